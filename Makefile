@@ -1,0 +1,76 @@
+# Every target installs what it needs into .venv by itself, and does nothing where that is done.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+# An empty DAGSTER_HOME counts as none.
+ifeq ($(strip $(DAGSTER_HOME)),)
+DAGSTER_HOME := $(CURDIR)/dagster_home
+endif
+export DAGSTER_HOME
+
+ifneq ($(strip $(PROFILE)),)
+export HLX_PROFILE := $(PROFILE)
+endif
+ifneq ($(strip $(CORPUS)),)
+export HLX_CORPUS := $(CORPUS)
+endif
+
+# Two pips in one environment spoil it.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help install curriculum ui test lint bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  PROFILE=quick|production   size, corpus and schedule together (HLX_PROFILE)'
+	@echo '  CORPUS=/path/to/file.md    train on this document (HLX_CORPUS)'
+	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, test and bench'
+
+install: .venv/.installed ## Install what running needs into .venv
+
+curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus to the last report
+	@$(BIN)/python -m hlx_assets.curriculum $(ARGS)
+
+ui: .venv/.installed ## Start the Dagster UI and its daemon
+	@$(BIN)/python -m hlx_assets.ui $(ARGS)
+
+test: .venv/.installed-dev ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.installed-dev ## Check style, types and import contracts
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy hlx_model hlx_assets tests benchmarks
+	$(BIN)/lint-imports
+
+bench: .venv/.installed ## Run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove .venv and caches; artifacts and run history stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find hlx_model hlx_assets tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.created:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here. Name a Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "'$(PYTHON)' is $$("$(PYTHON)" --version 2>&1), and HLX Brain needs Python 3.11, 3.12 or 3.13." \
+	    "Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Making .venv with $$("$(PYTHON)" --version 2>&1)"
+	@"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/.created
+	@echo "Installing HLX Brain into .venv (minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets]'
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/.created
+	@echo "Installing HLX Brain and its development tools into .venv (minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,dev]'
+	@touch .venv/.installed $@

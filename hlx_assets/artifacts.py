@@ -1,0 +1,69 @@
+"""Assets as directories on disk, and the guard where every consumer reads them.
+
+An asset writes its own directory (whole, by rename) and hands over the path; this IO manager records it
+on the materialization and reads it from there. Dagster's `blocking=True` orders steps within one run
+only: what holds in every run is that `load_input` refuses to hand an asset what did not pass.
+"""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from hlx_assets.validation.guard import require_checks, require_verdict
+from hlx_model.artifacts import Artifacts
+
+ARTIFACT = "artifact"
+
+
+def artifacts_at_home() -> Artifacts:
+    """The artifacts in `$DAGSTER_HOME/artifacts`; `dg.Failure` where DAGSTER_HOME is not set."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        raise dg.Failure("DAGSTER_HOME is not set: use `make curriculum` or `make ui`, or set it", allow_retries=False)
+    return Artifacts.at(Path(home).absolute() / "artifacts")
+
+
+def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
+    """The directory of an asset's latest materialization; `dg.Failure` where there is none."""
+    event = instance.get_latest_materialization_event(key)
+    materialization = event.asset_materialization if event else None
+    if materialization is None or ARTIFACT not in materialization.metadata:
+        raise dg.Failure(f"{key.to_user_string()} was never materialized: materialize it first", allow_retries=False)
+    path = artifacts_at_home().root / str(materialization.metadata[ARTIFACT].value)
+    if not path.is_dir():
+        raise dg.Failure(
+            f"{path} is missing, which {key.to_user_string()} was materialized to: materialize it again",
+            allow_retries=False,
+        )
+    return path
+
+
+class ArtifactIOManager(dg.ConfigurableIOManager):
+    """Paths out, paths in; nothing gated is handed to an asset unless it passed."""
+
+    gates: dict[str, list[str]]
+    """Names of the blocking checks of each asset."""
+    judged: dict[str, str]
+    """The checkpoint asset that each report asset judges."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Path) -> None:
+        """Record where the asset is kept, relative to the root of the artifacts."""
+        relative = obj.absolute().relative_to(artifacts_at_home().root)
+        context.add_output_metadata({ARTIFACT: str(relative), "path": dg.MetadataValue.path(obj)})
+
+    def load_input(self, context: dg.InputContext) -> Path:
+        """The directory of the upstream asset; `dg.Failure` that names the gate where one is closed.
+
+        Checks read what they judge without asking for a verdict on it.
+        """
+        instance, key = context.instance, context.asset_key
+        path = latest_path(instance, key)
+        consumer = context.step_context.assets_def
+        if consumer is not None and not consumer.keys:
+            return path
+        require_checks(instance, key, self.gates.get(key.to_user_string(), []))
+        judged = self.judged.get(key.to_user_string())
+        if judged is not None:
+            require_verdict(latest_path(instance, dg.AssetKey(judged)))
+        return path

@@ -1,0 +1,122 @@
+"""`make curriculum`: the whole graph without a daemon, and a table at the end.
+
+    python -m hlx_assets.curriculum [--config run.yaml]
+
+Runs whose process is gone are closed first: the slot of a killed run would be waited for without end.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from hlx_assets.artifacts import latest_path
+from hlx_assets.corpus.assets import quarantine_of
+from hlx_assets.definitions import defs
+from hlx_assets.watchdog.runs import close_dead_runs
+from hlx_model.artifacts import read_json
+from hlx_model.profiles import PHASES
+from hlx_model.quality.gate import Gate
+from hlx_model.quality.report import REPORT
+from hlx_model.training.heartbeat import Heartbeat
+
+SHOWN = 10
+QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Materialize everything; 0 where every phase came out, 1 where a gate or an error stopped it."""
+    parser = argparse.ArgumentParser(prog="make curriculum", description="Run the whole curriculum.")
+    parser.add_argument("--config", type=Path, help="Dagster run configuration (YAML), as in the launchpad")
+    arguments = parser.parse_args()
+    config = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) if arguments.config else {}
+    started = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        for run_id in close_dead_runs(instance):
+            console.print(f"closed run {run_id[:8]}, whose process is gone; what it trained is resumed")
+        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config={**QUIET, **config}) as result:
+            events, success = result.all_events, result.success
+        tell(instance, events, time.monotonic() - started)
+    return 0 if success else 1
+
+
+def curriculum_job() -> dg.JobDefinition:
+    """The job, found again by Dagster from this function's name."""
+    return defs.resolve_job_def("curriculum")
+
+
+def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
+    """The table of the three phases, what the corpus check set aside, and what failed."""
+    _tell_quarantine(instance)
+    table = Table(title="curriculum", show_lines=True)
+    for column in ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in"):
+        table.add_column(column)
+    for phase in PHASES:
+        row = _row(instance, phase, events)
+        if row:
+            table.add_row(*row)
+    console.print(table)
+    for event in events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            said = failure.user_failure_data.description if failure.user_failure_data else None
+            cause = failure.error.cause or failure.error if failure.error else None
+            console.print(f"[red]failed[/] {event.step_key}: ", end="")
+            console.print(said or (cause.message.strip() if cause else "no reason was given"), markup=False)
+        elif event.is_step_skipped:
+            console.print(f"[yellow]not run[/] {event.step_key}: what it builds on did not pass")
+    console.print(f"{seconds / 60:.1f} minutes in all; `make ui` shows the graph, the reports and the curves")
+
+
+def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEvent]) -> list[str] | None:
+    """A phase that this run came to, from its report."""
+    report_key = dg.AssetKey(f"phase{phase}_validation_report")
+    materialized = {e.asset_key for e in events if e.is_step_materialization}
+    if report_key not in materialized:
+        return None
+    report: dict[str, Any] = read_json(latest_path(instance, report_key) / REPORT)
+    checkpoint = latest_path(instance, dg.AssetKey(f"phase{phase}_checkpoint"))
+    figures = report["figures"]
+    gates = [Gate.from_json(gate) for gate in report["gates"]]
+    count = {outcome: sum(gate.outcome == outcome for gate in gates) for outcome in ("pass", "warn", "fail")}
+    said = ", ".join(f"{n} {outcome}" for outcome, n in count.items() if n)
+    said += "".join(f"\n{gate.outcome}: {gate.name}" for gate in gates if gate.outcome != "pass")
+    beat = Heartbeat.read(checkpoint.parents[1])
+    return [
+        str(phase),
+        f"{report['epoch']} of {report['epochs']}" + (" (stopped)" if report["stopped"] else ""),
+        f"{figures['held_out_loss']:.3f}",
+        said,
+        _rates(figures, "to_hlx"),
+        _rates(figures, "to_english"),
+        f"{(beat.time - beat.started) / 60:.1f} min" if beat else "",
+    ]
+
+
+def _rates(figures: dict[str, Any], direction: str) -> str:
+    if direction not in figures:
+        return ""
+    lines = [f"{name} {rates['exact_match']:.1%}" for name, rates in figures[direction].items()]
+    total = figures[f"all_{direction}"]
+    return "\n".join([*lines, f"all {total['exact_match']:.1%} of {total['samples']}"])
+
+
+def _tell_quarantine(instance: dg.DagsterInstance) -> None:
+    try:
+        rows = quarantine_of(latest_path(instance, dg.AssetKey("corpus_examples"))).to_pylist()
+    except dg.Failure:
+        return
+    for row in rows[:SHOWN]:
+        console.print(
+            f"quarantined: {row['document']} line {row['line']} ({row['english']}): {row['reason']}",
+            markup=False,
+        )
+    if len(rows) > SHOWN:
+        console.print(f"and {len(rows) - SHOWN} more: `hlx corpus check` lists them")

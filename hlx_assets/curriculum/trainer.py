@@ -1,0 +1,140 @@
+"""The trainer as a child process, whose figures appear in the asset's plots as they come.
+
+What the stock subprocess client does not do, and training needs: messages are delivered while the child
+runs; a cancel stops the whole process group in three steps; and the child dies with its parent.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Ended(NamedTuple):
+    """What the trainer said at its end."""
+
+    checkpoint: Path
+    found: bool
+    """Whether this training had ended before, so that nothing was trained."""
+
+
+class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
+    """Runs `python -m hlx_model.training …` and relays what it says."""
+
+    poll_seconds: float = 0.5
+    interrupt_grace: float = 30.0
+    """Seconds to write a last checkpoint after SIGINT; then SIGTERM."""
+    terminate_grace: float = 10.0
+    """Seconds after SIGTERM; then SIGKILL."""
+
+    def train(self, context: dg.AssetExecutionContext, arguments: Mapping[str, object]) -> Ended:
+        """Run the trainer to its end; `dg.Failure` with the trainer's own line where it ended without a result.
+
+        `arguments` are command-line options without their dashes; True is a flag, None is left out.
+        """
+        command = [sys.executable, "-m", "hlx_model.training", *_options(arguments)]
+        context.log.info(" ".join(command))
+        ended: Ended | None = None
+        with tempfile.TemporaryFile() as errors:
+            for message in self._messages(context, command, errors):
+                event = message.pop("event")
+                if event == "progress":
+                    _observe(context, message)
+                elif event == "milestone":
+                    _say_milestone(context, message)
+                elif event == "result":
+                    ended = Ended(Path(message["checkpoint"]), bool(message["found"]))
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().splitlines()
+        if ended is None:
+            last = said[-1] if said else "the trainer ended without a word (was it killed?)"
+            raise dg.Failure(
+                f"{last.removeprefix('error: ')}: materialize again to resume",
+                metadata={"standard error": dg.MetadataValue.md("```\n" + "\n".join(said[-20:]) + "\n```")},
+                allow_retries=False,
+            )
+        return ended
+
+    def _messages(
+        self, context: dg.AssetExecutionContext, command: Sequence[str], errors: Any
+    ) -> Iterator[dict[str, Any]]:
+        with dg.open_pipes_session(
+            context=context,
+            context_injector=dg.PipesTempFileContextInjector(),
+            message_reader=dg.PipesTempFileMessageReader(),
+        ) as session:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run_id},
+                stdin=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+            context.log.info(f"trainer is process {process.pid}")
+            seen = 0
+            try:
+                while process.poll() is None:
+                    messages = session.get_custom_messages()
+                    yield from (dict(message) for message in messages[seen:])
+                    seen = len(messages)
+                    time.sleep(self.poll_seconds)
+            finally:
+                self._stop(process)
+        # The session is closed here, so that the tail of the messages was read.
+        yield from (dict(message) for message in session.get_custom_messages()[seen:])
+
+    def _stop(self, process: "subprocess.Popen[bytes]") -> None:
+        """Make sure that the whole process group is gone: interrupt, terminate, kill."""
+        steps = (
+            (signal.SIGINT, self.interrupt_grace),
+            (signal.SIGTERM, self.terminate_grace),
+            (signal.SIGKILL, 10.0),
+        )
+        for signum, grace in steps:
+            if process.poll() is not None:
+                return
+            try:
+                os.killpg(process.pid, signum)
+                process.wait(timeout=grace)
+            except ProcessLookupError:
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _options(arguments: Mapping[str, object]) -> list[str]:
+    options: list[str] = []
+    for name, value in arguments.items():
+        if value is True:
+            options.append(f"--{name}")
+        elif value is not None and value is not False:
+            options += [f"--{name}", str(value)]
+    return options
+
+
+def _observe(context: dg.AssetExecutionContext, figures: Mapping[str, Any]) -> None:
+    """Figures as an observation: its numbers appear under the asset's plots while the step runs."""
+    known = {name: value for name, value in figures.items() if value is not None}
+    context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
+
+
+def _say_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, Any]) -> None:
+    level = context.log.error if milestone["outcome"] == "fail" else context.log.info
+    level(f"gates at epoch {milestone['epoch']}: {milestone['outcome']}")
+    for gate in milestone["gates"]:
+        level(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")

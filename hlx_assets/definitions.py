@@ -1,0 +1,43 @@
+"""The code location: the whole graph on one page."""
+
+import dagster as dg
+
+import hlx_assets.corpus.assets as corpus
+import hlx_assets.corpus.checks as corpus_checks
+import hlx_assets.curriculum.assets as training
+import hlx_assets.curriculum.checks as training_checks
+import hlx_assets.validation.assets as validation
+import hlx_assets.validation.checks as validation_checks
+from hlx_assets.artifacts import ArtifactIOManager
+from hlx_assets.curriculum.trainer import TrainerClient
+from hlx_assets.validation.guard import gate_map
+from hlx_assets.validation.schedules import nightly_revalidation, revalidation
+from hlx_assets.watchdog.sensors import training_watchdog
+
+CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
+
+curriculum = dg.define_asset_job(
+    "curriculum",
+    selection=dg.AssetSelection.all(),
+    description="Everything: from the corpus document to the report on phase 3.",
+)
+
+defs = dg.Definitions(
+    assets=[*corpus.assets, *training.assets, *validation.assets],
+    asset_checks=CHECKS,
+    jobs=[curriculum, revalidation],
+    schedules=[nightly_revalidation],
+    sensors=[training_watchdog],
+    # One process for all steps of a run: they are light, but for training, which has a child process.
+    executor=dg.in_process_executor,
+    resources={
+        "io_manager": ArtifactIOManager(
+            gates=gate_map(CHECKS),
+            judged={
+                report.key.to_user_string(): checkpoint.key.to_user_string()
+                for checkpoint, report in zip(training.assets, validation.assets, strict=True)
+            },
+        ),
+        "trainer": TrainerClient(),
+    },
+)

@@ -1,0 +1,1 @@
+"""The watchdog: runs whose process is gone are closed, trainings that are lost are stopped."""

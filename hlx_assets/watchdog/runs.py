@@ -1,0 +1,77 @@
+"""Close runs whose process is gone, and free the slots that they hold.
+
+Killed with `kill -9`, a run stays STARTED for ever and holds its pool slot: nobody is left to end it.
+"""
+
+import os
+import signal
+from contextlib import suppress
+
+import dagster as dg
+import psutil
+
+from hlx_model.training.heartbeat import Heartbeat
+
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+REASON_TAG = "hlx/watchdog"
+_SLACK_SECONDS = 2.0
+
+
+def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """The process that works on a run, and when it said so (Unix seconds), from the run's own events."""
+    for record in instance.get_records_for_run(run_id, ascending=False, limit=500).records:
+        event = record.event_log_entry.dagster_event
+        if event is None or event.step_key is not None or not event.is_engine_event:
+            continue
+        pid = event.engine_event_data.metadata.get("pid")
+        if pid is not None:
+            return int(str(pid.value)), record.event_log_entry.timestamp
+    return None
+
+
+def is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the process that worked on a run is not there; False where the run named none yet."""
+    worker = worker_of(instance, run_id)
+    if worker is None:
+        return False
+    pid, said = worker
+    try:
+        process = psutil.Process(pid)
+        # A process that started later only bears the number of the one that died.
+        return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > said + _SLACK_SECONDS
+    except psutil.NoSuchProcess:
+        return True
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark every run failed whose process is gone, free its slots, and return the runs' ids."""
+    closed = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+        run = record.dagster_run
+        if is_gone(instance, run.run_id):
+            close(instance, run, "the process of this run is gone (killed, or the machine went down)")
+            closed.append(run.run_id)
+    return closed
+
+
+def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    """End a run that nobody else will end."""
+    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:250]})
+    instance.report_run_failed(run, f"watchdog: {reason}: materialize again to resume")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat | None) -> str:
+    """Stop a run as the UI's Terminate does; where nobody answers, kill its trainer and close it."""
+    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:250]})
+    instance.report_engine_event(f"watchdog: {reason}", run)
+    if not is_gone(instance, run.run_id):
+        # Raises where the worker's server is gone although its process is not.
+        with suppress(Exception):
+            if instance.run_coordinator.cancel_run(run.run_id):
+                return "asked to stop"
+    if beat is not None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(beat.pid, signal.SIGKILL)
+    close(instance, run, reason)
+    return "closed"

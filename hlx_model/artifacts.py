@@ -1,0 +1,135 @@
+"""Where things are kept, and how they are written: whole or not at all.
+
+    <root>/corpora/<asset>/<data version>/        document.md or rows.parquet, quarantine.parquet
+    <root>/training/<training id>/                heartbeat.json, metrics.parquet, checkpoints/
+    <root>/reports/<training id>/<checkpoint>/    report.json, report.md, verdict.json, figures
+
+`<root>/training` may bear another name (`hlx train --checkpoint-dir`); `corpora` and `reports` stand
+beside it. A checkpoint therefore finds its corpora and its verdict from its own path alone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """One root of artifacts, known by the folder that holds its trainings."""
+
+    training: Path
+
+    @classmethod
+    def at(cls, root: Path) -> "Artifacts":
+        """The artifacts under `root`, its trainings in `root/training`."""
+        return cls(root / "training")
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
+        """The artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
+        return cls(checkpoint.absolute().parents[2])
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds trainings, corpora and reports."""
+        return self.training.absolute().parent
+
+    def corpus(self, asset: str, data_version: str) -> Path:
+        """Where a version of a corpus is kept."""
+        return self.root / "corpora" / asset / data_version
+
+    def report(self, checkpoint: Path) -> Path:
+        """Where the report and the verdict on a checkpoint are kept."""
+        checkpoint = checkpoint.absolute()
+        return self.root / "reports" / checkpoint.parents[1].name / checkpoint.name
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: keys sorted, no spaces, no NaN (`ValueError`); for hashing."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value's canonical text."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by atomic rename: readers see the old one or the new one, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text by atomic rename."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, indented for people, by atomic rename; NaN and infinity are a `ValueError`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """A temporary directory to fill, which takes `target`'s name when the block ends well.
+
+    Every file in it is synced first, then the directory is renamed and its parent synced; a directory
+    that bore the name is replaced, and on an error it stays as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        for path in temporary.rglob("*"):
+            _sync(path)
+        _sync(temporary)
+        if target.exists():
+            replaced = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+            target.replace(replaced / target.name)
+            temporary.replace(target)
+            shutil.rmtree(replaced)
+        else:
+            temporary.replace(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync(target.parent)

@@ -1,0 +1,242 @@
+"""A checkpoint: weights, optimizer and state in safetensors and JSON, sealed by a manifest.
+
+    phase1_epoch10/  phase1_BEST_epoch47/  phase1_LAST_step3200/  phase1_FINAL_epoch200/
+      model.safetensors  optimizer.safetensors (LAST and FINAL)  state.json  manifest.json
+
+A directory is a checkpoint when its manifest is there and every file has the hash and length that the
+manifest says; nothing in it is ever loaded with pickle.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hlx_model.artifacts import digest_of, new_directory, read_json, sha256_of, write_json
+from hlx_model.tokenizer import VOCABULARY_SHA256
+from hlx_model.transformer import SIZES, Architecture, Transformer
+
+MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
+    "manifest.json",
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+)
+_NAME = re.compile(r"phase([123])_(?:(BEST|FINAL|STOPPED)_)?epoch(\d+)|phase([123])_(LAST)_step(\d+)")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, incomplete, changed, or not what was asked for: one line."""
+
+
+class CorpusVersion(NamedTuple):
+    """A corpus that went into a checkpoint: the SHA-256 of its rows and where they are kept."""
+
+    data_version: str
+    path: str
+    """Relative to the root of the artifacts."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The checkpoint that a training started from."""
+
+    training_id: str
+    name: str
+    phase: int
+    epoch: int
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint is, what it was made from, and the seal of its files."""
+
+    kind: str
+    """`EPOCH`, `BEST`, `LAST`, `FINAL` or `STOPPED`."""
+    phase: int
+    epoch: int
+    """Epochs begun: the epoch that this checkpoint ends or stands in."""
+    epochs: int
+    """Epochs asked for."""
+    step: int
+    size: str
+    parameters: int
+    training_id: str
+    settings: Mapping[str, Any]
+    vocabulary_sha256: str
+    corpora: Mapping[str, CorpusVersion]
+    """By asset: this phase's corpus and those of the phases before."""
+    parent: Parent | None
+    stopped: str | None
+    """Why a gate or an abort condition ended the training; None where nothing did."""
+    versions: Mapping[str, str]
+    run_id: str | None
+    created: str
+    """UTC, ISO 8601."""
+    weights_sha256: str = ""
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By file name: its `sha256` and its length in `bytes`."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture of the manifest's size."""
+        return SIZES[self.size]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, with its own digest."""
+        content = asdict(self)
+        content["corpora"] = {asset: version._asdict() for asset, version in self.corpora.items()}
+        return {**content, "digest": digest_of(content)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Manifest":
+        """Raises `ValueError` where the digest does not fit, or a field is missing or unknown."""
+        content = dict(content)
+        if content.pop("digest", None) != digest_of(content):
+            raise ValueError("its digest does not fit its content")
+        if missing := {f.name for f in fields(cls)} ^ content.keys():
+            raise ValueError(f"its fields are not the expected ones: {', '.join(sorted(missing))}")
+        content["corpora"] = {asset: CorpusVersion(**version) for asset, version in content["corpora"].items()}
+        content["parent"] = Parent(**content["parent"]) if content["parent"] else None
+        return cls(**content)
+
+
+def directory_name(kind: str, phase: int, epoch: int, step: int) -> str:
+    """The directory of a checkpoint: `phase1_epoch10`, `phase1_FINAL_epoch200`, `phase1_LAST_step3200`."""
+    if kind == "LAST":
+        return f"phase{phase}_LAST_step{step}"
+    return f"phase{phase}_epoch{epoch}" if kind == "EPOCH" else f"phase{phase}_{kind}_epoch{epoch}"
+
+
+def write(
+    parent: Path,
+    manifest: Manifest,
+    model: Transformer,
+    state: Mapping[str, Any],
+    optimizer: Mapping[str, Tensor] | None,
+) -> Path:
+    """Write a checkpoint into `parent`, its manifest last, and return its directory.
+
+    `state` is JSON; `optimizer` holds the moments by name, None leaves them out.
+    """
+    target = parent / directory_name(manifest.kind, manifest.phase, manifest.epoch, manifest.step)
+    with new_directory(target) as directory:
+        save_file(
+            {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()},
+            directory / WEIGHTS,
+        )
+        if optimizer is not None:
+            save_file({name: t.detach().cpu().contiguous() for name, t in optimizer.items()}, directory / OPTIMIZER)
+        write_json(directory / STATE, dict(state))
+        files = {
+            path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in sorted(directory.iterdir())
+        }
+        sealed = Manifest(
+            **{
+                **{f.name: getattr(manifest, f.name) for f in fields(manifest)},
+                "weights_sha256": files[WEIGHTS]["sha256"],
+                "files": files,
+            }
+        )
+        write_json(directory / MANIFEST, sealed.to_json())
+    return target
+
+
+def read_manifest(checkpoint: Path) -> Manifest:
+    """The manifest of a checkpoint, its own digest checked but not yet its files.
+
+    Raises `CheckpointError` where there is none, or it is not as it was written.
+    """
+    path = checkpoint / MANIFEST
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint")
+    if not path.is_file():
+        raise CheckpointError(f"{checkpoint}: not a complete checkpoint ({MANIFEST} is missing): use another one")
+    try:
+        manifest = Manifest.from_json(read_json(path))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: {error}: use another checkpoint") from None
+    if manifest.size not in SIZES:
+        raise CheckpointError(f"{path}: its size {manifest.size!r} is not one of {', '.join(SIZES)}")
+    return manifest
+
+
+def verify(checkpoint: Path) -> Manifest:
+    """The manifest of a checkpoint whose every file is as it was written.
+
+    Raises `CheckpointError` that names the first file that is missing, truncated or changed.
+    """
+    manifest = read_manifest(checkpoint)
+    for name, seal in manifest.files.items():
+        path = checkpoint / name
+        if not path.is_file():
+            raise CheckpointError(f"{path}: the file is missing: use another checkpoint")
+        if (found := path.stat().st_size) != seal["bytes"]:
+            raise CheckpointError(f"{path}: {found} bytes where {seal['bytes']} were written: use another checkpoint")
+        if sha256_of(path) != seal["sha256"]:
+            raise CheckpointError(f"{path}: its SHA-256 is not the one recorded: use another checkpoint")
+    if manifest.vocabulary_sha256 != VOCABULARY_SHA256:
+        raise CheckpointError(f"{checkpoint}: written with another vocabulary than this program's")
+    return manifest
+
+
+def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
+    """The model of a checkpoint that `verify` accepts, on `device`; `CheckpointError` where it does not fit."""
+    manifest = verify(checkpoint)
+    model = Transformer(manifest.architecture)
+    try:
+        model.load_state_dict(load_file(checkpoint / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{checkpoint / WEIGHTS}: not the weights of a {manifest.size} model ({reason})"
+        ) from None
+    return model.to(device).eval()
+
+
+def load_optimizer(checkpoint: Path) -> dict[str, Tensor] | None:
+    """The optimizer's tensors by name; None where the checkpoint holds none."""
+    path = checkpoint / OPTIMIZER
+    return load_file(path) if path.exists() else None
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """Where the training stood, as the trainer wrote it."""
+    state: dict[str, Any] = read_json(checkpoint / STATE)
+    return state
+
+
+def checkpoints(parent: Path) -> list[Path]:
+    """The directories in `parent` that bear a checkpoint's name, the newest (by step written) last."""
+    if not parent.is_dir():
+        return []
+    found = [path for path in parent.iterdir() if _NAME.fullmatch(path.name) and (path / MANIFEST).exists()]
+    return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime)
+
+
+def newest_verified(parent: Path, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:
+    """The checkpoint of the highest step in `parent` that verifies; those that do not are passed over."""
+    best: tuple[Path, Manifest] | None = None
+    for path in checkpoints(parent):
+        try:
+            manifest = verify(path)
+        except CheckpointError:
+            continue
+        if with_optimizer and OPTIMIZER not in manifest.files:
+            continue
+        if best is None or manifest.step >= best[1].step:
+            best = path, manifest
+    return best
+
+
+def remove(checkpoint: Path) -> None:
+    """Delete a checkpoint, its manifest first, so that a half-deleted one is not taken for whole."""
+    (checkpoint / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)

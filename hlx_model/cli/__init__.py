@@ -1,0 +1,29 @@
+"""The command `hlx`: convert, corpus, train, validate, translate, status."""
+
+import typer
+
+from hlx_model.cli.convert import convert_command
+from hlx_model.cli.corpus import corpus_app
+from hlx_model.cli.status import status_command
+from hlx_model.cli.translate import translate_command
+from hlx_model.cli.validate import validate_command
+from hlx_model.training.command import run, train_command
+
+application = typer.Typer(
+    name="hlx",
+    help="The HLX Brain: its language, corpora, training and quality gates.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+application.command("convert")(convert_command)
+application.add_typer(corpus_app, name="corpus")
+application.command("train")(train_command)
+application.command("validate")(validate_command)
+application.command("translate")(translate_command)
+application.command("status")(status_command)
+
+
+def app() -> None:
+    """Run `hlx`: every user's error is one line, exit code 1."""
+    run(application)

@@ -1,0 +1,49 @@
+"""`hlx status`: what every training at hand is doing."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.training.watchdog import diagnose
+
+
+def status_command(
+    training: Annotated[Path, typer.Option("--checkpoint-dir", help="Folder of the trainings.")] = Path(
+        "dagster_home/artifacts/training"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show each training's state, from its heartbeat, the newest first."""
+    directories = training.iterdir() if training.is_dir() else ()
+    beats = [beat for directory in directories if (beat := Heartbeat.read(directory)) is not None]
+    beats.sort(key=lambda beat: beat.time, reverse=True)
+    if as_json:
+        found = [{**asdict(beat), "trouble": diagnose(beat)} for beat in beats]
+        typer.echo(json.dumps(found, indent=2))
+        return
+    if not beats:
+        typer.echo(f"{training} holds no training")
+        return
+    table = Table("training", "phase", "size", "status", "epoch", "loss", "held-out", "tokens/s", "ETA", "last update")
+    for beat in beats:
+        status = beat.status if (trouble := diagnose(beat)) is None else f"{beat.status}: {trouble}"
+        if beat.reason and not beat.running:
+            status += f": {beat.reason[:70]}"
+        eta = "" if beat.eta_seconds is None or not beat.running else f"{beat.eta_seconds / 60:.0f} min"
+        table.add_row(
+            beat.training_id, str(beat.phase), beat.size, status, f"{beat.epoch}/{beat.epochs}",
+            _figure(beat.train_loss, 3), _figure(beat.held_out_loss, 3), _figure(beat.tokens_per_second, 0), eta,
+            f"{time.time() - beat.time:.0f}s ago",
+        )  # fmt: skip
+    Console(highlight=False).print(table, markup=False)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,56 @@
+"""`hlx translate`: ask a trained model."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.checkpoint import CheckpointError
+from hlx_model.corpus import ENGLISH, parses, prompt
+from hlx_model.generation import generate
+from hlx_model.language import Format
+from hlx_model.tokenizer import unknown_characters
+from hlx_model.training.optimization import device_of
+
+DEFAULT_TRAINING = Path("dagster_home/artifacts/training")
+
+
+def translate_command(
+    text: Annotated[str, typer.Argument(help="An English sentence, or a line of HLX.", show_default=False)],
+    target: Annotated[str, typer.Option("--to", help="HLXL, LC-R, LC-T, LC-B or English.")] = "HLXL",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest finished one")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Translate between English and HLX with a trained model."""
+    targets = (*Format, ENGLISH)
+    if target not in targets:
+        raise ValueError(f"--to is {target!r}: choose one of {', '.join(targets)}")
+    if unknown := unknown_characters(text):
+        raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
+    checkpoint = checkpoint or _newest(DEFAULT_TRAINING)
+    model = checkpoints.load_model(checkpoint, device_of())
+    answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
+    well_formed = target == ENGLISH or parses(answer, Format(target))
+    if as_json:
+        found = {"text": answer, "to": target, "parses": well_formed, "checkpoint": str(checkpoint)}
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    typer.echo(answer)
+    if not well_formed:
+        typer.echo(f"warning: the answer is not well-formed {target}", err=True)
+
+
+def _newest(training: Path) -> Path:
+    found = [
+        path
+        for directory in (training.iterdir() if training.is_dir() else ())
+        for path in checkpoints.checkpoints(directory / "checkpoints")
+        if path.name.startswith("phase3_FINAL")
+    ]
+    if not found:
+        raise CheckpointError(f"{training} holds no finished phase 3: run `make curriculum`, or name a --checkpoint")
+    return max(found, key=lambda path: (path / checkpoints.MANIFEST).stat().st_mtime)

@@ -1,0 +1,66 @@
+"""The text that the model sees: prompts, answers, and which of them an entry gives.
+
+An example is `prompt + answer`: what is wanted, what is given, the arrow, the answer.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hlx_model.language import Format
+
+ENGLISH = "English"
+
+_CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One translation: `given`, in `source`, is answered by `answer`, in `target`.
+
+    `source` and `target` are the tags of formats, or `ENGLISH`.
+    """
+
+    target: str
+    source: str
+    given: str
+    answer: str
+
+    @property
+    def prompt(self) -> str:
+        """The text up to the answer, as `prompt` writes it."""
+        return prompt(self.target, self.given)
+
+
+def prompt(target: str, given: str) -> str:
+    """The text up to the answer, with the space that ends it: `[HLXL] Search for documents → `.
+
+    Args:
+        target: what is wanted: the tag of a format, or `ENGLISH`.
+        given: a sentence, or a line of any format.
+    """
+    return f"[{target}] {given} → "
+
+
+def value_sha256(hlxl: str) -> str:
+    """The identity of a value: the SHA-256 of its canonical HLXL, in hexadecimal."""
+    return hashlib.sha256(hlxl.encode()).hexdigest()
+
+
+def translations(english: str, texts: Mapping[Format, str]) -> Iterator[Example]:
+    """The eight examples of a sentence: into each format, and from each format."""
+    for target in Format:
+        yield Example(target, ENGLISH, english, texts[target])
+    for source in Format:
+        yield Example(ENGLISH, source, texts[source], english)
+
+
+def conversion(texts: Mapping[Format, str]) -> Example:
+    """The one example of a value between two formats, which the value's hash picks among the 12 pairs.
+
+    One and not twelve, so that conversions do not crowd out translations; by the hash, so that all
+    twelve occur equally often and the choice never changes.
+    """
+    choice = int(value_sha256(texts[Format.HLXL]), 16) % len(_CONVERSIONS)
+    target, source = _CONVERSIONS[choice]
+    return Example(target, source, texts[source], texts[target])

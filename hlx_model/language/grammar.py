@@ -1,0 +1,184 @@
+"""What the four formats share: one recursive descent to read a value, one recursion to write it.
+
+A format is a subclass that names its tokens and says how it writes a contract; where it also differs in
+bytes, integers or the outermost brackets, it overrides that pair of methods. `_read_x` and `_write_x` are
+inverses. `depth` counts the arrays, objects and contracts around what is being read or written.
+"""
+
+import re
+from abc import ABC, abstractmethod
+
+from hlx_model.language.literals import (
+    NUMBER_STARTS,
+    check_integer,
+    read_number,
+    read_string,
+    write_float,
+    write_string,
+)
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import IDENTIFIER, MAX_DEPTH, RESERVED_KEY, Contract, Format, Handle, Value
+
+_WORD = re.compile(IDENTIFIER.pattern + "|[∅⊤⊥]")
+_HEXADECIMAL = re.compile(r"(?:[0-9A-Fa-f]{2})*(?![0-9A-Za-z_])")
+_KEY = "a key: letters, digits and underscores, no digit first"
+_FIELD_NUMBER = "a field number"
+
+
+class Grammar(ABC):
+    """One format, both ways. Stateless: an instance serves every text."""
+
+    format: Format
+    null: str
+    true: str
+    false: str
+    handle_prefix: str
+    bytes_prefix: str
+    array_brackets: tuple[str, str]
+    object_brackets: tuple[str, str]
+    gap: str
+    """What the canonical rendering puts after a comma or a colon."""
+    contract_start: re.Pattern[str]
+    """How a contract begins, up to its id; tried before arrays and objects."""
+
+    def __init__(self) -> None:
+        self._constants: dict[str, bool | None] = {self.null: None, self.true: True, self.false: False}
+        samples: list[Value] = [None, True, 42, "text", b"\0", Handle("name"), [], {}, Contract(14, ())]
+        self._any_value = "a value such as " + ", ".join(self._write(sample, 0) for sample in samples)
+
+    def parse(self, text: str) -> Value:
+        """The value of all of `text`. Raises `HLXSyntaxError`."""
+        s = Scanner(text, self.format)
+        value = self._read_document(s)
+        if s.skip() < len(text):
+            s.fail("the end of the text")
+        return value
+
+    def render(self, value: Value) -> str:
+        """The canonical text of `value`. Raises `ValueError` for what HLX cannot hold."""
+        return self._write_document(value)
+
+    # Where formats may differ
+
+    @abstractmethod
+    def _read_contract(self, s: Scanner, depth: int) -> Contract:
+        """The rest of a contract, from its id."""
+
+    @abstractmethod
+    def _write_contract(self, contract: Contract, depth: int) -> str: ...
+
+    def _read_document(self, s: Scanner) -> Value:
+        return self._read(s, 0)
+
+    def _write_document(self, value: Value) -> str:
+        return self._write(value, 0)
+
+    def _read_bytes(self, s: Scanner) -> bytes:
+        """The rest of bytes, after their prefix."""
+        digits = s.match(_HEXADECIMAL)
+        if digits is None:
+            s.fail(f"pairs of hexadecimal digits after '{self.bytes_prefix}'")
+        return bytes.fromhex(digits.group())
+
+    def _write_bytes(self, value: bytes) -> str:
+        return self.bytes_prefix + value.hex()
+
+    def _read_number(self, s: Scanner) -> int | float:
+        return read_number(s)
+
+    def _write_integer(self, value: int) -> str:
+        return str(value)
+
+    # What they share
+
+    def _read(self, s: Scanner, depth: int) -> Value:
+        """The value that comes next."""
+        start = s.skip()
+        first = s.text[start : start + 1]
+        if first == '"':
+            return read_string(s)
+        if first in NUMBER_STARTS:
+            return self._read_number(s)
+        if s.take(self.handle_prefix):
+            return Handle(s.identifier(f"an identifier after '{self.handle_prefix}'"))
+        if s.take(self.bytes_prefix):
+            return self._read_bytes(s)
+        if s.match(self.contract_start):
+            return self._read_contract(s, self._inside(s, start, depth))
+        if s.take(self.array_brackets[0]):
+            return self._read_array(s, self._inside(s, start, depth))
+        if s.take(self.object_brackets[0]):
+            return self._read_object(s, self._inside(s, start, depth))
+        word = s.match(_WORD)
+        if word is None or word.group() not in self._constants:
+            s.fail(self._any_value, at=start)
+        return self._constants[word.group()]
+
+    def _write(self, value: Value, depth: int) -> str:
+        """`value` as it stands inside another."""
+        if value is None:
+            return self.null
+        if type(value) is bool:
+            return self.true if value else self.false
+        if type(value) is str:
+            return write_string(value)
+        if type(value) is int:
+            return self._write_integer(check_integer(value))
+        if type(value) is float:
+            return write_float(value)
+        if type(value) is Handle:
+            return self.handle_prefix + value.name
+        if type(value) is bytes:
+            return self._write_bytes(value)
+        if depth == MAX_DEPTH:
+            raise ValueError(f"HLX values nest to depth {MAX_DEPTH}: this one is deeper")
+        if type(value) is Contract:
+            return self._write_contract(value, depth + 1)
+        if type(value) is list:
+            return self._write_array(value, depth + 1)
+        if type(value) is dict:
+            return self._write_object(value, depth + 1)
+        raise ValueError(f"HLX has no values of type {type(value).__name__}")
+
+    def _read_array(self, s: Scanner, depth: int) -> list[Value]:
+        return [self._read(s, depth) for _ in s.separated(",", self.array_brackets[1])]
+
+    def _write_array(self, items: list[Value], depth: int) -> str:
+        opening, closing = self.array_brackets
+        return opening + f",{self.gap}".join([self._write(item, depth) for item in items]) + closing
+
+    def _read_object(self, s: Scanner, depth: int) -> dict[str, Value]:
+        members: dict[str, Value] = {}
+        for _ in s.separated(",", self.object_brackets[1]):
+            start = s.skip()
+            key = s.identifier(_KEY)
+            if key == RESERVED_KEY:
+                s.fail("another key: C is reserved for contracts", at=start)
+            if key in members:
+                s.fail("a key that the object does not have yet", at=start)
+            s.expect(":")
+            members[key] = self._read(s, depth)
+        return members
+
+    def _write_object(self, members: dict[str, Value], depth: int) -> str:
+        for key in members:
+            if type(key) is not str or not IDENTIFIER.fullmatch(key) or key == RESERVED_KEY:
+                raise ValueError(f"an object key is an identifier other than {RESERVED_KEY}, not {key!r}")
+        opening, closing = self.object_brackets
+        pairs = [f"{key}:{self.gap}{self._write(value, depth)}" for key, value in members.items()]
+        return opening + f",{self.gap}".join(pairs) + closing
+
+    def _read_field(self, s: Scanner, fields: list[tuple[int, Value]], depth: int, *, after: str) -> None:
+        """Appends a contract's next field to `fields`: its number, the token `after` it, its value."""
+        number = s.natural(_FIELD_NUMBER, above=fields[-1][0] if fields else -1)
+        s.expect(after)
+        fields.append((number, self._read(s, depth)))
+
+    def _write_fields(self, contract: Contract, depth: int, template: str) -> list[str]:
+        return [template.format(number, self._write(value, depth)) for number, value in contract.fields]
+
+    @staticmethod
+    def _inside(s: Scanner, start: int, depth: int) -> int:
+        if depth == MAX_DEPTH:
+            s.fail(f"at most {MAX_DEPTH} levels of arrays, objects and contracts", at=start)
+        return depth + 1

@@ -1,0 +1,63 @@
+"""HLXL, the format for people: `{1000: {@0: "search", @1: &h_documents}}`.
+
+Its grammar, white space left out (`x , …` is any number of x, with commas between):
+
+    value    = null / true / false / number / string / b"bytes" / &h_name / contract / array / object
+    contract = { id : { @number : value , … } }
+    array    = [ value , … ]
+    object   = { key : value , … }
+"""
+
+import re
+
+from hlx_model.language.grammar import Grammar
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import Contract, Format, Value
+
+_BODY = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9A-Fa-f]{2})*""")
+_ESCAPES = re.compile(r"""\\(?:(["\\])|x(..))""")
+_BYTES = [chr(b) if 0x20 <= b <= 0x7E else f"\\x{b:02x}" for b in range(256)]
+_BYTES[ord('"')], _BYTES[ord("\\")] = r"\"", r"\\"
+
+
+class HLXL(Grammar):
+    """Tokens, contracts and bytes of HLXL."""
+
+    format = Format.HLXL
+    null, true, false = "null", "true", "false"
+    handle_prefix = "&h_"
+    bytes_prefix = 'b"'
+    array_brackets = "[", "]"
+    object_brackets = "{", "}"
+    gap = " "
+    contract_start = re.compile(r"\{(?=[ \t\n\r]*[0-9])")
+
+    def _read_contract(self, s: Scanner, depth: int) -> Contract:
+        id = s.natural("a contract id")
+        s.expect(":")
+        s.expect("{")
+        fields: list[tuple[int, Value]] = []
+        for _ in s.separated(",", "}"):
+            s.expect("@")
+            self._read_field(s, fields, depth, after=":")
+        s.expect("}")
+        return Contract(id, tuple(fields))
+
+    def _write_contract(self, contract: Contract, depth: int) -> str:
+        fields = ", ".join(self._write_fields(contract, depth, "@{}: {}"))
+        return f"{{{contract.id}: {{{fields}}}}}"
+
+    def _read_bytes(self, s: Scanner) -> bytes:
+        body = s.match(_BODY)
+        assert body is not None
+        if not s.text.startswith('"', s.position):
+            s.fail(r"""printable ASCII, \" \\ or \xNN, and a closing '"'""")
+        s.position += 1
+        return _ESCAPES.sub(_unescape, body.group()).encode("latin-1")
+
+    def _write_bytes(self, value: bytes) -> str:
+        return 'b"' + "".join([_BYTES[b] for b in value]) + '"'
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    return escape[1] or chr(int(escape[2], 16))

@@ -1,0 +1,76 @@
+"""LC-B, the training notation of the binary form: `[1000|0:"search"|1:&documents]`.
+
+Its grammar, white space left out (`x , …` is any number of x, with commas between):
+
+    document = contract / [ value ]          where the value is no contract: one brings its own brackets
+    value    = _ / T / F / integer / float / string / #hexadecimal / &name / contract / array / object
+    contract = [ id | number : value | … ]
+    array    = [ value , … ]
+    object   = { key : value , … }
+    integer  = 0xhexadecimal / decimal       negative only in decimal
+
+So `[14|]` is a contract without fields, `[14]` the integer 14, `[[14]]` an array.
+"""
+
+import re
+
+from hlx_model.language.grammar import Grammar
+from hlx_model.language.literals import INTEGER_RANGE, NUMBER_ENDS, read_number
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import MAX_INTEGER, Contract, Format, Value
+
+_HEXADECIMAL = re.compile("0x([0-9A-Fa-f]+)" + NUMBER_ENDS)
+
+
+class LCB(Grammar):
+    """Tokens, contracts, integers and outermost brackets of LC-B."""
+
+    format = Format.LC_B
+    null, true, false = "_", "T", "F"
+    handle_prefix = "&"
+    bytes_prefix = "#"
+    array_brackets = "[", "]"
+    object_brackets = "{", "}"
+    gap = ""
+    contract_start = re.compile(r"\[(?=[ \t\n\r]*[0-9]+[ \t\n\r]*\|)")
+
+    def _read_document(self, s: Scanner) -> Value:
+        s.skip()
+        if s.match(self.contract_start):
+            return self._read_contract(s, 1)
+        s.expect("[", "'[': brackets around the value")
+        start = s.skip()
+        value = self._read(s, 0)
+        if type(value) is Contract:
+            s.fail("no second pair of brackets around a contract", at=start)
+        s.expect("]")
+        return value
+
+    def _write_document(self, value: Value) -> str:
+        text = self._write(value, 0)
+        return text if type(value) is Contract else f"[{text}]"
+
+    def _read_contract(self, s: Scanner, depth: int) -> Contract:
+        id = s.natural("a contract id")
+        s.expect("|")
+        fields: list[tuple[int, Value]] = []
+        for _ in s.separated("|", "]"):
+            self._read_field(s, fields, depth, after=":")
+        return Contract(id, tuple(fields))
+
+    def _write_contract(self, contract: Contract, depth: int) -> str:
+        fields = "|".join(self._write_fields(contract, depth, "{}:{}"))
+        return f"[{contract.id}|{fields}]"
+
+    def _read_number(self, s: Scanner) -> int | float:
+        start = s.position
+        hexadecimal = s.match(_HEXADECIMAL)
+        if hexadecimal is None:
+            return read_number(s, "a number such as 0x2a, -100, 3.14 or 1e-05")
+        number = int(hexadecimal[1], 16)
+        if number > MAX_INTEGER:
+            s.fail(INTEGER_RANGE, at=start)
+        return number
+
+    def _write_integer(self, value: int) -> str:
+        return f"{value:#04x}" if value >= 0 else str(value)

@@ -1,0 +1,42 @@
+"""LC-R, the runic format: `🜊1000🜁0 "search"🜁1 ⟁documents🜂`.
+
+Its grammar, white space left out (`x , …` is any number of x with commas between, `(x)…` without):
+
+    value    = ∅ / ⊤ / ⊥ / number / string / ⊠hexadecimal / ⟁name / contract / array / object
+    contract = 🜊 id (🜁 number value)… 🜂
+    array    = 🜃 value , … 🜄
+    object   = ◇ key : value , … ◆
+
+A field number is the longest run of digits after its 🜁: nothing but a space parts it from a number.
+"""
+
+import re
+
+from hlx_model.language.grammar import Grammar
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import Contract, Format, Value
+
+
+class LCR(Grammar):
+    """Tokens and contracts of LC-R."""
+
+    format = Format.LC_R
+    null, true, false = "∅", "⊤", "⊥"
+    handle_prefix = "⟁"
+    bytes_prefix = "⊠"
+    array_brackets = "🜃", "🜄"
+    object_brackets = "◇", "◆"
+    gap = " "
+    contract_start = re.compile("🜊")
+
+    def _read_contract(self, s: Scanner, depth: int) -> Contract:
+        id = s.natural("a contract id")
+        fields: list[tuple[int, Value]] = []
+        while s.take("🜁"):
+            self._read_field(s, fields, depth, after="")
+        s.expect("🜂", "'🜁' or '🜂'")
+        return Contract(id, tuple(fields))
+
+    def _write_contract(self, contract: Contract, depth: int) -> str:
+        fields = "".join(self._write_fields(contract, depth, "🜁{} {}"))
+        return f"🜊{contract.id}{fields}🜂"

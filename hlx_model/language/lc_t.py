@@ -1,0 +1,40 @@
+"""LC-T, the plain ASCII format: `{C:1000,0="search",1=@documents}`.
+
+Its grammar, white space left out (`x , …` is any number of x with commas between, `(x)…` without):
+
+    value    = NULL / TRUE / FALSE / number / string / #hexadecimal / @name / contract / array / object
+    contract = { C : id (, number = value)… }
+    array    = [ value , … ]
+    object   = { key : value , … }
+"""
+
+import re
+
+from hlx_model.language.grammar import Grammar
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import Contract, Format, Value
+
+
+class LCT(Grammar):
+    """Tokens and contracts of LC-T."""
+
+    format = Format.LC_T
+    null, true, false = "NULL", "TRUE", "FALSE"
+    handle_prefix = "@"
+    bytes_prefix = "#"
+    array_brackets = "[", "]"
+    object_brackets = "{", "}"
+    gap = ""
+    contract_start = re.compile(r"\{[ \t\n\r]*C[ \t\n\r]*:")
+
+    def _read_contract(self, s: Scanner, depth: int) -> Contract:
+        id = s.natural("a contract id")
+        fields: list[tuple[int, Value]] = []
+        while s.take(","):
+            self._read_field(s, fields, depth, after="=")
+        s.expect("}", "',' or '}'")
+        return Contract(id, tuple(fields))
+
+    def _write_contract(self, contract: Contract, depth: int) -> str:
+        fields = "".join(self._write_fields(contract, depth, ",{}={}"))
+        return f"{{C:{contract.id}{fields}}}"

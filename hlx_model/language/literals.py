@@ -1,0 +1,109 @@
+"""Strings and numbers, which the formats write alike."""
+
+import math
+import re
+
+from hlx_model.language.scanner import Scanner
+from hlx_model.language.values import MAX_INTEGER, MIN_INTEGER
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_SURROGATE = r"\ud800-\udfff"
+_SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_SHORT_OF = {character: "\\" + letter for letter, character in _SHORT.items() if letter != "/"}
+
+_ESCAPE = r"""
+    \\["\\/bfnrt]
+  | \\u(?![Dd][89A-Fa-f])[0-9A-Fa-f]{4}
+  | \\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}   # one character beyond U+FFFF
+"""
+_ESCAPES = re.compile(_ESCAPE, re.VERBOSE)
+# Not possessive: Python 3.11 has bugs in possessive groups.
+_BODY = re.compile(rf'(?: [^"\\{_CONTROL}{_SURROGATE}]+ | {_ESCAPE} )*', re.VERBOSE)
+_TO_ESCAPE = re.compile(rf'["\\{_CONTROL}{_SURROGATE}]')
+
+# 01, 1_000 and 1.2.3 are no numbers, rather than a number and something after it.
+NUMBER_ENDS = r"(?![0-9A-Za-z_.])"
+NUMBER_STARTS = frozenset("-0123456789")
+INTEGER_RANGE = "integers of 64 bits, -2**63 to 2**63 - 1"
+_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[Ee][+-]?[0-9]+)?)" + NUMBER_ENDS)
+
+
+def read_string(s: Scanner) -> str:
+    """A string, from its opening quote; every JSON escape is taken, surrogates only in pairs."""
+    s.expect('"')
+    body = s.match(_BODY)
+    assert body is not None
+    after = s.text[s.position : s.position + 1]
+    if after == "\\":
+        found = repr(s.text[s.position : s.position + 6])
+        s.fail(r"an escape: \" \\ \/ \b \f \n \r \t or \uXXXX, surrogates in pairs", found=found)
+    if after != '"':
+        s.fail(_instead_of(after))
+    s.position += 1
+    text = body.group()
+    return _ESCAPES.sub(_unescape, text) if "\\" in text else text
+
+
+def write_string(value: str) -> str:
+    """`value` in quotes. Raises `ValueError` for a lone surrogate."""
+    return f'"{_TO_ESCAPE.sub(_escape, value)}"'
+
+
+def read_number(s: Scanner, expected: str = "a number such as 42, -100, 3.14 or 1e-05") -> int | float:
+    """An integer, or with a point or an exponent a float; in range, finite."""
+    start = s.position
+    match = s.match(_NUMBER)
+    if match is None:
+        s.fail(expected)
+    integer, rest = match.groups()
+    if rest:
+        number = float(match.group())
+        return number if math.isfinite(number) else s.fail("a finite float", at=start)
+    # Length first: int() itself refuses very long text.
+    if len(integer) > 20 or not MIN_INTEGER <= int(integer) <= MAX_INTEGER:
+        s.fail(INTEGER_RANGE, at=start)
+    return int(integer)
+
+
+def check_integer(value: int) -> int:
+    """`value` itself. Raises `ValueError` outside 64 bits."""
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError(f"HLX has {INTEGER_RANGE}, not of {value.bit_length() + 1}")
+    return value
+
+
+def write_float(value: float) -> str:
+    """`value` as Python's `repr`. Raises `ValueError` for NaN and infinities."""
+    if not math.isfinite(value):
+        raise ValueError(f"HLX floats are finite, {value} is not")
+    return repr(value)
+
+
+def _instead_of(character: str) -> str:
+    """What a string should have where `character` cannot stand."""
+    if not character:
+        return "a closing '\"'"
+    if "\ud800" <= character <= "\udfff":
+        return "characters, not halves of surrogate pairs"
+    return f"control characters escaped, this one as {_escape_of(character)}"
+
+
+def _unescape(match: re.Match[str]) -> str:
+    escape = match.group()
+    if escape[1] != "u":
+        return _SHORT[escape[1]]
+    if len(escape) == len(r"\uXXXX"):
+        return chr(int(escape[2:], 16))
+    high, low = int(escape[2:6], 16), int(escape[8:], 16)
+    return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match.group()
+    if "\ud800" <= character <= "\udfff":
+        raise ValueError(f"HLX strings hold no lone surrogates such as {character!r}")
+    return _escape_of(character)
+
+
+def _escape_of(character: str) -> str:
+    return _SHORT_OF.get(character) or f"\\u{ord(character):04x}"

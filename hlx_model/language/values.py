@@ -1,0 +1,84 @@
+"""The values of HLX as Python objects, their limits, and strict equality between them."""
+
+import enum
+import re
+from dataclasses import dataclass
+
+
+class Format(enum.StrEnum):
+    """The four formats; a member is its tag, as it stands in corpora and prompts."""
+
+    HLXL = "HLXL"
+    LC_R = "LC-R"
+    LC_T = "LC-T"
+    LC_B = "LC-B"
+
+
+MAX_DEPTH = 100
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED_KEY = "C"  # {C:14} is a contract in LC-T
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A name that refers to something. Raises `ValueError` unless `name` is an identifier."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if type(self.name) is not str or not IDENTIFIER.fullmatch(self.name):
+            raise ValueError(f"a handle is named by an identifier such as documents, not {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A numeric id, and values under strictly ascending field numbers. Raises `ValueError` otherwise.
+
+    `==` compares as Python does, where `True == 1 == 1.0`; `same` compares as HLX does.
+    """
+
+    id: int
+    fields: "tuple[tuple[int, Value], ...]"
+
+    def __post_init__(self) -> None:
+        if not _is_natural(self.id):
+            raise ValueError(f"a contract id is an integer from 0 to 2**63 - 1, not {self.id!r}")
+        if type(self.fields) is not tuple:
+            raise ValueError(f"contract fields are a tuple of (number, value), not {self.fields!r}")
+        previous = -1
+        for field in self.fields:
+            if type(field) is not tuple or len(field) != 2:
+                raise ValueError(f"a contract field is a pair (number, value), not {field!r}")
+            number = field[0]
+            if not _is_natural(number) or number <= previous:
+                raise ValueError(f"field numbers ascend, 0 to 2**63 - 1: {number!r} cannot follow {previous}")
+            previous = number
+
+
+Value = None | bool | int | float | str | bytes | Handle | Contract | list["Value"] | dict[str, "Value"]
+
+
+def same(a: Value, b: Value) -> bool:
+    """Strict equality: `True`, `1` and `1.0` differ, so do `0.0` and `-0.0`, and the order of keys counts."""
+    if type(a) is not type(b):
+        return False
+    match a, b:
+        case float(), float():
+            return repr(a) == repr(b)
+        case list(xs), list(ys):
+            return len(xs) == len(ys) and all(map(same, xs, ys))
+        case dict(xs), dict(ys):
+            return list(xs) == list(ys) and all(map(same, xs.values(), ys.values()))
+        case Contract(i, xs), Contract(j, ys):
+            return (
+                i == j
+                and len(xs) == len(ys)
+                and all(m == n and same(x, y) for (m, x), (n, y) in zip(xs, ys, strict=True))
+            )
+    return a == b
+
+
+def _is_natural(number: int) -> bool:
+    return type(number) is int and 0 <= number <= MAX_INTEGER

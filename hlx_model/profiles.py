@@ -1,0 +1,89 @@
+"""One dial: a profile sets size, corpus and schedule together; every field can be overridden.
+
+`quick` is for trying it and for tests: tiny, a composed corpus, minutes on two CPU cores. `production`
+is the users' guide: 100m on their own document, 200 + 200 + 50 epochs, for an 8 GB GPU.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PHASES = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long one phase trains, and how fast it learns."""
+
+    epochs: int
+    """At most so many epochs."""
+    tokens: int | None
+    """Train for about so many tokens, in whole epochs; None trains all the epochs."""
+    learning_rate: float
+
+    def epochs_for(self, tokens_per_epoch: int) -> int:
+        """The epochs to train where one epoch holds `tokens_per_epoch` tokens: at least one."""
+        if self.tokens is None:
+            return self.epochs
+        return max(1, min(self.epochs, round(self.tokens / tokens_per_epoch)))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A size, a corpus and a schedule that fit each other and a machine."""
+
+    name: str
+    size: str
+    entries: int
+    """Entries to compose where no corpus document is named."""
+    seed: int
+    batch_size: int
+    seq_length: int
+    replay: float
+    """Share of a phase's tokens taken again from each phase before."""
+    mixed_precision: bool
+    """bf16 or fp16 arithmetic where the device is a GPU."""
+    schedules: Mapping[int, Schedule]
+
+
+PROFILES = {
+    "quick": Profile(
+        name="quick",
+        size="tiny",
+        entries=6000,
+        seed=0,
+        batch_size=8,
+        seq_length=256,
+        replay=0.04,
+        mixed_precision=False,
+        # Phases 1 and 2 get about a tenth of the tokens each: more costs phase 3 its skill (docs/LOG.md).
+        schedules={
+            1: Schedule(epochs=200, tokens=700_000, learning_rate=4e-3),
+            2: Schedule(epochs=200, tokens=900_000, learning_rate=4e-3),
+            3: Schedule(epochs=50, tokens=8_000_000, learning_rate=4e-3),
+        },
+    ),
+    "production": Profile(
+        name="production",
+        size="100m",
+        entries=20_000,
+        seed=0,
+        batch_size=4,
+        seq_length=256,
+        replay=0.0,
+        mixed_precision=True,
+        schedules={
+            1: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
+            2: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
+            3: Schedule(epochs=50, tokens=None, learning_rate=5e-5),
+        },
+    ),
+}
+
+
+def profile(name: str | None = None) -> Profile:
+    """The profile of that name, or of `HLX_PROFILE`, or `quick`; `ValueError` names those there are."""
+    name = name or os.environ.get("HLX_PROFILE") or "quick"
+    if name not in PROFILES:
+        raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,108 @@
+"""The verdict on a checkpoint, and the rule that nothing is trained from one that did not pass.
+
+`verdict.json` is the truth: Dagster's checks mirror it and the command line reads it. It belongs to one
+checkpoint (by the hash of its weights), one set of corpora and one version of the gates; where any of
+them is another now, the gate is closed until the checkpoint is judged again.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import Artifacts, read_json, write_json
+from hlx_model.checkpoint import Manifest
+from hlx_model.corpus import store
+from hlx_model.quality.gate import Gate, Outcome, worst
+
+VERDICT = "verdict.json"
+GATES_VERSION = "1"
+"""Raised by hand when a gate or a threshold changes: verdicts of another version are void."""
+
+
+class GateClosed(ValueError):
+    """What lies downstream must not start: names the gate, its figure and how to look at it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gates said of a checkpoint. It holds no times, so that judging again changes nothing."""
+
+    outcome: Outcome
+    gates: tuple[Gate, ...]
+    checkpoint: str
+    """`<training id>/<name>`."""
+    weights_sha256: str
+    corpora: dict[str, str]
+    """Data versions by asset."""
+    gates_version: str
+
+    @classmethod
+    def on(cls, checkpoint: Path, manifest: Manifest, gates: list[Gate]) -> "Verdict":
+        """The verdict that follows from the gates' outcomes."""
+        return cls(
+            worst(gates),
+            tuple(gates),
+            f"{manifest.training_id}/{checkpoint.name}",
+            manifest.weights_sha256,
+            {asset: version.data_version for asset, version in manifest.corpora.items()},
+            GATES_VERSION,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "gates": [gate.to_json() for gate in self.gates]}
+
+    def write(self, directory: Path) -> None:
+        """Write `verdict.json` into a report's directory."""
+        write_json(directory / VERDICT, self.to_json())
+
+    @classmethod
+    def read(cls, directory: Path) -> "Verdict":
+        """The verdict in a report's directory; `GateClosed` where there is none, or it cannot be read."""
+        path = directory / VERDICT
+        try:
+            content = read_json(path)
+            content["gates"] = tuple(Gate.from_json(gate) for gate in content["gates"])
+            return cls(**content)
+        except FileNotFoundError:
+            raise GateClosed(f"no verdict: {path} is missing") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise GateClosed(f"no verdict: {path} cannot be read ({error})") from None
+
+
+def require_passed(checkpoint: Path) -> Verdict:
+    """The verdict on a checkpoint, if it is one to build on.
+
+    Recomputes the hash of every file of the checkpoint and of the rows of its corpora.
+
+    Raises:
+        GateClosed: no verdict, one of something else, or a failed gate; named with its figure.
+        ValueError: the checkpoint or a corpus is not as it was (`CheckpointError`, `CorpusError`).
+    """
+    again = f"judge it with `hlx validate --checkpoint {checkpoint}`"
+    manifest = checkpoints.verify(checkpoint)
+    artifacts = Artifacts.of_checkpoint(checkpoint)
+    for version in manifest.corpora.values():
+        store.load(artifacts.root / version.path)
+    directory = artifacts.report(checkpoint)
+    try:
+        verdict = Verdict.read(directory)
+    except GateClosed as error:
+        stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
+        raise GateClosed(f"the gate of {checkpoint.name} is closed{stopped}: {error}: {again}") from None
+    expected = Verdict.on(checkpoint, manifest, [])
+    for field in ("checkpoint", "weights_sha256", "corpora", "gates_version"):
+        if getattr(verdict, field) != getattr(expected, field):
+            raise GateClosed(
+                f"the gate of {checkpoint.name} is closed: its verdict is of another {field} "
+                f"({getattr(verdict, field)}, not {getattr(expected, field)}): {again}"
+            )
+    failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise GateClosed(
+            f"the gate of {checkpoint.name} is closed: {failed[0].name}{more}: {failed[0].reason}: "
+            f"see {directory / 'report.md'}"
+        )
+    return verdict

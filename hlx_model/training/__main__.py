@@ -1,0 +1,8 @@
+"""`python -m hlx_model.training --phase 1 --corpus corpus.md`."""
+
+import typer
+
+from hlx_model.training.command import run, train_command
+
+if __name__ == "__main__":
+    run(lambda: typer.run(train_command))

@@ -1,0 +1,155 @@
+"""`python -m hlx_model.training` and `hlx train`: one program, with the users' flags.
+
+Started by Dagster it speaks Dagster Pipes; otherwise it shows a progress bar.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hlx_model.profiles import profile as profile_of
+from hlx_model.quality.verdict import require_passed
+from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.loop import Interrupted, Listener, Outcome, train
+
+INTERRUPTED = 130
+"""Exit code of a training that a signal ended."""
+
+
+def train_command(
+    phase: Annotated[int, typer.Option(help="1 English, 2 HLX, 3 translation.", show_default=False)],
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="A corpus document, or a kept corpus's directory. [default: $HLX_CORPUS]", show_default=False
+        ),
+    ] = None,
+    resume_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint of the phase before (starts at epoch 1) or of this phase (goes on after it).",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs to train.", show_default="the profile's")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="tiny, 10m, 50m, 100m, 250m, 500m or 1b.", show_default="the profile's")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="the profile's")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="With --seq-length: a batch holds at most batch × seq tokens.", show_default="the profile's"),
+    ] = None,
+    seq_length: Annotated[
+        int | None, typer.Option(help="Most tokens of an example.", show_default="the profile's")
+    ] = None,
+    checkpoint_dir: Annotated[
+        Path, typer.Option(help="Folder of the trainings; corpora and reports are kept beside it.")
+    ] = Path("dagster_home/artifacts/training"),
+    profile: Annotated[
+        str | None, typer.Option(help="quick or production.", show_default="$HLX_PROFILE, or quick")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights and data order.", show_default="the profile's")] = None,
+    replay: Annotated[
+        float | None,
+        typer.Option(help="Share of tokens taken again from each earlier phase.", show_default="the profile's"),
+    ] = None,
+    use_fp16: Annotated[
+        bool | None,
+        typer.Option("--use-fp16/--no-fp16", help="Mixed precision on a GPU.", show_default="the profile's"),
+    ] = None,
+    retry_stopped: Annotated[
+        bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort condition stopped.")
+    ] = False,
+) -> None:
+    """Train one phase of the curriculum; resumes by itself what was interrupted."""
+    document = corpus or (Path(os.environ["HLX_CORPUS"]) if os.environ.get("HLX_CORPUS") else None)
+    if document is None:
+        raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
+    overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
+    inputs = prepare(
+        phase,
+        profile_of(profile),
+        overrides,
+        corpus=document,
+        training=checkpoint_dir,
+        resume_from=resume_from,
+    )
+    if inputs.parent is not None and inputs.first_epoch == 1:
+        require_passed(inputs.parent)
+    try:
+        with _audience(inputs) as listen:
+            outcome = train(inputs, run_id=os.environ.get("HLX_RUN_ID"), retry_stopped=retry_stopped, listen=listen)
+            listen("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
+    except Interrupted as error:
+        Console(stderr=True).print(f"interrupted: {error}; the same command resumes", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    _say(outcome)
+
+
+def _say(outcome: Outcome) -> None:
+    console, manifest = Console(stderr=True, soft_wrap=True, highlight=False), outcome.manifest
+    if manifest.stopped:
+        console.print(f"stopped: {manifest.stopped}")
+        console.print(f"its checkpoint: {outcome.checkpoint}")
+        raise typer.Exit(1)
+    console.print("this training had ended before: nothing to do" if outcome.found else "trained")
+    console.print(f"next: hlx validate --checkpoint {outcome.checkpoint}")
+
+
+@contextmanager
+def _audience(inputs: Inputs) -> Iterator[Listener]:
+    """Whoever listens: Dagster, where it started this process, or a person at a terminal."""
+    if "DAGSTER_PIPES_CONTEXT" in os.environ:
+        with _pipes() as listen:
+            yield listen
+        return
+    s = inputs.settings
+    console = Console(stderr=True)
+    console.print(f"training {inputs.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(inputs.train)} examples")
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), BarColumn(), TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=s.epochs, epoch=inputs.first_epoch, figures="")
+
+        def listen(event: str, figures: dict[str, Any]) -> None:
+            if event == "progress":
+                text = f"loss {figures['train_loss']:.3f}"
+                if figures["held_out_loss"] is not None:
+                    bar.update(task, completed=figures["epoch"])
+                    text += f" held-out {figures['held_out_loss']:.3f}"
+                bar.update(task, epoch=figures["epoch"], figures=text)
+            elif event == "milestone":
+                console.print(f"gates at epoch {figures['epoch']}: {figures['outcome']}")
+
+        yield listen
+
+
+@contextmanager
+def _pipes() -> Iterator[Listener]:
+    from dagster_pipes import open_dagster_pipes
+
+    with open_dagster_pipes() as pipes:
+        yield lambda event, figures: pipes.report_custom_message({"event": event, **figures})
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a typer command or application; a user's error is one line on standard error and exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        command()
+    except SystemExit as end:
+        # click ends with 2 where it does not understand a command line; here 2 means a warning.
+        raise SystemExit(1 if end.code == 2 else end.code) from None
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

@@ -1,0 +1,68 @@
+"""The one record of a training's state that the watchdog, the command line and the UI all read."""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hlx_model.artifacts import read_json, write_json
+
+HEARTBEAT = "heartbeat.json"
+RUNNING = ("starting", "training")
+
+
+@dataclass
+class Heartbeat:
+    """Written by the trainer on every step or so, by atomic rename; loss in nats, times in Unix seconds."""
+
+    training_id: str
+    phase: int
+    size: str
+    epochs: int
+    status: str = "starting"
+    """`starting`, `training`, `completed`, `quality_failed`, `aborted`, `interrupted` or `failed`."""
+    reason: str | None = None
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    train_loss: float | None = None
+    held_out_loss: float | None = None
+    learning_rate: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    gpu_memory_bytes: int | None = None
+    run_id: str | None = None
+    """The Dagster run that started the trainer."""
+    pid: int = field(default_factory=os.getpid)
+    started: float = field(default_factory=time.time)
+    time: float = field(default_factory=time.time)
+
+    @property
+    def running(self) -> bool:
+        """Whether the trainer says that it is at work; it may be dead all the same."""
+        return self.status in RUNNING
+
+    def write(self, directory: Path) -> None:
+        """Write into a training's directory; NaN and infinity are written as their names."""
+        self.time = time.time()
+        write_json(directory / HEARTBEAT, _named_specials(asdict(self)))
+
+    @classmethod
+    def read(cls, directory: Path) -> "Heartbeat | None":
+        """The heartbeat of a training's directory; None where there is none, or it cannot be read."""
+        try:
+            content = read_json(directory / HEARTBEAT)
+            known = {f.name for f in fields(cls)}
+            content = {k: float(v) if v in _SPECIALS else v for k, v in content.items() if k in known}
+            return cls(**content)
+        except (OSError, json.JSONDecodeError, TypeError, AttributeError):
+            return None
+
+
+_SPECIALS = ("nan", "inf", "-inf")
+
+
+def _named_specials(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: repr(v) if isinstance(v, float) and repr(v) in _SPECIALS else v for k, v in content.items()}

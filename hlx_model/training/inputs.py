@@ -1,0 +1,173 @@
+"""What a training starts from: its settings, its corpus, its parent checkpoint, and its id."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from hlx_model.artifacts import Artifacts
+from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, verify
+from hlx_model.corpus import store
+from hlx_model.corpus.document import CorpusError
+from hlx_model.profiles import Profile
+from hlx_model.training.settings import Settings, training_id
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a user sets beside the profile; None leaves the profile's (or the parent's) value."""
+
+    size: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    seq_length: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    replay: float | None = None
+    mixed_precision: bool | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a training needs, read and checked."""
+
+    settings: Settings
+    id: str
+    directory: Path
+    corpora: dict[str, CorpusVersion]
+    train: list[str]
+    held_out: list[str]
+    replay: list[list[str]]
+    """The training texts of each earlier phase that is replayed."""
+    parent: Path | None
+    parent_manifest: Manifest | None
+
+    @property
+    def first_epoch(self) -> int:
+        """1, or the epoch after the parent's where the parent is of the same phase."""
+        same = self.parent_manifest is not None and self.parent_manifest.phase == self.settings.phase
+        return self.parent_manifest.epoch + 1 if same and self.parent_manifest else 1
+
+
+def prepare(
+    phase: int,
+    profile: Profile,
+    overrides: Overrides,
+    *,
+    corpus: Path,
+    training: Path,
+    resume_from: Path | None = None,
+) -> Inputs:
+    """Read and check what a training starts from.
+
+    Args:
+        phase: 1, 2 or 3.
+        profile: the settings that are not overridden.
+        overrides: the settings that are.
+        corpus: a corpus document, or the directory of a corpus that is kept already.
+        training: the folder of the trainings; this one gets `<training>/<training id>`.
+        resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
+            (it goes on at the epoch after, under its own id).
+
+    Raises:
+        ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
+    """
+    artifacts = Artifacts(training)
+    parent = _parent(phase, resume_from, overrides.size)
+    settings = _settings(phase, profile, overrides, parent)
+    rows, version = _corpus(corpus, artifacts, phase, settings.seq_length)
+    train = store.model_texts(rows, "train")
+    held_out = store.model_texts(rows, "validation")
+    if not train:
+        raise CorpusError(f"{corpus}: no row to train phase {phase} on")
+    if not held_out:
+        raise CorpusError(f"{corpus}: no held-out row, so that nothing can be judged: give it more entries")
+    if overrides.epochs is None:
+        tokens = sum(len(text) + 1 for text in train)
+        settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
+    corpora = {store.CORPUS_OF_PHASE[phase]: version}
+    replay: list[list[str]] = []
+    if parent is not None and resume_from is not None:
+        root = Artifacts.of_checkpoint(resume_from).root
+        inherited = {a: store.load(root / v.path) for a, v in parent.corpora.items() if a not in corpora}
+        corpora |= {asset: _version(artifacts, asset, rows) for asset, rows in inherited.items()}
+        if settings.replay > 0:
+            replay = [store.model_texts(rows, "train") for rows in inherited.values()]
+    name = training_id(
+        settings,
+        {asset: version.data_version for asset, version in corpora.items()},
+        parent.weights_sha256 if parent else None,
+    )
+    inputs = Inputs(settings, name, training / name, corpora, train, held_out, replay, resume_from, parent)
+    if inputs.first_epoch > settings.epochs:
+        raise ValueError(
+            f"epochs is {settings.epochs}: {resume_from} has done {inputs.first_epoch - 1} of this phase already; "
+            "ask for more"
+        )
+    return inputs
+
+
+def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
+    """`size` of the texts at most, the same ones for the same seed."""
+    return random.Random(seed).sample(list(texts), min(size, len(texts)))
+
+
+def _parent(phase: int, resume_from: Path | None, size: str | None) -> Manifest | None:
+    if resume_from is None:
+        if phase > 1:
+            raise CheckpointError(
+                f"phase {phase} starts from a checkpoint of phase {phase - 1}: name it with --resume-from"
+            )
+        return None
+    manifest = verify(resume_from)
+    if manifest.phase not in (phase, phase - 1):
+        raise CheckpointError(
+            f"{resume_from} is of phase {manifest.phase}: phase {phase} starts from one of "
+            + (f"phase {phase - 1} or {phase}" if phase > 1 else "phase 1")
+        )
+    if size is not None and manifest.size != size:
+        raise CheckpointError(f"{resume_from} is of size {manifest.size}, not {size}: ask for --size {manifest.size}")
+    return manifest
+
+
+def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | None) -> Settings:
+    schedule = profile.schedules.get(phase)
+    if schedule is None:
+        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
+
+    return Settings(
+        phase=phase,
+        size=_pick(o.size, parent.size if parent else profile.size),
+        epochs=_pick(o.epochs, schedule.epochs),
+        batch_size=_pick(o.batch_size, profile.batch_size),
+        seq_length=_pick(o.seq_length, profile.seq_length),
+        learning_rate=_pick(o.learning_rate, schedule.learning_rate),
+        seed=_pick(o.seed, profile.seed),
+        replay=_pick(o.replay, profile.replay),
+        mixed_precision=_pick(o.mixed_precision, profile.mixed_precision),
+    )
+
+
+def _pick(override: T | None, default: T) -> T:
+    return default if override is None else override
+
+
+def _corpus(corpus: Path, artifacts: Artifacts, phase: int, seq_length: int) -> tuple[pa.Table, CorpusVersion]:
+    asset = store.CORPUS_OF_PHASE[phase]
+    directory = corpus
+    if not (corpus / store.ROWS).exists():
+        directory = store.build([corpus], artifacts, seq_length=seq_length)[0][asset]
+    elif corpus.absolute().parent.name != asset:
+        raise CorpusError(f"{corpus}: phase {phase} is trained on {asset}, not on {corpus.absolute().parent.name}")
+    rows = store.load(directory)
+    return rows, _version(artifacts, asset, rows)
+
+
+def _version(artifacts: Artifacts, asset: str, rows: pa.Table) -> CorpusVersion:
+    kept = store.store(artifacts, asset, rows)
+    return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)))

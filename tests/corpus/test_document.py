@@ -1,0 +1,158 @@
+"""What reading a corpus document promises."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hlx_model.corpus import CorpusError, Document, parse_document, read_document
+from hlx_model.language import Contract, Format, Handle, render, same
+
+FIRST = """English: Search for files
+HLXL: {1000: {@0: "search", @1: &h_files}}
+LC-R: 🜊1000🜁0 "search"🜁1 ⟁files🜂
+LC-T: {C:1000,0="search",1=@files}
+LC-B: [1000|0:"search"|1:&files]
+"""
+SECOND = """English: Number seven
+HLXL: 7
+LC-R: 7
+LC-T: 7
+LC-B: [0x07]
+"""
+
+
+def entry(english: str, hlxl: str = "1", lc_r: str = "1", lc_t: str = "1", lc_b: str = "[0x01]") -> str:
+    return f"English: {english}\nHLXL: {hlxl}\nLC-R: {lc_r}\nLC-T: {lc_t}\nLC-B: {lc_b}\n"
+
+
+def read(*texts: str) -> Document:
+    return parse_document("\n".join(texts), "corpus.md")
+
+
+def test_the_real_document_has_164_entries_of_which_one_contradicts_itself(real_document: Document) -> None:
+    assert real_document.entries_read == 164
+    assert len(real_document.entries) == 163
+    assert real_document.respelled == 1  # [0x03e8]
+    (defect,) = real_document.quarantined
+    assert (defect.line, defect.english) == (73, "Negative number")
+    assert defect.reason == "LC-B `[0xff9c]` reads as 65436 where HLXL, LC-R and LC-T say -100"
+
+
+def test_every_real_sentence_meets_the_value_on_the_line_after_it(real_document: Document) -> None:
+    lines = Path(real_document.name).read_text(encoding="utf-8").split("\n")
+    for item in real_document.entries:
+        assert lines[item.line - 1] == f"English: {item.english}"
+        assert lines[item.line] == f"HLXL: {render(item.value, Format.HLXL)}"
+
+
+def test_real_entries_know_the_section_above_them(real_document: Document) -> None:
+    sections = list(dict.fromkeys(item.section for item in real_document.entries))
+    assert len(sections) == 8
+    assert sections[0] == "SECTION 1: PRIMITIVES (20 examples)"
+
+
+def test_markdown_around_entries_is_skipped() -> None:
+    text = f"# Corpus\n\n**Version**: 1\n---\n| a | b |\n\n## Data ##\n### Finer\n\n{FIRST}\nProse.\n\n{SECOND}"
+    document = parse_document(text, "corpus.md")
+    assert [(item.english, item.line, item.section) for item in document.entries] == [
+        ("Search for files", 10, "Data"),
+        ("Number seven", 18, "Data"),
+    ]
+    assert same(document.entries[0].value, Contract(1000, ((0, "search"), (1, Handle("files")))))
+    assert document.entries[0].document == "corpus.md"
+
+
+def test_an_entry_without_its_lines_never_takes_those_of_the_next() -> None:
+    document = read("English: Find users\n", FIRST, SECOND)
+    assert [item.english for item in document.entries] == ["Search for files", "Number seven"]
+    (defect,) = document.quarantined
+    assert (defect.line, defect.english) == (1, "Find users")
+    assert defect.reason == "HLXL, LC-R, LC-T and LC-B missing"
+
+
+def test_format_lines_before_the_first_english_label_belong_to_no_entry() -> None:
+    assert [item.english for item in read("HLXL: 5", SECOND).entries] == ["Number seven"]
+
+
+def test_carriage_returns_and_a_byte_order_mark_are_no_part_of_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.md"
+    path.write_bytes(b"\xef\xbb\xbf" + (FIRST + SECOND).replace("\n", "\r\n").encode())
+    assert [item.english for item in read_document(path).entries] == ["Search for files", "Number seven"]
+
+
+def test_a_spelling_that_is_not_canonical_is_counted_and_kept() -> None:
+    document = read(SECOND.replace("0x07", "0x0007").replace("HLXL: 7", "HLXL:  7 "))
+    assert document.respelled == 1
+    assert len(document.entries) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (entry(""), "the English sentence is empty"),
+        (entry("Search for files"), "the sentence was seen before, in line 1"),
+        (entry("One", lc_b="[0x02]"), "LC-B `[0x02]` reads as 2 where HLXL, LC-R and LC-T say 1"),
+        (entry("One", hlxl="1.0"), "HLXL `1.0` reads as 1.0 where LC-R, LC-T and LC-B say 1"),
+        (
+            entry("One", hlxl="true", lc_r="⊤"),
+            "LC-T `1` reads as 1 and LC-B `[0x01]` reads as 1 where HLXL and LC-R say true",
+        ),
+        (entry("One", lc_t="{C:"), "LC-T `{C:` cannot be read: LC-T line 1, column "),
+        (entry("One") + "LC-R: 1\n", "LC-R given more than once"),
+        (entry("One").replace("LC-T: 1\n", ""), "LC-T missing"),
+        (entry("Café ‽ é"), "English has characters outside the vocabulary: é‽"),
+        (entry("One", hlxl='"é"'), "HLXL has characters outside the vocabulary: é"),
+        (entry("One " * 60), "its example LC-B to English has 260 tokens, over 250"),
+    ],
+)  # fmt: skip
+def test_an_entry_with_a_defect_is_quarantined_whole_and_named(bad: str, reason: str) -> None:
+    document = parse_document("\n".join((FIRST, bad, SECOND)), "corpus.md", seq_length=250)
+    assert [item.english for item in document.entries] == ["Search for files", "Number seven"]
+    (defect,) = document.quarantined
+    assert (defect.document, defect.line) == ("corpus.md", 7)
+    assert defect.reason.startswith(reason)
+    assert "\n" not in defect.reason
+
+
+def test_an_example_of_exactly_the_sequence_length_is_kept() -> None:
+    tokens = len("[English] [0x07] → Number seven") + 2
+    assert len(parse_document(SECOND, "corpus.md", seq_length=tokens).entries) == 1
+    with pytest.raises(CorpusError, match=f"{tokens} tokens, over {tokens - 1}"):
+        parse_document(SECOND, "corpus.md", seq_length=tokens - 1)
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such file; give the path of a corpus document"),
+        (make_directory, "is a directory; give the path of one corpus document in it"),
+        (lambda path: path.write_bytes(b" \n"), "is empty; write entries of English:"),
+        (
+            lambda path: path.write_bytes(b"English: caf\xe9\n"),
+            "not UTF-8 at byte offset 12; save it as UTF-8",
+        ),
+        (
+            lambda path: path.write_text("# Notes\n"),
+            "no entry found; each begins with a line such as 'English:",
+        ),
+        (lambda path: path.write_text("HLXL: 1\n"), "no entry found"),
+        (
+            lambda path: path.write_text("Hi\nEnglish: One\nHLXL: 1\n"),
+            "none of its 1 entries is usable; mend them, beginning with line 2: LC-R, LC-T and LC-B missing",
+        ),
+    ],
+)
+def test_an_unusable_document_is_one_line_naming_it_and_what_to_do(
+    make: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "corpus.md"
+    make(path)
+    with pytest.raises(CorpusError) as raised:
+        read_document(path)
+    assert str(raised.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,186 @@
+"""What the tables of the corpora and their data versions promise."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hlx_model.corpus import (
+    Document,
+    data_version,
+    english_table,
+    examples_table,
+    held_out_leaks,
+    hlx_table,
+    in_vocabulary,
+    operation_of,
+    paired_table,
+    parse_document,
+    parses,
+    prompt,
+    quarantine_table,
+    same_value,
+    within,
+)
+from hlx_model.language import Contract, Format, Handle, Value, convert
+
+
+@pytest.fixture(scope="session")
+def examples(composed_document: Document) -> pa.Table:
+    return examples_table([composed_document])
+
+
+@pytest.fixture(scope="session")
+def paired(examples: pa.Table) -> pa.Table:
+    return paired_table(examples)
+
+
+def test_examples_hold_each_entry_once_in_four_formats_that_agree(
+    examples: pa.Table, composed_document: Document
+) -> None:
+    assert examples.num_rows == len(composed_document.entries)
+    assert examples["english"].to_pylist() == [entry.english for entry in composed_document.entries]
+    assert all(map(same_value, examples.to_pylist()))
+
+
+def test_the_real_document_gives_its_rows(real_document: Document) -> None:
+    examples = examples_table([real_document])
+    values = len(set(examples["value_sha256"].to_pylist()))
+    assert (examples.num_rows, values) == (163, 160)
+    assert english_table(examples).num_rows == 163
+    assert hlx_table(examples).num_rows == 160 * 4
+    assert paired_table(examples).num_rows == 163 * 8 + 160
+    assert quarantine_table([real_document]).to_pylist() == [
+        {
+            "document": real_document.name,
+            "line": 73,
+            "english": "Negative number",
+            "reason": "LC-B `[0xff9c]` reads as 65436 where HLXL, LC-R and LC-T say -100",
+        }
+    ]
+
+
+def test_derived_tables_hold_each_sentence_value_and_translation_once(examples: pa.Table, paired: pa.Table) -> None:
+    values = len(set(examples["value_sha256"].to_pylist()))
+    hlx = hlx_table(examples)
+    assert english_table(examples).num_rows == examples.num_rows
+    assert hlx.num_rows == 4 * values == len(set(zip(hlx["format"].to_pylist(), hlx["text"].to_pylist(), strict=True)))
+    assert paired.num_rows == 8 * examples.num_rows + values
+    # `5` is written alike in three formats, and each of them is asked for.
+    translations = set(zip(*(paired[name].to_pylist() for name in ("source", "prompt", "answer")), strict=True))
+    assert len(translations) == paired.num_rows
+
+
+def test_every_answer_is_right(examples: pa.Table, paired: pa.Table) -> None:
+    meaning = {row["english"]: row for row in examples.to_pylist()}
+    for row in paired.to_pylist():
+        given = re.fullmatch(r"\[(.*?)\] (.*) → ", row["prompt"], re.DOTALL)
+        assert given is not None and given[1] == row["target"]
+        assert row["prompt"] == prompt(row["target"], given[2])
+        if row["source"] == "English":
+            assert row["answer"] == meaning[given[2]][row["target"]]
+        elif row["target"] == "English":
+            assert given[2] == meaning[row["answer"]][row["source"]]
+        else:
+            assert row["answer"] == convert(given[2], Format(row["source"]), Format(row["target"]))
+
+
+def test_all_twelve_conversions_occur(paired: pa.Table) -> None:
+    pairs = set(zip(paired["target"].to_pylist(), paired["source"].to_pylist(), strict=True))
+    assert len(pairs) == 4 + 4 + 12
+
+
+def test_nothing_held_out_is_in_train_in_any_table(examples: pa.Table, paired: pa.Table) -> None:
+    tables = (
+        (examples, ("english", "HLXL", "LC-B", "value_sha256")),
+        (english_table(examples), ("english",)),
+        (hlx_table(examples), ("text", "value_sha256")),
+        (paired, ("prompt", "answer", "value_sha256")),
+    )
+    for table, columns in tables:
+        assert set(table["split"].to_pylist()) == {"train", "validation", "test"}
+        for column in columns:
+            assert held_out_leaks(table, column) == []
+
+
+def test_a_leak_is_found() -> None:
+    table = pa.table({"english": ["a", "b", "b", "c"], "split": ["train", "train", "test", "validation"]})
+    assert held_out_leaks(table, "english") == ["b"]
+
+
+def test_a_sentence_of_two_documents_is_kept_once_and_the_other_reported() -> None:
+    text = "English: One\nHLXL: 1\nLC-R: 1\nLC-T: 1\nLC-B: [0x01]\n"
+    documents = [parse_document(text, "a.md"), parse_document(text.replace("1", "2"), "b.md")]
+    assert examples_table(documents)["HLXL"].to_pylist() == ["1"]
+    (row,) = quarantine_table(documents).to_pylist()
+    assert (row["document"], row["reason"]) == ("b.md", "the sentence was seen before, in a.md line 1")
+
+
+@pytest.mark.parametrize(
+    ("value", "operation"),
+    [
+        (Contract(1000, ((0, "search"), (1, Handle("a")))), "search"),
+        (Contract(1000, ((1, "search"),)), "contract 1000"),
+        (Contract(1000, ((0, 5),)), "contract 1000"),
+        (Contract(14, ((0, 1),)), "contract 14"),
+        ([], "array"),
+        ({}, "object"),
+        (True, "boolean"),
+        (1, "integer"),
+        (1.0, "float"),
+        (None, "null"),
+        (b"", "bytes"),
+        ("x", "string"),
+        (Handle("x"), "handle"),
+    ],
+)
+def test_the_operation_says_what_kind_of_thing_a_value_is(value: Value, operation: str) -> None:
+    assert operation_of(value) == operation
+
+
+BASE = {"text": ["a", "bc", None], "line": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"text": ["a", "bd", None], "line": [1, 2, 3]},
+        {"text": ["ab", "c", None], "line": [1, 2, 3]},
+        {"text": ["a", "bc", "null"], "line": [1, 2, 3]},
+        {"text": ["a", "bc", ""], "line": [1, 2, 3]},
+        {"text": ["a", "bc", None], "line": [1, 2, 4]},
+        {"text": ["a", "bc", None], "line": ["1", "2", "3"]},
+        {"text": ["bc", "a", None], "line": [2, 1, 3]},
+        {"text": ["a", "bc"], "line": [1, 2]},
+        {"texts": ["a", "bc", None], "line": [1, 2, 3]},
+        {"line": [1, 2, 3], "text": ["a", "bc", None]},
+        {"text": ["a", "bc", None]},
+    ],
+)
+def test_the_data_version_changes_with_any_cell_name_and_order(other: dict[str, list[object]]) -> None:
+    assert data_version(pa.table(other)) != data_version(pa.table(BASE))
+
+
+def test_the_data_version_does_not_depend_on_how_the_rows_are_stored(examples: pa.Table, tmp_path: Path) -> None:
+    version = data_version(examples)
+    assert data_version(pa.concat_tables([examples.slice(0, 10), examples.slice(10)])) == version
+    pq.write_table(examples, tmp_path / "rows.parquet", compression="zstd", row_group_size=100)
+    assert data_version(pq.read_table(tmp_path / "rows.parquet")) == version
+    assert re.fullmatch("[0-9a-f]{64}", version)
+
+
+def test_the_data_version_of_known_rows_is_what_it_always_was() -> None:
+    """Checkpoints name corpora by it, so it outlives releases of this code and of Arrow."""
+    assert data_version(pa.table(BASE)) == "b9e3afd4240988ecb7b67f61082f71f01547e45039a9ef52f1d5f2e7409fad34"
+
+
+def test_the_predicates_tell_good_rows_from_bad() -> None:
+    assert in_vocabulary("Search → ∅") and not in_vocabulary("café")
+    assert parses("[0x2a]", Format.LC_B) and not parses("[0x2a", Format.LC_B)
+    assert within("abc", 5) and not within("abc", 4)
+    row = {"HLXL": "1", "LC-R": "1", "LC-T": "1", "LC-B": "[0x01]"}
+    assert same_value(row)
+    assert not same_value({**row, "HLXL": "1.0"})
+    assert not same_value({**row, "LC-R": "🜊"})

@@ -1,0 +1,58 @@
+"""Hypothesis strategies for HLX: everything that it can hold."""
+
+from hypothesis import strategies as st
+
+from hlx_model.language import Contract, Handle, Value
+from hlx_model.language.values import MAX_INTEGER, MIN_INTEGER
+
+# What any format gives a meaning to, and what strings escape: the characters that confuse a parser.
+NOTATION = "∅⊤⊥⊠⟁🜊🜁🜂🜃🜄◇◆ \n\t,:=|@&#_-+.\"'\\/{}[]()0129abefxuCTFNh\x00\x7f\x85\u2028é😀"
+
+
+def identifiers() -> st.SearchStrategy[str]:
+    """Names of handles."""
+    odd = st.sampled_from(["C", "T", "F", "_", "null", "NULL", "h_ast", "b", "e5", "x0"])
+    return odd | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+
+
+def keys() -> st.SearchStrategy[str]:
+    """Keys of objects."""
+    return identifiers().filter(lambda key: key != "C")
+
+
+def scalars() -> st.SearchStrategy[Value]:
+    """Values that hold no others."""
+    return st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(MIN_INTEGER, MAX_INTEGER),
+        st.integers(-300, 300),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from([0.0, -0.0, 100.0, 1e-05, 1e16, 1e22, 5e-324]),
+        st.text(max_size=20),
+        st.text(NOTATION, max_size=20),
+        st.binary(max_size=20),
+        identifiers().map(Handle),
+    )
+
+
+def contracts(fields: st.SearchStrategy[Value]) -> st.SearchStrategy[Contract]:
+    """Contracts with `fields` under any ascending numbers."""
+    numbers = st.integers(0, 9) | st.integers(0, MAX_INTEGER)
+    by_number = st.dictionaries(numbers, fields, max_size=5).map(lambda d: tuple(sorted(d.items(), key=_number)))
+    return st.builds(Contract, numbers, by_number)
+
+
+def values() -> st.SearchStrategy[Value]:
+    """Every value that HLX can hold."""
+    return st.recursive(
+        scalars(),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=5), st.dictionaries(keys(), inner, max_size=5), contracts(inner)
+        ),
+        max_leaves=12,
+    )
+
+
+def _number(field: tuple[int, Value]) -> int:
+    return field[0]

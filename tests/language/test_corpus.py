@@ -1,0 +1,48 @@
+"""The real corpus document: all of its lines are read, agree across formats, and are canonical."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hlx_model.language import Format, Value, parse, render, same
+
+SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / "../shared"))
+DOCUMENT = SHARED / "corpus/corpus_all_variants.md"
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[dict[str, str]]:
+    """Each entry's text by its label: `English` and the four formats."""
+    if not DOCUMENT.exists():
+        pytest.skip(f"no corpus document at {DOCUMENT}: set HLX_SHARED to the folder that holds corpus/")
+    entries: list[dict[str, str]] = []
+    for line in DOCUMENT.read_text(encoding="utf-8").split("\n"):
+        label, _, text = line.partition(": ")
+        if label == "English":
+            entries.append({})
+        if label in ("English", *Format):
+            entries[-1][label] = text
+    return entries
+
+
+def read(entry: dict[str, str]) -> dict[Format, Value]:
+    return {format: parse(entry[format], format) for format in Format}
+
+
+def test_all_164_entries_are_read_in_all_four_formats(entries: list[dict[str, str]]) -> None:
+    assert sum(len(read(entry)) for entry in entries) == 4 * 164
+
+
+def test_the_formats_agree_but_for_one_known_defect(entries: list[dict[str, str]]) -> None:
+    disagreeing = {}
+    for entry in entries:
+        values = read(entry)
+        if not all(same(value, values[Format.HLXL]) for value in values.values()):
+            disagreeing[entry["English"]] = list(values.values())
+    assert disagreeing == {"Negative number": [-100, -100, -100, 65436]}
+
+
+def test_all_lines_but_one_are_canonical(entries: list[dict[str, str]]) -> None:
+    rendered = {entry[f]: render(value, f) for entry in entries for f, value in read(entry).items()}
+    assert {text: canonical for text, canonical in rendered.items() if text != canonical} == {"[0x03e8]": "[0x3e8]"}
