@@ -10,10 +10,11 @@ beside it. A checkpoint therefore finds its corpora and its verdict from its own
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,21 +76,27 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file by atomic rename: readers see the old one or the new one, also after a power cut."""
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file by atomic rename: readers see the old one or the new one.
+
+    `durable` waits for the disk, so that this holds after a power cut too; what is written again in a
+    moment (heartbeat, metrics) does without.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    if durable:
+        _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,9 +104,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write JSON, indented for people, by atomic rename; NaN and infinity are a `ValueError`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(), durable=durable)
+
+
+def named_specials(value: Any) -> Any:
+    """A JSON value in which NaN and infinities are their names: `"nan"`, `"inf"`, `"-inf"`."""
+    if isinstance(value, Mapping):
+        return {key: named_specials(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [named_specials(item) for item in value]
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:

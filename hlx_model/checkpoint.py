@@ -134,7 +134,8 @@ def write(
         )
         if optimizer is not None:
             save_file({name: t.detach().cpu().contiguous() for name, t in optimizer.items()}, directory / OPTIMIZER)
-        write_json(directory / STATE, dict(state))
+        # The directory is synced as a whole before it takes its name.
+        write_json(directory / STATE, dict(state), durable=False)
         files = {
             path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in sorted(directory.iterdir())
         }
@@ -145,7 +146,7 @@ def write(
                 "files": files,
             }
         )
-        write_json(directory / MANIFEST, sealed.to_json())
+        write_json(directory / MANIFEST, sealed.to_json(), durable=False)
     return target
 
 

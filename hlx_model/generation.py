@@ -65,8 +65,8 @@ def _generate_batch(
     lengths = [len(prompt) + 1 for prompt in prompts]
     longest = max(lengths)
     tokens_BT = torch.tensor([[BOS, *p, *[PAD] * (longest - len(p) - 1)] for p in prompts], device=device)
-    steps = min(max_new_tokens, POSITIONS - longest)
-    cache = Cache(model, len(prompts), longest + steps)
+    steps = min(max_new_tokens, POSITIONS - min(lengths))
+    cache = Cache(model, len(prompts), min(longest + steps, POSITIONS))
     position_B = torch.tensor(lengths, device=device) - 1
     logits_BV = model(tokens_BT, cache)[torch.arange(len(prompts), device=device), position_B]
     written: list[Tensor] = []
@@ -75,12 +75,13 @@ def _generate_batch(
         next_B = _choose(logits_BV, temperature, generator)
         next_B = next_B.masked_fill(done_B, EOS)
         written.append(next_B)
-        done_B |= next_B == EOS
+        position_B = position_B + 1
+        done_B |= (next_B == EOS) | (position_B == POSITIONS - 1)
         if bool(done_B.all()):
             break
-        position_B = position_B + 1
         if len(written) < steps:
-            logits_BV = model.step(next_B, position_B, cache)
+            # A row that is done goes on at the last position, where nobody reads.
+            logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
     if not written:
         return [[] for _ in prompts]
     ids: list[list[int]] = torch.stack(written, dim=1).tolist()
@@ -88,9 +89,11 @@ def _generate_batch(
 
 
 def _choose(logits_BV: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    # A broken model's logits may be no numbers, and its report is made all the same.
+    logits_BV = logits_BV.float().nan_to_num(nan=0.0, posinf=1e9, neginf=-1e9)
     # <PAD>, <BOS> and <UNK> are never text; a model that prefers them is judged by its losses.
     logits_BV = logits_BV.index_fill(1, torch.tensor([PAD, BOS, UNK], device=logits_BV.device), -torch.inf)
     if temperature == 0:
         return logits_BV.argmax(dim=1)
-    probabilities_BV = torch.softmax(logits_BV.float() / temperature, dim=1)
+    probabilities_BV = torch.softmax(logits_BV / temperature, dim=1)
     return torch.multinomial(probabilities_BV, 1, generator=generator)[:, 0]

@@ -38,7 +38,7 @@ class Metrics:
         self._rows.append(row)
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(self._rows, SCHEMA), buffer)
-        write_bytes(self._directory / METRICS, buffer.getvalue())
+        write_bytes(self._directory / METRICS, buffer.getvalue(), durable=False)
 
     def rewind(self, step: int) -> None:
         """Forget what a training resumed after `step` will record again: also that step's end of an epoch."""

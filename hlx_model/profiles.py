@@ -43,6 +43,8 @@ class Profile:
     """Share of a phase's tokens taken again from each phase before."""
     mixed_precision: bool
     """bf16 or fp16 arithmetic where the device is a GPU."""
+    optimizer: str
+    """`adamw`, or `muon` for the matrices of the layers."""
     schedules: Mapping[int, Schedule]
 
 
@@ -50,17 +52,18 @@ PROFILES = {
     "quick": Profile(
         name="quick",
         size="tiny",
-        entries=6000,
+        entries=18_000,
         seed=0,
-        batch_size=8,
+        batch_size=4,
         seq_length=256,
         replay=0.04,
         mixed_precision=False,
+        optimizer="muon",
         # Phases 1 and 2 get about a tenth of the tokens each: more costs phase 3 its skill (docs/LOG.md).
         schedules={
-            1: Schedule(epochs=200, tokens=700_000, learning_rate=4e-3),
-            2: Schedule(epochs=200, tokens=900_000, learning_rate=4e-3),
-            3: Schedule(epochs=50, tokens=8_000_000, learning_rate=4e-3),
+            1: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
+            2: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
+            3: Schedule(epochs=50, tokens=10_500_000, learning_rate=4e-3),
         },
     ),
     "production": Profile(
@@ -72,6 +75,7 @@ PROFILES = {
         seq_length=256,
         replay=0.0,
         mixed_precision=True,
+        optimizer="adamw",
         schedules={
             1: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
             2: Schedule(epochs=200, tokens=None, learning_rate=1e-4),

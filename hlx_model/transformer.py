@@ -144,6 +144,13 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(Layer(a) for _ in range(a.layers))
 
 
+def _sinusoids(positions: int, d_model: int) -> Tensor:
+    """Sines and cosines of wavelengths 2π to 10000 · 2π: (positions, d_model)."""
+    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
+    angle = torch.arange(positions)[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
 class Transformer(nn.Module):
     """Token ids in, logits of the next token out."""
 
@@ -156,10 +163,12 @@ class Transformer(nn.Module):
         self.output_projection = nn.Linear(a.d_model, VOCABULARY_SIZE)
 
     def initialize(self, seed: int) -> "Transformer":
-        """Fresh weights from a seed, drawn as PyTorch's own modules draw theirs.
+        """Fresh weights from a seed, drawn as PyTorch's own modules draw theirs, positions from sinusoids.
 
-        Without a final norm the embeddings must be as large as `nn.Embedding` makes them (normal, 1): with
-        GPT-2's 0.02 attention to the prompt was never learned in 8M tokens (`docs/LOG.md`).
+        Two measured choices (`docs/LOG.md`, 2026-11-22). Without a final norm the embeddings must be as large
+        as `nn.Embedding` makes them (normal, 1): with GPT-2's 0.02 attention to the prompt was not learned in
+        8M tokens. Positions that start as sinusoids (Vaswani et al. 2017; learned from there) let a head find
+        "the symbol before" by a rotation, where random ones ask it to learn each pair of neighbours.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
@@ -167,8 +176,10 @@ class Transformer(nn.Module):
                 nn.init.zeros_(parameter)
             elif "norm" in name:
                 nn.init.ones_(parameter)
-            elif "embedding" in name:
+            elif name.startswith("token_embedding"):
                 nn.init.normal_(parameter, generator=generator)
+            elif name.startswith("position_embedding"):
+                parameter.data.copy_(_sinusoids(*parameter.shape))
             elif name.endswith("in_proj_weight"):
                 nn.init.xavier_uniform_(parameter, generator=generator)
             else:

@@ -157,9 +157,7 @@ def _counts(table: pa.Table, column: str) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in table[column].value_counts().to_pylist()}
 
 
-def _materialized(
-    directory: Path, rows: pa.Table, metadata: dict[str, Any]
-) -> dg.MaterializeResult[Path]:
+def _materialized(directory: Path, rows: pa.Table, metadata: dict[str, Any]) -> dg.MaterializeResult[Path]:
     return dg.MaterializeResult(
         value=directory,
         data_version=dg.DataVersion(directory.name),

@@ -10,7 +10,7 @@ from hlx_model.corpus import ENGLISH, in_vocabulary, parses, same_value
 from hlx_model.corpus.split import Split
 from hlx_model.language import Format
 
-_SPLITS = pa.Check.isin([str(split) for split in Split], name="split_is_known")
+_SPLITS = pa.Check.isin([str(split) for split in Split], error="split_is_known")
 
 
 def _each(predicate: Callable[[str], bool], name: str) -> pa.Check:
@@ -21,7 +21,7 @@ def _text(*checks: pa.Check, unique: bool = False) -> pa.Column:
     return pa.Column(
         pl.String,
         [
-            pa.Check.str_length(min_value=1, name="is_not_empty"),
+            pa.Check.str_length(min_value=1, error="is_not_empty"),
             _each(in_vocabulary, "in_vocabulary"),
             *checks,
         ],
@@ -55,10 +55,10 @@ def _answer_is_what_it_says(row: dict[str, str]) -> bool:
 CORPUS_EXAMPLES = pa.DataFrameSchema(
     {
         "document": pa.Column(pl.String),
-        "line": pa.Column(pl.Int32, pa.Check.ge(1, name="line_is_positive")),
+        "line": pa.Column(pl.Int32, pa.Check.ge(1, error="line_is_positive")),
         "english": _text(unique=True),
         **{str(format): _text(_each(partial(parses, format=format), "parses")) for format in Format},
-        "value_sha256": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9a-f]{64}$", name="is_sha256")),
+        "value_sha256": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is_sha256")),
         "split": pa.Column(pl.String, _SPLITS),
     },
     checks=[
@@ -77,7 +77,7 @@ ENGLISH_CORPUS = pa.DataFrameSchema(
 
 HLX_CORPUS = pa.DataFrameSchema(
     {
-        "format": pa.Column(pl.String, pa.Check.isin([str(format) for format in Format], name="format_is_known")),
+        "format": pa.Column(pl.String, pa.Check.isin([str(format) for format in Format], error="format_is_known")),
         "text": _text(),
         "split": pa.Column(pl.String, _SPLITS),
     },
@@ -96,9 +96,9 @@ HLX_CORPUS = pa.DataFrameSchema(
 
 PAIRED_CORPUS = pa.DataFrameSchema(
     {
-        "target": pa.Column(pl.String, pa.Check.isin([ENGLISH, *map(str, Format)], name="target_is_known")),
-        "source": pa.Column(pl.String, pa.Check.isin([ENGLISH, *map(str, Format)], name="source_is_known")),
-        "prompt": _text(pa.Check.str_matches(r"^\[(English|HLXL|LC-[RTB])\] .+ → $", name="is_a_prompt")),
+        "target": pa.Column(pl.String, pa.Check.isin([ENGLISH, *map(str, Format)], error="target_is_known")),
+        "source": pa.Column(pl.String, pa.Check.isin([ENGLISH, *map(str, Format)], error="source_is_known")),
+        "prompt": _text(pa.Check.str_matches(r"^\[(English|HLXL|LC-[RTB])\] .+ → $", error="is_a_prompt")),
         "answer": _text(),
         "split": pa.Column(pl.String, _SPLITS),
     },

@@ -64,15 +64,28 @@ def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], second
             table.add_row(*row)
     console.print(table)
     for event in events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            said = failure.user_failure_data.description if failure.user_failure_data else None
-            cause = failure.error.cause or failure.error if failure.error else None
-            console.print(f"[red]failed[/] {event.step_key}: ", end="")
-            console.print(said or (cause.message.strip() if cause else "no reason was given"), markup=False)
-        elif event.is_step_skipped:
-            console.print(f"[yellow]not run[/] {event.step_key}: what it builds on did not pass")
+        _tell_failure(event)
     console.print(f"{seconds / 60:.1f} minutes in all; `make ui` shows the graph, the reports and the curves")
+
+
+def _tell_failure(event: dg.DagsterEvent) -> None:
+    """One line for a failed gate, a failed step, or a step that was not run; nothing for the rest."""
+    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            sign = "[red]gate failed[/]" if check.severity == dg.AssetCheckSeverity.ERROR else "[yellow]warning[/]"
+            console.print(f"{sign} {check.asset_key.to_user_string()} {check.check_name}: ", end="")
+            console.print(check.description or "", markup=False)
+    elif event.is_step_failure:
+        failure = event.step_failure_data
+        error = failure.error.cause or failure.error if failure.error else None
+        if error and error.cls_name == "DagsterAssetCheckFailedError":
+            return
+        said = failure.user_failure_data.description if failure.user_failure_data else None
+        console.print(f"[red]failed[/] {event.step_key}: ", end="")
+        console.print(said or (error.message.strip() if error else "no reason was given"), markup=False)
+    elif event.event_type == dg.DagsterEventType.STEP_SKIPPED:
+        console.print(f"[yellow]not run[/] {event.step_key}: what it builds on did not pass")
 
 
 def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEvent]) -> list[str] | None:

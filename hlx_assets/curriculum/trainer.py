@@ -75,7 +75,7 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
         ) as session:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run_id},
+                env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run.run_id},
                 stdin=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,

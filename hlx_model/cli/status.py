@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hlx_model.artifacts import named_specials
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.watchdog import diagnose
 
@@ -25,7 +26,7 @@ def status_command(
     beats = [beat for directory in directories if (beat := Heartbeat.read(directory)) is not None]
     beats.sort(key=lambda beat: beat.time, reverse=True)
     if as_json:
-        found = [{**asdict(beat), "trouble": diagnose(beat)} for beat in beats]
+        found = [named_specials({**asdict(beat), "trouble": diagnose(beat)}) for beat in beats]
         typer.echo(json.dumps(found, indent=2))
         return
     if not beats:

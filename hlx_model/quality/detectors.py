@@ -3,12 +3,16 @@
 They judge one text; whether HLX is well formed is not for them but for the parser.
 """
 
+import math
 import re
 from difflib import SequenceMatcher
 
 _RUN = re.compile(r"(.)\1{9,}", re.DOTALL)
-_REPEATED = re.compile(r"(.{1,8}?)\1{2,}", re.DOTALL)
 _REPEATED_LEAST = 24
+# One pattern a length of the unit: a search for the shortest unit would take `::::pppp` for four colons.
+_REPEATED = [
+    re.compile(rf"(.{{{unit}}})\1{{{math.ceil(_REPEATED_LEAST / unit) - 1},}}", re.DOTALL) for unit in range(2, 9)
+]
 _PAIR_LEAST = 12
 _SIMILAR = 0.9
 
@@ -25,7 +29,7 @@ def collapsed(text: str) -> bool:
         return True
     if len(text) >= _PAIR_LEAST and len(set(text)) <= 2:
         return True
-    return any(len(m.group()) >= _REPEATED_LEAST for m in _REPEATED.finditer(text))
+    return any(repeated.search(text) for repeated in _REPEATED)
 
 
 def parroted(given: str, answer: str) -> bool:

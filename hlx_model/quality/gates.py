@@ -162,18 +162,15 @@ def bad_texts(name: str, what: str, bad: Sequence[str], samples: int, t: Thresho
     return Gate(name, outcome, reason, rate, t.bad_texts, samples, wilson(len(bad), samples))
 
 
-def diversity(model: Transformer, t: Thresholds, samples: int = 64) -> Gate:
-    """Sample texts from nothing, at temperature 1; most must differ from each other."""
+def diversity(model: Transformer, corpus_texts: int, t: Thresholds, samples: int = 64) -> Gate:
+    """Sample texts from nothing, at temperature 1; they must differ about as texts of the corpus would.
+
+    Drawn at random from a corpus of n texts, `samples` of them hold n (1 - (1 - 1/n)^samples) different ones.
+    """
     texts = generate(model, [""] * samples, temperature=1.0, max_new_tokens=64)
-    distinct = len(set(texts))
-    return rate_gate(
-        "diversity",
-        "distinct among texts sampled at temperature 1",
-        distinct,
-        samples,
-        t.distinct,
-        t.distinct,
-    )
+    expected = min(samples, round(corpus_texts * (1 - (1 - 1 / corpus_texts) ** samples)))
+    what = f"distinct texts among {samples} sampled at temperature 1, of the {expected} that the corpus would give"
+    return rate_gate("diversity", what, min(len(set(texts)), expected), expected, t.distinct, t.distinct)
 
 
 def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t: Thresholds) -> list[Gate]:
@@ -185,7 +182,7 @@ def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t
     for prefix, text in zip(prefixes, written, strict=True):
         # A continuation may finish the prefix's last word: judge whole words only.
         whole = f"{prefix}{text}"
-        found += words_of(whole)[len(words_of(prefix)) - 1 :]
+        found += words_of(whole)[max(0, len(words_of(prefix)) - 1) :]
     known = sum(word in words for word in found)
     gates = [rate_gate("words", "words written that the corpus has", known, len(found), t.words, t.words_warn)]
     gates.append(bad_texts("collapse", "collapsed texts", [x for x in written if collapsed(x)], len(written), t))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, read_json, write_json, write_text
+from hlx_model.artifacts import Artifacts, named_specials, read_json, write_json, write_text
 from hlx_model.checkpoint import CheckpointError, Manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.language import Format
@@ -67,8 +67,8 @@ def judge(checkpoint: Path, device: str = "cpu") -> Judgement:
     examination = _Examination(manifest, checkpoint, model, corpora)
     gates = examination.gates()
     verdict = Verdict.on(checkpoint, manifest, gates)
-    curve = read_metrics(checkpoint.absolute().parents[1])
-    report = {
+    curve = [row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= manifest.step]
+    content = {
         **verdict.to_json(),
         "phase": manifest.phase,
         "size": manifest.size,
@@ -80,11 +80,12 @@ def judge(checkpoint: Path, device: str = "cpu") -> Judgement:
         "figures": examination.figures,
         "examples": examination.examples,
         "milestones": checkpoints.read_state(checkpoint)["milestones"],
-        "curve": [row for row in curve if row["step"] <= manifest.step],
+        "curve": curve,
     }
+    report: dict[str, Any] = named_specials(content)
     directory = artifacts.report(checkpoint)
     write_json(directory / REPORT, report)
-    figure = loss_curve(report["curve"])
+    figure = loss_curve(curve)
     write_text(directory / FIGURE, figure)
     write_text(directory / MARKDOWN, markdown(report, figure))
     verdict.write(directory)
@@ -141,7 +142,7 @@ class _Examination:
         words = {word for text in store.model_texts(self.rows) for word in g.words_of(text)}
         return [
             *g.free_running(self.model, held_out[:ROW_SAMPLE], words, self.thresholds),
-            g.diversity(self.model, self.thresholds),
+            g.diversity(self.model, self.rows.num_rows, self.thresholds),
         ]
 
     def _hlx(self) -> list[Gate]:
@@ -149,7 +150,7 @@ class _Examination:
         asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], ROW_SAMPLE, SEED)]
         gates, examples = g.completions(self.model, asked, self._lenient(rows), self.thresholds)
         self.examples = examples[:: max(1, len(examples) // 12)]
-        return [*gates, g.diversity(self.model, self.thresholds), self._not_forgotten()]
+        return [*gates, g.diversity(self.model, self.rows.num_rows, self.thresholds), self._not_forgotten()]
 
     def _translation(self) -> list[Gate]:
         rows, every = self._held_out(), self.rows.to_pylist()
@@ -212,7 +213,7 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
         except (CheckpointError, OSError, ValueError) as error:
             log.warning("the report on %s is not at hand (%s)", parent.name, error)
             break
-        losses.setdefault(store.CORPUS_OF_PHASE[manifest.phase], report["figures"]["held_out_loss"])
+        losses.setdefault(store.CORPUS_OF_PHASE[manifest.phase], float(report["figures"]["held_out_loss"]))
     return losses
 
 

@@ -43,12 +43,14 @@ def diverged(loss: float, limits: AbortLimits) -> str | None:
     return None
 
 
-def abort_reason(epoch_losses: Sequence[float], limits: AbortLimits | None = None) -> str | None:
-    """Why to stop after these epochs' mean training losses (epoch 1 first), or None to go on."""
+def abort_reason(
+    epoch_losses: Sequence[float], limits: AbortLimits | None = None, *, first_epoch: int = 1
+) -> str | None:
+    """Why to stop after these epochs' mean training losses, `first_epoch`'s first, or None to go on."""
     limits = limits or AbortLimits()
     if not epoch_losses:
         return None
-    epoch, loss = len(epoch_losses), epoch_losses[-1]
+    epoch, loss = first_epoch - 1 + len(epoch_losses), epoch_losses[-1]
     if reason := diverged(loss, limits):
         return reason
     if loss < limits.collapsed and epoch < limits.collapsed_before_epoch:

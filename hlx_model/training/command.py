@@ -28,9 +28,7 @@ def train_command(
     phase: Annotated[int, typer.Option(help="1 English, 2 HLX, 3 translation.", show_default=False)],
     corpus: Annotated[
         Path | None,
-        typer.Option(
-            help="A corpus document, or a kept corpus's directory. [default: $HLX_CORPUS]", show_default=False
-        ),
+        typer.Option(help="A corpus document, or a kept corpus's directory.", show_default="$HLX_CORPUS"),
     ] = None,
     resume_from: Annotated[
         Path | None,
@@ -85,18 +83,26 @@ def train_command(
     )
     if inputs.parent is not None and inputs.first_epoch == 1:
         require_passed(inputs.parent)
+    _log_to(inputs.directory / "training.log")
     try:
         with _audience(inputs) as listen:
             outcome = train(inputs, run_id=os.environ.get("HLX_RUN_ID"), retry_stopped=retry_stopped, listen=listen)
             listen("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
     except Interrupted as error:
-        Console(stderr=True).print(f"interrupted: {error}; the same command resumes", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"interrupted: {error}; the same command resumes", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
 
 
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("hlx_model").addHandler(handler)
+
+
 def _say(outcome: Outcome) -> None:
-    console, manifest = Console(stderr=True, soft_wrap=True, highlight=False), outcome.manifest
+    console, manifest = Console(stderr=True, soft_wrap=True, highlight=False, markup=False), outcome.manifest
     if manifest.stopped:
         console.print(f"stopped: {manifest.stopped}")
         console.print(f"its checkpoint: {outcome.checkpoint}")
@@ -149,7 +155,8 @@ def run(command: Callable[..., Any]) -> None:
     try:
         command()
     except SystemExit as end:
-        # click ends with 2 where it does not understand a command line; here 2 means a warning.
-        raise SystemExit(1 if end.code == 2 else end.code) from None
+        # Typer ends with 2 where it does not understand a command line; here 2 is a command's warning.
+        not_understood = end.code == 2 and not isinstance(end.__context__, typer.Exit)
+        raise SystemExit(1 if not_understood else end.code) from None
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

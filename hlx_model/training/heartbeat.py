@@ -1,13 +1,11 @@
 """The one record of a training's state that the watchdog, the command line and the UI all read."""
 
-import json
 import os
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
-from hlx_model.artifacts import read_json, write_json
+from hlx_model.artifacts import named_specials, read_json, write_json
 
 HEARTBEAT = "heartbeat.json"
 RUNNING = ("starting", "training")
@@ -47,7 +45,7 @@ class Heartbeat:
     def write(self, directory: Path) -> None:
         """Write into a training's directory; NaN and infinity are written as their names."""
         self.time = time.time()
-        write_json(directory / HEARTBEAT, _named_specials(asdict(self)))
+        write_json(directory / HEARTBEAT, named_specials(asdict(self)), durable=False)
 
     @classmethod
     def read(cls, directory: Path) -> "Heartbeat | None":
@@ -57,12 +55,8 @@ class Heartbeat:
             known = {f.name for f in fields(cls)}
             content = {k: float(v) if v in _SPECIALS else v for k, v in content.items() if k in known}
             return cls(**content)
-        except (OSError, json.JSONDecodeError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
 
 _SPECIALS = ("nan", "inf", "-inf")
-
-
-def _named_specials(content: dict[str, Any]) -> dict[str, Any]:
-    return {k: repr(v) if isinstance(v, float) and repr(v) in _SPECIALS else v for k, v in content.items()}

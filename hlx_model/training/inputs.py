@@ -77,6 +77,8 @@ def prepare(
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
     """
+    if phase not in store.CORPUS_OF_PHASE:
+        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
     artifacts = Artifacts(training)
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
@@ -136,10 +138,7 @@ def _parent(phase: int, resume_from: Path | None, size: str | None) -> Manifest 
 
 
 def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | None) -> Settings:
-    schedule = profile.schedules.get(phase)
-    if schedule is None:
-        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
-
+    schedule = profile.schedules[phase]
     return Settings(
         phase=phase,
         size=_pick(o.size, parent.size if parent else profile.size),
@@ -150,6 +149,7 @@ def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | Non
         seed=_pick(o.seed, profile.seed),
         replay=_pick(o.replay, profile.replay),
         mixed_precision=_pick(o.mixed_precision, profile.mixed_precision),
+        optimizer=profile.optimizer,
     )
 
 

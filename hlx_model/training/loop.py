@@ -7,6 +7,7 @@ CPU: the order of the data follows from seed and epoch, and there is no other ch
 
 import fcntl
 import logging
+import math
 import os
 import shutil
 import signal
@@ -46,8 +47,8 @@ RECORDS = 60
 HELD_OUT_SAMPLE = 512
 SAVE_SHARE = 0.02
 """At most this share of the time goes into saving the rolling checkpoint …"""
-SAVE_SECONDS = 20.0
-"""… and it is saved at most this often."""
+SAVE_SECONDS = float(os.environ.get("HLX_SAVE_SECONDS", "20"))
+"""… and it is saved at most this often (`HLX_SAVE_SECONDS`)."""
 
 
 class Stop(NamedTuple):
@@ -113,6 +114,7 @@ def train(
         ended = _ended(inputs.directory)
         if ended is not None:
             return ended
+        _sweep(inputs.directory / "checkpoints")
         return _Training(inputs, device or device_of(), run_id, listen).run()
 
 
@@ -225,6 +227,8 @@ class _Training:
         best_before = p.best_loss
         p.epoch, p.batch, p.epoch_loss, p.epoch_tokens = epoch + 1, 0, 0.0, 0
         self._record(p.epoch_losses[-1], None, None, held_out)
+        if not math.isfinite(held_out):
+            return Stop("aborted", f"held-out loss is {held_out} at epoch {epoch}: use a lower learning rate")
         if p.best_loss is None or held_out < p.best_loss:
             p.best_loss, p.best_epoch = held_out, epoch
             self._discard("BEST", but=self._save("BEST"))
@@ -239,7 +243,7 @@ class _Training:
             )  # fmt: skip
             stop = self._milestone(epoch, gates)
         self.model.train()
-        if stop is None and (reason := abort_reason(p.epoch_losses)):
+        if stop is None and (reason := abort_reason(p.epoch_losses, first_epoch=self.inputs.first_epoch)):
             stop = Stop("aborted", reason)
         return stop
 
@@ -380,6 +384,12 @@ def _ended(directory: Path) -> Outcome | None:
             except CheckpointError as error:
                 log.warning("%s", error)
     return None
+
+
+def _sweep(checkpoints: Path) -> None:
+    """Remove what a trainer that was killed while it saved has left half written."""
+    for path in checkpoints.glob(".phase*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _set_stopped_aside(directory: Path) -> None:

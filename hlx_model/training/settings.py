@@ -30,6 +30,8 @@ class Settings:
     replay: float = 0.0
     """Share of each epoch's tokens taken again from each earlier phase's corpus."""
     mixed_precision: bool = False
+    optimizer: str = "adamw"
+    """`adamw` for all weights, or `muon` for the matrices of the layers and AdamW for the rest."""
     warmup: float = 0.03
     """Share of the steps in which the learning rate climbs to its peak; a cosine takes it down to zero."""
     weight_decay: float = 0.01
@@ -43,6 +45,7 @@ class Settings:
         self._require("batch_size", self.batch_size >= 1, "at least 1")
         self._require("seq_length", 3 <= self.seq_length <= POSITIONS, f"3 to {POSITIONS}, the model's positions")
         self._require("learning_rate", math.isfinite(self.learning_rate) and self.learning_rate > 0, "above 0")
+        self._require("optimizer", self.optimizer in ("adamw", "muon"), "adamw or muon")
         self._require("replay", 0 <= self.replay <= 0.5, "0 to 0.5")
         self._require("warmup", 0 <= self.warmup < 1, "0 up to 1")
         self._require("weight_decay", 0 <= self.weight_decay < 1, "0 up to 1")

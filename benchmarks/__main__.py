@@ -1,0 +1,14 @@
+"""`make bench`: every benchmark in turn. `make bench ARGS=training` runs one."""
+
+import sys
+
+from benchmarks import generation, training
+
+ALL = {"training": training.main, "generation": generation.main}
+
+if __name__ == "__main__":
+    names = sys.argv[1:] or list(ALL)
+    for name in names:
+        if name not in ALL:
+            sys.exit(f"error: no benchmark {name!r}: choose from {', '.join(ALL)}")
+        ALL[name]()

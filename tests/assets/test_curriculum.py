@@ -1,0 +1,114 @@
+"""The graph on a real instance, with real trainings of the tiny model."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from hlx_assets.artifacts import latest_path
+from hlx_assets.definitions import CHECKS, defs
+from hlx_assets.validation.guard import gate_map
+from hlx_model.artifacts import read_json
+from hlx_model.checkpoint import read_manifest
+from tests.assets.conftest import Home, Run
+
+ASSETS = {
+    "corpus_document",
+    "corpus_examples",
+    "english_corpus",
+    "hlx_corpus",
+    "paired_corpus",
+    *(f"phase{phase}_{kind}" for phase in (1, 2, 3) for kind in ("checkpoint", "validation_report")),
+}
+
+
+def test_definitions_load_with_the_contracts_keys() -> None:
+    dg.Definitions.validate_loadable(defs)
+    graph = defs.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS
+    assert {job.name for job in defs.jobs or []} == {"curriculum", "revalidation"}
+
+
+def test_every_asset_has_description_owner_kinds_and_code_version() -> None:
+    for key in (graph := defs.resolve_asset_graph()).get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description and node.owners and node.kinds and node.code_version, key
+
+
+def test_no_asset_consumes_another_but_through_the_guard() -> None:
+    gates = gate_map(CHECKS)
+    assert set(gates) == ASSETS - {"corpus_document"}
+    for definition in defs.assets or []:
+        assert isinstance(definition, dg.AssetsDefinition)
+        # `deps=[...]` names an upstream that no IO manager loads, and so nobody asks for its gate.
+        assert set(definition.keys_by_input_name.values()) == set(definition.dependency_keys)
+        for spec in definition.specs:
+            assert len(list(spec.deps)) == len(definition.keys_by_input_name)
+            assert definition.op.ins.keys() == definition.keys_by_input_name.keys()
+            for name in definition.op.ins:
+                assert definition.op.ins[name].dagster_type != dg.Nothing
+
+
+def test_every_check_blocks() -> None:
+    graph = defs.resolve_asset_graph()
+    assert all(graph.get(key).blocking for key in graph.asset_check_keys)
+
+
+def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path, Run]) -> None:
+    run = curriculum[1]
+    assert run.success, run.failures
+    assert set(run.materialized) == ASSETS
+
+
+def test_each_phase_starts_from_the_one_before(home: Home) -> None:
+    with home.instance() as instance:
+        paths = {n: latest_path(instance, dg.AssetKey(f"phase{n}_checkpoint")) for n in (1, 2, 3)}
+    manifests = {n: read_manifest(path) for n, path in paths.items()}
+    assert manifests[1].parent is None
+    for n in (2, 3):
+        parent = manifests[n].parent
+        assert parent is not None
+        assert parent.weights_sha256 == manifests[n - 1].weights_sha256
+    assert set(manifests[3].corpora) == {"english_corpus", "hlx_corpus", "paired_corpus"}
+
+
+def test_few_held_out_pairs_warn_in_words_and_do_not_fail(curriculum: tuple[Path, Run]) -> None:
+    check = curriculum[1].check("phase3_validation_report", "exact_match_to_hlx")
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert "cannot show generalization" in (check.description or "")
+
+
+def test_figures_are_observed_while_training(curriculum: tuple[Path, Run]) -> None:
+    events = curriculum[1].result.all_events
+    observed = [e for e in events if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
+    losses = [
+        float(str(e.asset_observation_data.asset_observation.metadata["train_loss"].value))
+        for e in observed
+        if e.step_key == "phase1_checkpoint"
+    ]
+    assert len(losses) > 20
+    assert losses[-1] < losses[0]
+
+
+def test_materializing_again_finds_what_was_trained_and_changes_no_data_version(home: Home) -> None:
+    with home.instance() as instance:
+        before = instance.get_latest_data_version_record(dg.AssetKey("phase1_checkpoint"))
+    run = home.materialize("phase1_checkpoint", "phase1_validation_report")
+    assert run.success, run.failures
+    materialization = run.result.asset_materializations_for_node("phase1_checkpoint")[0]
+    assert materialization.metadata["found"].value is True
+    with home.instance() as instance:
+        after = instance.get_latest_data_version_record(dg.AssetKey("phase1_checkpoint"))
+    assert before is not None and after is not None
+    tag = "dagster/data_version"
+    assert (before.event_log_entry.tags or {}).get(tag) == (after.event_log_entry.tags or {}).get(tag)
+
+
+def test_revalidation_makes_the_reports_again_and_keeps_their_data_versions(home: Home) -> None:
+    with home.instance() as instance:
+        key = dg.AssetKey("phase3_validation_report")
+        report = latest_path(instance, key)
+        before = read_json(report / "verdict.json")
+        result = defs.resolve_job_def("revalidation").execute_in_process(instance=instance, raise_on_error=False)
+        assert result.success
+        assert len(result.get_asset_materialization_events()) == 3
+        assert read_json(latest_path(instance, key) / "verdict.json") == before

@@ -1,0 +1,123 @@
+"""A gate holds in every run: the whole graph, one asset alone, with checks deselected, after tampering."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from hlx_assets.artifacts import latest_path
+from hlx_assets.definitions import defs
+from hlx_model.artifacts import read_json, write_json
+from tests.assets.conftest import Home, Run
+
+LOST = {"lr": 10.0}
+"""A learning rate that nothing can be learned with."""
+
+
+@pytest.fixture
+def stopped(home: Home) -> Run:
+    """Phase 1 trained again beside an older good checkpoint, and stopped."""
+    return home.materialize(
+        "phase1_checkpoint", "phase1_validation_report", "phase2_checkpoint", phase1_checkpoint=LOST
+    )
+
+
+def test_a_phase_that_cannot_learn_is_stopped_materialized_and_blocks_the_next(stopped: Run) -> None:
+    assert not stopped.success
+    assert stopped.materialized == ["phase1_checkpoint", "phase1_validation_report"]
+    completed = stopped.check("phase1_validation_report", "training_completed")
+    assert not completed.passed and "stopped at epoch" in (completed.description or "")
+
+
+def test_the_next_phase_alone_is_refused_although_an_older_good_checkpoint_exists(home: Home, stopped: Run) -> None:
+    run = home.materialize("phase2_checkpoint")
+    assert not run.success and run.materialized == []
+    why = run.failures["phase2_checkpoint"]
+    assert "training_completed" in why and "stopped at epoch" in why
+
+
+def test_it_runs_again_after_a_good_retraining(home: Home, stopped: Run) -> None:
+    good = home.materialize("phase1_checkpoint", "phase1_validation_report")
+    assert good.success, good.failures
+    run = home.materialize("phase2_checkpoint")
+    assert run.success, run.failures
+
+
+def test_a_checkpoint_without_a_report_of_its_own_is_refused(home: Home) -> None:
+    run = home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)
+    assert run.success
+    refused = home.materialize("phase2_checkpoint")
+    assert "its training was stopped" in refused.failures["phase2_checkpoint"]
+
+
+def test_a_report_whose_checks_were_deselected_is_refused(home: Home) -> None:
+    job = dg.define_asset_job(
+        "no_checks", selection=dg.AssetSelection.assets("phase1_validation_report").without_checks()
+    )
+    unchecked = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=[job], resources=defs.resources)
+    with home.instance() as instance:
+        assert unchecked.resolve_job_def("no_checks").execute_in_process(instance=instance).success
+    run = home.materialize("phase2_checkpoint")
+    assert "did not judge its latest materialization" in run.failures["phase2_checkpoint"]
+
+
+def _report(home: Home) -> Path:
+    with home.instance() as instance:
+        return latest_path(instance, dg.AssetKey("phase1_validation_report"))
+
+
+def _checkpoint(home: Home) -> Path:
+    with home.instance() as instance:
+        return latest_path(instance, dg.AssetKey("phase1_checkpoint"))
+
+
+def test_one_changed_byte_of_the_weights_closes_the_gate(home: Home) -> None:
+    weights = _checkpoint(home) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    run = home.materialize("phase2_checkpoint")
+    assert "model.safetensors" in run.failures["phase2_checkpoint"]
+
+
+def test_a_verdict_of_another_version_of_the_gates_closes_the_gate(home: Home) -> None:
+    path = _report(home) / "verdict.json"
+    write_json(path, {**read_json(path), "gates_version": "0"})
+    run = home.materialize("phase2_checkpoint")
+    assert "gates_version" in run.failures["phase2_checkpoint"]
+
+
+def test_a_changed_corpus_closes_the_gate(home: Home) -> None:
+    manifest = read_json(_checkpoint(home) / "manifest.json")
+    rows = home.path / "artifacts" / manifest["corpora"]["english_corpus"]["path"] / "rows.parquet"
+    other = next(p for p in (home.path / "artifacts/corpora/hlx_corpus").rglob("rows.parquet"))
+    rows.write_bytes(other.read_bytes())
+    run = home.materialize("phase2_checkpoint")
+    assert "its rows are not those of version" in run.failures["phase2_checkpoint"]
+
+
+def test_a_missing_verdict_closes_the_gate(home: Home) -> None:
+    (_report(home) / "verdict.json").unlink()
+    run = home.materialize("phase2_checkpoint")
+    assert "verdict.json is missing" in run.failures["phase2_checkpoint"]
+
+
+def test_a_stopped_training_is_final_until_it_is_retried(home: Home, stopped: Run) -> None:
+    again = home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)
+    assert again.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is True
+    retried = home.materialize("phase1_checkpoint", phase1_checkpoint={**LOST, "retry_stopped": True})
+    assert retried.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is False
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"size": "huge"}, "size is 'huge': choose one of tiny"),
+        ({"epochs": 0}, "epochs is 0: it must be at least 1"),
+        ({"size": "10m"}, "is of size tiny, not 10m"),
+    ],
+)
+def test_bad_settings_are_one_line_that_says_what_to_do(home: Home, config: dict[str, object], said: str) -> None:
+    run = home.materialize("phase2_checkpoint", phase2_checkpoint=config)
+    assert said in run.failures["phase2_checkpoint"]
+    assert "\n" not in run.failures["phase2_checkpoint"]

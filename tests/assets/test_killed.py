@@ -1,0 +1,133 @@
+"""Real processes that are really killed: `make curriculum`'s program, and its trainer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
+from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.training.watchdog import process_alive
+from tests.assets.conftest import SETTINGS, Home
+
+PATIENCE = 120.0
+
+
+@contextmanager
+def make_curriculum(home: Home, **phase1: object) -> Iterator["subprocess.Popen[str]"]:
+    """The program of `make curriculum` on phase 1, in a process group of its own, killed at the end."""
+    ops = {**SETTINGS, "corpus_document": {"corpus": str(home.path / "small.md")}}
+    ops["phase1_checkpoint"] = {**SETTINGS["phase1_checkpoint"], **phase1}
+    config = home.path / "run.yaml"
+    config.write_text(yaml.safe_dump({"ops": {name: {"config": value} for name, value in ops.items()}}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hlx_assets.curriculum", "--config", str(config)],
+        env={**os.environ, "HLX_SAVE_SECONDS": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def at_work(home: Home) -> Heartbeat | None:
+    """The heartbeat of the training that is past its tenth step."""
+    root = home.path / "artifacts" / "training"
+    for directory in root.iterdir() if root.is_dir() else ():
+        beat = Heartbeat.read(directory)
+        if beat is not None and beat.status == "training" and beat.step > 10:
+            return beat
+    return None
+
+
+def training_log(home: Home) -> str:
+    return "".join(p.read_text() for p in (home.path / "artifacts" / "training").glob("*/training.log"))
+
+
+LONG = {"epochs": 100_000}
+
+
+def kill_curriculum(home: Home) -> Heartbeat:
+    """Start a long training and kill `make curriculum` with SIGKILL in the midst of it."""
+    with make_curriculum(home, **LONG) as process:
+        wait_for(lambda: at_work(home) is not None)
+        beat = at_work(home)
+        assert beat is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+    return beat
+
+
+def test_the_trainer_dies_with_its_killed_parent(empty_home: Home) -> None:
+    beat = kill_curriculum(empty_home)
+    wait_for(lambda: not process_alive(beat.pid))
+
+
+def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_home: Home) -> None:
+    kill_curriculum(empty_home)
+    with make_curriculum(empty_home, **LONG) as again:
+        wait_for(lambda: "resuming from phase1_LAST" in training_log(empty_home))
+        wait_for(lambda: at_work(empty_home) is not None)
+        again.send_signal(signal.SIGKILL)
+        said, _ = again.communicate(timeout=PATIENCE)
+    assert "whose process is gone" in said
+
+
+def test_a_killed_trainer_fails_the_step_with_what_to_do(empty_home: Home) -> None:
+    with make_curriculum(empty_home, **LONG) as process:
+        wait_for(lambda: at_work(empty_home) is not None)
+        beat = at_work(empty_home)
+        assert beat is not None
+        os.kill(beat.pid, signal.SIGKILL)
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "materialize again to resume" in said
+
+
+def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
+    with make_curriculum(empty_home, **LONG) as process, empty_home.instance() as instance:
+        wait_for(lambda: at_work(empty_home) is not None)
+        assert close_dead_runs(instance) == []
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+        (record,) = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+        assert close_dead_runs(instance) == [record.dagster_run.run_id]
+        assert instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)) == []
+        run = instance.get_run_by_id(record.dagster_run.run_id)
+        assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
+        info = instance.event_log_storage.get_concurrency_info("training")
+        assert info.claimed_slots == []
+
+
+def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> None:
+    with make_curriculum(empty_home, **LONG) as process:
+        wait_for(lambda: at_work(empty_home) is not None)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    (beat,) = (b for d in _trainings(empty_home) if (b := Heartbeat.read(d)) is not None)
+    assert beat.status == "interrupted"
+    wait_for(lambda: not process_alive(beat.pid))
+
+
+def _trainings(home: Home) -> list[Path]:
+    return list((home.path / "artifacts" / "training").iterdir())

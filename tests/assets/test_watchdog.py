@@ -1,0 +1,96 @@
+"""The watchdog sensor on a real instance: what it stops, and what it leaves alone."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+
+from hlx_assets.watchdog.runs import REASON_TAG
+from hlx_assets.watchdog.sensors import training_watchdog
+from hlx_model.training.heartbeat import Heartbeat
+from tests.assets.conftest import Home
+
+
+@pytest.fixture
+def worker() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that stands for a trainer at work."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def started_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(run)
+    return run
+
+
+def tick(instance: dg.DagsterInstance) -> str:
+    with dg.build_sensor_context(instance=instance) as context:
+        result = training_watchdog(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or ""
+
+
+def beat_of(run: dg.DagsterRun, pid: int) -> Heartbeat:
+    return Heartbeat("0" * 16, 1, "tiny", 10, status="training", run_id=run.run_id, pid=pid, train_loss=1.0)
+
+
+def write(home: Home, beat: Heartbeat, age: float = 0.0) -> None:
+    directory = home.path / "artifacts" / "training" / beat.training_id
+    directory.mkdir(parents=True, exist_ok=True)
+    beat.write(directory)
+    if age:
+        path = directory / "heartbeat.json"
+        path.write_text(path.read_text().replace(f'"time": {beat.time}', f'"time": {time.time() - age}'))
+
+
+def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
+def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        write(empty_home, beat_of(run, worker.pid), age=200)
+        assert "all well" in tick(instance)
+        assert status(instance, run) == dg.DagsterRunStatus.STARTED
+    assert worker.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "age", "reason"),
+    [
+        ({}, 400.0, "no progress for"),
+        ({"train_loss": float("nan")}, 0.0, "train_loss is nan"),
+        ({"held_out_loss": float("inf")}, 0.0, "held_out_loss is inf"),
+    ],
+)
+def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
+    empty_home: Home, worker: "subprocess.Popen[bytes]", change: dict[str, float], age: float, reason: str
+) -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        write(empty_home, replace(beat_of(run, worker.pid), **change), age=age)  # type: ignore[arg-type]
+        assert reason in tick(instance)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None and found.is_finished
+        assert reason in found.tags[REASON_TAG]
+    worker.wait(10)
+
+
+def test_a_training_whose_process_is_dead_is_closed(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        write(empty_home, beat_of(run, worker.pid))
+        worker.kill()
+        worker.wait()
+        assert f"process {worker.pid} is gone" in tick(instance)
+        assert status(instance, run) == dg.DagsterRunStatus.FAILURE

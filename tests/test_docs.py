@@ -1,0 +1,72 @@
+"""What the documents say of the program is what the program says of itself."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import hlx_model
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = (
+    [],
+    ["convert"],
+    ["corpus", "check"],
+    ["corpus", "compose"],
+    ["train"],
+    ["validate"],
+    ["translate"],
+    ["status"],
+)
+
+
+def help_of(command: list[str]) -> str:
+    """`hlx … --help`, without colours, 100 columns wide."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HLX_", "_TYPER", "FORCE", "GITHUB"))}
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.argv[0] = 'hlx'; from hlx_model.cli import app; app()",
+            *command,
+            "--help",
+        ],
+        env={**environment, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+
+
+def command_line_page() -> str:
+    parts = [
+        "# The command line",
+        "",
+        "Each page is the command's own `--help`; a test fails where they differ, and "
+        "`HLX_UPDATE_DOCS=1 make test ARGS=tests/test_docs.py` writes them anew. Exit code 0 is success and 1 any "
+        "failure; `validate` and `corpus check` also give 2, for a warning.",
+    ]
+    for command in COMMANDS:
+        parts += ["", f"## `{' '.join(['hlx', *command])}`", "", "```", help_of(command), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def test_the_command_line_is_documented_from_its_own_help() -> None:
+    page = ROOT / "docs" / "cli.md"
+    expected = command_line_page()
+    if os.environ.get("HLX_UPDATE_DOCS"):
+        page.write_text(expected, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == expected
+
+
+def test_changelog_and_version_agree() -> None:
+    found = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None and found[1] == hlx_model.__version__
+
+
+def test_the_readme_links_to_files_that_are_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,54 @@
+"""What the one dial promises."""
+
+import pytest
+
+from hlx_model.profiles import PHASES, PROFILES, Schedule, profile
+from hlx_model.training.settings import Settings
+
+
+def test_quick_is_the_profile_where_none_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert profile() is PROFILES["quick"]
+    monkeypatch.setenv("HLX_PROFILE", "")
+    assert profile() is PROFILES["quick"]
+
+
+def test_the_environment_chooses_and_a_name_overrides_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLX_PROFILE", "production")
+    assert profile() is PROFILES["production"]
+    assert profile("quick") is PROFILES["quick"]
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLX_PROFILE", "fast")
+    with pytest.raises(ValueError, match="profile is 'fast': choose one of quick, production"):
+        profile()
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_profile_has_valid_settings_for_every_phase(name: str, phase: int) -> None:
+    p = PROFILES[name]
+    schedule = p.schedules[phase]
+    Settings(
+        phase, p.size, schedule.epochs, p.batch_size, p.seq_length, schedule.learning_rate, p.seed, p.replay,
+        p.mixed_precision,
+    )  # fmt: skip
+
+
+def test_production_is_the_users_guide() -> None:
+    p = PROFILES["production"]
+    schedules = [p.schedules[phase] for phase in PHASES]
+    assert (p.size, p.batch_size, p.seq_length, p.mixed_precision) == ("100m", 4, 256, True)
+    assert [s.epochs for s in schedules] == [200, 200, 50]
+    assert [s.learning_rate for s in schedules] == [1e-4, 1e-4, 5e-5]
+    assert [s.epochs_for(1) for s in schedules] == [200, 200, 50]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "of_an_epoch", "epochs"),
+    [(1000, 100, 10), (1000, 5000, 1), (1000, 1, 50), (1000, 300, 3), (None, 1, 50)],
+)
+def test_a_schedule_in_tokens_is_rounded_to_epochs_within_its_bounds(
+    tokens: int | None, of_an_epoch: int, epochs: int
+) -> None:
+    assert Schedule(epochs=50, tokens=tokens, learning_rate=1e-3).epochs_for(of_an_epoch) == epochs

@@ -1,0 +1,74 @@
+"""What the batches of an epoch promise: every example once, within the bound, hardly any padding."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from hlx_model.tokenizer import BOS, EOS, PAD, encode
+from hlx_model.training.batches import Examples, batches, replayed, tokens_to_predict
+
+BOUND = 300
+LENGTHS = st.lists(st.integers(2, 256), max_size=120).map(lambda lengths: torch.tensor(lengths, dtype=torch.long))
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@given(LENGTHS, st.integers(0, 3))
+def test_an_epoch_holds_every_example_exactly_once_in_batches_within_the_bound(lengths: Tensor, seed: int) -> None:
+    found = batches(lengths, BOUND, seeded(seed))
+    assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(lengths)))
+    assert all(len(rows) * int(lengths[rows].max()) <= BOUND for rows in found)
+
+
+def test_an_example_beyond_the_bound_comes_alone() -> None:
+    found = batches(torch.tensor([10, 500, 10]), BOUND, seeded(0))
+    assert sorted(sorted(rows.tolist()) for rows in found) == [[0, 2], [1]]
+
+
+def test_batches_of_a_corpus_hold_little_padding() -> None:
+    lengths = torch.randint(10, 120, (1000,), generator=seeded(1))
+    found = batches(lengths, 2048, seeded(0))
+    padded = sum(len(rows) * int(lengths[rows].max()) for rows in found)
+    assert int(lengths.sum()) / padded > 0.9
+
+
+def test_the_order_follows_from_the_seed_and_changes_with_it() -> None:
+    lengths = torch.randint(10, 120, (200,), generator=seeded(1))
+    first, again, other = (batches(lengths, BOUND, seeded(seed)) for seed in (5, 5, 6))
+    assert [rows.tolist() for rows in first] == [rows.tolist() for rows in again]
+    assert [rows.tolist() for rows in first] != [rows.tolist() for rows in other]
+    assert {tuple(sorted(rows.tolist())) for rows in first} != {tuple(sorted(rows.tolist())) for rows in other}
+
+
+@given(st.lists(st.text("abc →🜊", min_size=0, max_size=20), min_size=1, max_size=10))
+def test_a_batch_holds_its_examples_padded_to_the_longest_of_them_and_no_further(texts: list[str]) -> None:
+    examples = Examples(texts, seq_length=22)
+    rows = torch.arange(len(texts)).flip(0)[: max(1, len(texts) // 2)]
+    chosen = [texts[row] for row in rows.tolist()]
+    longest = max(len(text) for text in chosen) + 2
+    assert examples.batch(rows).tolist() == [
+        [BOS, *encode(text), EOS, *[PAD] * (longest - len(text) - 2)] for text in chosen
+    ]
+
+
+def test_an_example_that_is_too_long_is_refused_and_shown() -> None:
+    assert len(Examples(["ab", "abc"], seq_length=5)) == 2
+    with pytest.raises(ValueError, match="the example 'abcd'… has 6 tokens where seq_length is 5: raise --seq-length"):
+        Examples(["ab", "abcd"], seq_length=5)
+
+
+def test_every_token_but_the_first_of_each_example_is_predicted() -> None:
+    assert tokens_to_predict(Examples(["ab", "abc"], seq_length=9).lengths) == 3 + 4
+
+
+@given(LENGTHS, st.integers(0, 3000))
+def test_what_is_replayed_are_different_examples_of_about_the_tokens_asked_for(lengths: Tensor, tokens: int) -> None:
+    rows = replayed(lengths, tokens, seeded(0))
+    held = int(lengths[rows].sum())
+    assert len(set(rows.tolist())) == len(rows)
+    assert held <= tokens
+    assert len(rows) == len(lengths) or held > tokens - 256

@@ -1,0 +1,51 @@
+"""What the one record of a training's state promises to those who read it."""
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hlx_model.training.heartbeat import HEARTBEAT, Heartbeat
+
+
+def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:
+    beat = Heartbeat("0123", 2, "tiny", 10, status="training", epoch=3, step=7, steps=70, train_loss=2.25, run_id="r")
+    before = beat.time
+    beat.write(tmp_path)
+    assert Heartbeat.read(tmp_path) == beat
+    assert beat.time >= before and beat.running
+
+
+def test_losses_that_are_no_numbers_are_written_as_json_all_the_same(tmp_path: Path) -> None:
+    Heartbeat("0123", 1, "tiny", 10, train_loss=math.nan, held_out_loss=math.inf, reason="inf").write(tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    content = json.loads((tmp_path / HEARTBEAT).read_text(), parse_constant=refuse)
+    assert (content["train_loss"], content["held_out_loss"]) == ("nan", "inf")
+    beat = Heartbeat.read(tmp_path)
+    assert beat is not None and beat.train_loss is not None
+    assert math.isnan(beat.train_loss) and beat.held_out_loss == math.inf
+
+
+@pytest.mark.parametrize("status", ["completed", "quality_failed", "aborted", "interrupted", "failed"])
+def test_a_training_that_has_ended_is_not_running(status: str) -> None:
+    assert not Heartbeat("0123", 1, "tiny", 10, status=status).running
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"phase": 1}', b"\xff\xfe"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    assert Heartbeat.read(tmp_path) is None
+    (tmp_path / HEARTBEAT).write_bytes(content)
+    assert Heartbeat.read(tmp_path) is None
+
+
+def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
+    Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
+    content = json.loads((tmp_path / HEARTBEAT).read_text())
+    assert content.keys() == {field.name for field in fields(Heartbeat)}
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, "mood": "good"}))
+    assert Heartbeat.read(tmp_path) is not None

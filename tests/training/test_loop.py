@@ -1,0 +1,315 @@
+"""What a training promises from its first step to its last: real ones, of the tiny model."""
+
+import json
+import logging
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import Artifacts, read_json
+from hlx_model.corpus import store
+from hlx_model.metrics import read_metrics
+from hlx_model.training import loop
+from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.loop import Busy, train
+from tests.conftest import QUICK, Curriculum
+
+
+def inputs_of(document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any) -> Inputs:
+    overrides = Overrides(**{"epochs": 2, "batch_size": 1, "learning_rate": 1e-3, **o})
+    return prepare(
+        phase, QUICK, overrides, corpus=document, training=training, resume_from=resume_from
+    )  # fmt: skip
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "checkpoints").iterdir())
+
+
+def test_a_training_leaves_a_final_checkpoint_and_the_best_and_those_of_its_gates(curriculum: Curriculum) -> None:
+    one = curriculum.phases[1]
+    left = names(one.inputs.directory)
+    assert one.checkpoint.name == "phase1_FINAL_epoch30"
+    assert {name for name in left if "BEST" not in name} == {
+        "phase1_FINAL_epoch30", "phase1_epoch1", "phase1_epoch5", "phase1_epoch10", "phase1_epoch20",
+    }  # fmt: skip
+    assert sum("BEST" in name for name in left) == 1
+    for name in left:
+        manifest = checkpoints.verify(one.inputs.directory / "checkpoints" / name)
+        assert ("optimizer.safetensors" in manifest.files) == (manifest.kind == "FINAL")
+
+
+def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None:
+    one, two = curriculum.phases[1], curriculum.phases[2]
+    first, second = checkpoints.verify(one.checkpoint), checkpoints.verify(two.checkpoint)
+    assert (first.kind, first.phase, first.epoch, first.epochs, first.stopped) == ("FINAL", 1, 30, 30, None)
+    assert (first.size, first.parameters) == ("tiny", 492_149)
+    assert first.training_id == one.inputs.id
+    assert first.settings == one.inputs.settings.to_json()
+    assert first.parent is None and first.run_id == "the run"
+    assert second.parent is not None
+    assert vars(second.parent) == {
+        "training_id": one.inputs.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
+        "weights_sha256": first.weights_sha256,
+    }  # fmt: skip
+    for manifest in (first, second):
+        for asset, version in manifest.corpora.items():
+            directory = curriculum.root / version.path
+            assert directory == Artifacts(curriculum.training).corpus(asset, version.data_version)
+            assert store.load(directory).num_rows > 0
+    assert set(second.corpora) == {"english_corpus", "hlx_corpus"}
+
+
+def test_the_figures_are_recorded_as_they_come(curriculum: Curriculum) -> None:
+    one = curriculum.phases[1]
+    rows = read_metrics(one.inputs.directory)
+    ends = [row for row in rows if row["held_out_loss"] is not None]
+    assert [row["epoch"] for row in ends] == list(range(1, 31))
+    assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
+    assert ends[-1]["step"] == one.outcome.manifest.step
+    assert ends[-1]["held_out_loss"] < 1 < ends[0]["held_out_loss"]
+    assert all(row["tokens_per_second"] > 0 for row in rows if row["held_out_loss"] is None)
+    assert max(row["learning_rate"] for row in rows) <= 3e-3
+
+
+def test_the_best_checkpoint_is_of_the_epoch_with_the_lowest_held_out_loss(curriculum: Curriculum) -> None:
+    directory = curriculum.phases[1].inputs.directory
+    (best,) = (directory / "checkpoints").glob("phase1_BEST_*")
+    ends = [row for row in read_metrics(directory) if row["held_out_loss"] is not None]
+    assert checkpoints.verify(best).epoch == min(ends, key=lambda row: row["held_out_loss"])["epoch"]
+
+
+def test_the_heartbeat_ends_as_completed(curriculum: Curriculum) -> None:
+    one = curriculum.phases[1]
+    beat = Heartbeat.read(one.inputs.directory)
+    assert beat is not None
+    assert (beat.status, beat.reason, beat.epoch, beat.epochs) == ("completed", None, 30, 30)
+    assert (beat.step, beat.phase, beat.size, beat.run_id) == (one.outcome.manifest.step, 1, "tiny", "the run")
+
+
+def test_the_gates_of_every_milestone_are_kept(curriculum: Curriculum) -> None:
+    one = curriculum.phases[1]
+    kept = read_json(one.inputs.directory / "milestones.json")
+    assert [(m["epoch"], m["outcome"]) for m in kept] == [(epoch, "pass") for epoch in (1, 5, 10, 20, 30)]
+    assert [gate["name"] for gate in kept[0]["gates"]] == ["next_token_loss", "copy_rate", "reported_loss"]
+    assert checkpoints.read_state(one.checkpoint)["milestones"] == kept
+
+
+def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -> None:
+    one = curriculum.phases[1]
+    before = {path: path.stat().st_mtime_ns for path in one.inputs.directory.rglob("*") if path.name != "lock"}
+    events: list[str] = []
+    again = train(one.inputs, device="cpu", listen=lambda event, figures: events.append(event))
+    assert again.found and not one.outcome.found
+    assert (again.checkpoint, again.manifest) == (one.checkpoint, one.outcome.manifest)
+    assert events == []
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
+    train(inputs, device="cpu", listen=lambda event, figures: told.append((event, figures)))
+    assert {event for event, _ in told} == {"progress", "milestone", "checkpoint"}
+    assert [figures["checkpoint"] for event, figures in told if event == "checkpoint"] == [
+        "phase1_BEST_epoch1", "phase1_FINAL_epoch1",
+    ]  # fmt: skip
+    json.dumps(told)
+
+
+def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, tmp_path: Path) -> None:
+    first, second = (train(inputs_of(small_document, tmp_path / place / "training"), device="cpu") for place in "ab")
+    assert first.manifest.weights_sha256 == second.manifest.weights_sha256
+    assert not second.found
+
+
+def test_a_final_checkpoint_that_was_spoilt_is_made_again(
+    small_document: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
+    outcome = train(inputs, device="cpu")
+    weights = outcome.checkpoint / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    again = train(inputs, device="cpu")
+    assert not again.found and weights.read_bytes() == whole
+    assert f"{weights}: its SHA-256 is not the one recorded" in caplog.text
+
+
+class PowerCut(Exception):
+    """The end of a trainer that can save nothing."""
+
+
+def cut_off(inputs: Inputs, step: int) -> None:
+    """Train until a record of `step` steps, then fail."""
+
+    def listen(event: str, figures: dict[str, Any]) -> None:
+        if event == "progress" and figures["step"] >= step:
+            raise PowerCut("cut")
+
+    with pytest.raises(PowerCut):
+        train(inputs, device="cpu", listen=listen)
+
+
+def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_bytes(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    whole = train(inputs_of(small_document, tmp_path / "whole" / "training", epochs=3), device="cpu")
+    inputs = inputs_of(small_document, tmp_path / "cut" / "training", epochs=3)
+    with monkeypatch.context() as saving_often:
+        saving_often.setattr(loop, "SAVE_SECONDS", 0.0)
+        saving_often.setattr(loop, "SAVE_SHARE", 1e9)
+        cut_off(inputs, step=5)
+    beat = Heartbeat.read(inputs.directory)
+    assert beat is not None and (beat.status, beat.reason) == ("failed", "PowerCut: cut")
+    (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
+    half_written = inputs.directory / "checkpoints" / ".phase1_LAST_step99.abc"
+    half_written.mkdir()
+    outcome = train(inputs, device="cpu")
+    assert f"resuming from {last.name}" in caplog.text
+    assert outcome.manifest.weights_sha256 == whole.manifest.weights_sha256
+    assert not last.exists() and not half_written.exists()
+
+    def ends(directory: Path) -> list[tuple[int, float, float]]:
+        rows = read_metrics(directory)
+        return [(r["step"], r["train_loss"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
+
+    assert ends(inputs.directory) == ends(whole.checkpoint.parents[1])
+    assert len(ends(inputs.directory)) == 3
+
+
+def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_SHARE", 1e9)
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
+    cut_off(inputs, step=3)
+    (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
+    (last / "state.json").write_text("{}")
+    outcome = train(inputs, device="cpu")
+    assert checkpoints.read_state(outcome.checkpoint)["epoch_losses"]
+    rows = read_metrics(inputs.directory)
+    assert [row["step"] for row in rows if row["held_out_loss"] is None] == list(range(1, outcome.manifest.step + 1))
+
+
+def test_phase_2_takes_up_the_weights_of_phase_1_and_starts_at_epoch_1(curriculum: Curriculum) -> None:
+    two = curriculum.phases[2]
+    ends = [row for row in read_metrics(two.inputs.directory) if row["held_out_loss"] is not None]
+    assert [row["epoch"] for row in ends] == [1, 2]
+    assert [m["epoch"] for m in read_json(two.inputs.directory / "milestones.json")] == [1, 2]
+    assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
+
+
+def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: Path) -> None:
+    """One step at a vanishing rate leaves them as they were."""
+    training = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / "training"
+    parent = training / curriculum.phases[1].checkpoint.relative_to(curriculum.training)
+    inputs = inputs_of(
+        curriculum.document, training, parent, phase=2, epochs=1, learning_rate=1e-12, batch_size=8, replay=0.0
+    )
+    outcome = train(inputs, device="cpu")
+    before, after = (checkpoints.load_model(path).state_dict() for path in (parent, outcome.checkpoint))
+    assert max(float((after[name] - before[name]).abs().max()) for name in before) < 1e-6
+
+
+def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
+    small_document: Path, tmp_path: Path
+) -> None:
+    first = train(inputs_of(small_document, tmp_path / "training", epochs=1), device="cpu")
+    inputs = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
+    outcome = train(inputs, device="cpu")
+    assert outcome.checkpoint.name == "phase1_FINAL_epoch3"
+    assert outcome.checkpoint.parents[1] != first.checkpoint.parents[1]
+    ends = [row for row in read_metrics(inputs.directory) if row["held_out_loss"] is not None]
+    assert [row["epoch"] for row in ends] == [2, 3]
+    assert outcome.manifest.parent is not None
+    assert (outcome.manifest.parent.phase, outcome.manifest.parent.epoch) == (1, 1)
+    moments = checkpoints.load_optimizer(outcome.checkpoint)
+    assert moments is not None
+    steps = {float(tensor) for name, tensor in moments.items() if name.endswith(".step")}
+    assert steps == {first.manifest.step + outcome.manifest.step}
+
+
+def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document: Path, tmp_path: Path) -> None:
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
+    outcome = train(inputs, device="cpu")
+    assert outcome.checkpoint.name.startswith("phase1_STOPPED_epoch")
+    assert outcome.manifest.stopped is not None and "training loss diverged" in outcome.manifest.stopped
+    beat = Heartbeat.read(inputs.directory)
+    assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
+    found = train(inputs, device="cpu")
+    assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
+
+
+def test_a_stopped_training_is_tried_again_only_where_that_is_asked_for(small_document: Path, tmp_path: Path) -> None:
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
+    stopped = train(inputs, device="cpu")
+    again = train(inputs, device="cpu", retry_stopped=True)
+    assert not again.found and again.manifest.weights_sha256 == stopped.manifest.weights_sha256
+    aside = inputs.directory / "stopped-1" / stopped.checkpoint.name
+    assert checkpoints.verify(aside).stopped == stopped.manifest.stopped
+    finished = train(inputs_of(small_document, tmp_path / "training", epochs=1), device="cpu", retry_stopped=True)
+    assert finished.manifest.kind == "FINAL"
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
+    small_document: Path, tmp_path: Path, batch_size: int
+) -> None:
+    """With a single batch an epoch, the held-out loss is the first to be none."""
+    inputs = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size, seq_length=512)
+    outcome = train(inputs, device="cpu")
+    assert outcome.manifest.stopped is not None and "use a lower learning rate" in outcome.manifest.stopped
+    tensors = checkpoints.load_model(outcome.checkpoint).state_dict().values()
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def test_a_failed_gate_stops_the_training_and_says_which(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels that were not shifted: the trainer's own loss looks superb, the gates see it at epoch 1."""
+    from torch.nn import functional as F
+
+    from hlx_model.training import optimization
+
+    def unshifted(model: Any, ids: Any) -> tuple[Any, Any]:
+        loss = F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0)
+        return loss, (ids != 0).sum()
+
+    monkeypatch.setattr(optimization, "next_token_loss", unshifted)
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=30, learning_rate=3e-3)
+    outcome = train(inputs, device="cpu")
+    assert outcome.manifest.stopped is not None
+    assert outcome.manifest.stopped.startswith("gate ") and outcome.manifest.epoch <= 10
+    beat = Heartbeat.read(inputs.directory)
+    assert beat is not None and beat.status == "quality_failed"
+    kept = read_json(inputs.directory / "milestones.json")
+    failed = {gate["name"] for gate in kept[-1]["gates"] if gate["outcome"] == "fail"}
+    assert kept[-1]["outcome"] == "fail" and failed & {"next_token_loss", "copy_rate", "reported_loss"}
+    assert beat.train_loss is not None and math.isfinite(beat.train_loss)
+
+
+def test_a_second_trainer_on_the_same_training_is_refused(small_document: Path, tmp_path: Path) -> None:
+    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
+    refused: list[str] = []
+
+    def listen(event: str, figures: dict[str, Any]) -> None:
+        if event == "milestone":
+            with pytest.raises(Busy) as error:
+                train(inputs, device="cpu")
+            refused.append(str(error.value))
+
+    outcome = train(inputs, device="cpu", listen=listen)
+    (line,) = refused
+    assert "is at work on this training: wait for it" in line and str(inputs.directory) in line
+    assert not outcome.found
+    other = replace(inputs, id="other", directory=tmp_path / "training" / "other")
+    assert not train(other, device="cpu").found
