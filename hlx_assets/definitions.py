@@ -9,6 +9,7 @@ import hlx_assets.curriculum.checks as training_checks
 import hlx_assets.validation.assets as validation
 import hlx_assets.validation.checks as validation_checks
 from hlx_assets.artifacts import ArtifactIOManager
+from hlx_assets.console import console_logger
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.validation.guard import gate_map
 from hlx_assets.validation.schedules import nightly_revalidation, revalidation
@@ -28,6 +29,7 @@ defs = dg.Definitions(
     jobs=[curriculum, revalidation],
     schedules=[nightly_revalidation],
     sensors=[training_watchdog],
+    loggers={"console": console_logger},
     # One process for all steps of a run: they are light, but for training, which has a child process.
     executor=dg.in_process_executor,
     resources={

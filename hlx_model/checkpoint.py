@@ -10,6 +10,7 @@ manifest says; nothing in it is ever loaded with pickle.
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -218,8 +219,13 @@ def checkpoints(parent: Path) -> list[Path]:
     """The directories in `parent` that bear a checkpoint's name, the newest (by step written) last."""
     if not parent.is_dir():
         return []
-    found = [path for path in parent.iterdir() if _NAME.fullmatch(path.name) and (path / MANIFEST).exists()]
-    return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime)
+    written: dict[Path, float] = {}
+    for path in parent.iterdir():
+        # A trainer at work may have discarded it since.
+        with suppress(FileNotFoundError):
+            if _NAME.fullmatch(path.name):
+                written[path] = (path / MANIFEST).stat().st_mtime
+    return sorted(written, key=written.__getitem__)
 
 
 def newest_verified(parent: Path, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:

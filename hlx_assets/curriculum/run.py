@@ -7,6 +7,7 @@ Runs whose process is gone are closed first: the slot of a killed run would be w
 
 import argparse
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from hlx_model.quality.report import REPORT
 from hlx_model.training.heartbeat import Heartbeat
 
 SHOWN = 10
-QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -38,10 +38,12 @@ def main() -> int:
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) if arguments.config else {}
     started = time.monotonic()
+    # Dagster's own modules call what Dagster calls preview or deprecated: nothing that a user can mend.
+    warnings.filterwarnings("ignore", module=r"dagster\.")
     with dg.DagsterInstance.get() as instance:
         for run_id in close_dead_runs(instance):
             console.print(f"closed run {run_id[:8]}, whose process is gone; what it trained is resumed")
-        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config={**QUIET, **config}) as result:
+        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
             events, success = result.all_events, result.success
         tell(instance, events, time.monotonic() - started)
     return 0 if success else 1
@@ -63,6 +65,7 @@ def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], second
         if row:
             table.add_row(*row)
     console.print(table)
+    _tell_training_pairs(instance, events)
     for event in events:
         _tell_failure(event)
     console.print(f"{seconds / 60:.1f} minutes in all; `make ui` shows the graph, the reports and the curves")
@@ -111,6 +114,13 @@ def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEv
         _rates(figures, "to_english"),
         f"{(beat.time - beat.started) / 60:.1f} min" if beat else "",
     ]
+
+
+def _tell_training_pairs(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent]) -> None:
+    key = dg.AssetKey("phase3_validation_report")
+    if key in {e.asset_key for e in events if e.is_step_materialization}:
+        found = read_json(latest_path(instance, key) / REPORT)["figures"]["training_pairs"]
+        console.print(f"phase 3 reproduces {found['exact_match']:.1%} of its training pairs ({found['samples']} asked)")
 
 
 def _rates(figures: dict[str, Any], direction: str) -> str:

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
+SPOKEN_EVERY = 10
+"""Every figure is observed; one in so many is a line in the log besides."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,21 +47,26 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
         command = [sys.executable, "-m", "hlx_model.training", *_options(arguments)]
         context.log.info(" ".join(command))
         ended: Ended | None = None
+        reported, code = 0, 0
         with tempfile.TemporaryFile() as errors:
             for message in self._messages(context, command, errors):
                 event = message.pop("event")
                 if event == "progress":
                     _observe(context, message)
+                    reported += 1
+                    if message["held_out_loss"] is not None or reported % SPOKEN_EVERY == 0:
+                        context.log.info(_line(message))
                 elif event == "milestone":
                     _say_milestone(context, message)
                 elif event == "result":
                     ended = Ended(Path(message["checkpoint"]), bool(message["found"]))
+                elif event == "exit":
+                    code = message["code"]
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip().splitlines()
         if ended is None:
-            last = said[-1] if said else "the trainer ended without a word (was it killed?)"
             raise dg.Failure(
-                f"{last.removeprefix('error: ')}: materialize again to resume",
+                _why(code, said),
                 metadata={"standard error": dg.MetadataValue.md("```\n" + "\n".join(said[-20:]) + "\n```")},
                 allow_retries=False,
             )
@@ -93,6 +100,7 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
                 self._stop(process)
         # The session is closed here, so that the tail of the messages was read.
         yield from (dict(message) for message in session.get_custom_messages()[seen:])
+        yield {"event": "exit", "code": process.returncode}
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
         """Make sure that the whole process group is gone: interrupt, terminate, kill."""
@@ -127,10 +135,28 @@ def _options(arguments: Mapping[str, object]) -> list[str]:
     return options
 
 
+def _why(code: int, said: Sequence[str]) -> str:
+    """Why a trainer ended without a result: its own word on bad input, or that it crashed or was killed."""
+    last = said[-1] if said else ""
+    if last.startswith("error: "):
+        return last.removeprefix("error: ")
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"the trainer {how}{f' ({last})' if last else ''}: materialize again to resume"
+
+
 def _observe(context: dg.AssetExecutionContext, figures: Mapping[str, Any]) -> None:
     """Figures as an observation: its numbers appear under the asset's plots while the step runs."""
     known = {name: value for name, value in figures.items() if value is not None}
     context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
+
+
+def _line(figures: Mapping[str, Any]) -> str:
+    line = f"epoch {figures['epoch']} step {figures['step']}: loss {figures['train_loss']:.3f}"
+    if figures["held_out_loss"] is not None:
+        line += f", held-out {figures['held_out_loss']:.3f}"
+    if figures["tokens_per_second"] is not None:
+        line += f", {figures['tokens_per_second']:,.0f} tokens/s"
+    return line
 
 
 def _say_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, Any]) -> None:

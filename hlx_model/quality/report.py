@@ -150,7 +150,7 @@ class _Examination:
         asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], ROW_SAMPLE, SEED)]
         gates, examples = g.completions(self.model, asked, self._lenient(rows), self.thresholds)
         self.examples = examples[:: max(1, len(examples) // 12)]
-        return [*gates, g.diversity(self.model, self.rows.num_rows, self.thresholds), self._not_forgotten()]
+        return [*gates, g.diversity(self.model, self.rows.num_rows, self.thresholds)]
 
     def _translation(self) -> list[Gate]:
         rows, every = self._held_out(), self.rows.to_pylist()

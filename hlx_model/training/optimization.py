@@ -119,7 +119,8 @@ class Optimization:
                 for parameter in group["params"]:
                     prefix = f"{self._names[parameter]}."
                     optimizer.state[parameter] = {
-                        name.removeprefix(prefix): value if name.endswith(".step") else value.to(parameter.device)
+                        # Also `step`: the fused AdamW wants its count where the weights are.
+                        name.removeprefix(prefix): value.to(parameter.device)
                         for name, value in tensors.items()
                         if name.startswith(prefix)
                     }

@@ -1,0 +1,94 @@
+"""The gates during training: they catch what is broken, and let pass what a healthy run shows early."""
+
+import pytest
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.quality.gate import Gate
+from hlx_model.quality.language_model import predict
+from hlx_model.quality.milestones import MILESTONES, milestone_gates
+from hlx_model.transformer import SIZES, Transformer
+from tests.conftest import Curriculum
+from tests.quality.models import Echo, Uniform, trained_on_unshifted_labels
+
+
+@pytest.fixture(scope="module")
+def texts(curriculum: Curriculum) -> tuple[list[str], list[str]]:
+    """Of phase 1: to train on, and held out."""
+    inputs = curriculum.phases[1].inputs
+    return inputs.train, inputs.held_out
+
+
+def judged(
+    model: Transformer, texts: tuple[list[str], list[str]], *, step: int, reported: float, best: float | None = None
+) -> dict[str, Gate]:
+    train, held_out = texts
+    gates = milestone_gates(model, train, held_out, step=step, reported_loss=reported, best_loss=best)
+    return {gate.name: gate for gate in gates}
+
+
+def outcomes(gates: dict[str, Gate]) -> dict[str, str]:
+    return {name: gate.outcome for name, gate in gates.items()}
+
+
+ALL_PASS = {"next_token_loss": "pass", "copy_rate": "pass", "reported_loss": "pass"}
+
+
+def test_milestones_are_the_guides() -> None:
+    assert MILESTONES == (1, 5, 10, 20, 50, 100, 150, 200)
+
+
+@pytest.mark.parametrize("name", ["phase1_epoch1", "phase1_epoch5", "phase1_epoch20", "phase1_FINAL_epoch30"])
+def test_a_healthy_training_passes_from_its_first_epoch(
+    curriculum: Curriculum, texts: tuple[list[str], list[str]], name: str
+) -> None:
+    path = curriculum.phases[1].checkpoint.parent / name
+    state = checkpoints.read_state(path)
+    gates = judged(
+        checkpoints.load_model(path), texts,
+        step=state["step"], reported=state["epoch_losses"][-1], best=state["best_loss"],
+    )  # fmt: skip
+    assert outcomes(gates) == ALL_PASS
+
+
+def test_labels_that_were_not_shifted_fail_every_gate(texts: tuple[list[str], list[str]]) -> None:
+    gates = judged(trained_on_unshifted_labels(texts[0]), texts, step=25, reported=0.05)
+    assert outcomes(gates) == dict.fromkeys(ALL_PASS, "fail")
+    assert gates["copy_rate"].value is not None and gates["copy_rate"].value > 0.9
+    assert "look whether the labels are shifted" in gates["copy_rate"].reason
+    assert "the trainer's loss is not the next-token loss" in gates["reported_loss"].reason
+
+
+def test_a_copy_rate_of_half_is_the_limit(texts: tuple[list[str], list[str]]) -> None:
+    assert outcomes(judged(Echo(), texts, step=1, reported=20.0))["copy_rate"] == "fail"
+    assert outcomes(judged(Uniform(), texts, step=1, reported=4.76))["copy_rate"] == "pass"
+
+
+def test_a_model_that_guesses_has_50_steps_to_do_better(texts: tuple[list[str], list[str]]) -> None:
+    assert outcomes(judged(Uniform(), texts, step=49, reported=4.76)) == ALL_PASS
+    gates = judged(Uniform(), texts, step=50, reported=4.76)
+    assert outcomes(gates) == {**ALL_PASS, "next_token_loss": "fail"}
+    assert "the model learns nothing" in gates["next_token_loss"].reason
+
+
+def test_a_model_that_was_better_before_passes_unless_it_came_to_harm(texts: tuple[list[str], list[str]]) -> None:
+    assert outcomes(judged(Uniform(), texts, step=500, reported=4.76, best=2.5)) == ALL_PASS
+    harmed = judged(Echo(), texts, step=500, reported=20.0, best=2.5)["next_token_loss"]
+    assert harmed.outcome == "fail" and harmed.value is not None and harmed.value > 5
+
+
+def test_a_true_loss_above_the_reported_one_fails_and_one_below_does_not(
+    curriculum: Curriculum, texts: tuple[list[str], list[str]]
+) -> None:
+    model = checkpoints.load_model(curriculum.phases[1].checkpoint)
+    true = predict(model, texts[0]).loss
+    for reported, outcome in ((true - 0.6, "fail"), (true - 0.4, "pass"), (true + 2.0, "pass")):
+        assert outcomes(judged(model, texts, step=90, reported=reported))["reported_loss"] == outcome
+
+
+def test_a_loss_that_is_no_number_fails(texts: tuple[list[str], list[str]]) -> None:
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    model.output_projection.weight.data[5] = float("nan")
+    for step, best in ((1, None), (500, 2.0)):
+        found = outcomes(judged(model, texts, step=step, reported=4.0, best=best))
+        assert found["reported_loss"] == "fail"
+        assert found["next_token_loss"] == "fail"
