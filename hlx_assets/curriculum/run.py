@@ -28,6 +28,7 @@ from hlx_model.quality.report import REPORT
 from hlx_model.training.heartbeat import Heartbeat
 
 SHOWN = 10
+SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -43,7 +44,9 @@ def main() -> int:
     with dg.DagsterInstance.get() as instance:
         for run_id in close_dead_runs(instance):
             console.print(f"closed run {run_id[:8]}, whose process is gone; what it trained is resumed")
-        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
+        with dg.execute_job(
+            dg.reconstructable(curriculum_job), instance, run_config={**SHORT_LINES, **config}
+        ) as result:
             events, success = result.all_events, result.success
         tell(instance, events, time.monotonic() - started)
     return 0 if success else 1

@@ -6,10 +6,10 @@ import dagster as dg
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
 from hlx_model.artifacts import digest_of
+from hlx_model.device import device_of
 from hlx_model.profiles import PHASES
 from hlx_model.quality.report import judge
 from hlx_model.quality.verdict import GATES_VERSION
-from hlx_model.training.optimization import device_of
 
 
 def _report(phase: int) -> dg.AssetsDefinition:

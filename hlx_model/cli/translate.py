@@ -9,10 +9,10 @@ import typer
 from hlx_model import checkpoint as checkpoints
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.corpus import ENGLISH, parses, prompt
+from hlx_model.device import device_of
 from hlx_model.generation import generate
 from hlx_model.language import Format
 from hlx_model.tokenizer import unknown_characters
-from hlx_model.training.optimization import device_of
 
 DEFAULT_TRAINING = Path("dagster_home/artifacts/training")
 

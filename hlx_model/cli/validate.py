@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_model.artifacts import write_json
+from hlx_model.device import device_of
 from hlx_model.quality.report import judge
-from hlx_model.training.optimization import device_of
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 

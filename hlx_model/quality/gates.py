@@ -181,9 +181,9 @@ def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t
     written = generate(model, prefixes, max_new_tokens=64)
     found: list[str] = []
     for prefix, text in zip(prefixes, written, strict=True):
-        # A continuation may finish the prefix's last word: judge whole words only.
-        whole = f"{prefix}{text}"
-        found += words_of(whole)[max(0, len(words_of(prefix)) - 1) :]
+        # A continuation may finish the prefix's last word, which then counts; the prefix's own words do not.
+        finished = prefix[-1:].isalpha() and text[:1].isalpha()
+        found += words_of(prefix + text)[len(words_of(prefix)) - finished :]
     known = sum(word in words for word in found)
     gates = [rate_gate("words", "words written that the corpus has", known, len(found), t.words, t.words_warn)]
     gates.append(bad_texts("collapse", "collapsed texts", [x for x in written if collapsed(x)], len(written), t))

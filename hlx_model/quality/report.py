@@ -14,6 +14,7 @@ from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import Artifacts, named_specials, read_json, write_json, write_text
 from hlx_model.checkpoint import CheckpointError, Manifest
 from hlx_model.corpus import ENGLISH, store
+from hlx_model.device import threads_for
 from hlx_model.language import Format
 from hlx_model.metrics import read_metrics
 from hlx_model.quality import gates as g
@@ -65,7 +66,8 @@ def judge(checkpoint: Path, device: str = "cpu") -> Judgement:
         raise CheckpointError(f"{checkpoint}: its manifest names no {own} to judge it on")
     model = checkpoints.load_model(checkpoint, device)
     examination = _Examination(manifest, checkpoint, model, corpora)
-    gates = examination.gates()
+    with threads_for(manifest.architecture):
+        gates = examination.gates()
     verdict = Verdict.on(checkpoint, manifest, gates)
     curve = [row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= manifest.step]
     content = {

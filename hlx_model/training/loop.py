@@ -25,6 +25,7 @@ import hlx_model
 from hlx_model import checkpoint
 from hlx_model.artifacts import write_json
 from hlx_model.checkpoint import CheckpointError, Manifest, Parent
+from hlx_model.device import device_of, threads_for
 from hlx_model.metrics import Metrics
 from hlx_model.quality.gate import Gate, worst
 from hlx_model.quality.language_model import predict
@@ -34,7 +35,7 @@ from hlx_model.training.abort import AbortLimits, abort_reason, diverged
 from hlx_model.training.batches import Examples, batches, replayed
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs, sample
-from hlx_model.training.optimization import NotFinite, Optimization, device_of
+from hlx_model.training.optimization import NotFinite, Optimization
 from hlx_model.transformer import SIZES, Transformer
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,8 @@ def train(
         if ended is not None:
             return ended
         _sweep(inputs.directory / "checkpoints")
-        return _Training(inputs, device or device_of(), run_id, listen).run()
+        with threads_for(SIZES[inputs.settings.size]):
+            return _Training(inputs, device or device_of(), run_id, listen).run()
 
 
 class _Training:
@@ -186,6 +188,7 @@ class _Training:
                 raise
             finally:
                 self.heartbeat.status, self.heartbeat.reason = status, reason
+                self.heartbeat.step = self.progress.step
                 self.heartbeat.write(self.inputs.directory)
 
     def _epochs(self) -> Stop | None:

@@ -20,11 +20,6 @@ class NotFinite(ArithmeticError):
     """Loss or gradient is NaN or infinite; raised before the step, so that the weights are whole."""
 
 
-def device_of() -> str:
-    """`cuda` where there is a GPU, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def next_token_loss(model: Transformer, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
     """Mean loss in nats of each next token that is real, and how many there are.
 
