@@ -205,8 +205,7 @@ def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
 
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor] | None:
     """The optimizer's tensors by name; None where the checkpoint holds none."""
-    path = checkpoint / OPTIMIZER
-    return load_file(path) if path.exists() else None
+    return load_file(checkpoint / OPTIMIZER) if OPTIMIZER in read_manifest(checkpoint).files else None
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:

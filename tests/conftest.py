@@ -15,8 +15,11 @@ from hlx_model.quality.report import Judgement, judge
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import Outcome, train
 
-VERBS = ("Search", "Filter", "Count", "Sort", "Delete", "Update")
-NOUNS = ("documents", "users", "files", "images", "orders", "logs", "tables", "songs")
+VERBS = {
+    "search": "Search for", "filter": "Filter active", "count": "Count the", "sort": "Sort all", "delete": "Delete old",
+    "map": "Map each",
+}  # fmt: skip
+NOUNS = ("documents", "users", "items", "files", "images", "orders", "logs", "songs")
 
 
 def small_text() -> str:
@@ -25,11 +28,11 @@ def small_text() -> str:
     A composed one has as many words as entries below about 200, and then nothing is held out.
     """
     entries = []
-    for verb in VERBS:
+    for verb, words in VERBS.items():
         for noun in NOUNS:
-            value = Contract(1000, ((0, verb.lower()), (1, Handle(noun))))
+            value = Contract(1000, ((0, verb), (1, Handle(noun))))
             lines = "\n".join(f"{format}: {render(value, format)}" for format in Format)
-            entries.append(f"English: {verb} the {noun}\n{lines}\n")
+            entries.append(f"English: {words} {noun}\n{lines}\n")
     return "\n".join(entries)
 
 

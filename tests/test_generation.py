@@ -40,7 +40,7 @@ def written_plainly(model: Transformer, prompt: str, max_new_tokens: int) -> str
 
 
 PROMPTS = [
-    "[HLXL] Search the documents → ",
+    "[HLXL] Search for documents → ",
     "",
     "Count",
     "[English] {C:1000,0=\"sort\",1=@users} → ",

@@ -6,6 +6,7 @@ Runs whose process is gone are closed first: the slot of a killed run would be w
 """
 
 import argparse
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from hlx_model.training.heartbeat import Heartbeat
 
 SHOWN = 10
 SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
 def main() -> int:
@@ -111,7 +112,8 @@ def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEv
     return [
         str(phase),
         f"{report['epoch']} of {report['epochs']}" + (" (stopped)" if report["stopped"] else ""),
-        f"{figures['held_out_loss']:.3f}",
+        # JSON has no NaN: a figure that is not finite is written by its name.
+        f"{float(figures['held_out_loss']):.3f}",
         said,
         _rates(figures, "to_hlx"),
         _rates(figures, "to_english"),

@@ -13,11 +13,11 @@ _HISTORY = 20
 
 
 def gate_map(checks: Iterable[dg.AssetChecksDefinition]) -> dict[str, list[str]]:
-    """The names of the blocking checks of each asset."""
+    """The names of the blocking checks of each asset, in the order in which they are defined."""
     gates: dict[str, list[str]] = {}
     for spec in (spec for definition in checks for spec in definition.check_specs if spec.blocking):
         gates.setdefault(spec.asset_key.to_user_string(), []).append(spec.name)
-    return {key: sorted(names) for key, names in sorted(gates.items())}
+    return gates
 
 
 def latest_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hlx_model.artifacts import named_specials
 from hlx_model.training.heartbeat import Heartbeat
@@ -32,7 +32,18 @@ def status_command(
     if not beats:
         typer.echo(f"{training} holds no training")
         return
-    table = Table("training", "phase", "size", "status", "epoch", "loss", "held-out", "tokens/s", "ETA", "last update")
+    table = Table(
+        Column("training", no_wrap=True),
+        "phase",
+        "size",
+        "status",
+        "epoch",
+        "loss",
+        "held-out",
+        "tokens/s",
+        "ETA",
+        "last update",
+    )
     for beat in beats:
         status = beat.status if (trouble := diagnose(beat)) is None else f"{beat.status}: {trouble}"
         if beat.reason and not beat.running:

@@ -14,6 +14,7 @@ from hlx_model.artifacts import Artifacts, read_json, write_json
 from hlx_model.checkpoint import Manifest
 from hlx_model.corpus import store
 from hlx_model.quality.gate import Gate, Outcome, worst
+from hlx_model.quality.gates import GATES_OF_PHASE
 
 VERDICT = "verdict.json"
 GATES_VERSION = "1"
@@ -98,6 +99,11 @@ def require_passed(checkpoint: Path) -> Verdict:
                 f"the gate of {checkpoint.name} is closed: its verdict is of another {field} "
                 f"({getattr(verdict, field)}, not {getattr(expected, field)}): {again}"
             )
+    missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
+    if missing:
+        raise GateClosed(
+            f"the gate of {checkpoint.name} is closed: its verdict does not speak of {', '.join(sorted(missing))}: {again}"
+        )
     failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

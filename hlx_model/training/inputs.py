@@ -14,6 +14,7 @@ from hlx_model.corpus import store
 from hlx_model.corpus.document import CorpusError
 from hlx_model.profiles import Profile
 from hlx_model.training.settings import Settings, training_id
+from hlx_model.transformer import architecture
 
 T = TypeVar("T")
 
@@ -80,6 +81,8 @@ def prepare(
     if phase not in store.CORPUS_OF_PHASE:
         raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
     artifacts = Artifacts(training)
+    if overrides.size is not None:
+        architecture(overrides.size)
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     rows, version = _corpus(corpus, artifacts, phase, settings.seq_length)

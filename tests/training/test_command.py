@@ -59,8 +59,8 @@ def wait_for_a_checkpoint(child: "subprocess.Popen[str]", training: Path) -> Pat
     raise AssertionError(f"the trainer ended before it had saved: {child.communicate()[1]}")
 
 
-def arguments(document: Path, training: Path) -> tuple[object, ...]:
-    return ("--phase", 1, "--corpus", document, "--checkpoint-dir", training, "--epochs", 6, "--batch-size", 1)
+def arguments(document: Path, training: Path, epochs: int = 15) -> tuple[object, ...]:
+    return ("--phase", 1, "--corpus", document, "--checkpoint-dir", training, "--epochs", epochs, "--batch-size", 1)
 
 
 def test_a_killed_trainer_goes_on_by_the_same_command_to_the_bytes_of_one_that_was_not(
@@ -79,7 +79,7 @@ def test_a_killed_trainer_goes_on_by_the_same_command_to_the_bytes_of_one_that_w
     assert resumed.returncode == 0, said
     assert "resuming from phase1_LAST_step" in said
     assert whole.wait() == 0
-    final = Path("checkpoints") / "phase1_FINAL_epoch6" / "model.safetensors"
+    final = Path("checkpoints") / "phase1_FINAL_epoch15" / "model.safetensors"
     expected = tmp_path / "whole" / "training" / directory.name / final
     assert (directory / final).read_bytes() == expected.read_bytes()
     beat = Heartbeat.read(directory)
@@ -90,9 +90,10 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     small_document: Path, tmp_path: Path, start: Start, hlx: Hlx
 ) -> None:
     training = tmp_path / "training"
-    child = start(SAVING_OFTEN, *arguments(small_document, training))
+    command = arguments(small_document, training, epochs=200)
+    child = start(SAVING_OFTEN, *command)
     directory = wait_for_a_checkpoint(child, training)
-    second = hlx("train", *arguments(small_document, training))
+    second = hlx("train", *command)
     assert second.code == 1
     assert second.error == f"error: {directory}: process {child.pid} is at work on this training: wait for it"
     child.send_signal(signal.SIGINT)

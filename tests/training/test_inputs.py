@@ -32,7 +32,7 @@ def test_the_profile_sets_what_is_not_overridden(small_document: Path, tmp_path:
 
 def test_every_sentence_is_learned_from_or_held_out(small_document: Path, tmp_path: Path) -> None:
     inputs = prepared(1, small_document, tmp_path / "training")
-    sentences = {f"{verb} the {noun}" for verb in VERBS for noun in NOUNS}
+    sentences = {f"{words} {noun}" for words in VERBS.values() for noun in NOUNS}
     assert inputs.held_out and set(inputs.train) | set(inputs.held_out) < sentences  # the rest is the test split
     assert not set(inputs.train) & set(inputs.held_out)
     assert list(inputs.corpora) == ["english_corpus"]
@@ -41,7 +41,7 @@ def test_every_sentence_is_learned_from_or_held_out(small_document: Path, tmp_pa
 def test_the_same_inputs_meet_the_same_training_and_others_another(small_document: Path, tmp_path: Path) -> None:
     moved = shutil.copy(small_document, tmp_path / "moved.md")
     other = tmp_path / "other.md"
-    other.write_text(small_document.read_text().replace("Search the documents", "Search for documents"))
+    other.write_text(small_document.read_text().replace("Search for documents", "Search all documents"))
     ids = [prepared(1, Path(path), tmp_path / "training").id for path in (small_document, moved, other)]
     assert ids[0] == ids[1] != ids[2]
     assert prepared(1, small_document, tmp_path / "training", Overrides(seed=1)).id not in ids
@@ -69,7 +69,7 @@ def test_phase_3_replays_both_phases_before(curriculum: Curriculum) -> None:
     one, two, three = (curriculum.phases[phase].inputs for phase in (1, 2, 3))
     assert set(three.corpora) == {"english_corpus", "hlx_corpus", "paired_corpus"}
     assert sorted(map(len, three.replay)) == sorted([len(one.train), len(two.train)])
-    assert any(text.startswith(prompt("LC-R", "Sort the users")) for text in (*three.train, *three.held_out))
+    assert any(text.startswith(prompt("LC-R", "Sort all users")) for text in (*three.train, *three.held_out))
 
 
 def test_without_replay_the_corpora_are_named_all_the_same(curriculum: Curriculum) -> None:

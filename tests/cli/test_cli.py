@@ -1,0 +1,293 @@
+"""What the command `hlx` promises: its answers, its exit codes, and one line for every mistake."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import Artifacts
+from hlx_model.corpus import parse_document
+from hlx_model.generation import generate
+from hlx_model.quality import gates
+from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.transformer import SIZES, Transformer
+from tests.conftest import Curriculum, Hlx
+
+LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'
+LC_B = '[1000|0:"search"|1:&documents]'
+ENTRY = "English: {}\nHLXL: {}\nLC-R: {}\nLC-T: {}\nLC-B: [0x0{}]\n"
+
+
+def entry(sentence: str, number: int) -> str:
+    return ENTRY.format(sentence, *[number] * 4)
+
+
+def test_the_installed_command_converts(tmp_path: Path) -> None:
+    """As a user starts it: a process of its own."""
+    command = Path(sys.executable).with_name("hlx")
+    arguments = ["convert", LC_R, "--from", "LC-R", "--to", "LC-B"]
+    ran = subprocess.run([command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{LC_B}\n", "")
+    broken = subprocess.run([command, "convert", "🜊", *arguments[2:]], capture_output=True, text=True, check=False)
+    assert broken.returncode == 1 and broken.stdout == ""
+    assert broken.stderr.startswith("error: ") and broken.stderr.count("\n") == 1
+
+
+def test_a_mistake_in_hlx_is_one_line(hlx: Hlx) -> None:
+    ran = hlx("convert", "{1000: {@0: ", "--from", "HLXL", "--to", "LC-T")
+    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert",),
+        ("convert", "5", "--from", "HLXL", "--to", "LC-X"),
+        ("convert", "5", "--from", "HLXL", "--to", "LC-T", "--loud"),
+        ("nothing",),
+        ("corpus", "check"),
+        ("corpus", "nothing"),
+        ("validate",),
+    ],
+)
+def test_a_command_line_that_is_not_understood_ends_with_1_not_with_a_warnings_2(
+    hlx: Hlx, arguments: tuple[str, ...]
+) -> None:
+    ran = hlx(*arguments)
+    assert ran.code == 1 and ran.out == "" and "Usage:" in ran.err
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("corpus", "check", "--help")])
+def test_help_is_no_mistake(hlx: Hlx, arguments: tuple[str, ...]) -> None:
+    ran = hlx(*arguments)
+    assert ran.code == 0 and "Usage:" in ran.out
+
+
+def test_a_corpus_all_of_which_can_be_trained_on_is_checked_with_0(hlx: Hlx, small_document: Path) -> None:
+    ran = hlx("corpus", "check", small_document, "--json")
+    assert ran.code == 0
+    assert json.loads(ran.out) == {
+        "entries": 48,
+        "rows": {"english": 48, "hlx": 48 * 4, "paired": 48 * 9},
+        "quarantined": [],
+        "problems": [],
+    }
+    shown = hlx("corpus", "check", small_document)
+    assert shown.code == 0 and shown.out == "48 entries read, 0 quarantined; rows: english 48, hlx 192, paired 432\n"
+
+
+def test_a_corpus_with_entries_in_quarantine_is_checked_with_2(hlx: Hlx, tmp_path: Path) -> None:
+    path = tmp_path / "corpus.md"
+    path.write_text(f"{entry('One', 1)}\nEnglish: Two\nHLXL: 2\n\n{entry('Three', 3)}")
+    ran = hlx("corpus", "check", path, "--json")
+    assert ran.code == 2
+    assert json.loads(ran.out) == {
+        "entries": 3,
+        "rows": {"english": 2, "hlx": 8, "paired": 18},
+        "quarantined": [{"document": str(path), "line": 7, "english": "Two", "reason": "LC-R, LC-T and LC-B missing"}],
+        "problems": [],
+    }
+    shown = hlx("corpus", "check", path)
+    assert shown.code == 2 and "3 entries read, 1 quarantined" in shown.out
+
+
+def test_entries_that_are_too_long_go_to_quarantine(hlx: Hlx, small_document: Path) -> None:
+    ran = hlx("corpus", "check", small_document, "--seq-length", 70, "--json")
+    reasons = {row["reason"].partition(" has ")[2].partition(", ")[2] for row in json.loads(ran.out)["quarantined"]}
+    assert ran.code == 2 and reasons == {"over 70"}
+
+
+def test_an_unusable_document_among_others_is_checked_with_1(hlx: Hlx, tmp_path: Path, small_document: Path) -> None:
+    ran = hlx("corpus", "check", small_document, tmp_path / "missing.md", "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 1
+    assert found["entries"] == 48
+    assert found["problems"] == [
+        f"{tmp_path / 'missing.md'}: no such file; give the path of a corpus document (Markdown)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no such file"),
+        (b"", "is empty"),
+        (b"# Notes\n", "no entry found"),
+        (b"English: One\nHLXL: {{\n", "none of its 1 entries is usable"),
+        ("English: Müller\n".encode("latin-1"), "not UTF-8 at byte offset 10"),
+    ],
+)
+def test_a_corpus_that_cannot_be_used_is_checked_with_1_and_one_line(
+    hlx: Hlx, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "corpus.md"
+    if content is not None:
+        path.write_bytes(content)
+    ran = hlx("corpus", "check", path)
+    assert ran.code == 1
+    assert ran.err == f"{ran.error}\n" and said in ran.error and str(path) in ran.error
+    assert json.loads(hlx("corpus", "check", path, "--json").out)["rows"] == {"english": 0, "hlx": 0, "paired": 0}
+
+
+def test_composing_is_deterministic_and_replaces_nothing_unasked(hlx: Hlx, tmp_path: Path) -> None:
+    first, again, other = tmp_path / "first.md", tmp_path / "again.md", tmp_path / "new" / "other.md"
+    for path, seed in ((first, 3), (again, 3), (other, 4)):
+        ran = hlx("corpus", "compose", path, "--entries", 40, "--seed", seed)
+        assert ran.code == 0 and ran.out == f"{path}: 40 entries, seed {seed}\n"
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+    assert len(parse_document(first.read_text(), "first.md").entries) == 40
+    refused = hlx("corpus", "compose", first, "--entries", 10)
+    assert refused.code == 1 and refused.error == f"error: {first} is there already: name another file, or pass --force"
+    assert first.read_bytes() == again.read_bytes()
+    assert hlx("corpus", "compose", first, "--entries", 10, "--force").code == 0
+    assert len(parse_document(first.read_text(), "first.md").entries) == 10
+
+
+@pytest.mark.parametrize("entries", [0, -1, 10**12])
+def test_more_entries_than_the_grammar_gives_are_refused(hlx: Hlx, tmp_path: Path, entries: int) -> None:
+    ran = hlx("corpus", "compose", tmp_path / "new.md", "--entries", entries)
+    assert ran.code == 1 and f"entries is {entries:,}" in ran.error
+    assert not (tmp_path / "new.md").exists()
+
+
+@pytest.fixture
+def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
+    """The folder of phase 1's checkpoints under a root of its own."""
+    root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
+    return root / curriculum.phases[1].checkpoint.parent.relative_to(curriculum.root)
+
+
+@pytest.fixture
+def judged_as(copied: Path) -> dict[str, Path]:
+    """A checkpoint for each outcome: of the whole training, of its middle, and of a model that learned nothing."""
+    final = copied / "phase1_FINAL_epoch30"
+    manifest, state = checkpoints.verify(final), checkpoints.read_state(final)
+    untrained = Transformer(SIZES["tiny"]).initialize(seed=1)
+    return {
+        "pass": final,
+        "warn": copied / "phase1_epoch20",
+        "fail": checkpoints.write(copied, replace(manifest, epoch=29, files={}), untrained, state, None),
+    }
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("pass", 0), ("fail", 1), ("warn", 2)])
+def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
+    hlx: Hlx, judged_as: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
+) -> None:
+    # Two of the standard prompts lead beyond the words of 48 sentences, so that a third of the words are wrong.
+    monkeypatch.setattr(gates, "Thresholds", partial(gates.Thresholds, words=0.3, words_warn=0.5))
+    checkpoint = judged_as[outcome]
+    ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
+    assert ran.code == code
+    report = json.loads(ran.out)
+    assert report == json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
+    assert report == json.loads((directory / "report.json").read_text(encoding="utf-8"))
+    assert report["outcome"] == outcome == json.loads((directory / "verdict.json").read_text())["outcome"]
+    shown = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu")
+    assert shown.code == code and f"report: {directory / 'report.md'}" in shown.out
+    assert all(gate["name"] in shown.out for gate in report["gates"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: shutil.rmtree(path), "no such checkpoint"),
+        (lambda path: (path / "manifest.json").unlink(), "not a complete checkpoint (manifest.json is missing)"),
+        (lambda path: os.truncate(path / "model.safetensors", 1000), "model.safetensors: 1000 bytes where"),
+        (lambda path: (path / "state.json").unlink(), "state.json: the file is missing"),
+        (lambda path: shutil.rmtree(path.parents[3] / "corpora"), "no corpus is kept here"),
+    ],
+)
+def test_what_cannot_be_validated_is_one_line_and_writes_no_report(
+    hlx: Hlx, copied: Path, tmp_path: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(copied / "phase1_epoch20")
+    ran = hlx("validate", "--checkpoint", copied / "phase1_epoch20", "--output", tmp_path / "out.json")
+    assert ran.code == 1 and ran.err == f"{ran.error}\n" and said in ran.error
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curriculum) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    (expected,) = generate(checkpoints.load_model(checkpoint), ["[LC-T] Sort all users → "], max_new_tokens=200)
+    ran = hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint)
+    assert (ran.code, ran.out) == (0, f"{expected}\n")
+    as_json = json.loads(hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint, "--json").out)
+    assert as_json == {"text": expected, "to": "LC-T", "parses": as_json["parses"], "checkpoint": str(checkpoint)}
+    assert ran.err == ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
+
+
+def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "holds no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
+    shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
+    found = json.loads(hlx("translate", "Sort all users", "--json").out)
+    assert found["checkpoint"].endswith(f"{curriculum.phases[3].inputs.id}/checkpoints/phase3_FINAL_epoch1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("Sort", "--to", "LC-X"), "--to is 'LC-X': choose one of HLXL, LC-R, LC-T, LC-B, English"),
+        (("café",), "the text has characters that the model does not know: 'é'"),
+        (("a" * 600,), "at most 510 fit"),
+        (("Sort", "--checkpoint", "nowhere"), "nowhere: no such checkpoint"),
+    ],
+)
+def test_what_cannot_be_translated_is_one_line(
+    hlx: Hlx, curriculum: Curriculum, arguments: tuple[str, ...], said: str
+) -> None:
+    chosen = () if "--checkpoint" in arguments else ("--checkpoint", curriculum.phases[3].checkpoint)
+    ran = hlx("translate", *arguments, *chosen)
+    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
+
+
+def status(hlx: Hlx, training: Path) -> list[dict[str, Any]]:
+    ran = hlx("status", "--checkpoint-dir", training, "--json")
+    assert ran.code == 0
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    found: list[dict[str, Any]] = json.loads(ran.out, parse_constant=refuse)
+    return found
+
+
+def test_the_status_lists_every_training_the_newest_first(
+    hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = status(hlx, curriculum.training)
+    assert [training["phase"] for training in found] == [3, 2, 1]
+    for training in found:
+        assert (training["status"], training["trouble"]) == ("completed", None)
+        assert training["training_id"] == curriculum.phases[training["phase"]].inputs.id
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = hlx("status", "--checkpoint-dir", curriculum.training)
+    assert shown.code == 0 and shown.out.count("completed") == 3
+    assert all(training["training_id"] in shown.out for training in found)
+
+
+def test_the_status_says_what_is_wrong_with_a_training(hlx: Hlx, tmp_path: Path) -> None:
+    assert hlx("status", "--checkpoint-dir", tmp_path).out == f"{tmp_path} holds no training\n"
+    assert status(hlx, tmp_path / "nowhere") == []
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    (tmp_path / "0123").mkdir()
+    beat = Heartbeat("0123", 1, "tiny", 10, status="training", train_loss=float("nan"), pid=child.pid)
+    beat.write(tmp_path / "0123")
+    (found,) = status(hlx, tmp_path)
+    assert found["trouble"].startswith(f"process {child.pid} is gone")
+    assert found["train_loss"] == "nan"
+    assert hlx("status", "--checkpoint-dir", tmp_path).code == 0
