@@ -9,7 +9,7 @@ from pathlib import Path
 import hlx_model
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = (
+COMMANDS: tuple[list[str], ...] = (
     [],
     ["convert"],
     ["corpus", "check"],

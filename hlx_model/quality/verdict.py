@@ -102,7 +102,7 @@ def require_passed(checkpoint: Path) -> Verdict:
     missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
     if missing:
         raise GateClosed(
-            f"the gate of {checkpoint.name} is closed: its verdict does not speak of {', '.join(sorted(missing))}: {again}"
+            f"the gate of {checkpoint.name} is closed: its verdict lacks {', '.join(sorted(missing))}: {again}"
         )
     failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
     if failed:
