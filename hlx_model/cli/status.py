@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -33,24 +34,17 @@ def status_command(
         typer.echo(f"{training} holds no training")
         return
     table = Table(
-        Column("training", no_wrap=True),
-        "phase",
-        "size",
-        "status",
-        "epoch",
-        "loss",
-        "held-out",
-        "tokens/s",
-        "ETA",
-        "last update",
-    )
+        Column("training", no_wrap=True), "phase", Column("status", overflow="fold"), "epoch", "loss", "held-out",
+        "tokens/s", "ETA", "last update",
+        box=SIMPLE, padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for beat in beats:
         status = beat.status if (trouble := diagnose(beat)) is None else f"{beat.status}: {trouble}"
         if beat.reason and not beat.running:
             status += f": {beat.reason[:70]}"
         eta = "" if beat.eta_seconds is None or not beat.running else f"{beat.eta_seconds / 60:.0f} min"
         table.add_row(
-            beat.training_id, str(beat.phase), beat.size, status, f"{beat.epoch}/{beat.epochs}",
+            beat.training_id, f"{beat.phase} {beat.size}", status, f"{beat.epoch}/{beat.epochs}",
             _figure(beat.train_loss, 3), _figure(beat.held_out_loss, 3), _figure(beat.tokens_per_second, 0), eta,
             f"{time.time() - beat.time:.0f}s ago",
         )  # fmt: skip
