@@ -52,7 +52,7 @@ PROFILES = {
     "quick": Profile(
         name="quick",
         size="tiny",
-        entries=18_000,
+        entries=15_000,
         seed=0,
         batch_size=4,
         seq_length=256,
@@ -63,7 +63,7 @@ PROFILES = {
         schedules={
             1: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
             2: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
-            3: Schedule(epochs=50, tokens=10_500_000, learning_rate=4e-3),
+            3: Schedule(epochs=50, tokens=9_000_000, learning_rate=4e-3),
         },
     ),
     "production": Profile(

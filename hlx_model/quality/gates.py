@@ -93,10 +93,9 @@ class Thresholds:
     """Share of training pairs reproduced, or fail; healthy quick runs 0.57, as held-out pairs or above."""
     training_pairs_warn: float = 0.50
     answered: float = 0.5
-    """Share of the standard prompts answered with neither the prompt, nor a run of symbols, nor nothing, or
-    fail; the three models on record answered none. Several of the prompts are in no corpus, so that a healthy
-    answer need not parse."""
-    answered_warn: float = 0.9
+    """Share of the standard prompts answered with a line that parses in the format asked for, or fail. Several of the
+    prompts are in no corpus, so that the value is not asked; a healthy quick run 0.91, the models on record 0."""
+    answered_warn: float = 0.75
     bad_texts: float = 0.05
     """Share of outputs that collapsed, or are their prompt again, above which the gate fails: one in
     twenty, since a single odd answer is no sign; broken models on record had all of them."""
@@ -271,26 +270,19 @@ def echoes(answers: Iterable[Answer]) -> list[str]:
     return [a.written for a, text in given if parroted(text, a.written)]
 
 
-def standard_prompts(model: Transformer, t: Thresholds) -> tuple[Gate, list[dict[str, Any]]]:
-    """The standard prompts, asked with the tag of each format."""
+def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> tuple[Gate, list[dict[str, Any]]]:
+    """The standard prompts, asked with the tag of each format: an answer is a line that parses in it."""
     asked = [(format, text) for text in STANDARD_PROMPTS for format in Format]
     written = generate(model, [prompt(format, text) for format, text in asked], max_new_tokens=96)
-    answers = []
-    for (format, text), answer in zip(asked, written, strict=True):
-        well_formed = parses(answer, format)
-        answered = well_formed or not (not answer.strip() or parroted(text, answer) or collapsed(answer))
-        answers.append(
-            {
-                "target": str(format),
-                "prompt": text,
-                "written": answer,
-                "parses": well_formed,
-                "answered": answered,
-            }
-        )
-    hits = sum(bool(answer["answered"]) for answer in answers)
-    gate = rate_gate("standard_prompts", "standard prompts answered", hits, len(answers), t.answered, t.answered_warn)
-    return gate, answers
+    answers = [
+        {"target": str(format), "prompt": text, "written": answer, "parses": parses(answer, format)}
+        for (format, text), answer in zip(asked, written, strict=True)
+    ]
+    hits = sum(bool(answer["parses"]) for answer in answers)
+    what = "standard prompts answered with a line that parses"
+    return rate_gate(
+        "standard_prompts", what, hits, len(answers), t.answered, t.answered_warn, lenient=lenient
+    ), answers
 
 
 def not_forgotten(losses: Mapping[str, tuple[float, float]], replay: float, t: Thresholds) -> Gate:

@@ -37,13 +37,13 @@ def markdown(report: Mapping[str, Any], figure: str) -> str:
         lines += ["## What it writes", "", *_examples(report["examples"]), ""]
     if f.get("standard_prompts"):
         answers = [
-            [_code(a["prompt"]), a["target"], _code(a["written"]), "yes" if a["answered"] else "no"]
+            [_code(a["prompt"]), a["target"], _code(a["written"]), "yes" if a["parses"] else "no"]
             for a in f["standard_prompts"]
         ]
         lines += [
             "## Standard prompts",
             "",
-            *_table(["prompt", "asked in", "written", "answered"], answers),
+            *_table(["prompt", "asked in", "written", "parses"], answers),
             "",
         ]
     versions = [[f"`{asset}`", f"`{version}`"] for asset, version in report["corpora"].items()]

@@ -165,7 +165,7 @@ class _Examination:
         held_out = translate(self.model, asked, sentences)
         trained = [r for r in every if r["split"] == "train" and ENGLISH in (r["source"], r["target"])]
         training = translate(self.model, g.pick(trained, TRAINING_SAMPLE, SEED), sentences)
-        standard, answers = g.standard_prompts(self.model, self.thresholds)
+        standard, answers = g.standard_prompts(self.model, self._lenient(rows), self.thresholds)
         self.figures |= _translation_figures(held_out, training)
         self.figures["held_out_values"] = len({r["value_sha256"] for r in rows})
         wrong = [a for a in held_out if not a.exact]

@@ -258,12 +258,13 @@ def test_a_corpus_with_few_held_out_values_still_shows_parroting_and_what_was_tr
         (lambda prompt: "", "fail"),
         (lambda prompt: prompt[prompt.index(" ") + 1 : -3] + "...", "fail"),
         (lambda prompt: "::::pppp" * 4, "fail"),
+        (lambda prompt: '000:{@rorm"s"🜁1 &doch1 &h_documpnts2', "fail"),
     ],
 )
 def test_the_standard_prompts_are_asked_in_every_format_and_must_be_answered(
     answer: Callable[[str], str], outcome: Outcome
 ) -> None:
-    gate, answers = g.standard_prompts(Writer(answer), T)
+    gate, answers = g.standard_prompts(Writer(answer), None, T)
     assert gate.outcome == outcome and gate.samples == 32
     assert {(a["target"], a["prompt"]) for a in answers} == {
         (str(format), text) for format in Format for text in g.STANDARD_PROMPTS
