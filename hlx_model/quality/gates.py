@@ -121,7 +121,7 @@ def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) 
     if kind != "FINAL":
         reason = f"an intermediate checkpoint, of epoch {epoch} of {epochs}"
         return Gate("training_completed", "warn", reason, epoch, epochs)
-    return Gate("training_completed", "pass", f"all {epochs} epochs", epoch, epochs)
+    return Gate("training_completed", "pass", f"came to its last epoch, {epochs}", epoch, epochs)
 
 
 def perplexity(unseen: Prediction, base: Baselines, t: Thresholds) -> Gate:
