@@ -12,8 +12,9 @@ from hlx_model.cli import app
 from hlx_model.language import Contract, Format, Handle, render
 from hlx_model.profiles import PROFILES
 from hlx_model.quality.report import Judgement, judge
+from hlx_model.training.directory import Outcome
 from hlx_model.training.inputs import Inputs, Overrides, prepare
-from hlx_model.training.loop import Outcome, train
+from hlx_model.training.loop import train
 
 VERBS = {
     "search": "Search for", "filter": "Filter active", "count": "Count the", "sort": "Sort all", "delete": "Delete old",

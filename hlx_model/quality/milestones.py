@@ -25,6 +25,9 @@ class MilestoneThresholds:
     plain SGD stood at 4.85, an untrained model stands at 4.77."""
     steps_to_beat_uniform: int = 50
     """Healthy but slow (learning rate 1e-4, few steps) had 4.31 after its first epoch."""
+    few_training_tokens: int = 100_000
+    """Below, a healthy model may overfit as far as it likes, with a warning: on the real corpus (3.5k tokens of
+    English, 75k of pairs) its held-out loss was 2.5 at best and 5.9 at epoch 100, its loss on training text 0.24."""
     copy_rate: float = 0.5
     """Healthy runs 0.00 to 0.13, labels not shifted 0.91 to 1.00."""
     loss_disagreement: float = 0.5
@@ -40,6 +43,7 @@ def milestone_gates(
     step: int,
     reported_loss: float,
     best_loss: float | None,
+    train_tokens: int,
     thresholds: MilestoneThresholds | None = None,
 ) -> list[Gate]:
     """Judge a model in training on a sample of each text.
@@ -51,32 +55,39 @@ def milestone_gates(
         step: optimizer steps taken.
         reported_loss: the trainer's own mean loss of the last epoch, in nats.
         best_loss: the best held-out loss before, in nats.
+        train_tokens: in the whole training text.
         thresholds: others than the measured ones.
     """
     t = thresholds or MilestoneThresholds()
     seen, unseen = predict(model, train[:SAMPLE]), predict(model, held_out[:SAMPLE])
     best = min(unseen.loss, unseen.loss if best_loss is None else best_loss)
     return [
-        _next_token_loss(unseen, best, step, t),
+        _next_token_loss(seen, unseen, best, step, train_tokens, t),
         copy_rate_gate(unseen, t),
         reported_loss_gate(seen, reported_loss, t),
     ]
 
 
-def _next_token_loss(unseen: Prediction, best: float, step: int, t: MilestoneThresholds) -> Gate:
-    learning = step >= t.steps_to_beat_uniform
-    value, limit = (best, UNIFORM_LOSS) if learning else (unseen.loss, UNIFORM_LOSS + t.loss_above_uniform)
-    # Whatever the best was: a loss far above guessing means that the model came to harm since.
-    if unseen.loss > UNIFORM_LOSS + t.loss_above_uniform:
+def _next_token_loss(
+    seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, t: MilestoneThresholds
+) -> Gate:
+    harmed = unseen.loss > UNIFORM_LOSS + t.loss_above_uniform
+    if step < t.steps_to_beat_uniform or harmed:
         value, limit = unseen.loss, UNIFORM_LOSS + t.loss_above_uniform
-    ok = value < limit
+    else:
+        value, limit = best, UNIFORM_LOSS
+    outcome: Outcome = "pass" if value < limit else "fail"
     reason = (
         f"held-out next-token loss {value:.2f} nats after {step} steps; below {limit:.2f} is asked "
         f"(a uniform guess has {UNIFORM_LOSS:.2f})"
     )
-    if not ok:
+    learned = max(seen.loss, best) < UNIFORM_LOSS
+    if outcome == "fail" and learned and train_tokens < t.few_training_tokens:
+        outcome = "warn"
+        reason += f": it was {best:.2f} at best and is {seen.loss:.2f} on training text: {train_tokens} tokens overfit"
+    elif outcome == "fail":
         reason += ": the model learns nothing: look at learning rate, corpus and labels"
-    return Gate("next_token_loss", "pass" if ok else "fail", reason, value, limit, unseen.tokens)
+    return Gate("next_token_loss", outcome, reason, value, limit, unseen.tokens)
 
 
 def copy_rate_gate(unseen: Prediction, t: MilestoneThresholds) -> Gate:

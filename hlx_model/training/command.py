@@ -17,8 +17,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import require_passed
+from hlx_model.training.directory import Outcome
 from hlx_model.training.inputs import Inputs, Overrides, prepare
-from hlx_model.training.loop import Interrupted, Listener, Outcome, train
+from hlx_model.training.loop import Interrupted, Listener, train
 
 INTERRUPTED = 130
 """Exit code of a training that a signal ended."""

@@ -5,11 +5,9 @@ ended it. A crash or a signal leaves a LAST one from which the next call goes on
 CPU: the order of the data follows from seed and epoch, and there is no other chance in a step.
 """
 
-import fcntl
 import logging
 import math
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +22,7 @@ import torch
 import hlx_model
 from hlx_model import checkpoint
 from hlx_model.artifacts import write_json
-from hlx_model.checkpoint import CheckpointError, Manifest, Parent
+from hlx_model.checkpoint import Manifest, Parent
 from hlx_model.device import device_of, threads_for
 from hlx_model.metrics import Metrics
 from hlx_model.quality.gate import Gate, worst
@@ -32,7 +30,8 @@ from hlx_model.quality.language_model import predict
 from hlx_model.quality.milestones import MILESTONES, milestone_gates
 from hlx_model.tokenizer import VOCABULARY_SHA256
 from hlx_model.training.abort import AbortLimits, abort_reason, diverged
-from hlx_model.training.batches import Examples, batches, replayed
+from hlx_model.training.batches import Examples, batches, replayed, tokens_to_predict
+from hlx_model.training.directory import Outcome, ended_training, only_one, set_stopped_aside, sweep
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs, sample
 from hlx_model.training.optimization import NotFinite, Optimization
@@ -63,10 +62,6 @@ class Interrupted(Exception):
     """A signal ended the training; the LAST checkpoint holds where it stood."""
 
 
-class Busy(RuntimeError):
-    """Another process is at work on the same training."""
-
-
 @dataclass
 class Progress:
     """Where a training stands; all that a resumed one needs beside weights and moments."""
@@ -84,16 +79,6 @@ class Progress:
     milestones: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a training ended: its checkpoint, and why it was stopped where it was."""
-
-    checkpoint: Path
-    manifest: Manifest
-    found: bool
-    """Whether it had ended before and was only found."""
-
-
 def train(
     inputs: Inputs,
     *,
@@ -109,13 +94,13 @@ def train(
         Interrupted: SIGINT or SIGTERM came; the next call resumes.
     """
     inputs.directory.mkdir(parents=True, exist_ok=True)
-    with _only_one(inputs.directory):
+    with only_one(inputs.directory):
         if retry_stopped:
-            _set_stopped_aside(inputs.directory)
-        ended = _ended(inputs.directory)
+            set_stopped_aside(inputs.directory)
+        ended = ended_training(inputs.directory)
         if ended is not None:
             return ended
-        _sweep(inputs.directory / "checkpoints")
+        sweep(inputs.directory / "checkpoints")
         with threads_for(SIZES[inputs.settings.size]):
             return _Training(inputs, device or device_of(), run_id, listen).run()
 
@@ -243,6 +228,7 @@ class _Training:
             gates = milestone_gates(
                 self.model, self.train_sample, self.held_out,
                 step=p.step, reported_loss=p.epoch_losses[-1], best_loss=best_before,
+                train_tokens=tokens_to_predict(self.examples.lengths),
             )  # fmt: skip
             stop = self._milestone(epoch, gates)
         self.model.train()
@@ -361,43 +347,3 @@ class _Training:
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
-
-
-@contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the training's lock, which the kernel frees when the process is gone, however it went."""
-    with (directory / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise Busy(f"{directory}: process {lock.read().strip()} is at work on this training: wait for it") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
-def _ended(directory: Path) -> Outcome | None:
-    """The FINAL or STOPPED checkpoint of a training, where it verifies."""
-    for path in reversed(checkpoint.checkpoints(directory / "checkpoints")):
-        if "_FINAL_" in path.name or "_STOPPED_" in path.name:
-            try:
-                return Outcome(path, checkpoint.verify(path), found=True)
-            except CheckpointError as error:
-                log.warning("%s", error)
-    return None
-
-
-def _sweep(checkpoints: Path) -> None:
-    """Remove what a trainer that was killed while it saved has left half written."""
-    for path in checkpoints.glob(".phase*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _set_stopped_aside(directory: Path) -> None:
-    """Keep what a stopped training left in `stopped-N`, so that the training starts anew."""
-    stopped = [p for p in checkpoint.checkpoints(directory / "checkpoints") if "_STOPPED_" in p.name]
-    if stopped:
-        number = 1 + sum(1 for _ in directory.glob("stopped-*"))
-        shutil.move(directory / "checkpoints", directory / f"stopped-{number}")

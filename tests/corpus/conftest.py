@@ -1,21 +1,14 @@
 """Documents that many claims are about, read once."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from hlx_model.corpus import Document, compose, parse_document, read_document
-
-_SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / ".." / "shared"))
+from tests.shared import real_corpus
 
 
 @pytest.fixture(scope="session")
 def real_document() -> Document:
-    path = _SHARED / "corpus" / "corpus_all_variants.md"
-    if not path.exists():
-        pytest.skip(f"{path} is not here; set HLX_SHARED to the directory that holds corpus/")
-    return read_document(path)
+    return read_document(real_corpus())
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,16 @@
 """The real corpus document: all of its lines are read, agree across formats, and are canonical."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from hlx_model.language import Format, Value, parse, render, same
-
-SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / "../shared"))
-DOCUMENT = SHARED / "corpus/corpus_all_variants.md"
+from tests.shared import real_corpus
 
 
 @pytest.fixture(scope="module")
 def entries() -> list[dict[str, str]]:
     """Each entry's text by its label: `English` and the four formats."""
-    if not DOCUMENT.exists():
-        pytest.skip(f"no corpus document at {DOCUMENT}: set HLX_SHARED to the folder that holds corpus/")
     entries: list[dict[str, str]] = []
-    for line in DOCUMENT.read_text(encoding="utf-8").split("\n"):
+    for line in real_corpus().read_text(encoding="utf-8").split("\n"):
         label, _, text = line.partition(": ")
         if label == "English":
             entries.append({})

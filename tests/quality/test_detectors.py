@@ -1,15 +1,11 @@
 """What broken models on record wrote is told from what healthy ones write."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from hlx_model.corpus import Document, compose, parse_document, read_document
 from hlx_model.language import Format, render
 from hlx_model.quality.detectors import collapsed, parroted
-
-SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / ".." / "shared"))
+from tests.shared import real_corpus
 
 # The failure report's transcripts (2025-12-18), prompt and output, its glyphs restored.
 PARROTING_10M = [
@@ -108,9 +104,6 @@ def test_no_line_of_a_composed_corpus_is_taken_for_a_collapse() -> None:
 
 
 def test_no_line_of_the_real_corpus_is_taken_for_a_collapse() -> None:
-    path = SHARED / "corpus" / "corpus_all_variants.md"
-    if not path.exists():
-        pytest.skip(f"{path} is not here; set HLX_SHARED to the directory that holds corpus/")
-    found = lines(read_document(path))
+    found = lines(read_document(real_corpus()))
     assert len(found) == 163 * 5
     assert [text for text in found if collapsed(text)] == []

@@ -19,10 +19,18 @@ def texts(curriculum: Curriculum) -> tuple[list[str], list[str]]:
 
 
 def judged(
-    model: Transformer, texts: tuple[list[str], list[str]], *, step: int, reported: float, best: float | None = None
+    model: Transformer,
+    texts: tuple[list[str], list[str]],
+    *,
+    step: int,
+    reported: float,
+    best: float | None = None,
+    train_tokens: int = 1_000_000,
 ) -> dict[str, Gate]:
     train, held_out = texts
-    gates = milestone_gates(model, train, held_out, step=step, reported_loss=reported, best_loss=best)
+    gates = milestone_gates(
+        model, train, held_out, step=step, reported_loss=reported, best_loss=best, train_tokens=train_tokens
+    )
     return {gate.name: gate for gate in gates}
 
 
@@ -50,8 +58,20 @@ def test_a_healthy_training_passes_from_its_first_epoch(
     assert outcomes(gates) == ALL_PASS
 
 
+@pytest.mark.parametrize(("train_tokens", "outcome"), [(3_500, "warn"), (1_000_000, "fail")])
+def test_a_model_that_overfits_a_small_corpus_is_warned_of_and_not_stopped(
+    curriculum: Curriculum, texts: tuple[list[str], list[str]], train_tokens: int, outcome: str
+) -> None:
+    path = curriculum.phases[1].checkpoint
+    strange = ["qz#%zq#%" * 3]
+    reported = checkpoints.read_state(path)["epoch_losses"][-1]
+    model = checkpoints.load_model(path)
+    gates = judged(model, (texts[0], strange), step=500, reported=reported, best=2.0, train_tokens=train_tokens)
+    assert gates["next_token_loss"].outcome == outcome
+
+
 def test_labels_that_were_not_shifted_fail_every_gate(texts: tuple[list[str], list[str]]) -> None:
-    gates = judged(trained_on_unshifted_labels(texts[0]), texts, step=25, reported=0.05)
+    gates = judged(trained_on_unshifted_labels(texts[0]), texts, step=25, reported=0.05, train_tokens=1_000)
     assert outcomes(gates) == dict.fromkeys(ALL_PASS, "fail")
     assert gates["copy_rate"].value is not None and gates["copy_rate"].value > 0.9
     assert "look whether the labels are shifted" in gates["copy_rate"].reason

@@ -15,9 +15,10 @@ from hlx_model.artifacts import Artifacts, read_json
 from hlx_model.corpus import store
 from hlx_model.metrics import read_metrics
 from hlx_model.training import loop
+from hlx_model.training.directory import Busy
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs, Overrides, prepare
-from hlx_model.training.loop import Busy, train
+from hlx_model.training.loop import train
 from tests.conftest import QUICK, Curriculum
 
 

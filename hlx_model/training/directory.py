@@ -1,0 +1,69 @@
+"""The directory of one training: who may work in it, how it ended, and what is cleared away."""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.checkpoint import CheckpointError, Manifest
+
+log = logging.getLogger(__name__)
+
+
+class Busy(RuntimeError):
+    """Another process is at work on the same training."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: its checkpoint, and why it was stopped where it was."""
+
+    checkpoint: Path
+    manifest: Manifest
+    found: bool
+    """Whether it had ended before and was only found."""
+
+
+@contextmanager
+def only_one(directory: Path) -> Iterator[None]:
+    """Hold the training's lock, which the kernel frees when the process is gone, however it went."""
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Busy(f"{directory}: process {lock.read().strip()} is at work on this training: wait for it") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def ended_training(directory: Path) -> Outcome | None:
+    """The FINAL or STOPPED checkpoint of a training, where it verifies."""
+    for path in reversed(checkpoints.checkpoints(directory / "checkpoints")):
+        if "_FINAL_" in path.name or "_STOPPED_" in path.name:
+            try:
+                return Outcome(path, checkpoints.verify(path), found=True)
+            except CheckpointError as error:
+                log.warning("%s", error)
+    return None
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a trainer that was killed while it saved has left half written."""
+    for path in directory.glob(".phase*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def set_stopped_aside(directory: Path) -> None:
+    """Keep what a stopped training left in `stopped-N`, so that the training starts anew."""
+    stopped = [p for p in checkpoints.checkpoints(directory / "checkpoints") if "_STOPPED_" in p.name]
+    if stopped:
+        number = 1 + sum(1 for _ in directory.glob("stopped-*"))
+        shutil.move(directory / "checkpoints", directory / f"stopped-{number}")

@@ -1,0 +1,16 @@
+"""What the project gives its tests to read and never copies: found by `HLX_SHARED`, by default `../shared`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def real_corpus() -> Path:
+    """The users' corpus document of 164 entries; the test is skipped, and says why, where it is absent."""
+    path = SHARED / "corpus" / "corpus_all_variants.md"
+    if not path.exists():
+        pytest.skip(f"{path} is not here: set HLX_SHARED to the folder that holds corpus/")
+    return path
