@@ -81,7 +81,8 @@ def _phase(phase: int) -> dg.AssetsDefinition:
         if ended.found:
             context.log.info(f"this training had ended before: {ended.checkpoint.name} is found, nothing was trained")
         if manifest.stopped:
-            context.log.error(f"the training was stopped: {manifest.stopped}")
+            again = " (change a setting, or set retry_stopped, to train again)" if ended.found else ""
+            context.log.error(f"the training was stopped{again}: {manifest.stopped}")
         return dg.MaterializeResult(
             value=ended.checkpoint,
             data_version=dg.DataVersion(manifest.weights_sha256),

@@ -105,7 +105,8 @@ def _log_to(path: Path) -> None:
 def _say(outcome: Outcome) -> None:
     console, manifest = Console(stderr=True, soft_wrap=True, highlight=False, markup=False), outcome.manifest
     if manifest.stopped:
-        console.print(f"stopped: {manifest.stopped}")
+        again = " before; change a setting, or pass --retry-stopped, to train again" if outcome.found else ""
+        console.print(f"stopped{again}: {manifest.stopped}")
         console.print(f"its checkpoint: {outcome.checkpoint}")
         raise typer.Exit(1)
     console.print("this training had ended before: nothing to do" if outcome.found else "trained")
