@@ -285,7 +285,9 @@ def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> 
     ), answers
 
 
-def not_forgotten(losses: Mapping[str, tuple[float, float]], replay: float, t: Thresholds) -> Gate:
+def not_forgotten(
+    losses: Mapping[str, tuple[float, float]], replay: float, t: Thresholds, *, lenient: str | None = None
+) -> Gate:
     """Earlier phases' held-out loss now, against what their own checkpoints had: `{asset: (now, then)}`."""
     worst = max(losses, key=lambda asset: losses[asset][0] - losses[asset][1])
     rise = losses[worst][0] - losses[worst][1]
@@ -296,6 +298,8 @@ def not_forgotten(losses: Mapping[str, tuple[float, float]], replay: float, t: T
     outcome: Outcome = "pass" if rise <= t.forgotten else "fail" if replay > 0 else "warn"
     if outcome == "warn":
         reason += "; nothing is replayed, so this is expected"
+    elif outcome == "fail" and lenient:
+        outcome, reason = "warn", f"{reason}; {lenient}"
     return Gate("not_forgotten", outcome, reason, rise, t.forgotten)
 
 

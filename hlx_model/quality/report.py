@@ -177,7 +177,7 @@ class _Examination:
         return [
             *g.translation(held_out, training, self._lenient(rows), self.thresholds),
             standard,
-            self._not_forgotten(),
+            self._not_forgotten(self._lenient(rows)),
         ]
 
     def _held_out(self) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ class _Examination:
         values = len({row["value_sha256"] for row in rows})
         return g.few_held_out(values) if values < self.thresholds.few else None
 
-    def _not_forgotten(self) -> Gate:
+    def _not_forgotten(self, lenient: str | None) -> Gate:
         losses = {}
         for asset, then in _earlier_losses(self.checkpoint, self.manifest).items():
             texts = store.model_texts(self.corpora[asset], self.split)
@@ -196,7 +196,7 @@ class _Examination:
         if not losses:
             reason = "no report of an earlier phase is at hand to compare with"
             return Gate("not_forgotten", "warn", reason)
-        return g.not_forgotten(losses, self.manifest.settings["replay"], self.thresholds)
+        return g.not_forgotten(losses, self.manifest.settings["replay"], self.thresholds, lenient=lenient)
 
 
 def _some(texts: Sequence[str]) -> list[str]:
