@@ -23,6 +23,7 @@ from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
 from hlx_assets.watchdog.runs import close_dead_runs
 from hlx_model.artifacts import read_json
+from hlx_model.corpus import store as corpora
 from hlx_model.profiles import PHASES
 from hlx_model.quality.gate import Gate
 from hlx_model.quality.report import REPORT
@@ -138,9 +139,11 @@ def _rates(figures: dict[str, Any], direction: str) -> str:
 
 def _tell_quarantine(instance: dg.DagsterInstance) -> None:
     try:
-        rows = quarantine_of(latest_path(instance, dg.AssetKey("corpus_examples"))).to_pylist()
+        examples = latest_path(instance, dg.AssetKey("corpus_examples"))
     except dg.Failure:
         return
+    rows = quarantine_of(examples).to_pylist()
+    console.print(f"{corpora.load(examples).num_rows + len(rows)} entries read, {len(rows)} quarantined")
     for row in rows[:SHOWN]:
         console.print(
             f"quarantined: {row['document']} line {row['line']} ({row['english']}): {row['reason']}",
