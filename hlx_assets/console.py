@@ -8,6 +8,11 @@ import dagster as dg
 _LONGEST = 240
 
 
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """All but the steps that a failed one leaves undone: there are eight of them, and the end names what failed."""
+    return "Dependencies for step" not in record.getMessage()
+
+
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
@@ -28,5 +33,6 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("hlx_assets.console", level=logging.getLevelName(level))
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
+    handler.addFilter(_worth_a_line)
     logger.addHandler(handler)
     return logger

@@ -1,8 +1,10 @@
 """`make ui`: Dagster's UI, daemon and code location, on a free loopback port."""
 
 import os
+import signal
 import socket
 import sys
+from pathlib import Path
 
 import dagster as dg
 
@@ -20,13 +22,23 @@ def free_port(wanted: int = 3000) -> int:
     raise OSError("no free port on 127.0.0.1")
 
 
+def command(port: int, *more: str) -> list[str]:
+    """`dagster dev` for this project, whatever the current directory."""
+    workspace = Path(__file__).parents[1] / "workspace.yaml"
+    return [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port), *more]
+
+
 if __name__ == "__main__":
+    # Started from a script in the background, a process may have been told to ignore Ctrl-C: then nothing stops it.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
     # The processes of `dagster dev` must not all be the first to open an empty home.
     with dg.DagsterInstance.get():
         pass
+    # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
+    if corpus := os.environ.get("HLX_CORPUS"):
+        os.environ["HLX_CORPUS"] = str(Path(corpus).absolute())
+    os.chdir(os.environ["DAGSTER_HOME"])
     port = free_port()
     sys.stderr.write(f"the graph: http://127.0.0.1:{port}\n")
-    os.execv(
-        sys.executable,
-        [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), *sys.argv[1:]],
-    )
+    os.execv(sys.executable, command(port, *sys.argv[1:]))

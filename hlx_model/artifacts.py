@@ -52,6 +52,11 @@ class Artifacts:
         return self.root / "reports" / checkpoint.parents[1].name / checkpoint.name
 
 
+def default_training() -> Path:
+    """The folder of the trainings of `$DAGSTER_HOME`; without it, of `dagster_home` in the current directory."""
+    return Path(os.environ.get("DAGSTER_HOME") or "dagster_home") / "artifacts" / "training"
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -45,7 +45,7 @@ def main() -> int:
     warnings.filterwarnings("ignore", module=r"dagster\.")
     with dg.DagsterInstance.get() as instance:
         for run_id in close_dead_runs(instance):
-            console.print(f"closed run {run_id[:8]}, whose process is gone; what it trained is resumed")
+            console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
         with dg.execute_job(
             dg.reconstructable(curriculum_job), instance, run_config={**SHORT_LINES, **config}
         ) as result:
@@ -69,7 +69,8 @@ def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], second
         row = _row(instance, phase, events)
         if row:
             table.add_row(*row)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     _tell_training_pairs(instance, events)
     for event in events:
         _tell_failure(event)

@@ -163,4 +163,5 @@ def _say_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, An
     level = context.log.error if milestone["outcome"] == "fail" else context.log.info
     level(f"gates at epoch {milestone['epoch']}: {milestone['outcome']}")
     for gate in milestone["gates"]:
+        level = context.log.error if gate["outcome"] == "fail" else context.log.info
         level(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import default_training
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.device import device_of
 from hlx_model.generation import generate
 from hlx_model.language import Format
 from hlx_model.tokenizer import unknown_characters
-
-DEFAULT_TRAINING = Path("dagster_home/artifacts/training")
 
 
 def translate_command(
@@ -31,7 +30,7 @@ def translate_command(
         raise ValueError(f"--to is {target!r}: choose one of {', '.join(targets)}")
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
-    checkpoint = checkpoint or _newest(DEFAULT_TRAINING)
+    checkpoint = checkpoint or _newest(default_training())
     model = checkpoints.load_model(checkpoint, device_of())
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))

@@ -77,10 +77,10 @@ def _next_token_loss(
     else:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"
-    reason = (
-        f"held-out next-token loss {value:.2f} nats after {step} steps; below {limit:.2f} is asked "
-        f"(a uniform guess has {UNIFORM_LOSS:.2f})"
-    )
+    reason = f"held-out next-token loss {unseen.loss:.2f} nats after {step} steps"
+    if value != unseen.loss:
+        reason += f", {best:.2f} at its best"
+    reason += f"; below {limit:.2f} is asked (a uniform guess has {UNIFORM_LOSS:.2f})"
     learned = max(seen.loss, best) < UNIFORM_LOSS
     if outcome == "fail" and learned and train_tokens < t.few_training_tokens:
         outcome = "warn"
@@ -107,6 +107,6 @@ def reported_loss_gate(seen: Prediction, reported_loss: float, t: MilestoneThres
         f"at most {t.loss_disagreement:g} above is asked"
     )
     if not ok:
-        reason += ": the trainer's loss is not the next-token loss: look at the labels"
+        reason += ": the trainer's loss is not the model's next-token loss: look at labels and learning rate"
     outcome: Outcome = "pass" if ok else "fail"
     return Gate("reported_loss", outcome, reason, difference, t.loss_disagreement, seen.tokens)

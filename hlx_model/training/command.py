@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hlx_model.artifacts import default_training
+from hlx_model.checkpoint import read_manifest
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import require_passed
 from hlx_model.training.directory import Outcome
@@ -51,8 +53,12 @@ def train_command(
         int | None, typer.Option(help="Most tokens of an example.", show_default="the profile's")
     ] = None,
     checkpoint_dir: Annotated[
-        Path, typer.Option(help="Folder of the trainings; corpora and reports are kept beside it.")
-    ] = Path("dagster_home/artifacts/training"),
+        Path | None,
+        typer.Option(
+            help="Folder of the trainings; corpora and reports are kept beside it.",
+            show_default="$DAGSTER_HOME/artifacts/training",
+        ),
+    ] = None,
     profile: Annotated[
         str | None, typer.Option(help="quick or production.", show_default="$HLX_PROFILE, or quick")
     ] = None,
@@ -74,16 +80,16 @@ def train_command(
     if document is None:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
+    if resume_from is not None and read_manifest(resume_from).phase == phase - 1:
+        require_passed(resume_from)
     inputs = prepare(
         phase,
         profile_of(profile),
         overrides,
         corpus=document,
-        training=checkpoint_dir,
+        training=checkpoint_dir or default_training(),
         resume_from=resume_from,
     )
-    if inputs.parent is not None and inputs.first_epoch == 1:
-        require_passed(inputs.parent)
     _log_to(inputs.directory / "training.log")
     try:
         with _audience(inputs) as listen:

@@ -75,7 +75,7 @@ def test_labels_that_were_not_shifted_fail_every_gate(texts: tuple[list[str], li
     assert outcomes(gates) == dict.fromkeys(ALL_PASS, "fail")
     assert gates["copy_rate"].value is not None and gates["copy_rate"].value > 0.9
     assert "look whether the labels are shifted" in gates["copy_rate"].reason
-    assert "the trainer's loss is not the next-token loss" in gates["reported_loss"].reason
+    assert "the trainer's loss is not the model's next-token loss" in gates["reported_loss"].reason
 
 
 def test_a_copy_rate_of_half_is_the_limit(texts: tuple[list[str], list[str]]) -> None:
