@@ -231,7 +231,9 @@ def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
     assert "holds no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
+    monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
     found = json.loads(hlx("translate", "Sort all users", "--json").out)
     assert found["checkpoint"].endswith(f"{curriculum.phases[3].inputs.id}/checkpoints/phase3_FINAL_epoch1")
