@@ -6,12 +6,26 @@ from dataclasses import dataclass
 
 
 class Format(enum.StrEnum):
-    """The four formats; a member is its tag, as it stands in corpora and prompts."""
+    """The four formats; a member is its tag, as it stands in corpora and prompts.
+
+    `Format(label)` also takes labels as people write them, such as `lc_t`, `LC–R` and `hlxl`.
+    """
 
     HLXL = "HLXL"
     LC_R = "LC-R"
     LC_T = "LC-T"
     LC_B = "LC-B"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Format | None":
+        found = _LABEL.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            return None
+        return cls(f"LC-{found['letter'].upper()}" if found["letter"] else "HLXL")
+
+
+# Between LC and the letter: nothing, or what keyboards and word processors make of a hyphen.
+_LABEL = re.compile("HLXL|LC[-_ \u2010-\u2014]?(?P<letter>[RTB])", re.IGNORECASE)
 
 
 MAX_DEPTH = 100

@@ -1,14 +1,19 @@
 """What holds for every value and every text."""
 
 import json
+from random import Random
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hlx_model.language import Format, HLXSyntaxError, Value, convert, parse, render, same
+from hlx_model.language import Contract, Format, HLXSyntaxError, Value, convert, parse, render, same
+from hlx_model.language.values import MAX_DEPTH
+from tests.language.spelling import spelled
 from tests.language.strategies import NOTATION, values
 
 formats = st.sampled_from(Format)
+randoms = st.randoms(use_true_random=False)
 
 
 @given(values(), formats)
@@ -23,6 +28,38 @@ def test_converting_keeps_the_value(value: Value, source: Format, target: Format
     converted = convert(render(value, source), source, target)
     assert converted == render(value, target)
     assert convert(converted, target, source) == render(value, source)
+    assert same(parse(converted, target), value)
+
+
+@given(values(), formats, formats, randoms)
+def test_any_spelling_is_read_as_the_value_and_written_in_the_one_that_is_canonical(
+    value: Value, source: Format, target: Format, rng: Random
+) -> None:
+    text = spelled(value, source, rng)
+    assert same(parse(text, source), value)
+    assert convert(text, source, target) == render(value, target)
+    canonical = convert(text, source, source)
+    assert convert(canonical, source, source) == canonical
+
+
+@given(values(), formats, st.lists(st.integers(0, 2), min_size=MAX_DEPTH - 10, max_size=MAX_DEPTH + 10))
+def test_what_is_too_deep_to_write_is_too_deep_to_read(value: Value, format: Format, wrappers: list[int]) -> None:
+    text = render(value, Format.LC_R)
+    depth = len(wrappers) + depth_of(value)
+    for wrapper in wrappers:
+        around: tuple[Value, ...] = ([value], {"a": value}, Contract(1, ((0, value),)))
+        value = around[wrapper]
+        opening, closing = (("🜃", "🜄"), ("◇a: ", "◆"), ("🜊1🜁0 ", "🜂"))[wrapper]
+        text = f"{opening}{text}{closing}"
+    if depth <= MAX_DEPTH:
+        assert same(parse(text, Format.LC_R), value)
+        assert render(value, Format.LC_R) == text
+        assert same(parse(render(value, format), format), value)
+    else:
+        with pytest.raises(HLXSyntaxError, match="at most 100 levels"):
+            parse(text, Format.LC_R)
+        with pytest.raises(ValueError, match="depth 100"):
+            render(value, format)
 
 
 @given(values(), formats)
@@ -82,3 +119,14 @@ def check_any_text(text: str, format: Format) -> None:
     else:
         canonical = render(value, format)
         assert same(parse(canonical, format), value)
+
+
+def depth_of(value: Value) -> int:
+    match value:
+        case list():
+            return 1 + max(map(depth_of, value), default=0)
+        case dict():
+            return 1 + max(map(depth_of, value.values()), default=0)
+        case Contract():
+            return 1 + max((depth_of(inner) for _, inner in value.fields), default=0)
+    return 0

@@ -86,3 +86,19 @@ def test_a_contract_needs_a_natural_id_and_ascending_field_numbers(id: int, fiel
 
 def test_field_numbers_need_not_start_at_zero_or_be_contiguous() -> None:
     assert Contract(0, ((3, None), (2**63 - 1, None))).fields[0][0] == 3
+
+
+@pytest.mark.parametrize("dash", ["-", "_", " ", "", *"‐‑‒–—"])
+def test_a_format_is_named_as_people_write_it(dash: str) -> None:
+    for format in (Format.LC_R, Format.LC_T, Format.LC_B):
+        for label in (f"LC{dash}{format[-1]}", f"lc{dash}{format[-1].lower()}", f"Lc{dash}{format[-1]}"):
+            assert Format(label) is format
+    assert all(Format(label) is Format.HLXL for label in ("HLXL", "hlxl", "Hlxl"))
+
+
+@pytest.mark.parametrize(
+    "label", ["", "LC", "LC-", "LC-X", "LC--T", " LC-T", "LC-T\n", "LC\tT", "HLX", "HL-XL", "English", "T", None, 1]
+)
+def test_any_other_label_is_no_format(label: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid Format"):
+        Format(label)
