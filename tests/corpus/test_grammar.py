@@ -6,11 +6,11 @@ from string import Formatter
 
 import pytest
 
-from hlx_model.corpus import conversion, translations
 from hlx_model.corpus.grammar import OPERATIONS
 from hlx_model.corpus.grammar.lexicon import Choice, Slot, spell
-from hlx_model.corpus.grammar.templates import Operation, fill
-from hlx_model.language import Format, Handle, render
+from hlx_model.corpus.grammar.templates import MOST_PHRASINGS, Operation, fill
+from hlx_model.language import Format, Handle, HLXSyntaxError, parse, render
+from hlx_model.tokenizer import unknown_characters
 
 SLOTS = {(slot.name, slot.choices): slot for operation in OPERATIONS for slot in operation.slots}
 
@@ -51,6 +51,28 @@ def value_shape(operation: Operation) -> re.Pattern[str]:
     return re.compile(shape)
 
 
+def longest_text(operation: Operation, form: Format) -> str:
+    """The longest text of `operation` in `form`: the longest text of each slot makes it."""
+    longest = {s.name: max((c.value for c in s.choices), key=lambda v: len(render(v, form))) for s in operation.slots}
+    return render(fill(operation.template, longest), form)
+
+
+def longest_sentence(operation: Operation, phrasing: str) -> str:
+    specs = {name: spec or "" for _, name, spec, _ in Formatter().parse(phrasing) if name}
+    longest = {s.name: max(s.choices, key=lambda c: len(format(c, specs[s.name]))) for s in operation.slots}
+    return phrasing.format(**longest)
+
+
+def is_hlx(line: str) -> bool:
+    for form in Format:
+        try:
+            parse(line, form)
+        except HLXSyntaxError:
+            continue
+        return True
+    return False
+
+
 @pytest.mark.parametrize("slot", SLOTS.values(), ids=lambda slot: slot.name)
 def test_the_choices_of_a_slot_differ_in_value_and_in_words(slot: Slot) -> None:
     values = [render(choice.value, Format.HLXL) for choice in slot.choices]
@@ -69,7 +91,7 @@ def test_a_slot_that_is_unlike_another_follows_it_with_the_same_choices() -> Non
 
 def test_every_operation_has_two_to_four_phrasings_that_use_exactly_its_slots() -> None:
     for operation in OPERATIONS:
-        assert 2 <= len(set(operation.phrasings)) == len(operation.phrasings) <= 4
+        assert 2 <= len(set(operation.phrasings)) == len(operation.phrasings) <= MOST_PHRASINGS
         for phrasing in operation.phrasings:
             named = [name for _, name, _, _ in Formatter().parse(phrasing) if name]
             assert sorted(named) == sorted(slot.name for slot in operation.slots), phrasing
@@ -114,13 +136,35 @@ def test_no_two_operations_can_give_the_same_value() -> None:
 
 
 def test_no_example_of_the_longest_words_passes_254_characters() -> None:
+    """Between any two of a sentence and the four formats: with `<BOS>` and `<EOS>` these are 256 tokens."""
     for operation in OPERATIONS:
-        longest = {s.name: max(s.choices, key=lambda c: len(c.words) + len(c.spelled)) for s in operation.slots}
-        value = fill(operation.template, {name: choice.value for name, choice in longest.items()})
-        texts = {format: render(value, format) for format in Format}
-        for phrasing in operation.phrasings:
-            pairs = [*translations(phrasing.format(**longest), texts), conversion(texts)]
-            assert max(len(pair.prompt + pair.answer) for pair in pairs) <= 254
+        longest = [longest_text(operation, form) for form in Format]
+        longest += [longest_sentence(operation, phrasing) for phrasing in operation.phrasings]
+        *_, second, first = sorted(longest, key=len)
+        assert len(f"[English] {first} → {second}") <= 254, operation.phrasings
+
+
+def test_sentences_are_english_and_no_hlx() -> None:
+    """Letters, known characters, no glyph, nothing that a format reads as a whole."""
+    rng = Random(0)
+    for operation in OPERATIONS:
+        rounds = max((len(slot.choices) for slot in operation.slots), default=1)
+        for _ in range(rounds):
+            filling = drawn(operation, rng)
+            for phrasing in operation.phrasings:
+                sentence = phrasing.format(**filling)
+                assert re.search("[A-Za-z]", sentence)
+                assert not set("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→\n\t") & set(sentence) and not unknown_characters(sentence)
+                assert not is_hlx(sentence), sentence
+
+
+def test_a_sentence_holds_the_strings_of_its_value_as_they_are_or_as_formats_write_them() -> None:
+    """So that a model can copy them; only delimiters have names."""
+    for slot in SLOTS.values():
+        for choice in slot.choices:
+            if isinstance(choice.value, str) and slot.name not in ("delimiter", "operator", "operator2", "comparison"):
+                assert choice.words in (choice.value, render(choice.value, Format.HLXL))
+                assert choice.words == choice.value or choice.words.startswith('"')
 
 
 @pytest.mark.parametrize(

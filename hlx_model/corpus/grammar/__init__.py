@@ -2,13 +2,19 @@
 
 An operation is a section, a value template with typed slots, and two to four English phrasings of
 it. The composer fills the slots; the phrasing decides how a number is written (`{n}` gives `42`,
-`{n:spelled}` gives `forty-two`). To extend the corpus add a
-row to a section here. Every row must keep
-three promises, which `tests/corpus/test_grammar.py` checks for the whole table:
+`{n:spelled}` gives `forty-two`).
+
+The sections are the eight of the corpora that people write, from primitives to control flow, and two
+more: contracts of literals, and contracts within contracts. To extend the corpus add a row to a
+section, in the module beside this one that has its name. Every row must keep three promises, which
+`tests/corpus/test_grammar.py` checks for the whole table:
 
 - each phrasing uses every slot, so the sentence determines the value;
 - no sentence of one row can be read as another row's, so translation into HLX has one right answer;
 - no two rows give the same value, so the sentences of a value are the phrasings of its row.
+
+What a composition holds of numbers, awkward strings and nesting follows from the rows, since every
+row of a section is dealt as often as another; `tests/corpus/test_compose.py` measures the shares.
 """
 
 from hlx_model.corpus.grammar.commands import BASIC, NAVIGATION, QUERIES

@@ -10,7 +10,7 @@ rule and not the list.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hlx_model.language import Handle, Value
+from hlx_model.language import Format, Handle, Value, render
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ _UNITS = (
     *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+NUMBER_WORDS = (*_UNITS, *_TENS, "hundred", "thousand")
 
 
 def spell(number: int | float) -> str:
@@ -149,6 +150,7 @@ SIZE = _numbers("size", (1, 2, 4, 8, 16, 32, 64, 128, 256))
 SIZE_2 = SIZE.renamed("size2")
 SIZE_3 = SIZE.renamed("size3")
 NEGATIVE = _numbers("negative", (*range(-1, -21, -1), *range(-25, -101, -5)))
+NEGATIVE_2 = NEGATIVE.renamed("negative2")
 DECIMAL = _numbers(
     "decimal",
     (
@@ -157,6 +159,7 @@ DECIMAL = _numbers(
         12.5, 19.5, 24.5, 36.6, 72.5, 98.6, 99.9, 100.0,
     ),
 )  # fmt: skip
+BELOW_ZERO = _numbers("below_zero", (*(-halves / 2 for halves in range(1, 20)), -0.1, -0.25, -0.75, -3.14, -36.6))
 FRACTION = _numbers("fraction", (*(tenths / 10 for tenths in range(1, 10)), 0.01, 0.02, 0.05, 0.15, 0.25, 0.75))
 FRACTION_2 = FRACTION.renamed("fraction2")
 FRACTION_3 = FRACTION.renamed("fraction3")
@@ -175,6 +178,8 @@ THINGS = _handles(
     job results, user profiles, sensor readings, chat messages, stock prices, search results""",
 )
 OTHERS = THINGS.another("others")
+# For contracts three deep, which with the longest words would not fit into the context of 256 tokens.
+PLAIN_THINGS = Slot("things", tuple(choice for choice in THINGS.choices if " " not in choice.words))
 THING = _handles(
     "thing",
     """model, document, record, query, table, image, database, cache, buffer, queue, schema, report,
@@ -286,6 +291,26 @@ TEXT = _strings(
     ),
 )
 TEXT_2 = TEXT.another("text2")
+
+# Texts with the punctuation of the formats. A sentence gives them as they are, and the formats escape
+# the quotes; or, where they need more than that, in quotes and escaped, as every format writes them.
+_PAIRS = (
+    *(("draft", "note"), ("error", "code"), ("login", "failed"), ("price", "list")),
+    *(("disk", "full"), ("left", "right"), ("total", "due"), ("user", "host")),
+)
+_MARKED_SHAPES = (
+    *("[{}] {}", "{{{}}} {}", "{}|{}", "{}: {}", "{}, {}", "{} & {}", "{}@{}", "{} #{}", "{}={}"),
+    '{} "{}"',
+)
+_QUOTED_SHAPES = ("{}\n{}", "{}\t{}", "{}\\{}", '"{}" {}')
+MARKED = _strings("marked", (shape.format(*pair) for shape in _MARKED_SHAPES for pair in _PAIRS))
+QUOTED = Slot(
+    "quoted",
+    tuple(
+        Choice(text, render(text, Format.HLXL), render(text, Format.HLXL))
+        for text in (shape.format(*pair) for shape in _QUOTED_SHAPES for pair in _PAIRS)
+    ),
+)
 PERSON = _strings(
     "person",
     _listed(

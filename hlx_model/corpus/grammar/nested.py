@@ -18,6 +18,7 @@ from hlx_model.corpus.grammar.lexicon import (
     PANEL,
     PERSON,
     PERSON_2,
+    PLAIN_THINGS,
     QUALITY,
     STATISTIC,
     TEXT,
@@ -31,6 +32,7 @@ from hlx_model.corpus.grammar.lexicon import (
 from hlx_model.corpus.grammar.templates import call, form, keyed, row, section
 
 _FILTERED = call("filter", THINGS, QUALITY)
+_PLAIN_FILTERED = call("filter", PLAIN_THINGS, QUALITY)
 _VARIABLE = form(102, VARIABLE)
 
 NESTED = section(
@@ -51,7 +53,7 @@ NESTED = section(
         "Order {quality} {things} by {key}",
     ),
     row(
-        call("sort", _FILTERED, KEY, FEW),
+        call("limit", call("sort", _PLAIN_FILTERED, KEY), FEW),
         "Sort the {quality} {things} by {key} and keep the first {few:spelled}",
         "Sort the {quality} {things} by {key} and take {few}",
     ),
@@ -145,6 +147,21 @@ NESTED = section(
         call("group", _FILTERED, KEY),
         "Group the {quality} {things} by {key}",
         "Group {quality} {things} by their {key}",
+    ),
+    row(
+        call("count", call("unique", _FILTERED)),
+        "Count the unique {quality} {things}",
+        "How many unique {quality} {things} are there",
+    ),
+    row(
+        call("send", call("reverse", _PLAIN_FILTERED), PERSON),
+        "Send the {quality} {things} in reverse to {person}",
+        "Reverse the {quality} {things} and send them to {person}",
+    ),
+    row(
+        form(100, FUNCTION, [form(103, VARIABLE, form(101, OPERATOR, A, B))]),
+        "Code block {function} that sets {variable} to {a} {operator} {b}",
+        "Code block {function} that assigns {a:spelled} {operator} {b:spelled} to {variable}",
     ),
     row(
         call("send", call("read", FILE), PERSON),

@@ -3,9 +3,11 @@
 from hlx_model.corpus.grammar.lexicon import (
     ACTION,
     ACTION_2,
+    BELOW_ZERO,
     CONDITION,
     COUNT,
     DECIMAL,
+    FEW,
     FILE,
     FORMAT,
     FRACTION,
@@ -20,10 +22,12 @@ from hlx_model.corpus.grammar.lexicon import (
     MODEL_2,
     NEGATIVE,
     OPERATOR,
+    OPERATOR_2,
     PARAMETER,
     PARAMETER_2,
     PERSON,
     PICTURE,
+    QUOTED,
     SHADER,
     SHADER_2,
     SIZE,
@@ -39,6 +43,7 @@ from hlx_model.corpus.grammar.lexicon import (
     WIDTH,
     A,
     B,
+    C,
     N,
 )
 from hlx_model.corpus.grammar.templates import call, form, row, section
@@ -121,11 +126,26 @@ GPU = section(
         "Copy the {buffer} into the {buffer2}",
     ),
     row(call("attach", SHADER, GPU_BUFFER), "Attach {shader} to the {buffer}", "Use {shader} for the {buffer}"),
+    row(
+        call("shift", SHADER, BELOW_ZERO),
+        "Shift {shader} by {below_zero}",
+        "Move {shader} by {below_zero:spelled}",
+    ),
+    row(
+        call("scale", SHADER, DECIMAL),
+        "Scale {shader} by {decimal}",
+        "Scale {shader} by {decimal:spelled}",
+    ),
+    row(
+        call("sync", call("dispatch", form(901, KERNEL, SHADER), COUNT)),
+        "Dispatch the {kernel} kernel of {shader} {count} times and wait",
+        "Wait for {count:spelled} runs of the {kernel} kernel of {shader}",
+    ),
     row(call("profile", SHADER, THINGS), "Profile {shader} on {things}", "Measure {shader} on {things}"),
 )
 
 MACHINE_LEARNING = section(
-    "Machine learning",
+    "ML and AI",
     row(call("train", MODEL, THINGS), "Train the {model} on {things}", "Fit the {model} to {things}"),
     row(
         call("train", MODEL, THINGS, COUNT),
@@ -202,6 +222,16 @@ MACHINE_LEARNING = section(
         "Test the {model} against the {model2}",
     ),
     row(call("export", MODEL, FORMAT), "Export the {model} as {format}", "Export the {model} to {format}"),
+    row(
+        call("bias", MODEL, BELOW_ZERO),
+        "Set the bias of the {model} to {below_zero}",
+        "Use a bias of {below_zero:spelled} in the {model}",
+    ),
+    row(
+        call("train", MODEL, call("batch", call("tokenize", THINGS), FEW)),
+        "Tokenize {things}, batch them by {few} and train the {model}",
+        "Train the {model} on {things} tokenized in batches of {few:spelled}",
+    ),
     row(call("cluster", THINGS, KEY), "Cluster {things} by {key}", "Find clusters of {things} by {key}"),
     row(call("predict", KEY, THINGS), "Predict the {key} of {things}", "Estimate the {key} of {things}"),
 )
@@ -214,6 +244,16 @@ EXPRESSIONS = section(
         "Expression {a} {operator} {b}",
         "Compute {a:spelled} {operator} {b:spelled}",
         "Calculate {a} {operator} {b}",
+    ),
+    row(
+        form(101, OPERATOR, NEGATIVE, A),
+        "Expression {negative} {operator} {a}",
+        "Compute {negative:spelled} {operator} {a:spelled}",
+    ),
+    row(
+        form(103, VARIABLE, form(101, OPERATOR, form(101, OPERATOR_2, A, B), C)),
+        "Let {variable} be {a} {operator2} {b} and then {operator} {c}",
+        "Assign {a:spelled} {operator2} {b:spelled} and then {operator} {c:spelled} to {variable}",
     ),
     row(form(102, VARIABLE), "Reference variable {variable}", "Value of variable {variable}"),
     row(
@@ -228,6 +268,16 @@ EXPRESSIONS = section(
         "Assign {negative:spelled} to {variable}",
     ),
     row(form(103, VARIABLE, DECIMAL), "Assign {decimal} to {variable}", "Let {variable} be {decimal}"),
+    row(
+        form(103, VARIABLE, BELOW_ZERO),
+        "Assign {below_zero} to {variable}",
+        "Let {variable} be {below_zero:spelled}",
+    ),
+    row(
+        form(103, VARIABLE, QUOTED),
+        "Assign text {quoted} to {variable}",
+        "Let {variable} be the text {quoted}",
+    ),
     row(form(103, VARIABLE, TEXT), "Assign text {text} to {variable}", "Let {variable} be the text {text}"),
     row(form(103, VARIABLE, TRUTH), "Set {variable} to {truth}", "Let {variable} be {truth}"),
     row(

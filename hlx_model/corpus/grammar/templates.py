@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from hlx_model.corpus.grammar.lexicon import Slot
 from hlx_model.language import Contract, Handle, Value
+
+MOST_PHRASINGS = 4
+"""Most phrasings of an operation."""
 
 Template: TypeAlias = "Slot | Form | Keyed | Handle | bool | int | float | str | bytes | list[Template] | None"
 
@@ -48,7 +52,7 @@ class Operation:
     template: Template
     phrasings: tuple[str, ...]
 
-    @property
+    @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The template's slots, each once, in order of first appearance."""
         found: dict[str, Slot] = {}
