@@ -16,20 +16,24 @@ endif
 ifneq ($(strip $(CORPUS)),)
 export HLX_CORPUS := $(CORPUS)
 endif
+ifneq ($(strip $(ENTRIES)),)
+export HLX_ENTRIES := $(ENTRIES)
+endif
 
 # Two pips in one environment spoil it.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test lint bench clean
+.PHONY: help install curriculum ui test nightly lint bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  PROFILE=quick|production   size, corpus and schedule together (HLX_PROFILE)'
-	@echo '  CORPUS=/path/to/file.md    train on this document (HLX_CORPUS)'
+	@echo '  CORPUS=one.md:two.md       train on these documents (HLX_CORPUS)'
+	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
-	@echo '  ARGS=...                   more arguments for curriculum, ui, test and bench'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, test, nightly and bench'
 
 install: .venv/.installed ## Install what running needs into .venv
 
@@ -42,13 +46,16 @@ ui: .venv/.installed ## Start the Dagster UI and its daemon
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
+nightly: .venv/.installed-dev ## Run the tests with 10,000 examples a property, and the slow ones
+	@$(BIN)/python -m pytest -m "" --hypothesis-profile nightly $(ARGS)
+
 lint: .venv/.installed-dev ## Check style, types and import contracts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy hlx_model hlx_assets tests benchmarks
 	$(BIN)/lint-imports
 
-bench: .venv/.installed ## Run the benchmarks
+bench: .venv/.installed-dev ## Run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove .venv and caches; artifacts and run history stay

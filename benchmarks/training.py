@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from hlx_model.corpus import examples_table, paired_table, parse_document
-from hlx_model.corpus.compose import compose
+from hlx_model.corpus import PAIRED_CORPUS, collect, compose, examples_table, parse_document
 from hlx_model.corpus.store import model_texts
 from hlx_model.tokenizer import PAD, VOCABULARY_SIZE
 from hlx_model.training.batches import Examples, batches, tokens_to_predict
@@ -89,7 +88,8 @@ def speed(step: Callable[[int], int], start: int) -> tuple[float, int]:
 
 def main() -> None:
     """Print tokens a second and the ratio to the plain loop, medians of alternating rounds."""
-    texts = model_texts(paired_table(examples_table([parse_document(compose(1000, 0), "composed.md")])), "train")
+    corpus = collect([parse_document(compose(1000, 0), "composed.md")])
+    texts = model_texts(PAIRED_CORPUS.table(examples_table(corpus)), "train")
     table = Table("size", "loop", "tokens/s", "ratio", title=f"training, {torch.get_num_threads()} threads")
     for size in ("tiny", "10m"):
         contenders = {

@@ -10,6 +10,8 @@ import hlx_assets.validation.assets as validation
 import hlx_assets.validation.checks as validation_checks
 from hlx_assets.artifacts import ArtifactIOManager
 from hlx_assets.console import console_logger
+from hlx_assets.corpus.sensors import corpus as corpus_job
+from hlx_assets.corpus.sensors import corpus_documents_changed
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.validation.guard import gate_map
 from hlx_assets.validation.schedules import nightly_revalidation, revalidation
@@ -26,9 +28,9 @@ curriculum = dg.define_asset_job(
 defs = dg.Definitions(
     assets=[*corpus.assets, *training.assets, *validation.assets],
     asset_checks=CHECKS,
-    jobs=[curriculum, revalidation],
+    jobs=[curriculum, corpus_job, revalidation],
     schedules=[nightly_revalidation],
-    sensors=[training_watchdog],
+    sensors=[training_watchdog, corpus_documents_changed],
     loggers={"console": console_logger},
     # One process for all steps of a run: they are light, but for training, which has a child process.
     executor=dg.in_process_executor,

@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +87,20 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     `durable` waits for the disk, so that this holds after a power cut too; what is written again in a
     moment (heartbeat, metrics) does without.
     """
+    _write(path, [content], durable=durable)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write UTF-8 text that comes piece by piece, by atomic rename."""
+    _write(path, (line.encode() for line in lines), durable=True)
+
+
+def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             if durable:
                 os.fsync(file.fileno())

@@ -91,3 +91,15 @@ def profile(name: str | None = None) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def entries_to_compose(entries: int | None, *, default: int) -> int:
+    """`entries`, or what `HLX_ENTRIES` says, or `default`; `ValueError` where it is no number of entries."""
+    if entries is None:
+        said = os.environ.get("HLX_ENTRIES") or str(default)
+        if not said.isdecimal():
+            raise ValueError(f"HLX_ENTRIES is {said!r}: a number of entries to compose is allowed, 0 for none")
+        entries = int(said)
+    if entries < 0:
+        raise ValueError(f"entries is {entries}: 0 or more can be composed")
+    return entries

@@ -28,6 +28,8 @@ _KNOWN = frozenset(CHARACTERS)
 
 def unknown_characters(text: str) -> str:
     """The characters of `text` that the vocabulary lacks, each once, in order of appearance."""
+    if _KNOWN.issuperset(text):
+        return ""
     return "".join(dict.fromkeys(c for c in text if c not in _KNOWN))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from hlx_model.cli import app
 from hlx_model.language import Contract, Format, Handle, render
@@ -15,6 +16,9 @@ from hlx_model.quality.report import Judgement, judge
 from hlx_model.training.directory import Outcome
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import train
+
+# `make nightly`. The default profile is hypothesis's own.
+settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 VERBS = {
     "search": "Search for", "filter": "Filter active", "count": "Count the", "sort": "Sort all", "delete": "Delete old",
@@ -49,7 +53,14 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller's environment chooses is not for the tests."""
-    for name in ("HLX_PROFILE", "HLX_CORPUS", "HLX_RUN_ID", "DAGSTER_PIPES_CONTEXT"):
+    for name in (
+        "HLX_PROFILE",
+        "HLX_CORPUS",
+        "HLX_ENTRIES",
+        "HLX_MOST_QUARANTINED",
+        "HLX_RUN_ID",
+        "DAGSTER_PIPES_CONTEXT",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -107,7 +118,7 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
     for phase, overrides in SCHEDULES.items():
         inputs = prepare(
             phase, QUICK, overrides,
-            corpus=small_document, training=root / "training", resume_from=parent,
+            corpus=[small_document], training=root / "training", resume_from=parent,
         )  # fmt: skip
         outcome = train(inputs, device="cpu", run_id="the run")
         parent = outcome.checkpoint

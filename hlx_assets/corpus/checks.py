@@ -1,62 +1,103 @@
-"""The corpora's gates: pandera schemas, enough of every split, and not too much in quarantine."""
+"""The corpora's gates: pandera schemas, enough rows of everything, and not too much in quarantine."""
 
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import pandera.polars as pa
 import polars as pl
+import pyarrow.parquet as pq
 from pandera.errors import SchemaErrors
+from pydantic import Field
 
 from hlx_assets.corpus import assets as corpus
-from hlx_assets.corpus.assets import quarantine_of, table_metadata
-from hlx_assets.corpus.schemas import SCHEMAS
+from hlx_assets.corpus.assets import quarantine_of, records_metadata, table_metadata
+from hlx_assets.corpus.schemas import CORPORA, ENTRY, FORMATS, SPANS, Facts, facts_of, rule_of, schema_of
+from hlx_model.corpus import ENGLISH
 from hlx_model.corpus import store as corpora
-from hlx_model.corpus.split import Split
+from hlx_model.corpus.coverage import Count, counts
+from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
 
-MOST_QUARANTINED = 0.05
-"""Share of a document's entries in quarantine above which nothing is trained on it: a twentieth is a few
-slips of the pen; more is a document, or a reader, that is wrong."""
 SHOWN = 25
+FAILING = ("document", "line", "English", "rule", "reason", "found")
 
 
-def validate(rows: pl.DataFrame, schema: pa.DataFrameSchema) -> dg.AssetCheckResult:
-    """One check result of a pandera schema; the first failing rows as a table for the UI."""
-    try:
-        # Not .lazy(): pandera checks a LazyFrame's columns only and passes bad rows.
-        schema.validate(rows, lazy=True)
-    except SchemaErrors as errors:
-        return _failed(rows, errors.failure_cases)
-    return dg.AssetCheckResult(
-        passed=True,
-        description=f"{rows.height} rows keep every rule of {schema.name}",
-        metadata={"rows": rows.height},
-    )
-
-
-def _failed(rows: pl.DataFrame, cases: pl.DataFrame) -> dg.AssetCheckResult:
-    records = []
-    for case in cases.head(SHOWN).to_dicts():
-        row = rows.row(case["index"], named=True) if case["index"] is not None else {}
-        records.append(dg.TableRecord({
-            "rule": str(case["check"]),
-            "column": str(case["column"]),
-            "line": str(row.get("line", "")),
-            "found": str(case["failure_case"])[:200],
-        }))  # fmt: skip
-    rules = sorted({str(check) for check in cases["check"].to_list()})
-    first = records[0].data
+def validate(name: str, slices: Iterable[pl.DataFrame], facts: Facts) -> dg.AssetCheckResult:
+    """One check result of the pandera schema of a corpus; the first failing rows as a table for the UI."""
+    schema = schema_of(name, facts)
+    rows = failures = 0
+    broken: dict[str, None] = {}
+    shown: list[dict[str, Any]] = []
+    for frame in slices:
+        rows += frame.height
+        try:
+            # Not .lazy(): pandera checks a LazyFrame's columns only and passes bad rows.
+            schema.validate(frame, lazy=True)
+        except SchemaErrors as errors:
+            cases = errors.failure_cases
+            failures += cases.height
+            broken |= dict.fromkeys(sorted({str(check) for check in cases["check"].to_list()}))
+            shown += [_failing_row(frame, case) for case in cases.head(SHOWN - len(shown)).to_dicts()]
+    if not failures:
+        return dg.AssetCheckResult(
+            passed=True, description=f"{rows} rows keep every rule of {name}", metadata={"rows": rows}
+        )
+    first = shown[0]
     return dg.AssetCheckResult(
         passed=False,
-        description=f"{cases.height} failures of {', '.join(rules)}; first: line {first['line']}, {first['found']}",
-        metadata={
-            "rows": rows.height,
-            "failures": cases.height,
-            "failing_rows": dg.MetadataValue.table(
-                records,
-                dg.TableSchema([dg.TableColumn(c, "string") for c in ("rule", "column", "line", "found")]),
-            ),
-        },
+        description=f"{failures} failures of {', '.join(broken)}; first: {first['document']} line {first['line']}: "
+        f"{first['reason']}: {first['found']}",
+        metadata={"rows": rows, "failures": failures, "failing_rows": records_metadata(shown, FAILING)},
     )
+
+
+def _failing_row(frame: pl.DataFrame, case: dict[str, Any]) -> dict[str, Any]:
+    row = frame.row(case["index"], named=True) if case["index"] is not None else {}
+    rule = rule_of(str(case["check"]), case["column"])
+    found = [str(row[column]) for column in rule.found if row.get(column) is not None]
+    return {
+        "document": row.get("document"),
+        "line": row.get("line"),
+        "English": row.get("entry_English", row.get("english")),
+        "rule": case["check"],
+        "reason": rule.reason,
+        "found": " | ".join(found) or str(case["failure_case"]),
+    }
+
+
+def validate_kept(name: str, directory: Path) -> dg.AssetCheckResult:
+    """Validate a kept version of a corpus slice by slice; its bytes must be those of its name."""
+    corpora.verify(directory)
+    examples = None if name == corpora.EXAMPLES else said_by_entries(_read(corpora.examples_of(directory)))
+    spans = _read(directory, SPANS) if examples is None else None
+    facts = facts_of(name, _read(directory, CORPORA[name].columns), spans)
+    return validate(name, (with_entries(frame, examples) for frame in _slices(directory)), facts)
+
+
+def said_by_entries(examples: pl.DataFrame) -> pl.DataFrame:
+    """What each entry says, to be joined to the rows that were derived from it."""
+    said = {"english": f"entry_{ENGLISH}", "split": "entry_split", **{f: f"entry_{f}" for f in FORMATS}}
+    return examples.select(*ENTRY, *said).rename(said)
+
+
+def with_entries(frame: pl.DataFrame, examples: pl.DataFrame | None) -> pl.DataFrame:
+    """The rows of a derived corpus, each with what its entry says."""
+    return frame if examples is None else frame.join(examples, on=ENTRY, how="left", maintain_order="left")
+
+
+def _slices(directory: Path) -> Iterator[pl.DataFrame]:
+    for batch in corpora.batches(directory):
+        frame = pl.from_arrow(batch)
+        assert isinstance(frame, pl.DataFrame)
+        yield frame
+
+
+def _read(directory: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    names = list(columns) if columns else None
+    frame = pl.from_arrow(pq.read_table(directory / corpora.ROWS, columns=names))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def _schema_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -69,54 +110,100 @@ def _schema_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         description=f"Every row keeps the rules of the pandera schema {name}.",
     )
     def schema(rows: Path) -> dg.AssetCheckResult:
-        table = pl.from_arrow(corpora.load(rows))
-        assert isinstance(table, pl.DataFrame)
-        return validate(table, SCHEMAS[name])
+        return validate_kept(name, rows)
 
     return schema
+
+
+def _coverage_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset,
+        name="coverage",
+        blocking=True,
+        description="Each split, format, direction and section has enough rows.",
+    )
+    def coverage(rows: Path) -> dg.AssetCheckResult:
+        return enough(counts(corpora.batches(rows)))
+
+    return coverage
+
+
+def enough(found: Sequence[Count]) -> dg.AssetCheckResult:
+    """Fails where rows are missing that training cannot do without, warns where they are too few to judge by."""
+    missing = [count for count in found if count.rows < count.needed]
+    scarce = [count for count in found if count.needed <= count.rows < count.wanted]
+    short = missing or scarce
+    said = "; ".join(f"{c.rows} rows in {c.split}{_of(c)}" for c in short[:5])
+    more = f" and {len(short) - 5} more" if len(short) > 5 else ""
+    asked = "at least one is needed" if missing else "too few to say much"
+    total = {count.split: count.rows for count in found if count.of == "all"}
+    return dg.AssetCheckResult(
+        passed=not short,
+        severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
+        description=f"{said}{more}: {asked}" if short else ", ".join(f"{n} {split}" for split, n in total.items()),
+        metadata={
+            "rows": total,
+            "counts": records_metadata(
+                [
+                    {"of": c.of, "name": c.name, "split": c.split, "rows": c.rows, "wanted": c.wanted}
+                    for c in sorted(found, key=lambda c: c.rows >= c.wanted)
+                ],
+                ("of", "name", "split", "rows", "wanted"),
+            ),
+        },
+    )
+
+
+def _of(count: Count) -> str:
+    return "" if count.of == "all" else f" of {count.of} {count.name}"
+
+
+class QuarantineConfig(dg.Config):
+    """How much may be set aside."""
+
+    most: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description=f"Share of the entries, 0 to 1. Default: $HLX_MOST_QUARANTINED, or {MOST_QUARANTINED}.",
+    )
 
 
 @dg.asset_check(
     asset=corpus.corpus_examples,
     blocking=True,
-    description=f"At most {MOST_QUARANTINED:.0%} of the entries are in quarantine.",
+    description=f"At most {MOST_QUARANTINED:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine.",
 )
-def quarantine(corpus_examples: Path) -> dg.AssetCheckResult:
+def quarantine(corpus_examples: Path, config: QuarantineConfig) -> dg.AssetCheckResult:
     """Show what was set aside; too much of it means that the document is not what it should be."""
-    aside, kept = quarantine_of(corpus_examples), corpora.load(corpus_examples).num_rows
-    share = aside.num_rows / max(1, aside.num_rows + kept)
-    too_many = share > MOST_QUARANTINED
+    most = _most() if config.most is None else config.most
+    aside, kept = quarantine_of(corpus_examples), pq.read_metadata(corpus_examples / corpora.ROWS).num_rows
+    entries = aside.num_rows + kept
+    too_many = too_many_quarantined(aside.num_rows, entries, most)
+    share = aside.num_rows / max(1, entries)
     return dg.AssetCheckResult(
         passed=aside.num_rows == 0,
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
-        description=f"{aside.num_rows} of {aside.num_rows + kept} entries are in quarantine ({share:.1%}); "
-        f"at most {MOST_QUARANTINED:.0%} is asked"
-        + (f"; first: line {aside['line'][0]}, {aside['reason'][0]}" if aside.num_rows else ""),
-        metadata={"quarantined": aside.num_rows, "share": share, "rows": table_metadata(aside)},
+        description=(too_many or f"{aside.num_rows} of {entries} entries are in quarantine, at most {most:.0%} may be")
+        + (f"; first: {aside['document'][0]} line {aside['line'][0]}: {aside['reason'][0]}" if aside.num_rows else ""),
+        metadata={"quarantined": aside.num_rows, "share": share, "failing_rows": table_metadata(aside)},
     )
 
 
-@dg.asset_check(
-    asset=corpus.corpus_examples, blocking=True, description="There are rows to train on and held-out rows."
-)
-def splits(corpus_examples: Path) -> dg.AssetCheckResult:
-    """Training and validation rows are there; a test split is missed with a warning."""
-    found = corpora.load(corpus_examples)["split"].to_pylist()
-    counts = {str(split): found.count(str(split)) for split in Split}
-    usable = counts[Split.TRAIN] > 0 and counts[Split.VALIDATION] > 0
-    return dg.AssetCheckResult(
-        passed=usable and counts[Split.TEST] > 0,
-        severity=dg.AssetCheckSeverity.WARN if usable else dg.AssetCheckSeverity.ERROR,
-        description=", ".join(f"{name} {count}" for name, count in counts.items()),
-        metadata=counts,
-    )
+def _most() -> float:
+    said = os.environ.get("HLX_MOST_QUARANTINED")
+    try:
+        most = float(said) if said else MOST_QUARANTINED
+    except ValueError:
+        most = -1.0
+    if not 0 <= most <= 1:
+        raise dg.Failure(f"HLX_MOST_QUARANTINED is {said!r}: a share from 0 to 1 is allowed", allow_retries=False)
+    return most
 
 
+_VALIDATED = (corpus.corpus_examples, corpus.english_corpus, corpus.hlx_corpus, corpus.paired_corpus)
 checks = [
-    *(
-        _schema_check(asset)
-        for asset in (corpus.corpus_examples, corpus.english_corpus, corpus.hlx_corpus, corpus.paired_corpus)
-    ),
+    *(_schema_check(asset) for asset in _VALIDATED),
+    *(_coverage_check(asset) for asset in _VALIDATED),
     quarantine,
-    splits,
 ]

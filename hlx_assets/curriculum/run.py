@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -144,10 +145,11 @@ def _tell_quarantine(instance: dg.DagsterInstance) -> None:
     except dg.Failure:
         return
     rows = quarantine_of(examples).to_pylist()
-    console.print(f"{corpora.load(examples).num_rows + len(rows)} entries read, {len(rows)} quarantined")
+    kept = pq.read_metadata(examples / corpora.ROWS).num_rows
+    console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")
     for row in rows[:SHOWN]:
         console.print(
-            f"quarantined: {row['document']} line {row['line']} ({row['english']}): {row['reason']}",
+            f"quarantined: {row['document']} line {row['line']} ({row['english'] or 'no sentence'}): {row['reason']}",
             markup=False,
         )
     if len(rows) > SHOWN:

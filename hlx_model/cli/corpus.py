@@ -1,6 +1,8 @@
-"""`hlx corpus check` and `hlx corpus compose`: the corpus without Dagster."""
+"""`hlx corpus check`, `compose` and `statistics`: the corpus without Dagster."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,54 +10,77 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import write_text
+from hlx_model.artifacts import write_lines, write_text
 from hlx_model.corpus import (
     DEFAULT_SEQ_LENGTH,
+    DERIVED,
     CorpusError,
-    compose,
-    english_table,
+    Document,
+    collect,
+    compose_lines,
     examples_table,
-    hlx_table,
-    paired_table,
     quarantine_table,
+    read_corpus,
     read_document,
 )
+from hlx_model.corpus.coverage import counts
+from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
+from hlx_model.corpus.statistics import markdown, statistics
 
-corpus_app = typer.Typer(help="Check or compose a corpus document.", no_args_is_help=True)
+corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
+
+_SHOWN = ["document", "line", "english", "reason"]
+_Paths = Annotated[list[Path], typer.Argument(help="Corpus documents.", show_default=False)]
+_SeqLength = Annotated[int, typer.Option(help="Most tokens of an example.")]
 
 
 @corpus_app.command("check")
 def check_command(
-    paths: Annotated[list[Path], typer.Argument(help="Corpus documents.", show_default=False)],
-    seq_length: Annotated[int, typer.Option(help="Most tokens of an example.")] = DEFAULT_SEQ_LENGTH,
+    paths: _Paths,
+    seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
+    most_quarantined: Annotated[
+        float, typer.Option(help="Share of entries in quarantine that is too much, 0 to 1.")
+    ] = MOST_QUARANTINED,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable."""
+    """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable.
+
+    Several documents are one corpus. Unusable is a document that cannot be read, and a corpus of which
+    too much is in quarantine.
+    """
+    if not 0 <= most_quarantined <= 1:
+        raise ValueError(f"most-quarantined is {most_quarantined}: a share from 0 to 1 is allowed")
+    documents: list[Document] = []
     problems: list[str] = []
-    documents = []
     for path in paths:
         try:
             documents.append(read_document(path, seq_length=seq_length))
         except CorpusError as error:
             problems.append(str(error))
-    examples = examples_table(documents)
-    quarantined = quarantine_table(documents).to_pylist()
-    tables = {
-        "english": english_table(examples),
-        "hlx": hlx_table(examples),
-        "paired": paired_table(examples),
-    }
+    corpus = collect(documents)
+    examples, quarantine = examples_table(corpus), quarantine_table(corpus)
+    if too_many := too_many_quarantined(quarantine.num_rows, corpus.entries_read, most_quarantined):
+        problems.append(too_many)
     result: dict[str, Any] = {
-        "entries": examples.num_rows + len(quarantined),
-        "rows": {name: table.num_rows for name, table in tables.items()},
-        "quarantined": quarantined,
+        "entries": corpus.entries_read,
+        "rows": {
+            asset.removesuffix("_corpus"): sum(batch.num_rows for batch in derived.batches(examples))
+            for asset, derived in DERIVED.items()
+        },
+        "quarantined": quarantine.select(_SHOWN).to_pylist(),
         "problems": problems,
+        "warnings": [
+            f"no rows in {count.split}: give the corpus more entries, of words that occur in several of them"
+            for count in counts(examples.to_batches())
+            if count.of == "all" and count.rows < count.needed
+        ],
+        "readings": [asdict(reading) for reading in corpus.readings],
     }
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
     else:
         _show(result)
-    raise typer.Exit(1 if problems else 2 if quarantined else 0)
+    raise typer.Exit(1 if problems else 2 if quarantine.num_rows else 0)
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -65,13 +90,24 @@ def _show(result: dict[str, Any]) -> None:
         f"{result['entries']} entries read, {len(result['quarantined'])} quarantined; rows: {rows}",
         markup=False,
     )
-    if result["quarantined"]:
-        table = Table("document", "line", "English", "reason")
-        for row in result["quarantined"]:
-            table.add_row(row["document"], str(row["line"]), row["english"], row["reason"])
-        console.print(table, markup=False, soft_wrap=False)
+    _print(console, result["quarantined"], _SHOWN)
+    if result["readings"]:
+        console.print("read so, where it could be read otherwise:")
+        _print(console, result["readings"], ("document", "line", "places", "reading"))
+    for warning in result["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
     for problem in result["problems"]:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {problem}", markup=False)
+
+
+def _print(console: Console, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    if rows:
+        table = Table()
+        for column in columns:
+            table.add_column("first line" if column == "line" and "places" in columns else column, overflow="fold")
+        for row in rows:
+            table.add_row(*("-" if row[column] is None else str(row[column]) for column in columns))
+        console.print(table, markup=False, soft_wrap=False)
 
 
 @corpus_app.command("compose")
@@ -79,10 +115,32 @@ def compose_command(
     path: Annotated[Path, typer.Argument(help="The document to write.", show_default=False)],
     entries: Annotated[int, typer.Option(help="How many entries.")] = 6000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same document.")] = 0,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="A document to train on together with this one: no sentence of it is composed again."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a document that is there.")] = False,
 ) -> None:
     """Write a composed corpus document."""
     if path.exists() and not force:
         raise ValueError(f"{path} is there already: name another file, or pass --force")
-    write_text(path, compose(entries, seed))
+    there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
+    write_lines(path, compose_lines(entries, seed, without=there))
     typer.echo(f"{path}: {entries} entries, seed {seed}")
+
+
+@corpus_app.command("statistics")
+def statistics_command(
+    paths: _Paths,
+    output: Annotated[Path | None, typer.Option(help="Write the page (Markdown) there.", show_default=False)] = None,
+    seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
+    found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
+    page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else markdown(found)
+    if output is None:
+        typer.echo(page)
+    else:
+        write_text(output, page + "\n")
+        typer.echo(f"{output}: {found.entries} entries")

@@ -4,55 +4,58 @@ Data moves one way: a document gives entries, the entries examples with their sp
 the corpora of the three phases.
 """
 
-from hlx_model.corpus.compose import capacity, compose
-from hlx_model.corpus.document import (
-    DEFAULT_SEQ_LENGTH,
-    CorpusError,
-    Document,
-    Entry,
-    Quarantined,
-    parse_document,
-    read_document,
-)
+from hlx_model.corpus import rules
+from hlx_model.corpus.collection import Collection, collect, read_corpus
+from hlx_model.corpus.compose import capacity, compose, compose_lines
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_document, read_document
+from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading, operation_of
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256
-from hlx_model.corpus.rules import held_out_leaks, in_vocabulary, parses, same_value, within
+from hlx_model.corpus.rules import in_vocabulary, is_english, parses, same_value, within
 from hlx_model.corpus.split import Split, assign_splits
 from hlx_model.corpus.tables import (
-    data_version,
-    english_table,
+    DERIVED,
+    ENGLISH_CORPUS,
+    HLX_CORPUS,
+    PAIRED_CORPUS,
     examples_table,
-    hlx_table,
-    operation_of,
-    paired_table,
     quarantine_table,
 )
+from hlx_model.corpus.version import DataVersion, data_version
 
 __all__ = [
     "DEFAULT_SEQ_LENGTH",
+    "DERIVED",
     "ENGLISH",
+    "ENGLISH_CORPUS",
+    "HLX_CORPUS",
+    "PAIRED_CORPUS",
+    "Collection",
     "CorpusError",
+    "DataVersion",
     "Document",
     "Entry",
     "Example",
     "Quarantined",
+    "Reading",
     "Split",
     "assign_splits",
     "capacity",
+    "collect",
     "compose",
+    "compose_lines",
     "conversion",
     "data_version",
-    "english_table",
     "examples_table",
-    "held_out_leaks",
-    "hlx_table",
     "in_vocabulary",
+    "is_english",
     "operation_of",
-    "paired_table",
     "parse_document",
     "parses",
     "prompt",
     "quarantine_table",
+    "read_corpus",
     "read_document",
+    "rules",
     "same_value",
     "translations",
     "value_sha256",

@@ -6,53 +6,31 @@
     LC-T: {C:1000,0="search",1=@documents}
     LC-B: [1000|0:"search"|1:&documents]
 
-An entry ends where the next `English:` begins: what is missing is never looked for further on, since
-that pairs a sentence with another's answer. An entry with any defect goes to quarantine whole, with
-its line and the reason, because the intact rest of a wrong entry is a wrong example.
+Formats that are missing are rendered from one that is there; an entry without a sentence serves phase 2
+alone. `markdown` reads the labels in all their shapes, `blocks` says which belong together, this module
+what they mean. An entry with any defect goes to quarantine whole, with its line and the reason, because
+the intact rest of a wrong entry is a wrong example. Where a form could be read otherwise the document
+says which reading was taken.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from hlx_model.corpus import rules
+from hlx_model.corpus.blocks import Block, blocks
+from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading, Readings, listed, operation_of
+from hlx_model.corpus.markdown import Labelled, labelled
 from hlx_model.corpus.prompts import ENGLISH, conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.tokenizer import unknown_characters
+from hlx_model.transformer import POSITIONS
 
 DEFAULT_SEQ_LENGTH = 256
 """Tokens of the longest example, `<BOS>` and `<EOS>` included."""
-
-_LABELLED = re.compile(rf"({'|'.join((ENGLISH, *Format))}):(.*)")
-_SECTION = re.compile(r"##(?!#)\s*(.*?)[\s#]*$")
-
-
-class CorpusError(ValueError):
-    """A document that cannot be used; `str()` is one line naming the file and what to do."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One sentence and the value it says."""
-
-    document: str
-    line: int
-    """1-based, of the English label."""
-    section: str
-    """The nearest `##` heading above, without its `#`; "" if there is none."""
-    english: str
-    value: Value
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """One entry that was read and refused, and why."""
-
-    document: str
-    line: int
-    """1-based, of the English label."""
-    english: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,8 +40,7 @@ class Document:
     name: str
     entries: tuple[Entry, ...]
     quarantined: tuple[Quarantined, ...]
-    respelled: int
-    """Lines of `entries` whose spelling was not canonical, such as `[0x03e8]`."""
+    readings: tuple[Reading, ...]
 
     @property
     def entries_read(self) -> int:
@@ -72,39 +49,51 @@ class Document:
 
 
 class _DefectError(Exception):
-    """Why an entry goes to quarantine, as one line."""
+    """Why an entry goes to quarantine: the rule that it breaks, the reason in one line, the text that breaks it."""
+
+    def __init__(self, rule: str, reason: str, found: str) -> None:
+        super().__init__(reason)
+        self.rule, self.found = rule, found
 
 
-@dataclass
-class _Block:
-    """The labelled lines of one entry as they stand in the document."""
-
-    line: int
-    section: str
-    english: str
-    lines: dict[Format, str] = field(default_factory=dict)
-    repeated: list[Format] = field(default_factory=list)
+class _ProseError(Exception):
+    """Labels that turn out to be prose."""
 
 
-def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Document:
-    """The document at `path`, by `parse_document`, named as the path is written.
+def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH, name: str | None = None) -> Document:
+    """The document at `path`, by `parse_document`, named as the path is written or by `name`.
 
     Raises:
         CorpusError: no such file, a directory, unreadable, not UTF-8, empty, or no readable entry.
+        ValueError: `seq_length` that no model has.
     """
+    with _opened(path, name or str(path)) as lines:
+        return _read(lines, name or str(path), seq_length)
+
+
+def check_document(path: Path) -> None:
+    """Raise `CorpusError` unless `path` is a readable document with something like an entry in it.
+
+    What `read_document` raises, but for the entries themselves, which are not parsed here.
+    """
+    with _opened(path, str(path)) as lines:
+        content = _Content(lines)
+        found = sum(1 for _ in blocks(labelled(content)))
+    _require_content(str(path), content, bool(found))
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[Iterator[str]]:
+    """The lines of a file. Raises `CorpusError`."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            yield _decoded(file, name)
     except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file; give the path of a corpus document (Markdown)") from None
+        raise CorpusError(f"{name}: no such file; give the path of a corpus document (Markdown)") from None
     except IsADirectoryError:
-        raise CorpusError(f"{path}: is a directory; give the path of one corpus document in it") from None
+        raise CorpusError(f"{name}: is a directory; name the corpus documents in it") from None
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
-    return parse_document(text, str(path), seq_length=seq_length)
+        raise CorpusError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
 
 
 def parse_document(text: str, name: str, *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Document:
@@ -113,106 +102,229 @@ def parse_document(text: str, name: str, *, seq_length: int = DEFAULT_SEQ_LENGTH
     Args:
         text: the whole document.
         name: what errors, entries and tables call it, usually its path.
-        seq_length: tokens an example may have, `<BOS>` and `<EOS>` included.
+        seq_length: tokens an example may have, `<BOS>` and `<EOS>` included; at most the model's positions.
 
     Raises:
-        CorpusError: empty, without an `English:` label, or with every entry in quarantine.
+        CorpusError: empty, without a label, or with every entry in quarantine.
+        ValueError: `seq_length` that no model has.
     """
-    if not text.strip():
-        raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None)
+    return _read((line.rstrip("\n") for line in lines), name, seq_length)
+
+
+def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, whichever way they end, without a byte order mark."""
+    offset = 0
+    for number, line in enumerate(file):
+        try:
+            text = line.decode("utf-8-sig" if number == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
+        offset += len(line)
+        # Not splitlines(), which also ends a line at characters that may stand inside a string.
+        yield from text.removesuffix("\n").removesuffix("\r").split("\r")
+
+
+def _read(lines: Iterable[str], name: str, seq_length: int) -> Document:
+    if not 3 <= seq_length <= POSITIONS:
+        raise ValueError(f"seq_length is {seq_length}: 3 to {POSITIONS} tokens are allowed, the positions of the model")
     entries: list[Entry] = []
     quarantined: list[Quarantined] = []
-    respelled = 0
-    first_line: dict[str, int] = {}
-    for block in _blocks(text):
+    readings = Readings(name)
+    content = _Content(lines)
+    for block in blocks(labelled(content)):
+        line = (block.english or block.parts[0]).line
+        english = block.english.text if block.english else None
         try:
-            earlier = first_line.setdefault(block.english, block.line)
-            if block.english and earlier != block.line:
-                raise _DefectError(f"the sentence was seen before, in line {earlier}")
-            value = _agreed_value(block)
-            texts = {format: render(value, format) for format in Format}
-            _check_examples(block, texts, seq_length)
+            entries.append(_entry(block, name, seq_length, readings))
         except _DefectError as defect:
-            quarantined.append(Quarantined(name, block.line, block.english, str(defect)))
-        else:
-            entries.append(Entry(name, block.line, block.section, block.english, value))
-            respelled += sum(texts[format] != line for format, line in block.lines.items())
-    if not entries and not quarantined:
-        raise CorpusError(f"{name}: no entry found; each begins with a line such as 'English: Search for documents'")
+            sentence = None if english is None else " ".join(english.split("\n"))
+            quarantined.append(Quarantined(name, line, sentence, defect.rule, str(defect), defect.found))
+        except _ProseError:
+            readings.take("format labels without a sentence and without HLX are prose", line)
+    _require_content(name, content, bool(entries or quarantined))
     if not entries:
         first = quarantined[0]
         raise CorpusError(
             f"{name}: none of its {len(quarantined)} entries is usable; "
             f"mend them, beginning with line {first.line}: {first.reason}"
         )
-    return Document(name, tuple(entries), tuple(quarantined), respelled)
+    return Document(name, tuple(entries), tuple(quarantined), readings.taken())
 
 
-def _blocks(text: str) -> Iterator[_Block]:
-    """The entries of `text` as they stand, each from one English label to the next."""
-    section = ""
-    block: _Block | None = None
-    # Not splitlines(), which also ends a line at characters that may stand inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.rstrip("\r")
-        if heading := _SECTION.match(line):
-            section = heading[1]
-        elif labelled := _LABELLED.match(line):
-            label, content = labelled[1], labelled[2].strip()
-            if label == ENGLISH:
-                if block is not None:
-                    yield block
-                block = _Block(number, section, content)
-            elif block is not None:
-                format = Format(label)
-                if format in block.lines:
-                    block.repeated.append(format)
-                block.lines.setdefault(format, content)
-    if block is not None:
-        yield block
+def _require_content(name: str, content: "_Content", found: bool) -> None:
+    if content.empty:
+        raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")
+    if not found:
+        raise CorpusError(f"{name}: no entry found; each begins with a line such as 'English: Search for documents'")
 
 
-def _agreed_value(block: _Block) -> Value:
-    """The value that all four lines of `block` say. Raises `_DefectError` when they do not."""
-    if not block.english:
-        raise _DefectError("the English sentence is empty")
-    if block.repeated:
-        raise _DefectError(f"{_listed(block.repeated)} given more than once")
-    if missing := [format for format in Format if format not in block.lines]:
-        raise _DefectError(f"{_listed(missing)} missing")
-    for label, text in ((ENGLISH, block.english), *block.lines.items()):
+class _Content:
+    """Lines, and whether there was anything but white space in them."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.empty = True
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.empty = self.empty and not line.strip()
+            yield line
+
+
+def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entry:
+    """The entry that `block` says. Raises `_DefectError`, or `_ProseError`."""
+    parts = block.parts
+    line = (block.english or parts[0]).line
+    taken: list[str] = []
+    english = _sentence(block, taken)
+    value, given = _agreed_value(block, english, taken)
+    texts = {format: render(value, format) for format in Format}
+    for label, text in ((ENGLISH, english or ""), *texts.items()):
         if unknown := unknown_characters(text):
-            raise _DefectError(f"{label} has characters outside the vocabulary: {unknown}")
+            raise _DefectError(rules.IN_VOCABULARY, f"{label} {_outside(unknown)}", text)
+    _check_length(english, texts, seq_length)
+    if any(texts[format] != text for format, text in given.items()):
+        taken.append("a spelling that is not canonical is learned in the canonical one")
+    rendered = tuple(format for format in Format if format not in given)
+    if rendered:
+        taken.append(f"{listed(rendered)} rendered from {listed(given)}")
+    if english is None:
+        taken.append("HLX without a sentence serves phase 2 alone")
+        if parts[0].unknown:
+            taken.append(f"`{parts[0].unknown}:` above HLX is no label: the HLX is read without a sentence")
+    if block.sentence_is_below:
+        taken.append("the sentence stands below its HLX")
+    if any(part.composed for part in parts):
+        taken.append("decomposed characters are composed (Unicode NFC)")
+    for reading in taken:
+        readings.take(reading, line)
+    return Entry(
+        name,
+        line,
+        parts[0].line,
+        max(part.last_line for part in parts),
+        parts[0].section,
+        operation_of(value),
+        english,
+        tuple(texts.values()),
+        rendered,
+    )
+
+
+def _sentence(block: Block, taken: list[str]) -> str | None:
+    """The sentence of `block`, on one line; None where it has no English label."""
+    if block.english is None:
+        return None
+    english = " ".join(block.english.lines)
+    if not english:
+        raise _DefectError(rules.NOT_EMPTY, "the English sentence is empty", "")
+    if unknown := unknown_characters(english):
+        raise _DefectError(rules.IN_VOCABULARY, f"English {_outside(unknown)}", english)
+    if why := rules.why_not_english(english):
+        raise _DefectError(rules.IS_ENGLISH, f"the sentence {why}", english)
+    if len(block.english.lines) > 1:
+        taken.append("a sentence goes on in the line below it")
+    return english
+
+
+def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
+    """The value that all formats of `block` say, and the text of each. Raises `_DefectError` or `_ProseError`."""
+    if block.unclear:
+        reason = "its HLX could stand above it or below it: let them follow each other without a blank line"
+        raise _DefectError(rules.HAS_HLX, reason, english or "")
+    if block.repeated:
+        again = block.repeated[0]
+        raise _DefectError(rules.ONCE, f"{listed(block.repeated)} given more than once", block.formats[again].text)
+    empty = [format for format, part in block.formats.items() if not part.lines]
+    if empty:
+        taken.append(f"{listed(sorted(empty, key=list(Format).index))} left empty counts as missing")
+    written = {format: block.formats[format] for format in Format if format in block.formats and format not in empty}
+    if not written and english is not None and block.unnamed:
+        return _unnamed(block.unnamed, taken)
+    if not written:
+        if english is None:
+            raise _ProseError
+        raise _DefectError(rules.HAS_HLX, "no HLX between this sentence and the next, or the next heading", english)
     values: dict[Format, Value] = {}
+    given: dict[Format, str] = {}
+    errors: dict[Format, HLXSyntaxError] = {}
+    for format, part in written.items():
+        try:
+            values[format], given[format] = _read_lines(part, format, taken)
+        except HLXSyntaxError as error:
+            errors[format] = error
+    if errors and english is None and not values and all(error.position == 0 for error in errors.values()):
+        raise _ProseError
+    for format, unread in errors.items():
+        if unknown := unknown_characters(unread.text):
+            raise _DefectError(rules.IN_VOCABULARY, f"{format} {_outside(unknown)}", unread.text)
+        shown = " ".join(unread.text.split("\n"))
+        raise _DefectError(rules.PARSES, f"{format} `{shown}` cannot be read: {unread}", unread.text)
+    first = next(iter(values.values()))
+    if not all(same(value, first) for value in values.values()):
+        raise _DefectError(rules.SAME_VALUE, *_disagreement(given, values))
+    return first, given
+
+
+def _read_lines(part: Labelled, format: Format, taken: list[str]) -> tuple[Value, str]:
+    """The value of the first line, what follows being prose; where it is none, that of all lines."""
+    first = part.lines[0]
+    try:
+        return parse(first, format), first
+    except HLXSyntaxError as error:
+        # The first line is to blame unless it only breaks off.
+        if len(part.lines) == 1 or error.position < len(first.rstrip()):
+            raise
+    value = parse(part.text, format)
+    taken.append("HLX over several lines is one value")
+    return value, part.text
+
+
+def _unnamed(parts: list[Labelled], taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
+    """The value of a fenced block that names no format, in the format that reads it."""
+    text = parts[0].text
+    if len(parts) > 1:
+        raise _DefectError(rules.HAS_HLX, "several fenced blocks that name no format: label each", text)
+    readings: dict[Format, Value] = {}
     for format in Format:
         try:
-            values[format] = parse(block.lines[format], format)
-        except HLXSyntaxError as error:
-            raise _DefectError(f"{format} `{block.lines[format]}` cannot be read: {error}") from None
-    if not all(same(value, values[Format.HLXL]) for value in values.values()):
-        raise _DefectError(_disagreement(block, values))
-    return values[Format.HLXL]
+            readings[format] = parse(text, format)
+        except HLXSyntaxError:
+            continue
+    if not readings:
+        raise _DefectError(rules.PARSES, "its fenced block reads in no format: label it with its format", text)
+    format, value = next(iter(readings.items()))
+    taken.append(f"a fenced block that names no format is read as {format}")
+    if others := [other for other, reading in readings.items() if not same(reading, value)]:
+        taken.append(f"a fenced block reads as another value in {listed(others)}; that of {format} is taken")
+    return value, {format: text}
 
 
-def _disagreement(block: _Block, values: Mapping[Format, Value]) -> str:
-    """Which formats read otherwise than most do, in one line."""
+def _disagreement(given: Mapping[Format, str], values: Mapping[Format, Value]) -> tuple[str, str]:
+    """Which formats read otherwise than most do, in one line, and their texts."""
     written = {format: render(value, Format.HLXL) for format, value in values.items()}
     readings = list(written.values())
     most = max(readings, key=readings.count)
-    others = [f"{f} `{block.lines[f]}` reads as {text}" for f, text in written.items() if text != most]
+    others = {format: text for format, text in written.items() if text != most}
     agreeing = [format for format, text in written.items() if text == most]
-    return f"{' and '.join(others)} where {_listed(agreeing)} say{'s' * (len(agreeing) == 1)} {most}"
+    said = [f"{format} `{' '.join(given[format].split())}` reads as {text}" for format, text in others.items()]
+    reason = f"{' and '.join(said)} where {listed(agreeing)} say{'s' * (len(agreeing) == 1)} {most}"
+    return reason, "; ".join(given[format] for format in others)
 
 
-def _check_examples(block: _Block, texts: Mapping[Format, str], seq_length: int) -> None:
+def _check_length(english: str | None, texts: Mapping[Format, str], seq_length: int) -> None:
     """Raise `_DefectError` when an example made of this entry has more than `seq_length` tokens."""
-    pairs = (*translations(block.english, texts), conversion(texts))
+    pairs = (*(translations(english, texts) if english is not None else ()), conversion(texts))
     longest = max(pairs, key=lambda example: len(example.prompt) + len(example.answer))
     tokens = len(longest.prompt) + len(longest.answer) + 2  # one a character, <BOS> and <EOS>
     if tokens > seq_length:
-        raise _DefectError(f"its example {longest.source} to {longest.target} has {tokens} tokens, over {seq_length}")
+        reason = f"its example {longest.source} to {longest.target} has {tokens} tokens, over {seq_length}"
+        raise _DefectError(rules.FITS, reason, longest.prompt + longest.answer)
 
 
-def _listed(formats: list[Format]) -> str:
-    *others, last = formats
-    return f"{', '.join(others)} and {last}" if others else str(last)
+def _outside(unknown: str) -> str:
+    """Which characters the vocabulary lacks, with their names, for they may look like others."""
+    named = [f"{c if c.isprintable() else '?'} (U+{ord(c):04X} {unicodedata.name(c, 'no name')})" for c in unknown[:5]]
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    return f"has characters outside the vocabulary: {', '.join(named)}{more}"

@@ -1,18 +1,58 @@
-"""The rules that corpora keep, as predicates: the pandera schemas and `hlx corpus check` share them."""
+"""The rules that corpora keep, as predicates: reading a document applies them to each entry, the pandera
+schemas apply them again to what was kept.
+"""
 
+import re
 from collections.abc import Mapping
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from hlx_model.corpus.split import Split
 from hlx_model.language import Format, HLXSyntaxError, parse, same
 from hlx_model.tokenizer import unknown_characters
+
+GLYPHS = frozenset("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→")
+"""The characters of LC-R, and the arrow that separates prompt from answer: no English has them."""
+
+_MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
+
+MOST_QUARANTINED = 0.05
+"""Share of a corpus' entries in quarantine above which nothing is trained on it: a twentieth is a few slips
+of the pen; more is a document, or a reader, that is wrong."""
+
+# A rule's name, as the checks and the quarantine call it, and what it says.
+NOT_EMPTY = "is_not_empty"
+IN_VOCABULARY = "in_vocabulary"
+IS_ENGLISH = "is_english"
+PARSES = "parses"
+SAME_VALUE = "four_formats_have_the_same_value"
+FITS = "fits_the_sequence_length"
+HAS_HLX = "sentence_has_its_own_hlx"
+ONCE = "format_given_once"
+SENTENCE_ONCE = "sentence_once"
 
 
 def in_vocabulary(text: str) -> bool:
     """Every character of `text` is one of the 113 that the tokenizer knows."""
     return not unknown_characters(text)
+
+
+def why_not_english(text: str) -> str:
+    """What makes `text` no English sentence, in words; "" for a sentence.
+
+    A sentence has a letter, no glyph of LC-R and no arrow, and is not itself a line of any format
+    (`null`, `"hello"`, `{}`).
+    """
+    if glyphs := "".join(dict.fromkeys(character for character in text if character in GLYPHS)):
+        return f"holds {glyphs}"
+    if not any(character.isascii() and character.isalpha() for character in text):
+        return "has no letter"
+    if not _MAY_BE_HLX.match(text):
+        return ""
+    formats = [format for format in Format if parses(text, format)]
+    return f"is a line of {formats[0]}" if formats else ""
+
+
+def is_english(text: str) -> bool:
+    """`text` is an English sentence, as far as `why_not_english` can tell."""
+    return not why_not_english(text)
 
 
 def parses(text: str, format: Format) -> bool:
@@ -38,9 +78,9 @@ def within(text: str, seq_length: int) -> bool:
     return len(text) + 2 <= seq_length
 
 
-def held_out_leaks(table: pa.Table, column: str) -> list[str]:
-    """The texts of `column` that are both in train and held out, sorted; a sound corpus has none."""
-    in_train = pc.equal(table["split"], Split.TRAIN.value)
-    learned = table.filter(in_train)[column].unique()
-    held_out = table.filter(pc.invert(in_train))[column].unique()
-    return sorted(held_out.filter(pc.is_in(held_out, value_set=learned)).to_pylist())
+def too_many_quarantined(quarantined: int, entries: int, most: float = MOST_QUARANTINED) -> str:
+    """What is wrong, in words, where more than the share `most` of the entries is in quarantine; else ""."""
+    share = quarantined / max(1, entries)
+    if share <= most:
+        return ""
+    return f"{quarantined} of {entries} entries are in quarantine ({share:.1%}), more than {most:.0%}: mend them first"

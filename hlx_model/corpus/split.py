@@ -8,13 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
-from hlx_model.corpus.document import Entry
-from hlx_model.language import Format, Value, render
+from hlx_model.corpus.entries import Entry
 
 _SENTENCE_WORD = re.compile(r"[A-Za-z]+|\d")
 # Of a value's HLXL: contract ids whole; field numbers not at all, for they are no content.
 _VALUE_WORD = re.compile(r"@\d+(?=:)|(\{\d+(?=:)|[A-Za-z]+|\d)")
+
+_Word: TypeAlias = tuple[str, str]
 
 
 class Split(StrEnum):
@@ -40,6 +42,7 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
     The order in which values are considered is that of the SHA-256 of their canonical HLXL, so the
     outcome depends on no seed, no order of the entries and no file name. Validation and test take
     turns, so both are non-empty wherever two values can be held out. Linear in the text, but for sorting.
+    An entry without a sentence is held out, or not, by its value alone.
 
     Args:
         entries: of all documents together.
@@ -53,37 +56,44 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
         raise ValueError(f"held_out is {held_out}; a share from 0 to below 1 is allowed")
     members: dict[str, list[int]] = {}
     for index, entry in enumerate(entries):
-        members.setdefault(render(entry.value, Format.HLXL), []).append(index)
-    words_of = {hlxl: _words(hlxl, [entries[index].english for index in indices]) for hlxl, indices in members.items()}
-    values_written = Counter(text for indices in members.values() for text in _texts(entries[indices[0]].value))
+        members.setdefault(entry.texts[0], []).append(index)
     # In how many values of train each word occurs.
-    occurrences = Counter(word for words in words_of.values() for word in words)
+    occurrences: Counter[_Word] = Counter()
+    for hlxl, indices in members.items():
+        occurrences.update(_words(hlxl, entries, indices))
+    ambiguous = _texts_of_two_values(entries)
     splits = [Split.TRAIN] * len(entries)
     wanted = held_out * len(entries)
     entries_held = values_held = 0
     for hlxl in sorted(members, key=lambda text: hashlib.sha256(text.encode()).digest()):
         if entries_held >= wanted and (values_held >= 2 or not wanted):
             break
-        words = words_of[hlxl]
-        ambiguous = any(values_written[text] > 1 for text in _texts(entries[members[hlxl][0]].value))
-        if ambiguous or any(occurrences[word] < 2 for word in words):
+        indices = members[hlxl]
+        # Found again rather than kept: the words of a million values are gigabytes.
+        words = _words(hlxl, entries, indices)
+        if any(occurrences[word] < 2 for word in words) or not ambiguous.isdisjoint(entries[indices[0]].texts):
             continue
         occurrences.subtract(words)
         split = Split.TEST if values_held % 2 else Split.VALIDATION
-        for index in members[hlxl]:
+        for index in indices:
             splits[index] = split
-        entries_held += len(members[hlxl])
+        entries_held += len(indices)
         values_held += 1
     return splits
 
 
-def _texts(value: Value) -> frozenset[str]:
-    """The different texts among the four renderings of `value`."""
-    return frozenset(render(value, format) for format in Format)
+def _texts_of_two_values(entries: Sequence[Entry]) -> frozenset[str]:
+    """The texts that one value has in LC-B and another in another format.
+
+    No others are shared: tokens that mean something in two of HLXL, LC-R and LC-T mean the same.
+    """
+    in_lc_b = {entry.texts[-1] for entry in entries}
+    return frozenset(text for entry in entries for text in entry.texts[:-1] if text in in_lc_b)
 
 
-def _words(hlxl: str, sentences: Sequence[str]) -> frozenset[tuple[str, str]]:
+def _words(hlxl: str, entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[_Word]:
     """The words of a value and of its sentences, told apart: `search` in HLXL does not teach English."""
-    value_words = (("value", word) for word in _VALUE_WORD.findall(hlxl) if word)
-    sentence_words = (("sentence", word) for text in sentences for word in _SENTENCE_WORD.findall(text))
-    return frozenset((*value_words, *sentence_words))
+    found = {("value", word) for word in _VALUE_WORD.findall(hlxl) if word}
+    for index in indices:
+        found.update(("sentence", word) for word in _SENTENCE_WORD.findall(entries[index].english or ""))
+    return frozenset(found)

@@ -1,69 +1,120 @@
 """Corpora on disk: one directory a version, named by the SHA-256 of its rows.
 
 corpora/corpus_examples/<data version>/rows.parquet, quarantine.parquet
-corpora/english_corpus/<data version>/rows.parquet          and so hlx_corpus, paired_corpus
+corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_corpus, paired_corpus
 """
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlx_model.artifacts import Artifacts, new_directory
-from hlx_model.corpus.document import CorpusError, Document, read_document
-from hlx_model.corpus.tables import (
-    data_version,
-    english_table,
-    examples_table,
-    hlx_table,
-    paired_table,
-    quarantine_table,
-)
+from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, write_json
+from hlx_model.corpus.collection import Collection, read_corpus
+from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
+from hlx_model.corpus.version import DataVersion, data_version
 
-ROWS, QUARANTINE = "rows.parquet", "quarantine.parquet"
+EXAMPLES = "corpus_examples"
+ROWS, QUARANTINE, DERIVED_FROM = "rows.parquet", "quarantine.parquet", "derived.json"
 CORPUS_OF_PHASE = {1: "english_corpus", 2: "hlx_corpus", 3: "paired_corpus"}
-TABLE_OF = {"english_corpus": english_table, "hlx_corpus": hlx_table, "paired_corpus": paired_table}
+_ROWS_READ = 100_000
 
 
-def store(artifacts: Artifacts, asset: str, rows: pa.Table, quarantine: pa.Table | None = None) -> Path:
-    """Keep a version of a corpus and return its directory; a version that is kept already stays."""
-    directory = artifacts.corpus(asset, data_version(rows))
-    if (directory / ROWS).exists():
-        return directory
-    with new_directory(directory) as temporary:
-        if quarantine is not None:
+def store_examples(artifacts: Artifacts, corpus: Collection) -> Path:
+    """Split a corpus, keep its examples and what was set aside, and return their directory."""
+    rows, quarantine = examples_table(corpus), quarantine_table(corpus)
+    directory = artifacts.corpus(EXAMPLES, _version_of_examples(data_version(rows), quarantine))
+    if not (directory / ROWS).exists():
+        with new_directory(directory) as temporary:
             pq.write_table(quarantine, temporary / QUARANTINE)
-        pq.write_table(rows, temporary / ROWS)
+            pq.write_table(rows, temporary / ROWS)
     return directory
 
 
-def load(directory: Path) -> pa.Table:
-    """The rows of a kept version; `CorpusError` where they are missing or not those of its name."""
+def store_derived(artifacts: Artifacts, asset: str, examples: Path) -> Path:
+    """Derive the corpus `asset` from kept examples, keep it and return its directory."""
+    derived = DERIVED[asset]
+    folder = artifacts.corpus(asset, "new").parent
+    folder.mkdir(parents=True, exist_ok=True)
+    version = DataVersion(derived.learned)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
+        path = Path(staging) / ROWS
+        with pq.ParquetWriter(path, derived.schema) as writer:
+            for batch in derived.batches(load(examples)):
+                version.update(batch)
+                writer.write_batch(batch)
+        directory = artifacts.corpus(asset, version.hexdigest())
+        if not (directory / ROWS).exists():
+            with new_directory(directory) as temporary:
+                path.rename(temporary / ROWS)
+                write_json(temporary / DERIVED_FROM, {EXAMPLES: examples.name})
+    return directory
+
+
+def keep(artifacts: Artifacts, asset: str, directory: Path) -> Path:
+    """The directory of a kept version among these artifacts: copied there, if it is kept elsewhere."""
+    verify(directory)
+    target = artifacts.corpus(asset, directory.name)
+    if not (target / ROWS).exists():
+        with new_directory(target) as temporary:
+            shutil.copytree(directory, temporary, dirs_exist_ok=True)
+    return target
+
+
+def batches(directory: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a kept version, batch by batch. Raises `CorpusError` where they are missing or not Parquet."""
     path = directory / ROWS
     if not path.is_file():
         raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): materialize it again")
     try:
-        rows = pq.read_table(path)
-    except pa.ArrowInvalid as error:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=_ROWS_READ)
+    except (pa.ArrowInvalid, OSError) as error:
         raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): materialize it again") from None
-    if data_version(rows) != directory.name:
-        raise CorpusError(f"{path}: its rows are not those of version {directory.name[:12]}: materialize it again")
-    return rows
 
 
-def build(
-    documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int
-) -> tuple[dict[str, Path], list[Document]]:
+def verify(directory: Path) -> None:
+    """Raise `CorpusError` unless the rows of a kept version are those of its name."""
+    asset = directory.absolute().parent.name
+    version = DataVersion(DERIVED[asset].learned if asset in DERIVED else EXAMPLES_SCHEMA.names)
+    try:
+        for batch in batches(directory):
+            version.update(batch)
+        found = version.hexdigest()
+        if (directory / QUARANTINE).is_file():
+            found = _version_of_examples(found, pq.read_table(directory / QUARANTINE))
+    except (KeyError, TypeError, pa.ArrowInvalid):
+        found = "rows of other columns"
+    if found != directory.name:
+        raise CorpusError(
+            f"{directory / ROWS}: its rows are not those of version {directory.name[:12]}: materialize it again"
+        )
+
+
+def load(directory: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a kept version, of all columns or of some; `CorpusError` unless they are those of its name."""
+    verify(directory)
+    return pq.read_table(directory / ROWS, columns=columns)
+
+
+def examples_of(directory: Path) -> Path:
+    """The directory of the examples that a derived corpus was first made from."""
+    version: str = read_json(directory / DERIVED_FROM)[EXAMPLES]
+    return directory.parents[1] / EXAMPLES / version
+
+
+def build(documents: Iterable[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
     """Read documents, split them and keep every corpus; what Dagster does asset by asset, at once.
 
     Returns the directories by asset name, and what was read. Raises `CorpusError`.
     """
-    read = [read_document(path, seq_length=seq_length) for path in documents]
-    examples = examples_table(read)
-    kept = {"corpus_examples": store(artifacts, "corpus_examples", examples, quarantine_table(read))}
-    kept |= {asset: store(artifacts, asset, table(examples)) for asset, table in TABLE_OF.items()}
-    return kept, read
+    corpus = read_corpus(documents, seq_length=seq_length)
+    examples = store_examples(artifacts, corpus)
+    return {EXAMPLES: examples, **{asset: store_derived(artifacts, asset, examples) for asset in DERIVED}}, corpus
 
 
 def model_texts(rows: pa.Table, *splits: str) -> list[str]:
@@ -76,3 +127,8 @@ def model_texts(rows: pa.Table, *splits: str) -> list[str]:
     if not splits:
         return texts
     return [text for text, split in zip(texts, rows["split"].to_pylist(), strict=True) if split in splits]
+
+
+def _version_of_examples(rows: str, quarantine: pa.Table) -> str:
+    """The version of examples: what was set aside is part of what one looks up there."""
+    return digest_of([rows, data_version(quarantine)])

@@ -1,184 +1,158 @@
-"""The corpora as Arrow tables, one derived from the other, and their data versions.
+"""The corpora as Arrow tables, one derived from the other.
 
 documents ─► examples ─┬► english   (phase 1: each sentence)
                        ├► hlx       (phase 2: each value in each format)
                        └► paired    (phase 3: each translation)
+
+The derived ones are made batch by batch: whole, those of a million entries would not fit in memory. Each
+of their rows names the document and line of its entry, so that what is wrong with it can be found.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from hlx_model.corpus.document import Document, Entry, Quarantined
+from hlx_model.corpus.collection import Collection
 from hlx_model.corpus.prompts import conversion, translations, value_sha256
 from hlx_model.corpus.split import assign_splits
-from hlx_model.language import Contract, Format, Handle, Value, render
+from hlx_model.language import Format
 
 EXAMPLES_SCHEMA = pa.schema(
     [
         ("document", pa.string()),
-        ("line", pa.int32()),
+        *((name, pa.int32()) for name in ("line", "first_line", "last_line")),
         ("section", pa.string()),
         ("operation", pa.string()),
         ("english", pa.string()),
         *((str(format), pa.string()) for format in Format),
+        ("rendered", pa.string()),
         ("value_sha256", pa.string()),
         ("split", pa.string()),
     ]
 )
 QUARANTINE_SCHEMA = pa.schema(
-    [("document", pa.string()), ("line", pa.int32()), ("english", pa.string()), ("reason", pa.string())]
+    [
+        ("document", pa.string()),
+        ("line", pa.int32()),
+        *((name, pa.string()) for name in ("english", "rule", "reason", "found")),
+    ]
 )
-ENGLISH_SCHEMA = pa.schema(
-    [("english", pa.string()), ("split", pa.string()), ("section", pa.string()), ("line", pa.int32())]
-)
-HLX_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("format", "text", "value_sha256", "split", "section", "operation")]
-)
+PLACE = ("document", "line")
+"""Where the entry of a row stands: no part of what is learned, so the same corpus from a file that was moved,
+or in which a comment was written, is the same version."""
+_ENTRY = [("section", pa.string()), ("operation", pa.string()), ("document", pa.string()), ("line", pa.int32())]
+ENGLISH_SCHEMA = pa.schema([("english", pa.string()), ("split", pa.string()), *_ENTRY])
+HLX_SCHEMA = pa.schema([*((name, pa.string()) for name in ("format", "text", "value_sha256", "split")), *_ENTRY])
 PAIRED_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("target", "source", "prompt", "answer")),
-        *((name, pa.string()) for name in ("value_sha256", "split", "section", "operation")),
-        ("line", pa.int32()),
+        *((name, pa.string()) for name in ("value_sha256", "split")),
+        *_ENTRY,
     ]
 )
+BATCH = 20_000
+"""Examples that are turned into rows of the other corpora at once."""
 
-_TYPE_NAMES = {
-    type(None): "null",
-    bool: "boolean",
-    int: "integer",
-    float: "float",
-    str: "string",
-    bytes: "bytes",
-    Handle: "handle",
-    list: "array",
-    dict: "object",
-}
-_HASHED_AT_ONCE = 65_536
+_Row: TypeAlias = Mapping[str, Any]
+_Cells: TypeAlias = tuple[Any, ...]
 
 
-def operation_of(value: Value) -> str:
-    """What kind of thing `value` says, for figures by operation.
+@dataclass(frozen=True)
+class Derived:
+    """How a corpus follows from the examples."""
 
-    The string in field 0 of contract 1000, such as `search`; else `contract 14`; else the name of
-    the type, such as `array` or `integer`.
-    """
-    if not isinstance(value, Contract):
-        return _TYPE_NAMES[type(value)]
-    if value.id == 1000 and value.fields and value.fields[0][0] == 0 and isinstance(value.fields[0][1], str):
-        return value.fields[0][1]
-    return f"contract {value.id}"
+    schema: pa.Schema
+    rows_of: Callable[[_Row, bool], Iterable[_Cells]]
+    """The rows of an example, told whether it is the first of its value."""
+
+    @property
+    def learned(self) -> list[str]:
+        """The columns that its data version is of."""
+        return [name for name in self.schema.names if name not in PLACE]
+
+    def batches(self, examples: pa.Table) -> Iterator[pa.RecordBatch]:
+        """The corpus in the order of the examples."""
+        seen: set[str] = set()
+        for batch in examples.to_batches(max_chunksize=BATCH):
+            rows: list[_Cells] = []
+            for row in batch.to_pylist():
+                rows += self.rows_of(row, row["value_sha256"] not in seen)
+                seen.add(row["value_sha256"])
+            yield from _table(rows, self.schema).to_batches()
+
+    def table(self, examples: pa.Table) -> pa.Table:
+        """The corpus as one table."""
+        return pa.Table.from_batches(self.batches(examples), self.schema)
 
 
-def examples_table(documents: Sequence[Document], *, held_out: float = 0.10) -> pa.Table:
-    """One row an entry, in the order of the documents, with its canonical renderings and its split.
-
-    A sentence that an earlier document holds is left out here and reported by `quarantine_table`.
-    """
-    entries = _admitted(documents)[0]
-    rows = []
-    for entry, split in zip(entries, assign_splits(entries, held_out), strict=True):
-        texts = {format: render(entry.value, format) for format in Format}
-        rows.append(
+def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
+    """One row an entry, in the order of the documents, with its canonical renderings and its split."""
+    splits = assign_splits(corpus.entries, held_out)
+    batches = []
+    for start in range(0, len(corpus.entries), BATCH):
+        rows = [
             (
-                *(entry.document, entry.line, entry.section, operation_of(entry.value), entry.english),
-                *texts.values(),
-                value_sha256(texts[Format.HLXL]),
-                split,
+                *(entry.document, entry.line, entry.first_line, entry.last_line),
+                *(entry.section, entry.operation, entry.english),
+                *entry.texts,
+                ", ".join(entry.rendered),
+                value_sha256(entry.texts[0]),
+                str(split),
             )
-        )
-    return _table(rows, EXAMPLES_SCHEMA)
+            for entry, split in zip(corpus.entries[start : start + BATCH], splits[start : start + BATCH], strict=True)
+        ]
+        batches.append(_table(rows, EXAMPLES_SCHEMA))
+    return pa.concat_tables(batches) if batches else EXAMPLES_SCHEMA.empty_table()
 
 
-def quarantine_table(documents: Sequence[Document]) -> pa.Table:
+def quarantine_table(corpus: Collection) -> pa.Table:
     """One row an entry that is in none of the corpora, with the reason."""
-    refused = [*(row for document in documents for row in document.quarantined), *_admitted(documents)[1]]
-    return _table([(row.document, row.line, row.english, row.reason) for row in refused], QUARANTINE_SCHEMA)
+    rows = [(q.document, q.line, q.english, q.rule, q.reason, q.found) for q in corpus.quarantined]
+    return _table(rows, QUARANTINE_SCHEMA)
 
 
-def english_table(examples: pa.Table) -> pa.Table:
-    """Each sentence once: what phase 1 reads."""
-    return examples.select(ENGLISH_SCHEMA.names)
+def _english_rows(row: _Row, first: bool) -> Iterator[_Cells]:
+    """Each sentence once."""
+    if row["english"] is not None:
+        yield (row["english"], row["split"], *_entry_of(row))
 
 
-def hlx_table(examples: pa.Table) -> pa.Table:
-    """Each value once in each format, in the order of the values' first entries: what phase 2 reads."""
-    rows = [
-        (format, row[format], row["value_sha256"], row["split"], row["section"], row["operation"])
-        for row in _first_of_each_value(examples)
-        for format in Format
-    ]
-    return _table(rows, HLX_SCHEMA)
+def _hlx_rows(row: _Row, first: bool) -> Iterator[_Cells]:
+    """Each value once in each format, as its first entry has it."""
+    if first:
+        for format in Format:
+            yield (str(format), row[format], row["value_sha256"], row["split"], *_entry_of(row))
 
 
-def paired_table(examples: pa.Table) -> pa.Table:
-    """What phase 3 reads: prompt and answer, whose concatenation is the text that the model sees.
+def _paired_rows(row: _Row, first: bool) -> Iterator[_Cells]:
+    """Prompts and answers, whose concatenations are the texts that the model sees.
 
-    A row an entry and format from English into it, one from it into English, and after the first
-    entry of each value one conversion between two formats, picked by the value's hash.
+    From English into each format and from each format into English; and for each value one conversion
+    between two formats, picked by its hash. An entry without a sentence has none of them: it serves
+    phase 2 alone.
     """
-    first_entries = {row["value_sha256"]: row["english"] for row in _first_of_each_value(examples)}
-    rows = []
-    for row in examples.to_pylist():
-        texts = {format: row[format] for format in Format}
-        pairs = [*translations(row["english"], texts)]
-        if first_entries[row["value_sha256"]] == row["english"]:
-            pairs.append(conversion(texts))
-        about = (row["value_sha256"], row["split"], row["section"], row["operation"], row["line"])
-        rows += [(pair.target, pair.source, pair.prompt, pair.answer, *about) for pair in pairs]
-    return _table(rows, PAIRED_SCHEMA)
+    if row["english"] is None:
+        return
+    texts = {format: row[format] for format in Format}
+    pairs = [*translations(row["english"], texts), *([conversion(texts)] if first else [])]
+    for pair in pairs:
+        about = (row["value_sha256"], row["split"], *_entry_of(row))
+        yield (str(pair.target), str(pair.source), pair.prompt, pair.answer, *about)
 
 
-def data_version(table: pa.Table) -> str:
-    """SHA-256, in hexadecimal, of the column names and the rows of `table`, whatever wrote it.
-
-    Hashed are JSON texts: the names, then column by column slices of a fixed number of rows. JSON
-    writes different lists differently (strings are quoted and escaped, so no cell can end early) and
-    says where it ends, so texts in a row are told apart, and the number of slices follows from their
-    lengths: two tables with equal digests have equal names and cells. It does not depend on the chunks,
-    the encoding or the release of Arrow and Parquet, which hashing their bytes would.
-
-    Raises:
-        TypeError: a column is neither text, number, boolean nor null.
-    """
-    digest = hashlib.sha256()
-    _hash_json(digest, table.column_names)
-    for column in table.columns:
-        _hash_json(digest, len(column))
-        for start in range(0, len(column), _HASHED_AT_ONCE):
-            _hash_json(digest, column.slice(start, _HASHED_AT_ONCE).to_pylist())
-    return digest.hexdigest()
+def _entry_of(row: _Row) -> _Cells:
+    return row["section"], row["operation"], row["document"], row["line"]
 
 
-def _hash_json(digest: Any, content: object) -> None:
-    digest.update(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())
-    digest.update(b"\n")
+ENGLISH_CORPUS = Derived(ENGLISH_SCHEMA, _english_rows)
+HLX_CORPUS = Derived(HLX_SCHEMA, _hlx_rows)
+PAIRED_CORPUS = Derived(PAIRED_SCHEMA, _paired_rows)
+DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}
 
 
-def _admitted(documents: Sequence[Document]) -> tuple[list[Entry], list[Quarantined]]:
-    """The entries of all documents, and those whose sentence an earlier document holds already."""
-    admitted: dict[str, Entry] = {}
-    repeated: list[Quarantined] = []
-    for entry in (entry for document in documents for entry in document.entries):
-        earlier = admitted.setdefault(entry.english, entry)
-        if earlier is not entry:
-            reason = f"the sentence was seen before, in {earlier.document} line {earlier.line}"
-            repeated.append(Quarantined(entry.document, entry.line, entry.english, reason))
-    return list(admitted.values()), repeated
-
-
-def _first_of_each_value(examples: pa.Table) -> Iterator[Mapping[str, Any]]:
-    seen: set[str] = set()
-    for row in examples.to_pylist():
-        if row["value_sha256"] not in seen:
-            seen.add(row["value_sha256"])
-            yield row
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+def _table(rows: Sequence[_Cells], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)

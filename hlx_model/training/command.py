@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hlx_model.artifacts import default_training
 from hlx_model.checkpoint import read_manifest
+from hlx_model.corpus.documents import named_documents
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import require_passed
 from hlx_model.training.directory import Outcome
@@ -30,8 +31,11 @@ INTERRUPTED = 130
 def train_command(
     phase: Annotated[int, typer.Option(help="1 English, 2 HLX, 3 translation.", show_default=False)],
     corpus: Annotated[
-        Path | None,
-        typer.Option(help="A corpus document, or a kept corpus's directory.", show_default="$HLX_CORPUS"),
+        list[Path] | None,
+        typer.Option(
+            help="A corpus document (several times for several), or a kept corpus's directory.",
+            show_default="$HLX_CORPUS",
+        ),
     ] = None,
     resume_from: Annotated[
         Path | None,
@@ -76,8 +80,8 @@ def train_command(
     ] = False,
 ) -> None:
     """Train one phase of the curriculum; resumes by itself what was interrupted."""
-    document = corpus or (Path(os.environ["HLX_CORPUS"]) if os.environ.get("HLX_CORPUS") else None)
-    if document is None:
+    documents = corpus or named_documents(os.environ.get("HLX_CORPUS"))
+    if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
     if resume_from is not None and read_manifest(resume_from).phase == phase - 1:
@@ -86,7 +90,7 @@ def train_command(
         phase,
         profile_of(profile),
         overrides,
-        corpus=document,
+        corpus=documents,
         training=checkpoint_dir or default_training(),
         resume_from=resume_from,
     )

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
-
 from hlx_model.artifacts import Artifacts
 from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, verify
 from hlx_model.corpus import store
-from hlx_model.corpus.document import CorpusError
+from hlx_model.corpus.entries import CorpusError
 from hlx_model.profiles import Profile
 from hlx_model.training.settings import Settings, training_id
 from hlx_model.transformer import architecture
@@ -60,7 +58,7 @@ def prepare(
     profile: Profile,
     overrides: Overrides,
     *,
-    corpus: Path,
+    corpus: Sequence[Path],
     training: Path,
     resume_from: Path | None = None,
 ) -> Inputs:
@@ -70,7 +68,7 @@ def prepare(
         phase: 1, 2 or 3.
         profile: the settings that are not overridden.
         overrides: the settings that are.
-        corpus: a corpus document, or the directory of a corpus that is kept already.
+        corpus: corpus documents, or the directory of a corpus that is kept already.
         training: the folder of the trainings; this one gets `<training>/<training id>`.
         resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
             (it goes on at the epoch after, under its own id).
@@ -85,24 +83,26 @@ def prepare(
         architecture(overrides.size)
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
-    rows, version = _corpus(corpus, artifacts, phase, settings.seq_length)
+    directory = _corpus(corpus, artifacts, phase, settings.seq_length)
+    rows, named = store.load(directory), ", ".join(map(str, corpus))
     train = store.model_texts(rows, "train")
     held_out = store.model_texts(rows, "validation")
     if not train:
-        raise CorpusError(f"{corpus}: no row to train phase {phase} on")
+        raise CorpusError(f"{named}: no row to train phase {phase} on")
     if not held_out:
-        raise CorpusError(f"{corpus}: no held-out row, so that nothing can be judged: give it more entries")
+        raise CorpusError(f"{named}: no held-out row, so that nothing can be judged: give it more entries")
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
-    corpora = {store.CORPUS_OF_PHASE[phase]: version}
+    asset = store.CORPUS_OF_PHASE[phase]
+    corpora = {asset: _version(artifacts, asset, directory)}
     replay: list[list[str]] = []
     if parent is not None and resume_from is not None:
         root = Artifacts.of_checkpoint(resume_from).root
-        inherited = {a: store.load(root / v.path) for a, v in parent.corpora.items() if a not in corpora}
-        corpora |= {asset: _version(artifacts, asset, rows) for asset, rows in inherited.items()}
+        inherited = {a: root / v.path for a, v in parent.corpora.items() if a not in corpora}
+        corpora |= {asset: _version(artifacts, asset, directory) for asset, directory in inherited.items()}
         if settings.replay > 0:
-            replay = [store.model_texts(rows, "train") for rows in inherited.values()]
+            replay = [store.model_texts(store.load(directory), "train") for directory in inherited.values()]
     name = training_id(
         settings,
         {asset: version.data_version for asset, version in corpora.items()},
@@ -160,17 +160,17 @@ def _pick(override: T | None, default: T) -> T:
     return default if override is None else override
 
 
-def _corpus(corpus: Path, artifacts: Artifacts, phase: int, seq_length: int) -> tuple[pa.Table, CorpusVersion]:
+def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int) -> Path:
+    """Where the corpus of `phase` is kept."""
     asset = store.CORPUS_OF_PHASE[phase]
-    directory = corpus
-    if not (corpus / store.ROWS).exists():
-        directory = store.build([corpus], artifacts, seq_length=seq_length)[0][asset]
-    elif corpus.absolute().parent.name != asset:
-        raise CorpusError(f"{corpus}: phase {phase} is trained on {asset}, not on {corpus.absolute().parent.name}")
-    rows = store.load(directory)
-    return rows, _version(artifacts, asset, rows)
+    if len(corpus) != 1 or not (corpus[0] / store.ROWS).exists():
+        return store.build(corpus, artifacts, seq_length=seq_length)[0][asset]
+    directory = corpus[0].absolute()
+    if directory.parent.name != asset:
+        raise CorpusError(f"{corpus[0]}: phase {phase} is trained on {asset}, not on {directory.parent.name}")
+    return directory
 
 
-def _version(artifacts: Artifacts, asset: str, rows: pa.Table) -> CorpusVersion:
-    kept = store.store(artifacts, asset, rows)
+def _version(artifacts: Artifacts, asset: str, directory: Path) -> CorpusVersion:
+    kept = store.keep(artifacts, asset, directory)
     return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)))

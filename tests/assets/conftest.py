@@ -58,7 +58,7 @@ class Home:
         job = defs.resolve_implicit_global_asset_job_def()
         selection = [dg.AssetKey(name) for name in assets] or None
         if assets:
-            ops = {name: value for name, value in ops.items() if name in assets}
+            ops = {name: value for name, value in ops.items() if name in assets or name in config}
         with self.instance() as instance:
             result = job.execute_in_process(
                 instance=instance, run_config={"ops": ops}, asset_selection=selection, raise_on_error=False

@@ -20,7 +20,7 @@ from hlx_model.generation import generate
 from hlx_model.quality import gates
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.transformer import SIZES, Transformer
-from tests.conftest import Curriculum, Hlx
+from tests.conftest import Curriculum, Hlx, small_text
 
 LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'
 LC_B = '[1000|0:"search"|1:&documents]'
@@ -80,6 +80,8 @@ def test_a_corpus_all_of_which_can_be_trained_on_is_checked_with_0(hlx: Hlx, sma
         "rows": {"english": 48, "hlx": 48 * 4, "paired": 48 * 9},
         "quarantined": [],
         "problems": [],
+        "warnings": [],
+        "readings": [],
     }
     shown = hlx("corpus", "check", small_document)
     assert shown.code == 0 and shown.out == "48 entries read, 0 quarantined; rows: english 48, hlx 192, paired 432\n"
@@ -87,21 +89,68 @@ def test_a_corpus_all_of_which_can_be_trained_on_is_checked_with_0(hlx: Hlx, sma
 
 def test_a_corpus_with_entries_in_quarantine_is_checked_with_2(hlx: Hlx, tmp_path: Path) -> None:
     path = tmp_path / "corpus.md"
-    path.write_text(f"{entry('One', 1)}\nEnglish: Two\nHLXL: 2\n\n{entry('Three', 3)}")
+    path.write_text(f"{small_text()}\nEnglish: Two\nHLXL: 2\nLC-T: 3\n")
     ran = hlx("corpus", "check", path, "--json")
     assert ran.code == 2
-    assert json.loads(ran.out) == {
-        "entries": 3,
-        "rows": {"english": 2, "hlx": 8, "paired": 18},
-        "quarantined": [{"document": str(path), "line": 7, "english": "Two", "reason": "LC-R, LC-T and LC-B missing"}],
-        "problems": [],
-    }
+    found = json.loads(ran.out)
+    assert found["entries"] == 49 and found["problems"] == []
+    assert found["rows"] == {"english": 48, "hlx": 48 * 4, "paired": 48 * 9}
+    line = path.read_text().split("\n").index("English: Two") + 1
+    reason = "LC-T `3` reads as 3 where HLXL says 2"
+    assert found["quarantined"] == [{"document": str(path), "line": line, "english": "Two", "reason": reason}]
     shown = hlx("corpus", "check", path)
-    assert shown.code == 2 and "3 entries read, 1 quarantined" in shown.out
+    assert shown.code == 2 and "49 entries read, 1 quarantined" in shown.out
+
+
+def test_a_corpus_with_too_much_in_quarantine_is_unusable(hlx: Hlx, tmp_path: Path) -> None:
+    path = tmp_path / "corpus.md"
+    path.write_text(f"{entry('One', 1)}\nEnglish: Two\nHLXL: {{\n\n{entry('Three', 3)}")
+    ran = hlx("corpus", "check", path, "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out)["problems"] == [
+        "1 of 3 entries are in quarantine (33.3%), more than 5%: mend them first"
+    ]
+    assert hlx("corpus", "check", path, "--most-quarantined", "0.34").code == 2
+    refused = hlx("corpus", "check", path, "--most-quarantined", "34")
+    assert refused.code == 1 and "most-quarantined is 34.0: a share from 0 to 1 is allowed" in refused.error
+
+
+def test_several_documents_are_one_corpus_and_readings_are_said(hlx: Hlx, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.md", tmp_path / "two.md"
+    one.write_text("English: One\nHLXL: 1\n")
+    two.write_text("LC-T: 2\n")
+    ran = hlx("corpus", "check", one, two, "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 0
+    assert found["entries"] == 2 and found["rows"] == {"english": 1, "hlx": 8, "paired": 9}
+    assert [(reading["document"], reading["reading"]) for reading in found["readings"]] == [
+        (str(one), "LC-R, LC-T and LC-B rendered from HLXL"),
+        (str(two), "HLXL, LC-R and LC-B rendered from LC-T"),
+        (str(two), "HLX without a sentence serves phase 2 alone"),
+    ]
+    assert found["warnings"][0].startswith("no rows in validation")
+
+
+def test_the_statistics_of_a_corpus_are_a_page_or_json(hlx: Hlx, tmp_path: Path, small_document: Path) -> None:
+    page = hlx("corpus", "statistics", small_document)
+    assert page.code == 0 and page.out.startswith("48 entries: 48 sentences, 48 values.")
+    for heading in ("Held out", "Sections", "Operations", "Depth", "Length"):
+        assert f"## {heading}" in page.out
+    assert json.loads(hlx("corpus", "statistics", small_document, "--json").out)["entries"] == 48
+    hlx("corpus", "statistics", small_document, "--output", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text() == page.out
+
+
+def test_entries_are_composed_beside_a_document_without_its_sentences(hlx: Hlx, tmp_path: Path) -> None:
+    hlx("corpus", "compose", tmp_path / "first.md", "--entries", 40)
+    ran = hlx("corpus", "compose", tmp_path / "more.md", "--entries", 40, "--beside", tmp_path / "first.md")
+    assert ran.code == 0
+    both = hlx("corpus", "check", tmp_path / "first.md", tmp_path / "more.md", "--json")
+    assert both.code == 0 and json.loads(both.out)["rows"]["english"] == 80
 
 
 def test_entries_that_are_too_long_go_to_quarantine(hlx: Hlx, small_document: Path) -> None:
-    ran = hlx("corpus", "check", small_document, "--seq-length", 70, "--json")
+    ran = hlx("corpus", "check", small_document, "--seq-length", 70, "--most-quarantined", 1, "--json")
     reasons = {row["reason"].partition(" has ")[2].partition(", ")[2] for row in json.loads(ran.out)["quarantined"]}
     assert ran.code == 2 and reasons == {"over 70"}
 

@@ -1,9 +1,15 @@
-"""Documents that many claims are about, read once."""
+"""Documents that many claims are about, read once, and entries without a document."""
 
 import pytest
 
-from hlx_model.corpus import Document, compose, parse_document, read_document
+from hlx_model.corpus import Document, Entry, compose, operation_of, parse_document, read_document
+from hlx_model.language import Format, Value, render
 from tests.shared import real_corpus
+
+
+def entry_of(english: str | None, value: Value, *, document: str = "corpus.md", line: int = 1) -> Entry:
+    texts = tuple(render(value, format) for format in Format)
+    return Entry(document, line, line, line + 4, "", operation_of(value), english, texts)
 
 
 @pytest.fixture(scope="session")

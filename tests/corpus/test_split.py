@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlx_model.corpus import Document, Entry, Split, assign_splits
-from hlx_model.language import Contract, Format, Handle, Value, render
-
-
-def entry(english: str, value: Value) -> Entry:
-    return Entry("corpus.md", 1, "", english, value)
+from hlx_model.language import Contract, Format, Handle, Value, render, same
+from tests.corpus.conftest import entry_of as entry
+from tests.language.strategies import values
 
 
 def words(value: Value) -> set[str]:
@@ -44,14 +42,14 @@ def assert_sound(entries: Sequence[Entry], splits: Sequence[Split]) -> None:
     known_in_english: set[str] = set()
     known_in_values: set[str] = set()
     for item, split in zip(entries, splits, strict=True):
-        splits_of[render(item.value, Format.HLXL)].add(split)
+        splits_of[item.texts[0]].add(split)
         if split is Split.TRAIN:
-            known_in_english |= words(item.english)
+            known_in_english |= words(item.english or "")
             known_in_values |= words(item.value)
     assert all(len(found) == 1 for found in splits_of.values())
     for item, split in zip(entries, splits, strict=True):
         if split is not Split.TRAIN:
-            assert words(item.english) <= known_in_english
+            assert words(item.english or "") <= known_in_english
             assert words(item.value) <= known_in_values
 
 
@@ -97,6 +95,18 @@ def test_every_operation_of_the_composed_corpus_is_also_judged(composed_document
     splits = assign_splits(composed_document.entries)
     judged = {e.section for e, s in zip(composed_document.entries, splits, strict=True) if s is not Split.TRAIN}
     assert judged == {item.section for item in composed_document.entries}
+
+
+def test_an_entry_without_a_sentence_is_held_out_by_its_value_alone() -> None:
+    entries = [entry(None, n) for n in (1, 11, 111, 1111)]
+    assert Counter(assign_splits(entries, 0.01)) == {Split.TRAIN: 2, Split.VALIDATION: 1, Split.TEST: 1}
+
+
+@given(values(), values())
+def test_only_lc_b_has_texts_that_another_format_reads_otherwise(a: Value, b: Value) -> None:
+    """What `assign_splits` builds on when it looks for ambiguous texts."""
+    texts_a, texts_b = ([render(value, format) for format in Format if format is not Format.LC_B] for value in (a, b))
+    assert same(a, b) or set(texts_a).isdisjoint(texts_b)
 
 
 def test_a_word_that_occurs_once_stays_in_train() -> None:

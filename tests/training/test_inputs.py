@@ -16,7 +16,7 @@ NONE = Overrides()
 def prepared(
     phase: int, corpus: Path, training: Path, overrides: Overrides = NONE, resume_from: Path | None = None
 ) -> Inputs:
-    return prepare(phase, QUICK, overrides, corpus=corpus, training=training, resume_from=resume_from)
+    return prepare(phase, QUICK, overrides, corpus=[corpus], training=training, resume_from=resume_from)
 
 
 def test_the_profile_sets_what_is_not_overridden(small_document: Path, tmp_path: Path) -> None:

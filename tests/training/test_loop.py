@@ -25,7 +25,7 @@ from tests.conftest import QUICK, Curriculum
 def inputs_of(document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any) -> Inputs:
     overrides = Overrides(**{"epochs": 2, "batch_size": 1, "learning_rate": 1e-3, **o})
     return prepare(
-        phase, QUICK, overrides, corpus=document, training=training, resume_from=resume_from
+        phase, QUICK, overrides, corpus=[document], training=training, resume_from=resume_from
     )  # fmt: skip
 
 

@@ -1,0 +1,76 @@
+"""Several corpus documents read as one corpus, in which no sentence stands twice."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hlx_model.corpus import rules
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
+from hlx_model.corpus.entries import Entry, Quarantined, Reading
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The entries of all documents, in their order."""
+
+    entries: tuple[Entry, ...]
+    quarantined: tuple[Quarantined, ...]
+    readings: tuple[Reading, ...]
+
+    @property
+    def entries_read(self) -> int:
+        """All entries of the documents, the quarantined ones included."""
+        return len(self.entries) + len(self.quarantined)
+
+    @property
+    def share_quarantined(self) -> float:
+        """Of all entries, 0 to 1."""
+        return len(self.quarantined) / max(1, self.entries_read)
+
+
+def read_corpus(paths: Iterable[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
+    """The documents at `paths` as one corpus. Raises `CorpusError` for the first that cannot be used."""
+    return collect([read_document(path, seq_length=seq_length) for path in paths])
+
+
+def collect(documents: Sequence[Document]) -> Collection:
+    """The documents as one corpus, each sentence once.
+
+    A sentence that comes again with the same value is kept where it came first. With two values it is
+    set aside wherever it stands: one of them is wrong, and nothing says which.
+    """
+    entries = [entry for document in documents for entry in document.entries]
+    first: dict[str, Entry] = {}
+    contradicted: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.english is not None:
+            earlier = first.setdefault(entry.english, entry)
+            if earlier.texts != entry.texts:
+                contradicted.setdefault(entry.english, entry)
+    kept: list[Entry] = []
+    repeated: list[Quarantined] = []
+    for entry in entries:
+        if entry.english is None or (first[entry.english] is entry and entry.english not in contradicted):
+            kept.append(entry)
+        else:
+            repeated.append(_refused(entry, first[entry.english], contradicted.get(entry.english)))
+    order = {document.name: index for index, document in enumerate(documents)}
+    refused = [*(row for document in documents for row in document.quarantined), *repeated]
+    refused.sort(key=lambda row: (order[row.document], row.line))
+    readings = tuple(reading for document in documents for reading in document.readings)
+    return Collection(tuple(kept), tuple(refused), readings)
+
+
+def _refused(entry: Entry, first: Entry, contradicting: Entry | None) -> Quarantined:
+    """Why an entry is set aside whose sentence stood before, or stands elsewhere with another value."""
+    if contradicting is None:
+        reason = f"the sentence was seen before, in {_where(first, entry)}"
+    else:
+        other = contradicting if entry.texts == first.texts else first
+        reason = f"the sentence says {entry.texts[0]} here and {other.texts[0]} in {_where(other, entry)}"
+    assert entry.english is not None
+    return Quarantined(entry.document, entry.line, entry.english, rules.SENTENCE_ONCE, reason, entry.english)
+
+
+def _where(other: Entry, entry: Entry) -> str:
+    return f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"

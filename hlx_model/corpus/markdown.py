@@ -1,0 +1,198 @@
+"""The labelled texts of a Markdown document, in every shape that documents in the field have.
+
+A label is `English:`, `HLXL:`, `LC-R:`, `LC-T:` or `LC-B:`, in any case, with `_`, a space or nothing for
+the hyphen, bold, in a list, a quotation or a heading, perhaps with a remark (`LC-R (runic):`). Its text
+stands on its line, on the lines below it, or in a fenced block below it; a fenced block whose language is
+a format (```` ```lc-r ````) needs no label. Everything else is prose.
+
+Lines are read one at a time, so that a document of a million entries costs no memory.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.language import Format
+
+BREAK: Final = None
+"""Stands between labelled texts where a heading or a rule does: no entry goes on past it."""
+
+_LABEL = re.compile(
+    r"""
+    [ \t]*(?:(?:>|[-*+]|\d{1,4}[.)]|\#{3,6})[ \t]+)*         # quotation, list item, heading
+    (?P<opened>\*{1,3}|_{1,3}|`)?
+    (?P<label>english|hlxl|lc[-_ ‐‑‒–—]?[rtb])
+    (?:[ \t]*\([^()]{0,40}\))?
+    (?P<closed>\*{1,3}|_{1,3}|`)?
+    [ \t]*[:\uff1a]                                         # full-width too
+    (?P<closed_after>(?P=opened))?
+    (?P<text>.*)
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_COLON = re.compile("[:\uff1a]")
+_UNKNOWN = re.compile(r"[^\w|]{0,8}([A-Za-z][\w -]{0,20}?)[*_`]{0,3}[ \t]*[:\uff1a]")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?[ \t]*#*[ \t]*$")
+_RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}[ \t]*)$")
+_FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})[ \t]*([^`]*?)[ \t]*$")
+_MARKS = re.compile(r"[ \t]*(?:(?:>|[-*+])[ \t]+)*")
+_QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
+_PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
+_UNNAMED_LANGUAGES = frozenset({"", "hlx", "text", "txt", "plain"})
+_SECTION_LEVEL = 2
+
+
+@dataclass(slots=True)
+class Labelled:
+    """A label and the lines of its text."""
+
+    label: str
+    """`ENGLISH`, the tag of a format, or "" for a fenced block that says neither."""
+    line: int
+    """1-based, of the label (of the fence where there is no label)."""
+    section: str
+    """The nearest `##` heading above, without its `#`; "" if there is none."""
+    touches: bool
+    """It stands directly below the labelled text before it: no blank line and no prose between."""
+    unknown: str = ""
+    """The line directly above begins like a label that is none, such as `Enlgish`."""
+    lines: list[str] = field(default_factory=list)
+    """The text, stripped, line by line; empty where the label has none."""
+    last_line: int = 0
+    """1-based, of the last line that belongs to it."""
+    composed: bool = False
+    """It held decomposed characters, which were composed (NFC)."""
+
+    @property
+    def text(self) -> str:
+        """All lines of the text."""
+        return "\n".join(self.lines)
+
+
+def label_of(text: str) -> str | None:
+    """`ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
+    if text.casefold() == ENGLISH.casefold():
+        return ENGLISH
+    try:
+        return str(Format(text))
+    except ValueError:
+        return None
+
+
+class _Scanner:
+    """The state between one line and the next."""
+
+    def __init__(self) -> None:
+        self.section = ""
+        self.current: Labelled | None = None
+        self.touching = False
+        self.unknown = ""
+        self.in_comment = False
+        self.fence = ""
+        """The mark that opened the fenced block one is in."""
+        self.fenced_text = False
+        """The lines of the fenced block are the text of `current`, and not labels or prose."""
+
+    def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | None]:
+        """What `line` completes."""
+        unknown, self.unknown = self.unknown, ""
+        if self.in_comment:
+            self.in_comment = "-->" not in line
+        elif not self.fence and line.lstrip().startswith("<!--"):
+            self.in_comment = "-->" not in line
+            yield from self._end(touching=False)
+        elif fence := _FENCE.match(line):
+            yield from self._fence(number, fence[1], fence[2])
+        elif _COLON.search(line) and (label := _LABEL.match(line)) and (tag := label_of(label["label"])):
+            yield from self._end(touching=self.touching or self.current is not None)
+            self.fenced_text = False
+            self._begin(tag, number, unknown)
+            self._add(number, _unmarked(label, tag), composed)
+        elif self.fenced_text:
+            self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
+        elif not line.strip():
+            # A label without text waits for it across blank lines.
+            if self.current is None or self.current.lines:
+                yield from self._end(touching=False)
+        elif not self.fence and (heading := _HEADING.match(line)):
+            yield from self._end(touching=False)
+            if len(heading[1]) == _SECTION_LEVEL:
+                self.section = heading[2] or ""
+            yield BREAK
+        elif not self.fence and _RULE.match(line):
+            yield from self._end(touching=False)
+            yield BREAK
+        elif self.current is not None and not self.current.lines:
+            self._add(number, _MARKS.sub("", line, count=1).strip(), composed)
+        elif self.current is not None and not _PROSE.match(line):
+            self._add(number, line.strip(), composed)
+        else:
+            yield from self._end(touching=False)
+            if like_a_label := _UNKNOWN.match(line):
+                self.unknown = like_a_label[1]
+
+    def finish(self) -> Iterator[Labelled | None]:
+        """What the end of the document completes."""
+        yield from self._end(touching=False)
+        yield BREAK
+
+    def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | None]:
+        if self.fence:
+            if mark.startswith(self.fence) and not language:
+                self.fence, fenced_text, self.fenced_text = "", self.fenced_text, False
+                if fenced_text and self.current is not None:
+                    self.current.last_line = number
+                    yield from self._end(touching=True)
+            return
+        self.fence, tag = mark, label_of(language)
+        if self.current is not None and not self.current.lines:
+            self.fenced_text = True
+            return
+        yield from self._end(touching=self.touching or self.current is not None)
+        if tag is not None or language.casefold() in _UNNAMED_LANGUAGES:
+            self._begin(tag or "", number)
+            self.fenced_text = True
+
+    def _begin(self, tag: str, number: int, unknown: str = "") -> None:
+        self.current = Labelled(tag, number, self.section, self.touching, unknown, last_line=number)
+
+    def _add(self, number: int, text: str, composed: bool) -> None:
+        if text and self.current is not None:
+            self.current.lines.append(text)
+            self.current.last_line = number
+            self.current.composed |= composed
+
+    def _end(self, *, touching: bool) -> Iterator[Labelled]:
+        done, self.current = self.current, None
+        self.touching = touching
+        # A fenced block without a text of its own holds labels.
+        if done is not None and (done.label or done.lines):
+            yield done
+
+
+def labelled(lines: Iterable[str]) -> Iterator[Labelled | None]:
+    """The labelled texts of a document in their order, and `BREAK` for each heading, rule and the end.
+
+    Args:
+        lines: of the document, without their ends.
+    """
+    scanner = _Scanner()
+    for number, line in enumerate(lines, start=1):
+        composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
+        yield from scanner.read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
+    yield from scanner.finish()
+
+
+def _unmarked(label: re.Match[str], tag: str) -> str:
+    """The text on a label's line, without the marks of bold, italics and code around it."""
+    text = label["text"].strip()
+    opened = label["opened"]
+    if opened and not label["closed"] and not label["closed_after"]:
+        return text.removesuffix(opened).rstrip()
+    for mark in ("**", "`") if tag != ENGLISH else ("**",):
+        if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
+            return text[len(mark) : -len(mark)].strip()
+    return text

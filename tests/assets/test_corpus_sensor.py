@@ -1,0 +1,129 @@
+"""A corpus document that changes is read and checked again, and what was trained on the older one is stale."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
+from hlx_assets.definitions import defs
+from tests.assets.conftest import Home
+from tests.assets.test_ui import PATIENCE, Ui, dagster_dev
+
+CORPORA = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
+MORE = '\nEnglish: Read the letters\nHLXL: {1000: {@0: "read", @1: &h_letters}}\n'
+STALE = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) {
+  assetKey { path } staleStatus staleCauses { key { path } reason } } }"""
+RUNS = "{ runsOrError { ... on Runs { results { jobName status tags { key value } } } } }"
+
+
+def edit(path: Path, text: str) -> None:
+    """Write as an editor does, some seconds ago."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, (time.time() - 10, time.time() - 10))
+
+
+def tick(home: Home, cursor: str | None = None) -> tuple[list[dg.RunRequest], str, str | None]:
+    """One tick of the sensor: its requests, why there is none, and its cursor."""
+    with home.instance() as instance:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+        found = corpus_documents_changed(context)
+    if isinstance(found, dg.SkipReason):
+        return [], found.skip_message or "", cursor
+    assert isinstance(found, dg.SensorResult)
+    reason = found.skip_reason.skip_message if isinstance(found.skip_reason, dg.SkipReason) else found.skip_reason
+    return list(found.run_requests or []), reason or "", found.cursor
+
+
+def test_nothing_is_requested_before_there_is_a_corpus(empty_home: Home) -> None:
+    assert tick(empty_home)[:2] == ([], "corpus_document was never materialized: nothing to compare with")
+
+
+def test_a_composed_corpus_has_no_file_to_watch(empty_home: Home) -> None:
+    empty_home.materialize("corpus_document", corpus_document={"corpus": None, "entries": 50})
+    assert tick(empty_home)[:2] == ([], "the corpus is composed: there is no file to watch")
+
+
+def test_a_changed_document_requests_the_corpora_with_the_settings_that_they_had(empty_home: Home) -> None:
+    document = empty_home.path / "small.md"
+    edit(document, document.read_text())
+    settings: dict[str, dict[str, Any]] = {
+        "corpus_document": {"entries": 30, "seed": 4},
+        "corpus_examples": {"seq_length": 200},
+        "corpus_examples_quarantine": {"most": 0.2},
+    }
+    assert empty_home.materialize(*CORPORA, **settings).success
+    requests, said, cursor = tick(empty_home)
+    assert (requests, said) == ([], "1 documents, unchanged")
+
+    edit(document, document.read_text() + MORE)
+    (request,), _, cursor = tick(empty_home, cursor)
+    assert request.run_config["ops"] == {
+        "corpus_document": {"config": {"corpus": str(document), "entries": 30, "seed": 4}},
+        "corpus_examples": {"config": {"seq_length": 200}},
+        "corpus_examples_quarantine": {"config": {"most": 0.2}},
+    }
+    (again,), _, cursor = tick(empty_home, cursor)
+    assert again.run_key == request.run_key  # which Dagster does not run twice
+
+    with empty_home.instance() as instance:
+        job = defs.resolve_job_def("corpus")
+        result = job.execute_in_process(instance=instance, run_config=request.run_config)
+    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+    assert made == set(CORPORA)
+    checked = {evaluation.asset_key.to_user_string() for evaluation in result.get_asset_check_evaluations()}
+    assert checked == set(CORPORA) - {"corpus_document"}
+    assert tick(empty_home, cursor)[:2] == ([], "1 documents, unchanged")
+
+    # Back as it was: another change, and not the request of before.
+    edit(document, document.read_text().removesuffix(MORE))
+    (back,), _, _ = tick(empty_home, cursor)
+    assert back.run_key != request.run_key
+
+
+def test_a_file_that_is_being_written_or_gone_is_waited_for(empty_home: Home) -> None:
+    document = empty_home.path / "small.md"
+    assert empty_home.materialize("corpus_document").success
+    document.write_text(document.read_text() + MORE, encoding="utf-8")
+    requests, said, _ = tick(empty_home)
+    assert requests == [] and said == f"{document} has just changed: waiting until it is written"
+    document.unlink()
+    requests, said, _ = tick(empty_home)
+    assert requests == [] and said.startswith(f"{document} cannot be read (No such file or directory)")
+
+
+def test_the_job_trains_nothing() -> None:
+    job = defs.resolve_job_def(corpus.name)
+    names = {node.name for node in job.nodes}
+    assert set(CORPORA) <= names and not any("phase" in name for name in names)
+
+
+def test_an_edit_while_the_instance_runs_makes_the_old_checkpoints_stale(home: Home) -> None:
+    document = home.path / "small.md"
+    edit(document, document.read_text())
+    assert home.materialize(*CORPORA).success  # the same version, now watched in this home
+    with dagster_dev(home) as ui:
+        assert stale(ui) == {"phase1_checkpoint": [], "phase2_checkpoint": [], "phase3_checkpoint": []}
+        edit(document, document.read_text() + MORE)
+        deadline = time.monotonic() + PATIENCE
+        while not all(found := stale(ui).values()):
+            assert time.monotonic() < deadline, found
+            time.sleep(2)
+        assert "english_corpus" in {name for name, _ in stale(ui)["phase1_checkpoint"]}
+        assert "has a new data version" in str(stale(ui)["phase1_checkpoint"])
+        launched = [run for run in ui.ask(RUNS)["runsOrError"]["results"] if run["jobName"] == "corpus"]
+        assert len(launched) == 1
+        tags = {tag["key"]: tag["value"] for tag in launched[0]["tags"]}
+        assert tags["hlx/changed"] == str(document)
+
+
+def stale(ui: Ui) -> dict[str, list[tuple[str, str]]]:
+    """By checkpoint, why the UI shows it as out of date."""
+    keys = [{"path": [f"phase{phase}_checkpoint"]} for phase in (1, 2, 3)]
+    nodes = ui.ask(STALE, keys=keys)["assetNodes"]
+    return {
+        node["assetKey"]["path"][0]: [("/".join(c["key"]["path"]), c["reason"]) for c in node["staleCauses"]]
+        for node in nodes
+    }

@@ -1,0 +1,189 @@
+"""Documents in every shape that the field has, what each gives, and one document for each rule it can break."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hlx_model.corpus import Collection, collect, parse_document, read_document, rules
+from hlx_model.language import Format
+
+FOLDER = Path(__file__).parent
+DOCS = FOLDER.parents[1] / "docs" / "corpus.md"
+BEGIN, END = "<!-- shapes: written by tests/corpus/test_shapes.py -->", "<!-- end of shapes -->"
+SHAPES = {
+    "standard": "five lines an entry; headings, tables, rules, bold notes and prose around them",
+    "missing_formats": "some formats only, or a label left empty",
+    "without_english": "format lines without a sentence",
+    "label_spellings": "labels in other spellings: bold, lists, quotations, headings, `lc_t:`, `LC-R (runic):`",
+    "text_below": "the text on the lines below the label, or going on there",
+    "fenced_text": "the text in a fenced block below the label",
+    "fenced_language": "fenced blocks whose language is the format",
+    "fenced_entries": "whole entries in a fenced block",
+    "fenced_unnamed": "a fenced block that names no format",
+    "sentence_below": "the sentence below its HLX",
+    "unclear_order": "a sentence between HLX above and HLX below",
+    "comments": "HTML comments",
+    "labels_in_prose": "labels in prose, and a label mistyped",
+    "spellings": "HLX in another spelling",
+    "carriage_returns": "lines that end in CR LF",
+    "byte_order_mark": "a byte order mark, lines that end in CR",
+    "decomposed": "decomposed Unicode",
+}
+
+
+def read(folder: str, name: str) -> Collection:
+    return collect([read_document(FOLDER / folder / f"{name}.md", name=f"{name}.md")])
+
+
+def test_every_document_has_its_row_and_its_rule() -> None:
+    assert {path.stem for path in (FOLDER / "shapes").iterdir()} == set(SHAPES)
+    assert {path.stem for path in (FOLDER / "defects").iterdir()} == {
+        value for name, value in vars(rules).items() if name.isupper() and isinstance(value, str)
+    }
+
+
+def table() -> str:
+    lines = ["| document | shape | gives | reading taken |", "|---|---|---|---|"]
+    for name, shape in SHAPES.items():
+        corpus = read("shapes", name)
+        sentences = sum(entry.english is not None for entry in corpus.entries)
+        gives = [f"{sentences} with a sentence"] if sentences else []
+        if len(corpus.entries) > sentences:
+            gives.append(f"{len(corpus.entries) - sentences} without")
+        gives += [f"line {q.line} in quarantine: {q.reason}" for q in corpus.quarantined]
+        said = "; ".join(f"{r.reading} (line {r.line}{', …' * (r.places > 1)})" for r in corpus.readings)
+        lines.append(f"| [`{name}`](../tests/corpus/shapes/{name}.md) | {shape} | {'; '.join(gives)} | {said} |")
+    return "\n".join(lines)
+
+
+def test_the_documentation_says_what_each_shape_gives() -> None:
+    """`HLX_UPDATE_DOCS=1 make test ARGS=tests/corpus/test_shapes.py` writes the table."""
+    text = DOCS.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    wanted = f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    if os.environ.get("HLX_UPDATE_DOCS"):
+        DOCS.write_text(wanted, encoding="utf-8")
+    assert DOCS.read_text(encoding="utf-8") == wanted
+
+
+def sentences(corpus: Collection) -> dict[str, tuple[str, ...]]:
+    return {entry.english: entry.texts for entry in corpus.entries if entry.english is not None}
+
+
+SEARCH = (
+    '{1000: {@0: "search", @1: &h_letters}}',
+    '🜊1000🜁0 "search"🜁1 ⟁letters🜂',
+    '{C:1000,0="search",1=@letters}',
+    '[1000|0:"search"|1:&letters]',
+)
+
+
+def number(n: int) -> tuple[str, ...]:
+    return (str(n), str(n), str(n), f"[{n:#04x}]")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("standard", {"Search for letters": SEARCH, "Number five": number(5)}),
+        ("missing_formats", {"Search for letters": SEARCH, "Number five": number(5)}),
+        (
+            "label_spellings",
+            {
+                "Search for letters": SEARCH,
+                **{f"Number {word}": number(5 + i) for i, word in enumerate(("five", "six", "seven", "eight"))},
+            },
+        ),
+        (
+            "text_below",
+            {
+                "Search for letters": SEARCH,
+                "A sentence that is long and goes on below": ("[1, 2]", "🜃1, 2🜄", "[1,2]", "[[0x01,0x02]]"),
+            },
+        ),
+        ("fenced_text", {"Search for letters": SEARCH}),
+        ("fenced_language", {"Search for letters": SEARCH}),
+        ("fenced_entries", {"Search for letters": SEARCH, "Number five": number(5)}),
+        (
+            "fenced_unnamed",
+            {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")},
+        ),
+        ("sentence_below", {"Number five": number(5), "Number six": number(6)}),
+        ("unclear_order", {}),
+        ("comments", {"Number five": number(5)}),
+        ("labels_in_prose", {"Number six": number(6)}),
+        ("spellings", {"Number one thousand": ("1000", "1000", "1000", "[0x3e8]")}),
+        ("carriage_returns", {"Number five": number(5), "Number six": number(6)}),
+        ("byte_order_mark", {"Number five": number(5)}),
+        ("decomposed", {"Level of 5 K": number(5)}),
+        ("without_english", {"Number six": number(6)}),
+    ],
+)
+def test_a_sentence_meets_its_own_hlx_in_every_shape(name: str, expected: dict[str, tuple[str, ...]]) -> None:
+    assert sentences(read("shapes", name)) == expected
+
+
+def test_hlx_without_a_sentence_is_an_entry_of_its_own() -> None:
+    corpus = read("shapes", "without_english")
+    assert [entry.texts[0] for entry in corpus.entries if entry.english is None] == ["5", "[1, 2]", "true"]
+    assert [entry.line for entry in corpus.entries] == [1, 6, 10, 13]
+    unclear = read("shapes", "unclear_order")
+    assert [entry.texts[0] for entry in unclear.entries] == ["5", "6", "7"]
+    assert all(entry.english is None for entry in unclear.entries)
+
+
+def test_what_was_rendered_is_marked() -> None:
+    first, second = read("shapes", "missing_formats").entries
+    assert first.rendered == (Format.HLXL, Format.LC_T, Format.LC_B)
+    assert second.rendered == (Format.LC_R, Format.LC_T)
+
+
+def test_a_label_that_is_none_is_pointed_out() -> None:
+    said = [reading.reading for reading in read("shapes", "labels_in_prose").readings]
+    assert "`Enlgish:` above HLX is no label: the HLX is read without a sentence" in said
+
+
+DEFECTS = sorted(path.stem for path in (FOLDER / "defects").iterdir())
+
+
+@pytest.mark.parametrize("rule", DEFECTS)
+def test_a_document_that_breaks_one_rule_loses_that_entry_alone_and_names_it(rule: str) -> None:
+    corpus = read("defects", rule)
+    (defect,) = corpus.quarantined
+    text = (FOLDER / "defects" / f"{rule}.md").read_text(encoding="utf-8").split("\n")
+    assert defect.rule == rule
+    assert text[defect.line - 1].removeprefix("English:").strip() == defect.english
+    assert defect.reason and "\n" not in defect.reason
+    assert "Number five" in sentences(corpus)
+
+
+BETWEEN = ["\n", "\n\n", "\n\n---\n\n", "\n\n## Next\n\n", "\n\nSome prose.\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("order", "gap", "between"),
+    [
+        (order, gap, between)
+        for order in ("first", "last")
+        for gap in ("\n", "\n\n")
+        for between in BETWEEN
+        # Sentences last, and blank lines within the entries alone: each stands right above another's HLX,
+        # and nothing tells such a document from one with sentences first.
+        if (order, gap, between) != ("last", "\n\n", "\n")
+    ],
+)
+def test_no_sentence_ever_meets_the_hlx_of_another(order: str, gap: str, between: str) -> None:
+    """Whatever the order and the gaps, a sentence has its own HLX or none."""
+    entries = []
+    for n in range(5):
+        parts = [f"English: Number {n}", f"HLXL: {n}", f"LC-T: {n}"]
+        if n == 2:
+            parts = parts[:1]  # its HLX is missing: the one below must not take its place
+        entries.append(gap.join(parts if order == "first" else parts[::-1]))
+    corpus = collect([parse_document(between.join(entries), "corpus.md")])
+    for entry in corpus.entries:
+        assert entry.english in (None, f"Number {entry.texts[0]}")
+    if order == "first" or (gap == "\n" and between != "\n"):
+        assert len(sentences(corpus)) == 4
