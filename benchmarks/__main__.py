@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import generation, training
+from benchmarks import corpus, generation, training
 
-ALL = {"training": training.main, "generation": generation.main}
+ALL = {"corpus": corpus.main, "training": training.main, "generation": generation.main}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(ALL)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from hlx_assets.corpus import assets as corpus
 from hlx_assets.corpus.assets import quarantine_of, records_metadata, table_metadata
-from hlx_assets.corpus.schemas import CORPORA, ENTRY, FORMATS, SPANS, Facts, facts_of, rule_of, schema_of
+from hlx_assets.corpus.schemas import ENTRY, FORMATS, Facts, facts_of, rule_of, schema_of
 from hlx_model.corpus import ENGLISH
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import Count, counts
@@ -69,21 +70,23 @@ def _failing_row(frame: pl.DataFrame, case: dict[str, Any]) -> dict[str, Any]:
 def validate_kept(name: str, directory: Path) -> dg.AssetCheckResult:
     """Validate a kept version of a corpus slice by slice; its bytes must be those of its name."""
     corpora.verify(directory)
-    examples = None if name == corpora.EXAMPLES else said_by_entries(_read(corpora.examples_of(directory)))
-    spans = _read(directory, SPANS) if examples is None else None
-    facts = facts_of(name, _read(directory, CORPORA[name].columns), spans)
-    return validate(name, (with_entries(frame, examples) for frame in _slices(directory)), facts)
+    slices = partial(_slices, directory)
+    said = None if name == corpora.EXAMPLES else said_by_entries(_slices(corpora.examples_of(directory)))
+    return validate(name, (with_entries(frame, said) for frame in slices()), facts_of(name, slices))
 
 
-def said_by_entries(examples: pl.DataFrame) -> pl.DataFrame:
-    """What each entry says, to be joined to the rows that were derived from it."""
+def said_by_entries(examples: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """What each entry of the examples says, to be joined to the rows that were derived from it."""
     said = {"english": f"entry_{ENGLISH}", "split": "entry_split", **{f: f"entry_{f}" for f in FORMATS}}
-    return examples.select(*ENTRY, *said).rename(said)
+    return pl.concat([frame.select(*ENTRY, *said).rename(said) for frame in examples])
 
 
-def with_entries(frame: pl.DataFrame, examples: pl.DataFrame | None) -> pl.DataFrame:
+def with_entries(frame: pl.DataFrame, said: pl.DataFrame | None) -> pl.DataFrame:
     """The rows of a derived corpus, each with what its entry says."""
-    return frame if examples is None else frame.join(examples, on=ENTRY, how="left", maintain_order="left")
+    if said is None:
+        return frame
+    near = said.filter(pl.col("line").is_between(frame["line"].min(), frame["line"].max()))
+    return frame.join(near, on=ENTRY, how="left", maintain_order="left")
 
 
 def _slices(directory: Path) -> Iterator[pl.DataFrame]:
@@ -91,13 +94,6 @@ def _slices(directory: Path) -> Iterator[pl.DataFrame]:
         frame = pl.from_arrow(batch)
         assert isinstance(frame, pl.DataFrame)
         yield frame
-
-
-def _read(directory: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    names = list(columns) if columns else None
-    frame = pl.from_arrow(pq.read_table(directory / corpora.ROWS, columns=names))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def _schema_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:

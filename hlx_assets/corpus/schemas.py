@@ -5,7 +5,7 @@ rule must know of the whole corpus (which sentences come twice, what is held out
 the `Facts`, gathered first from the few columns that tell them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -42,11 +42,6 @@ class Corpus:
     held_out: tuple[str, ...]
     """Columns whose texts are in train or held out, never in both."""
 
-    @property
-    def columns(self) -> list[str]:
-        """The columns that the facts are gathered from."""
-        return sorted({*self.key, *self.held_out, "split"})
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -69,26 +64,51 @@ CORPORA = {
 SPANS = ["document", "line", "first_line", "last_line"]
 
 
-def facts_of(name: str, rows: pl.DataFrame, spans: pl.DataFrame | None = None) -> Facts:
-    """The facts of a corpus, from all its rows in the columns `CORPORA[name].columns`.
-
-    `spans` are the columns `SPANS` of the examples.
-    """
+def facts_of(name: str, slices: Callable[[], Iterable[pl.DataFrame]]) -> Facts:
+    """The facts of a corpus, gathered slice by slice: of a million entries the rows would not fit in memory."""
     corpus = CORPORA[name]
-    keys = rows.select(_key(corpus)).to_series()
-    held_out = rows.filter(pl.col("split") != str(Split.TRAIN))
-    overlapping = pl.DataFrame(schema={"document": pl.String, "line": pl.Int32})
-    if spans is not None:
-        ends = pl.col("last_line").cum_max().shift(1).over("document")
-        begins = pl.col("first_line").shift(-1).over("document")
-        wrong = (pl.col("first_line") <= ends) | (begins <= pl.col("last_line"))
-        outside = ~pl.col("line").is_between("first_line", "last_line")
-        overlapping = spans.sort(*SPANS[::2]).filter(wrong.fill_null(False) | outside).select(ENTRY)
+    hashes: list[pl.Series] = []
+    held_out: dict[str, list[pl.Series]] = {column: [] for column in corpus.held_out}
+    spans: list[pl.DataFrame] = []
+    for rows in slices():
+        hashes.append(_keys(rows, corpus).hash())
+        apart = rows.filter(pl.col("split") != str(Split.TRAIN))
+        for column, texts in held_out.items():
+            texts.append(apart[column].drop_nulls().unique())
+        if name == "corpus_examples":
+            spans.append(rows.select(SPANS))
+    # Equal hashes are nearly always equal keys; which they are is looked up where there are some.
+    alike = _joined(hashes, pl.UInt64)
+    alike = alike.filter(alike.is_duplicated()).unique()
+    suspects = [keys.filter(keys.hash().is_in(alike.implode())) for keys in _all_keys(slices, corpus, alike)]
+    repeated = _joined(suspects, pl.String)
     return Facts(
-        keys.filter(keys.is_duplicated() & keys.is_not_null()).unique(),
-        {column: held_out[column].drop_nulls().unique() for column in corpus.held_out},
-        overlapping,
+        repeated.filter(repeated.is_duplicated()).unique(),
+        {column: _joined(texts, pl.String).unique() for column, texts in held_out.items()},
+        _overlapping(pl.concat(spans)) if spans else pl.DataFrame(schema=dict.fromkeys(ENTRY, pl.String)),
     )
+
+
+def _joined(series: list[pl.Series], dtype: type[pl.DataType]) -> pl.Series:
+    return pl.concat(series) if series else pl.Series(dtype=dtype)
+
+
+def _keys(rows: pl.DataFrame, corpus: Corpus) -> pl.Series:
+    return rows.select(_key(corpus)).to_series().drop_nulls()
+
+
+def _all_keys(slices: Callable[[], Iterable[pl.DataFrame]], corpus: Corpus, alike: pl.Series) -> Iterator[pl.Series]:
+    if len(alike):
+        yield from (_keys(rows, corpus) for rows in slices())
+
+
+def _overlapping(spans: pl.DataFrame) -> pl.DataFrame:
+    """Document and line of the entries whose lines another entry has too, or that lie outside their own."""
+    ends = pl.col("last_line").cum_max().shift(1).over("document")
+    begins = pl.col("first_line").shift(-1).over("document")
+    wrong = (pl.col("first_line") <= ends) | (begins <= pl.col("last_line"))
+    outside = ~pl.col("line").is_between("first_line", "last_line")
+    return spans.sort("document", "first_line").filter(wrong.fill_null(False) | outside).select(ENTRY)
 
 
 def schema_of(name: str, facts: Facts) -> pa.DataFrameSchema:
@@ -193,7 +213,9 @@ _COLUMNS: Mapping[str, Mapping[str, pa.Column]] = {
         "document": _text(),
         "line": pa.Column(pl.Int32, pa.Check.ge(1, error="line_is_positive")),
         "english": _text(_each(is_english, rules.IS_ENGLISH), nullable=True),
-        **{format: _text(_each(partial(parses, format=Format(format)), rules.PARSES)) for format in FORMATS},
+        # That the others can be read follows from their having the same value.
+        "HLXL": _text(_each(partial(parses, format=Format.HLXL), rules.PARSES)),
+        **{format: _text() for format in FORMATS[1:]},
         "value_sha256": _SHA256,
         **_SPLIT,
     },

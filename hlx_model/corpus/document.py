@@ -246,10 +246,15 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         if english is None:
             raise _ProseError
         raise _DefectError(rules.HAS_HLX, "no HLX between this sentence and the next, or the next heading", english)
-    values: dict[Format, Value] = {}
     given: dict[Format, str] = {}
+    values: dict[Format, Value] = {}
     errors: dict[Format, HLXSyntaxError] = {}
     for format, part in written.items():
+        text, first = part.lines[0], next(iter(values.values()), None)
+        # What is written canonically, as nearly everything is, says the value without being read again.
+        if values and text == render(first, format):
+            values[format], given[format] = first, text
+            continue
         try:
             values[format], given[format] = _read_lines(part, format, taken)
         except HLXSyntaxError as error:
@@ -262,7 +267,7 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         shown = " ".join(unread.text.split("\n"))
         raise _DefectError(rules.PARSES, f"{format} `{shown}` cannot be read: {unread}", unread.text)
     first = next(iter(values.values()))
-    if not all(same(value, first) for value in values.values()):
+    if not all(value is first or same(value, first) for value in values.values()):
         raise _DefectError(rules.SAME_VALUE, *_disagreement(given, values))
     return first, given
 

@@ -5,7 +5,7 @@ schemas apply them again to what was kept.
 import re
 from collections.abc import Mapping
 
-from hlx_model.language import Format, HLXSyntaxError, parse, same
+from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.tokenizer import unknown_characters
 
 GLYPHS = frozenset("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→")
@@ -66,11 +66,20 @@ def parses(text: str, format: Format) -> bool:
 
 def same_value(row: Mapping[str, str]) -> bool:
     """The four columns of `row` that are named after the formats parse, and to strictly the same value."""
+    first, *others = Format
     try:
-        first, *others = (parse(row[format], format) for format in Format)
+        value = parse(row[first], first)
+        return all(says(row[format], format, value) for format in others)
     except HLXSyntaxError:
         return False
-    return all(same(first, other) for other in others)
+
+
+def says(text: str, format: Format, value: Value) -> bool:
+    """`text` says `value`, strictly. Raises `HLXSyntaxError` where it is no line of `format`.
+
+    The canonical text of a value reads as that value, so what is written canonically need not be read.
+    """
+    return text == render(value, format) or same(parse(text, format), value)
 
 
 def within(text: str, seq_length: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from hlx_assets.artifacts import latest_path
 from hlx_assets.corpus.checks import said_by_entries, validate, validate_kept, with_entries
-from hlx_assets.corpus.schemas import CORPORA, SPANS, facts_of
+from hlx_assets.corpus.schemas import facts_of
 from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import DERIVED, CorpusError, collect, compose, examples_table, parse_document, store
 from tests.assets.conftest import Home, small_document
@@ -26,10 +26,9 @@ def frame(name: str) -> pl.DataFrame:
 
 def judged(name: str, rows: pl.DataFrame, slices: int = 1) -> dg.AssetCheckResult:
     """The schema check on `rows` as they are validated when they are kept: by facts, then slice by slice."""
-    derived = name != "corpus_examples"
-    facts = facts_of(name, rows.select(CORPORA[name].columns), None if derived else rows.select(SPANS))
-    said = said_by_entries(frame("corpus_examples")) if derived else None
     height = -(-rows.height // slices)
+    facts = facts_of(name, lambda: rows.iter_slices(height))
+    said = said_by_entries([frame("corpus_examples")]) if name != "corpus_examples" else None
     return validate(name, (with_entries(part, said) for part in rows.iter_slices(height)), facts)
 
 

@@ -1,0 +1,141 @@
+"""Compose, read, derive and validate corpora of growing size: time and peak memory an entry.
+
+    python -m benchmarks corpus
+
+Each stage runs in a process of its own, so that its peak memory is its own. Then, in the same run, our
+parser against lark, and the slowest of 100,000 damaged lines (`benchmarks/parsing.py`).
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import parsing
+
+SIZES = (10_000, 100_000, 1_000_000)
+
+
+def compose(folder: Path, entries: int) -> None:
+    """What `hlx corpus compose` does."""
+    from hlx_model.artifacts import write_lines
+    from hlx_model.corpus import compose_lines
+
+    write_lines(folder / "corpus.md", compose_lines(entries, seed=0))
+
+
+def read(folder: Path, entries: int) -> None:
+    """What the asset `corpus_examples` does: read the document, hold out, keep."""
+    from hlx_model.artifacts import Artifacts
+    from hlx_model.corpus import read_corpus, store
+
+    corpus = read_corpus([folder / "corpus.md"])
+    assert len(corpus.entries) == entries, corpus.quarantined[:3]
+    store.store_examples(Artifacts.at(folder), corpus)
+
+
+def derive(folder: Path, entries: int) -> None:
+    """What the assets `english_corpus`, `hlx_corpus` and `paired_corpus` do."""
+    from hlx_model.artifacts import Artifacts
+    from hlx_model.corpus import DERIVED, store
+
+    (examples,) = (folder / "corpora" / store.EXAMPLES).iterdir()
+    for asset in DERIVED:
+        store.store_derived(Artifacts.at(folder), asset, examples)
+
+
+def validate(folder: Path, entries: int) -> None:
+    """What the checks `schema` (pandera) and `coverage` of the four corpora do."""
+    from hlx_assets.corpus import checks
+    from hlx_model.corpus import DERIVED, store
+    from hlx_model.corpus.coverage import counts
+
+    for asset in (store.EXAMPLES, *DERIVED):
+        (directory,) = (folder / "corpora" / asset).iterdir()
+        found = checks.validate_kept(asset, directory)
+        assert found.passed, found.description
+        checks.enough(counts(store.batches(directory)))
+
+
+def statistics(folder: Path, entries: int) -> None:
+    """What `hlx corpus statistics` does with examples that are kept."""
+    from hlx_model.corpus import store
+    from hlx_model.corpus.statistics import markdown
+    from hlx_model.corpus.statistics import statistics as of
+
+    (examples,) = (folder / "corpora" / store.EXAMPLES).iterdir()
+    markdown(of(store.load(examples)))
+
+
+STAGES: dict[str, Callable[[Path, int], None]] = {
+    stage.__name__: stage for stage in (compose, read, derive, validate, statistics)
+}
+NOTHING = "nothing"
+"""A stage that only imports what the others do."""
+
+
+def run_stage(name: str, folder: Path, entries: int) -> None:
+    """Run one stage in this process and print its seconds and the process' peak memory in bytes."""
+    import hlx_assets.corpus.checks  # noqa: F401  the imports are not the stage's
+
+    began = time.perf_counter()
+    if name != NOTHING:
+        STAGES[name](folder, entries)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peak": peak}))
+
+
+def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
+    """What `run_stage` prints."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.corpus", name, str(folder), str(entries)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def scale_table(sizes: tuple[int, ...]) -> Table:
+    """Every stage at every size."""
+    table = Table("stage", "entries", "seconds", "µs an entry", "peak GiB", "KiB an entry beyond the imports")
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        imports = in_a_process(NOTHING, Path(folder), 0)["peak"]
+    for entries in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in STAGES:
+                found[name, entries] = in_a_process(name, Path(folder), entries)
+                print(f"{name}, {entries:,} entries: {found[name, entries]['seconds']:.1f} s", file=sys.stderr)
+    for name in STAGES:
+        for entries in sizes:
+            seconds, peak = found[name, entries]["seconds"], found[name, entries]["peak"]
+            table.add_row(
+                name,
+                f"{entries:,}",
+                f"{seconds:,.1f}",
+                f"{seconds / entries * 1e6:,.0f}",
+                f"{peak / 2**30:.2f}",
+                f"{(peak - imports) / 1024 / entries:.2f}",
+            )
+    table.caption = f"the imports alone take {imports / 2**30:.2f} GiB"
+    return table
+
+
+def main() -> None:
+    """Print all tables."""
+    console = Console()
+    for table in (scale_table(SIZES), *parsing.tables()):
+        console.print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        run_stage(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
