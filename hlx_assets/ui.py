@@ -8,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from hlx_model.corpus.documents import named_documents
+
 
 def free_port(wanted: int = 3000) -> int:
     """`wanted` where it is free on the loopback interface, else one that the system picks."""
@@ -36,8 +38,8 @@ if __name__ == "__main__":
     with dg.DagsterInstance.get():
         pass
     # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
-    if corpus := os.environ.get("HLX_CORPUS"):
-        os.environ["HLX_CORPUS"] = str(Path(corpus).absolute())
+    if corpus := named_documents(os.environ.get("HLX_CORPUS")):
+        os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     os.chdir(os.environ["DAGSTER_HOME"])
     port = free_port()
     sys.stderr.write(f"the graph: http://127.0.0.1:{port}\n")

@@ -14,6 +14,7 @@ COMMANDS: tuple[list[str], ...] = (
     ["convert"],
     ["corpus", "check"],
     ["corpus", "compose"],
+    ["corpus", "statistics"],
     ["train"],
     ["validate"],
     ["translate"],

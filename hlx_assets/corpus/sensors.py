@@ -11,9 +11,12 @@ import dagster as dg
 from hlx_assets.artifacts import latest_path
 from hlx_assets.common import CORPUS_GROUP
 from hlx_assets.corpus import assets
+from hlx_assets.watchdog.runs import UNFINISHED
 from hlx_model.artifacts import digest_of, sha256_of
 from hlx_model.corpus.documents import Kept, kept_documents
+from hlx_model.profiles import PHASES
 
+CHECKPOINTS = frozenset(f"phase{phase}_checkpoint" for phase in PHASES)
 SETTLED_SECONDS = 2.0
 """A file that changed later than this is taken for half written."""
 
@@ -58,6 +61,8 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
     changed = [document.source for document in copied if seen[document.source][2] != document.sha256]
     if not changed:
         return dg.SensorResult(skip_reason=f"{len(copied)} documents, unchanged", cursor=cursor)
+    if at_work := _training(context.instance):
+        return dg.SkipReason(f"run {at_work[:8]} trains: its phases must not meet two versions of the corpora; later")
     request = dg.RunRequest(
         # With the materialization: a file that changes back is a change too.
         run_key=digest_of([event.run_id, sorted((path, found[2]) for path, found in seen.items())]),
@@ -65,6 +70,18 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
         tags={"hlx/changed": ", ".join(changed)[:250]},
     )
     return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+
+def _training(instance: dg.DagsterInstance) -> str | None:
+    """A run under way that trains, or may yet."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
+        if run.asset_selection is None:
+            trains = run.job_name == "curriculum"
+        else:
+            trains = any(key.to_user_string() in CHECKPOINTS for key in run.asset_selection)
+        if trains:
+            return run.run_id
+    return None
 
 
 def _settings(instance: dg.DagsterInstance, kept: list[Kept]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-application.command("convert")(convert_command)
+# `-100` is HLX, not an option.
+application.command("convert", context_settings={"ignore_unknown_options": True})(convert_command)
 application.add_typer(corpus_app, name="corpus")
 application.command("train")(train_command)
 application.command("validate")(validate_command)

@@ -45,8 +45,7 @@ def check_command(
 ) -> None:
     """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable.
 
-    Several documents are one corpus. Unusable is a document that cannot be read, and a corpus of which
-    too much is in quarantine.
+    Several documents are one corpus. It is unusable where one cannot be read or too much is in quarantine.
     """
     if not 0 <= most_quarantined <= 1:
         raise ValueError(f"most-quarantined is {most_quarantined}: a share from 0 to 1 is allowed")

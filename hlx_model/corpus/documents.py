@@ -38,6 +38,8 @@ class Kept:
 
 def named_documents(setting: str | None) -> list[Path]:
     """The paths in a setting such as `$HLX_CORPUS`: one or several, with `:` between them."""
+    if setting and Path(setting).is_file():
+        return [Path(setting)]
     return [Path(path) for path in (setting or "").split(os.pathsep) if path.strip()]
 
 

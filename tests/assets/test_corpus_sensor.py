@@ -94,6 +94,19 @@ def test_a_file_that_is_being_written_or_gone_is_waited_for(empty_home: Home) ->
     assert requests == [] and said.startswith(f"{document} cannot be read (No such file or directory)")
 
 
+def test_the_corpora_do_not_change_under_a_run_that_trains(empty_home: Home) -> None:
+    document = empty_home.path / "small.md"
+    assert empty_home.materialize("corpus_document").success
+    edit(document, document.read_text() + MORE)
+    with empty_home.instance() as instance:
+        run = instance.create_run_for_job(defs.resolve_job_def("curriculum"), status=dg.DagsterRunStatus.STARTED)
+    requests, said, _ = tick(empty_home)
+    assert requests == [] and said.startswith(f"run {run.run_id[:8]} trains")
+    with empty_home.instance() as instance:
+        instance.report_run_failed(run)
+    assert len(tick(empty_home)[0]) == 1
+
+
 def test_the_job_trains_nothing() -> None:
     job = defs.resolve_job_def(corpus.name)
     names = {node.name for node in job.nodes}
