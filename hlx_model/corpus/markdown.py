@@ -35,9 +35,9 @@ _LABEL = re.compile(
 )
 _COLON = re.compile("[:\uff1a]")
 _UNKNOWN = re.compile(r"[^\w|]{0,8}([A-Za-z][\w -]{0,20}?)[*_`]{0,3}[ \t]*[:\uff1a]")
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})([ \t].*)?$")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}[ \t]*)$")
-_FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})[ \t]*([^`]*?)[ \t]*$")
+_FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})([^`]*)$")
 _MARKS = re.compile(r"[ \t]*(?:(?:>|[-*+])[ \t]+)*")
 _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
@@ -105,7 +105,7 @@ class _Scanner:
             self.in_comment = "-->" not in line
             yield from self._end(touching=False)
         elif fence := _FENCE.match(line):
-            yield from self._fence(number, fence[1], fence[2])
+            yield from self._fence(number, fence[1], fence[2].strip())
         elif _COLON.search(line) and (label := _LABEL.match(line)) and (tag := label_of(label["label"])):
             yield from self._end(touching=self.touching or self.current is not None)
             self.fenced_text = False
@@ -117,12 +117,12 @@ class _Scanner:
             # A label without text waits for it across blank lines.
             if self.current is None or self.current.lines:
                 yield from self._end(touching=False)
-        elif not self.fence and (heading := _HEADING.match(line)):
+        elif heading := _HEADING.match(line):
             yield from self._end(touching=False)
-            if len(heading[1]) == _SECTION_LEVEL:
-                self.section = heading[2] or ""
+            if len(heading[1]) == _SECTION_LEVEL and not self.fence:
+                self.section = (heading[2] or "").rstrip("# \t").lstrip()
             yield BREAK
-        elif not self.fence and _RULE.match(line):
+        elif _RULE.match(line):
             yield from self._end(touching=False)
             yield BREAK
         elif self.current is not None and not self.current.lines:

@@ -1,11 +1,14 @@
 """Documents in every shape that the field has, what each gives, and one document for each rule it can break."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hlx_model.corpus import Collection, collect, parse_document, read_document, rules
+from hlx_model.corpus import Collection, CorpusError, collect, parse_document, read_document, rules
 from hlx_model.language import Format
 
 FOLDER = Path(__file__).parent
@@ -187,3 +190,60 @@ def test_no_sentence_ever_meets_the_hlx_of_another(order: str, gap: str, between
         assert entry.english in (None, f"Number {entry.texts[0]}")
     if order == "first" or (gap == "\n" and between != "\n"):
         assert len(sentences(corpus)) == 4
+
+
+LINES = st.sampled_from(
+    [
+        *(
+            "English: Number five",
+            "English:",
+            "**English:** Number six",
+            "HLXL: 5",
+            "LC-R: 6",
+            "lc_t: 5",
+            "LC-B: [0x05]",
+        ),
+        *(
+            "HLXL:",
+            "5",
+            "6",
+            "",
+            "",
+            "```",
+            "```hlxl",
+            "~~~",
+            "## Section",
+            "---",
+            "prose",
+            "- item",
+            "> quoted",
+            "<!--",
+        ),
+        *("-->", "| a | b |", "**Note**: x", "Enlgish: Number five", "HLXL: {", "}", "\t", "\ufeff", "LC-R: 🜊", "`5`"),
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=40))
+def test_any_document_at_all_is_read_or_refused_and_no_line_counts_twice(lines: list[str]) -> None:
+    try:
+        document = parse_document("\n".join(lines), "corpus.md")
+    except CorpusError as error:
+        assert "\n" not in str(error)
+        return
+    spans = sorted((entry.first_line, entry.last_line) for entry in document.entries)
+    assert all(last < first for (_, last), (first, _) in pairwise(spans))
+    for entry in document.entries:
+        assert entry.first_line <= entry.line <= entry.last_line <= len(lines)
+        if entry.english is not None:
+            # With a sentence: each of its words stands in its own lines.
+            said = " ".join(lines[entry.first_line - 1 : entry.last_line])
+            assert entry.english.split()[-1] in said
+
+
+@given(st.text(max_size=300))
+def test_any_text_at_all_is_a_document_or_refused(text: str) -> None:
+    try:
+        parse_document(f"English: Number five\nHLXL: 5\n\n{text}", "corpus.md")
+    except CorpusError as error:
+        assert "\n" not in str(error)
