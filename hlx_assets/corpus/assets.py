@@ -19,6 +19,10 @@ from hlx_model.corpus.documents import keep_documents, kept_documents, named_doc
 from hlx_model.corpus.statistics import markdown, statistics
 from hlx_model.profiles import entries_to_compose, profile
 
+SHOWN = 25
+FAILING = ("document", "line", "English", "reason", "found", "rule")
+"""The columns in which rows that break a rule are shown."""
+
 
 class CorpusDocumentConfig(dg.Config):
     """Which documents: the user's, composed entries, or both."""
@@ -92,7 +96,7 @@ def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.M
         {
             "entries_read": corpus.entries_read,
             "quarantined": len(corpus.quarantined),
-            "quarantine": table_metadata(quarantine_of(directory)),
+            "quarantine": records_metadata(quarantined(directory), FAILING),
             "readings": records_metadata(
                 [asdict(reading) for reading in corpus.readings], ("document", "line", "places", "reading")
             ),
@@ -129,9 +133,10 @@ def quarantine_of(corpus_examples: Path) -> pa.Table:
     return pq.read_table(corpus_examples / corpora.QUARANTINE)
 
 
-def table_metadata(table: pa.Table, limit: int = 25) -> dg.TableMetadataValue:
-    """The first rows of a table, for the UI."""
-    return records_metadata(table.slice(0, limit).to_pylist(), table.column_names)
+def quarantined(corpus_examples: Path) -> list[dict[str, Any]]:
+    """The first entries that were set aside, in the columns of failing rows."""
+    rows = quarantine_of(corpus_examples).slice(0, SHOWN).to_pylist()
+    return [{**row, "English": row["english"]} for row in rows]
 
 
 def records_metadata(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> dg.TableMetadataValue:
@@ -139,6 +144,12 @@ def records_metadata(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> 
     names = tuple(columns)
     records = [dg.TableRecord({name: _cell(row[name]) for name in names}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, "string") for name in names]))
+
+
+def _sample(rows: pa.RecordBatch) -> dg.TableMetadataValue:
+    """The first rows without what only programs need."""
+    hidden = {"value_sha256", "first_line", "last_line", "section", "document"}
+    return records_metadata(rows.slice(0, 8).to_pylist(), [name for name in rows.schema.names if name not in hidden])
 
 
 def _cell(value: object) -> str:
@@ -155,7 +166,7 @@ def _materialized(directory: Path, metadata: dict[str, Any]) -> dg.MaterializeRe
         metadata={
             "dagster/row_count": sum(by_split.values()),
             "splits": by_split,
-            **({"sample": table_metadata(pa.Table.from_batches([sample]), 8)} if sample else {}),
             **metadata,
+            **({"sample": _sample(sample)} if sample else {}),
         },
     )

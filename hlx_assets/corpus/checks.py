@@ -13,15 +13,15 @@ from pandera.errors import SchemaErrors
 from pydantic import Field
 
 from hlx_assets.corpus import assets as corpus
-from hlx_assets.corpus.assets import quarantine_of, records_metadata, table_metadata
+from hlx_assets.corpus.assets import FAILING, SHOWN, quarantine_of, quarantined, records_metadata
 from hlx_assets.corpus.schemas import ENTRY, FORMATS, Facts, facts_of, rule_of, schema_of
 from hlx_model.corpus import ENGLISH
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import Count, counts
 from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
 
-SHOWN = 25
-FAILING = ("document", "line", "English", "rule", "reason", "found")
+
+COUNTS_SHOWN = 100
 
 
 def validate(name: str, slices: Iterable[pl.DataFrame], facts: Facts) -> dg.AssetCheckResult:
@@ -127,31 +127,31 @@ def _coverage_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 def enough(found: Sequence[Count]) -> dg.AssetCheckResult:
     """Fails where rows are missing that training cannot do without, warns where they are too few to judge by."""
     missing = [count for count in found if count.rows < count.needed]
-    scarce = [count for count in found if count.needed <= count.rows < count.wanted]
+    scarce = [count for count in found if count.rows < count.wanted]
     short = missing or scarce
-    said = "; ".join(f"{c.rows} rows in {c.split}{_of(c)}" for c in short[:5])
-    more = f" and {len(short) - 5} more" if len(short) > 5 else ""
-    asked = "at least one is needed" if missing else "too few to say much"
     total = {count.split: count.rows for count in found if count.of == "all"}
+    said = [", ".join(f"{rows} {split}" for split, rows in total.items())]
+    for of in dict.fromkeys(count.of for count in short):
+        some = [count for count in short if count.of == of]
+        which = f"{some[0].rows} rows in {some[0].split}" + ("" if of == "all" else f" of {of} {some[0].name}")
+        more = f" (and {len(some) - 1} more)" if len(some) > 1 else ""
+        wanted = some[0].needed if missing else some[0].wanted
+        said.append(f"{which}{more}, at least {wanted} {'needed' if missing else 'wanted'}")
     return dg.AssetCheckResult(
         passed=not short,
         severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
-        description=f"{said}{more}: {asked}" if short else ", ".join(f"{n} {split}" for split, n in total.items()),
+        description="; ".join(said),
         metadata={
             "rows": total,
             "counts": records_metadata(
                 [
                     {"of": c.of, "name": c.name, "split": c.split, "rows": c.rows, "wanted": c.wanted}
-                    for c in sorted(found, key=lambda c: c.rows >= c.wanted)
+                    for c in sorted(found, key=lambda c: c.rows >= c.wanted)[:COUNTS_SHOWN]
                 ],
                 ("of", "name", "split", "rows", "wanted"),
             ),
         },
     )
-
-
-def _of(count: Count) -> str:
-    return "" if count.of == "all" else f" of {count.of} {count.name}"
 
 
 class QuarantineConfig(dg.Config):
@@ -182,7 +182,11 @@ def quarantine(corpus_examples: Path, config: QuarantineConfig) -> dg.AssetCheck
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
         description=(too_many or f"{aside.num_rows} of {entries} entries are in quarantine, at most {most:.0%} may be")
         + (f"; first: {aside['document'][0]} line {aside['line'][0]}: {aside['reason'][0]}" if aside.num_rows else ""),
-        metadata={"quarantined": aside.num_rows, "share": share, "failing_rows": table_metadata(aside)},
+        metadata={
+            "quarantined": aside.num_rows,
+            "share": share,
+            "failing_rows": records_metadata(quarantined(corpus_examples), FAILING),
+        },
     )
 
 

@@ -218,13 +218,14 @@ def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus")
     check = run.check("corpus_examples", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    assert "0 rows in validation" in (check.description or "")
+    assert "0 rows in validation, at least 1 needed" in (check.description or "")
     assert "english_corpus" not in run.materialized
     (empty_home.path / "small.md").write_text(small_document(), encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples", "paired_corpus")
     check = run.check("paired_corpus", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
-    assert "of direction" in (check.description or "") and "too few" in (check.description or "")
+    assert "rows in validation of direction English to HLXL (and " in (check.description or "")
+    assert "at least 30 wanted" in (check.description or "")
 
 
 def test_hlx_alone_gives_phase_2_its_corpus_and_closes_phase_1(empty_home: Home) -> None:
