@@ -20,7 +20,6 @@ from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import Count, counts
 from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
 
-
 COUNTS_SHOWN = 100
 
 

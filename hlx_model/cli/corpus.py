@@ -29,6 +29,7 @@ from hlx_model.corpus.statistics import markdown, statistics
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 
+_MOST_ROWS = 50
 _SHOWN = ["document", "line", "english", "reason"]
 _Paths = Annotated[list[Path], typer.Argument(help="Corpus documents.", show_default=False)]
 _SeqLength = Annotated[int, typer.Option(help="Most tokens of an example.")]
@@ -104,9 +105,11 @@ def _print(console: Console, rows: Sequence[dict[str, Any]], columns: Sequence[s
         table = Table()
         for column in columns:
             table.add_column("first line" if column == "line" and "places" in columns else column, overflow="fold")
-        for row in rows:
+        for row in rows[:_MOST_ROWS]:
             table.add_row(*("-" if row[column] is None else str(row[column]) for column in columns))
         console.print(table, markup=False, soft_wrap=False)
+    if len(rows) > _MOST_ROWS:
+        console.print(f"and {len(rows) - _MOST_ROWS} more: --json lists them all")
 
 
 @corpus_app.command("compose")

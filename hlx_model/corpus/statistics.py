@@ -75,8 +75,8 @@ class Statistics:
     """Entries with a string that holds a mark of some format, or a character that needs a backslash."""
     phrasings: Mapping[int, int]
     """How many values have so many sentences."""
-    rendered: Mapping[str, int] | None
-    """Entries of which the document lacked the format; none where the table does not say."""
+    rendered: Mapping[str, int]
+    """Entries of which the document lacked the format."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON holds it: keys are strings."""
@@ -87,7 +87,7 @@ class Statistics:
 
 
 def statistics(examples: pa.Table) -> Statistics:
-    """What `examples` holds: a table as `examples_table` gives it, with the column `rendered` or without."""
+    """What `examples` holds: a table as `examples_table` gives it."""
     counts: Counter[str] = Counter()
     depths: Counter[tuple[int, str]] = Counter()
     sentence_lengths: Counter[int] = Counter()
@@ -128,7 +128,7 @@ def statistics(examples: pa.Table) -> Statistics:
         floating=counts["floating"],
         awkward=counts["awkward"],
         phrasings=dict(sorted(_value_counts(of_value["english_count"]).items())),
-        rendered=_rendered(examples["rendered"]) if "rendered" in examples.column_names else None,
+        rendered=_rendered(examples["rendered"]),
     )
 
 
@@ -190,10 +190,7 @@ def _lengths(counts: Counter[int]) -> Lengths | None:
 
 
 def _rendered(column: pa.ChunkedArray) -> dict[str, int]:
-    """Rows by format; `column` holds lists of tags, or texts in which the tags stand."""
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        found = _value_counts(pc.list_flatten(column))
-        return {str(format): found.get(format, 0) for format in Format}
+    """Rows by format, of texts in which the tags stand."""
     return {str(format): _true(pc.match_substring(column, str(format))) for format in Format}
 
 
@@ -221,10 +218,10 @@ def markdown(statistics: Statistics) -> str:
             ("sentences of a value", "values"),
             [(str(sentences), f"{values:,}") for sentences, values in statistics.phrasings.items()],
         ),
+        "## Rendered",
+        "Entries of which the document lacked a format.",
+        _table(("format", "entries"), [(format, f"{count:,}") for format, count in statistics.rendered.items()]),
     ]
-    if statistics.rendered is not None:
-        rows = [(format, f"{count:,}") for format, count in statistics.rendered.items()]
-        blocks += ["## Rendered", "Entries of which the document lacked a format.", _table(("format", "entries"), rows)]
     return "\n\n".join(blocks) + "\n"
 
 
