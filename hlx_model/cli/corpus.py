@@ -40,7 +40,8 @@ def check_command(
     paths: _Paths,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     most_quarantined: Annotated[
-        float, typer.Option(help="Share of entries in quarantine that is too much, 0 to 1.")
+        float,
+        typer.Option(envvar="HLX_MOST_QUARANTINED", help="Share of entries in quarantine that is too much, 0 to 1."),
     ] = MOST_QUARANTINED,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
