@@ -1,6 +1,5 @@
 """The corpora's gates: pandera schemas, enough rows of everything, and not too much in quarantine."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ import pyarrow.parquet as pq
 from pandera.errors import SchemaErrors
 from pydantic import Field
 
+from hlx_assets.common import user_errors
 from hlx_assets.corpus import assets as corpus
 from hlx_assets.corpus.assets import FAILING, SHOWN, quarantine_of, quarantined, records_metadata
 from hlx_assets.corpus.schemas import ENTRY, FORMATS, Facts, facts_of, rule_of, schema_of
 from hlx_model.corpus import ENGLISH
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import Count, counts
-from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
+from hlx_model.corpus.rules import MOST_QUARANTINED, most_quarantined, too_many_quarantined
 
 COUNTS_SHOWN = 100
 
@@ -171,7 +171,8 @@ class QuarantineConfig(dg.Config):
 )
 def quarantine(corpus_examples: Path, config: QuarantineConfig) -> dg.AssetCheckResult:
     """Show what was set aside; too much of it means that the document is not what it should be."""
-    most = _most() if config.most is None else config.most
+    with user_errors():
+        most = most_quarantined(config.most)
     aside, kept = quarantine_of(corpus_examples), pq.read_metadata(corpus_examples / corpora.ROWS).num_rows
     entries = aside.num_rows + kept
     too_many = too_many_quarantined(aside.num_rows, entries, most)
@@ -187,17 +188,6 @@ def quarantine(corpus_examples: Path, config: QuarantineConfig) -> dg.AssetCheck
             "failing_rows": records_metadata(quarantined(corpus_examples), FAILING),
         },
     )
-
-
-def _most() -> float:
-    said = os.environ.get("HLX_MOST_QUARANTINED")
-    try:
-        most = float(said) if said else MOST_QUARANTINED
-    except ValueError:
-        most = -1.0
-    if not 0 <= most <= 1:
-        raise dg.Failure(f"HLX_MOST_QUARANTINED is {said!r}: a share from 0 to 1 is allowed", allow_retries=False)
-    return most
 
 
 _VALIDATED = (corpus.corpus_examples, corpus.english_corpus, corpus.hlx_corpus, corpus.paired_corpus)

@@ -24,7 +24,7 @@ from hlx_model.corpus import (
     read_document,
 )
 from hlx_model.corpus.coverage import counts
-from hlx_model.corpus.rules import MOST_QUARANTINED, too_many_quarantined
+from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
 from hlx_model.corpus.statistics import markdown, statistics
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
@@ -39,18 +39,21 @@ _SeqLength = Annotated[int, typer.Option(help="Most tokens of an example.")]
 def check_command(
     paths: _Paths,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
-    most_quarantined: Annotated[
-        float,
-        typer.Option(envvar="HLX_MOST_QUARANTINED", help="Share of entries in quarantine that is too much, 0 to 1."),
-    ] = MOST_QUARANTINED,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            "--most-quarantined",
+            help="Share of entries in quarantine above which the corpus is unusable, 0 to 1.",
+            show_default="$HLX_MOST_QUARANTINED, or 0.05",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable.
 
     Several documents are one corpus. It is unusable where one cannot be read or too much is in quarantine.
     """
-    if not 0 <= most_quarantined <= 1:
-        raise ValueError(f"most-quarantined is {most_quarantined}: a share from 0 to 1 is allowed")
+    most = most_quarantined(share)
     documents: list[Document] = []
     problems: list[str] = []
     for path in paths:
@@ -60,7 +63,7 @@ def check_command(
             problems.append(str(error))
     corpus = collect(documents)
     examples, quarantine = examples_table(corpus), quarantine_table(corpus)
-    if too_many := too_many_quarantined(quarantine.num_rows, corpus.entries_read, most_quarantined):
+    if too_many := too_many_quarantined(quarantine.num_rows, corpus.entries_read, most):
         problems.append(too_many)
     result: dict[str, Any] = {
         "entries": corpus.entries_read,

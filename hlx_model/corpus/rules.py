@@ -2,6 +2,7 @@
 schemas apply them again to what was kept.
 """
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -87,7 +88,20 @@ def within(text: str, seq_length: int) -> bool:
     return len(text) + 2 <= seq_length
 
 
-def too_many_quarantined(quarantined: int, entries: int, most: float = MOST_QUARANTINED) -> str:
+def most_quarantined(share: float | None = None) -> float:
+    """`share`, else what `HLX_MOST_QUARANTINED` says, else a twentieth; `ValueError` where that is no share."""
+    said = os.environ.get("HLX_MOST_QUARANTINED") or MOST_QUARANTINED
+    try:
+        most = float(said if share is None else share)
+    except ValueError:
+        most = -1.0
+    if not 0 <= most <= 1:
+        name, value = ("HLX_MOST_QUARANTINED", said) if share is None else ("most-quarantined", share)
+        raise ValueError(f"{name} is {value}: a share from 0 to 1 is allowed")
+    return most
+
+
+def too_many_quarantined(quarantined: int, entries: int, most: float) -> str:
     """What is wrong, in words, where more than the share `most` of the entries is in quarantine; else ""."""
     share = quarantined / max(1, entries)
     if share <= most:

@@ -1,5 +1,6 @@
 """What a training starts from: its settings, its corpus, its parent checkpoint, and its id."""
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,13 +9,14 @@ from typing import TypeVar
 
 from hlx_model.artifacts import Artifacts
 from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, verify
-from hlx_model.corpus import store
+from hlx_model.corpus import rules, store
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.profiles import Profile
 from hlx_model.training.settings import Settings, training_id
 from hlx_model.transformer import architecture
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,12 @@ def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length
     """Where the corpus of `phase` is kept."""
     asset = store.CORPUS_OF_PHASE[phase]
     if len(corpus) != 1 or not (corpus[0] / store.ROWS).exists():
-        return store.build(corpus, artifacts, seq_length=seq_length)[0][asset]
+        kept, read = store.build(corpus, artifacts, seq_length=seq_length)
+        if wrong := rules.too_many_quarantined(len(read.quarantined), read.entries_read, rules.most_quarantined()):
+            raise CorpusError(f"{', '.join(map(str, corpus))}: {wrong}; `hlx corpus check` lists them")
+        for row in read.quarantined:
+            log.warning("%s line %s is in quarantine: %s", row.document, row.line, row.reason)
+        return kept[asset]
     directory = corpus[0].absolute()
     if directory.parent.name != asset:
         raise CorpusError(f"{corpus[0]}: phase {phase} is trained on {asset}, not on {directory.parent.name}")

@@ -120,3 +120,14 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
     texts = [str(i) for i in range(100)]
     assert sample(texts, 10, seed=1) == sample(texts, 10, seed=1) != sample(texts, 10, seed=2)
     assert sorted(sample(texts, 1000, seed=1)) == sorted(texts)
+
+
+def test_a_document_with_too_much_in_quarantine_is_not_trained_on(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = tmp_path / "bad.md"
+    bad.write_text(small_document.read_text().replace("LC-B: [1000", "LC-B: [1001", 3))
+    with pytest.raises(CorpusError, match=r"bad.md: 3 of 48 entries are in quarantine \(6.2%\), more than 5%"):
+        prepared(1, bad, tmp_path / "training")
+    monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.07")
+    assert len(prepared(1, bad, tmp_path / "training").train) < 45
