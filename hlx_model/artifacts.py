@@ -96,6 +96,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory: name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -62,7 +62,8 @@ def curriculum_job() -> dg.JobDefinition:
 
 def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
     """The table of the three phases, what the corpus check set aside, and what failed."""
-    _tell_quarantine(instance)
+    if dg.AssetKey("corpus_examples") in _materialized(events):
+        _tell_quarantine(instance)
     table = Table(title="curriculum", show_lines=True)
     for column in ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in"):
         table.add_column(column)
@@ -101,8 +102,7 @@ def _tell_failure(event: dg.DagsterEvent) -> None:
 def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEvent]) -> list[str] | None:
     """A phase that this run came to, from its report."""
     report_key = dg.AssetKey(f"phase{phase}_validation_report")
-    materialized = {e.asset_key for e in events if e.is_step_materialization}
-    if report_key not in materialized:
+    if report_key not in _materialized(events):
         return None
     report: dict[str, Any] = read_json(latest_path(instance, report_key) / REPORT)
     checkpoint = latest_path(instance, dg.AssetKey(f"phase{phase}_checkpoint"))
@@ -126,9 +126,14 @@ def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEv
 
 def _tell_training_pairs(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent]) -> None:
     key = dg.AssetKey("phase3_validation_report")
-    if key in {e.asset_key for e in events if e.is_step_materialization}:
+    if key in _materialized(events):
         found = read_json(latest_path(instance, key) / REPORT)["figures"]["training_pairs"]
         console.print(f"phase 3 reproduces {found['exact_match']:.1%} of its training pairs ({found['samples']} asked)")
+
+
+def _materialized(events: Sequence[dg.DagsterEvent]) -> set[dg.AssetKey | None]:
+    """The assets that this run made."""
+    return {event.asset_key for event in events if event.is_step_materialization}
 
 
 def _rates(figures: dict[str, Any], direction: str) -> str:
@@ -140,10 +145,7 @@ def _rates(figures: dict[str, Any], direction: str) -> str:
 
 
 def _tell_quarantine(instance: dg.DagsterInstance) -> None:
-    try:
-        examples = latest_path(instance, dg.AssetKey("corpus_examples"))
-    except dg.Failure:
-        return
+    examples = latest_path(instance, dg.AssetKey("corpus_examples"))
     rows = quarantine_of(examples).to_pylist()
     kept = pq.read_metadata(examples / corpora.ROWS).num_rows
     console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")

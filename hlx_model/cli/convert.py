@@ -5,6 +5,7 @@
 A program that converts much starts it once: every line that it writes is answered before the next.
 """
 
+import codecs
 import json
 from typing import Annotated, Any, BinaryIO
 
@@ -96,7 +97,7 @@ def _fields(request: bytes) -> dict[str, Any]:
     if not request.strip():
         raise _RequestError(f"the request is empty: give an object such as {_OBJECT}")
     try:
-        fields = json.loads(request.decode())
+        fields = json.loads(request.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as error:
         raise _RequestError(
             f"the request is not UTF-8 at byte offset {error.start}", len(request[: error.start].decode()) + 1
@@ -105,8 +106,8 @@ def _fields(request: bytes) -> dict[str, Any]:
         raise _RequestError(f"the request is not JSON: {error.msg}", error.pos + 1) from None
     except RecursionError:
         raise _RequestError(f"the request nests too deep: give an object such as {_OBJECT}") from None
-    except ValueError as error:  # int() refuses very long digits
-        raise _RequestError(f"the request cannot be read: {error}") from None
+    except ValueError:  # int() refuses very long digits
+        raise _RequestError("the request has a number of thousands of digits: give strings") from None
     if not isinstance(fields, dict):
         raise _RequestError(f"the request is {_kind(fields)}: give an object such as {_OBJECT}")
     return fields

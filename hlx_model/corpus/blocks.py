@@ -1,17 +1,18 @@
 """Which labelled texts make one entry: a sentence, and lines in up to four formats.
 
 A sentence stands above its HLX, or below it. Labels without a blank line between them say which: a run of
-them that begins with a sentence has it first, one that ends with a sentence has it last. Where that does
-not decide, the order that the document had so far does; where nothing decides, the sentence is given no
-HLX at all, since the wrong order pairs each sentence with another's answer. Nothing is ever looked for
-past a heading, a rule or the next sentence.
+them that begins with a sentence has it first, one that ends with a sentence has it last. A sentence that
+stands alone has the HLX below it, where nothing speaks against that. Where something does (HLX above that
+has no sentence; entries around without blank lines) it is given no HLX at all, since the
+wrong order pairs each sentence with another's answer. Nothing is ever looked for past a heading, a rule,
+the next sentence, or the end of a fenced block that holds a sentence.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from hlx_model.corpus.markdown import BREAK, Labelled
+from hlx_model.corpus.markdown import Labelled, Mark
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.language import Format
 
@@ -28,6 +29,8 @@ class Block:
     """Fenced blocks that say no format."""
     unclear: bool = False
     """Its HLX could stand above it as well as below it."""
+    closed: bool = False
+    """Some of its lines followed each other without a blank line: a blank line ends it."""
 
     @property
     def parts(self) -> list[Labelled]:
@@ -47,7 +50,7 @@ class Block:
 
     def takes(self, part: Labelled) -> bool:
         """Whether `part`, no sentence, goes on with this entry rather than beginning another."""
-        if self.unclear:
+        if self.unclear or ((self.closed or self.unnamed) and not part.touches):
             return False
         repeated = part.label != "" and Format(part.label) in self.formats
         return not repeated or (part.touches and self.english is not None)
@@ -62,32 +65,41 @@ class Block:
             self.formats[format] = part
 
 
-def blocks(parts: Iterable[Labelled | None]) -> Iterator[Block]:
+def blocks(parts: Iterable[Labelled | Mark]) -> Iterator[Block]:
     """The entries of a document as they stand, from its labelled texts."""
-    grouping = _Grouping()
+    stretch = _Stretch()
     for run in _runs(parts):
-        yield from grouping.end() if run is BREAK else grouping.read(run)
-    yield from grouping.end()
+        if run:
+            yield from stretch.read(run)
+        else:
+            yield from stretch.end()
+            stretch = _Stretch()
+    yield from stretch.end()
 
 
 _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
 
 
-class _Grouping:
-    """The entry that is being read, and the order that the document had so far."""
+class _Stretch:
+    """From one break to the next: the entry that is being read, and the order that entries had so far."""
 
     def __init__(self) -> None:
         self.block = Block()
         self.order: _Order = "unclear"
+        self.tight = False
+        """Sentences touch their HLX here, so that one which stands alone has none."""
         self.in_doubt = False
-        """A sentence above, since the last heading or rule, could not be given its HLX."""
+        """A sentence above could not be given its HLX."""
 
     def read(self, run: list[Labelled]) -> Iterator[Block]:
         """The entries that `run` completes."""
         order = self._order_of(run)
-        self.in_doubt |= order == "unclear"
-        self.block.unclear |= order == "unclear" and self.block.waits
-        if order == "sentence last" and len(run) > 1:
+        if order == "unclear":
+            self.in_doubt = True
+            self.block.unclear |= self.block.waits
+        elif run[0].label == ENGLISH and len(run) > 1:
+            self.in_doubt = False
+        if order != "sentence first":
             yield from self._next(Block())
         for part in run:
             if part.label != ENGLISH:
@@ -102,10 +114,11 @@ class _Grouping:
                 self.order = order
             else:
                 yield from self._next(Block(english=part, unclear=order == "unclear"))
+        self.tight |= len(run) > 1 and any(part.label == ENGLISH for part in run) and order != "unclear"
+        self.block.closed = len(run) > 1 and not any(part.fenced for part in run)
 
     def end(self) -> Iterator[Block]:
-        """The last entry before a heading, a rule or the end."""
-        self.in_doubt = False
+        """The last entry."""
         yield from self._next(Block())
 
     def _next(self, block: Block) -> Iterator[Block]:
@@ -114,34 +127,32 @@ class _Grouping:
             yield done
 
     def _order_of(self, run: list[Labelled]) -> _Order:
-        """How the entries of `run` are ordered: by what touches, else as in the document so far."""
+        """How the entries of `run` are ordered."""
         first, last = run[0].label == ENGLISH, run[-1].label == ENGLISH
         if all(part.label != ENGLISH for part in run) or (first and len(run) > 1):
             return "sentence first"
-        goes_on = not first and self.block.english is not None and self.block.takes(run[0])
         if first:
-            above = bool(self.block.formats) and self.block.english is None
-            if self.order == "sentence last":
-                return self.order if above else "unclear"
-            return self.order if above or self.in_doubt else "sentence first"
+            above = bool(self.block.formats or self.block.unnamed) and self.block.english is None
+            return "unclear" if self.tight or above or self.in_doubt else "sentence first"
+        goes_on = self.block.english is not None and self.block.takes(run[0])
         if last:
-            return self.order if goes_on else "sentence last"
-        return "sentence first" if goes_on else self.order
+            doubtful = (goes_on or self.in_doubt) and self.order != "sentence last"
+            return "unclear" if doubtful else "sentence last"
+        return "sentence first" if goes_on else "unclear"
 
 
-def _runs(parts: Iterable[Labelled | None]) -> Iterator[list[Labelled] | None]:
-    """The labelled texts that stand directly below each other, together; `BREAK` as it comes.
+def _runs(parts: Iterable[Labelled | Mark]) -> Iterator[list[Labelled]]:
+    """The labelled texts that stand directly below each other, together; an empty run for a break.
 
     A run that begins with a sentence ends before the next one: its order is plain from the start.
     """
     run: list[Labelled] = []
     for part in parts:
-        if part is BREAK or not part.touches or (run and run[0].label == part.label == ENGLISH):
-            if run:
-                yield run
+        if run and (isinstance(part, Mark) or not part.touches or run[0].label == part.label == ENGLISH):
+            yield run
             run = []
-        if part is BREAK:
-            yield BREAK
+        if isinstance(part, Mark):
+            yield []
         else:
             run.append(part)
     if run:

@@ -14,10 +14,11 @@ says which reading was taken.
 """
 
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hlx_model.corpus import rules
@@ -46,6 +47,10 @@ class Document:
     def entries_read(self) -> int:
         """All entries of the document, the quarantined ones included."""
         return len(self.entries) + len(self.quarantined)
+
+
+# A sentence goes on in a small letter; so begins no HLX but these words, and perhaps a mistyped label.
+_GOES_ON = re.compile(r"(?!(?:null|true|false)\Z|b\"|[\w -]{1,20}[*_`]{0,3}\s*[:\uff1a])[a-z]")
 
 
 class _DefectError(Exception):
@@ -216,16 +221,31 @@ def _sentence(block: Block, taken: list[str]) -> str | None:
     """The sentence of `block`, on one line; None where it has no English label."""
     if block.english is None:
         return None
-    english = " ".join(block.english.lines)
+    lines = block.english.lines
+    below = next((i for i, line in enumerate(lines) if i and not _GOES_ON.match(line)), len(lines))
+    if below < len(lines):
+        _take_hlx_below(block, below)
+    english = " ".join(lines[:below])
     if not english:
         raise _DefectError(rules.NOT_EMPTY, "the English sentence is empty", "")
     if unknown := unknown_characters(english):
         raise _DefectError(rules.IN_VOCABULARY, f"English {_outside(unknown)}", english)
     if why := rules.why_not_english(english):
         raise _DefectError(rules.IS_ENGLISH, f"the sentence {why}", english)
-    if len(block.english.lines) > 1:
+    if below > 1:
         taken.append("a sentence goes on in the line below it")
     return english
+
+
+def _take_hlx_below(block: Block, below: int) -> None:
+    """Lines below a sentence that do not go on with it are its HLX, without a label. Raises `_DefectError`."""
+    assert block.english is not None
+    rest = block.english.lines[below:]
+    if block.formats or block.unnamed or not _values("\n".join(rest)):
+        reason = f"`{rest[0]}` below it could go on with the sentence: write that on one line, prose after a blank one"
+        raise _DefectError(rules.SENTENCE_ENDS, reason, rest[0])
+    block.unnamed.append(replace(block.english, label="", lines=rest))
+    block.unclear = False
 
 
 def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
@@ -241,7 +261,7 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         taken.append(f"{listed(sorted(empty, key=list(Format).index))} left empty counts as missing")
     written = {format: block.formats[format] for format in Format if format in block.formats and format not in empty}
     if not written and english is not None and block.unnamed:
-        return _unnamed(block.unnamed, taken)
+        return _unnamed(block.unnamed, english, taken)
     if not written:
         if english is None:
             raise _ProseError
@@ -250,13 +270,14 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
     values: dict[Format, Value] = {}
     errors: dict[Format, HLXSyntaxError] = {}
     for format, part in written.items():
-        text, first = part.lines[0], next(iter(values.values()), None)
-        # What is written canonically, as nearly everything is, says the value without being read again.
-        if values and text == render(first, format):
-            values[format], given[format] = first, text
-            continue
+        given[format] = part.text
+        if len(part.lines) > 1:
+            taken.append("HLX over several lines is one value")
+        first = next(iter(values.values()), None)
         try:
-            values[format], given[format] = _read_lines(part, format, taken)
+            # What is written canonically, as nearly everything is, says the value without being read again.
+            canonical = values and part.text == render(first, format)
+            values[format] = first if canonical else parse(part.text, format)
         except HLXSyntaxError as error:
             errors[format] = error
     if errors and english is None and not values and all(error.position == 0 for error in errors.values()):
@@ -269,41 +290,40 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
     first = next(iter(values.values()))
     if not all(value is first or same(value, first) for value in values.values()):
         raise _DefectError(rules.SAME_VALUE, *_disagreement(given, values))
+    for part in block.unnamed:
+        if (said := _values(part.text)) and not any(same(value, first) for value in said.values()):
+            reason = f"HLX that names no format reads as {render(next(iter(said.values())), Format.HLXL)} where "
+            raise _DefectError(rules.SAME_VALUE, f"{reason}{listed(given)} say {render(first, Format.HLXL)}", part.text)
     return first, given
 
 
-def _read_lines(part: Labelled, format: Format, taken: list[str]) -> tuple[Value, str]:
-    """The value of the first line, what follows being prose; where it is none, that of all lines."""
-    first = part.lines[0]
-    try:
-        return parse(first, format), first
-    except HLXSyntaxError as error:
-        # The first line is to blame unless it only breaks off.
-        if len(part.lines) == 1 or error.position < len(first.rstrip()):
-            raise
-    value = parse(part.text, format)
-    taken.append("HLX over several lines is one value")
-    return value, part.text
-
-
-def _unnamed(parts: list[Labelled], taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
-    """The value of a fenced block that names no format, in the format that reads it."""
+def _unnamed(parts: list[Labelled], english: str, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
+    """The value of HLX that names no format, in the format that reads it."""
+    # A block in another language is HLX only where it reads as such; one without a language should.
+    parts = [part for part in parts if not part.language or _values(part.text)]
+    if len(parts) != 1:
+        which = (
+            "several fenced blocks that name no format" if parts else "no HLX, only fenced blocks in other languages"
+        )
+        raise _DefectError(rules.HAS_HLX, f"{which}: label its HLX", parts[0].text if parts else english)
     text = parts[0].text
-    if len(parts) > 1:
-        raise _DefectError(rules.HAS_HLX, "several fenced blocks that name no format: label each", text)
+    readings = _values(text)
+    if not readings:
+        raise _DefectError(rules.PARSES, "its HLX reads in no format: label it with its format", text)
+    format, value = next(iter(readings.items()))
+    taken.append(f"HLX that names no format is read as {format}")
+    if others := [other for other, reading in readings.items() if not same(reading, value)]:
+        taken.append(f"HLX that names no format is another value in {listed(others)}; that of {format} is taken")
+    return value, {format: text}
+
+
+def _values(text: str) -> dict[Format, Value]:
+    """What `text` says in each format that reads it."""
     readings: dict[Format, Value] = {}
     for format in Format:
-        try:
+        with suppress(HLXSyntaxError):
             readings[format] = parse(text, format)
-        except HLXSyntaxError:
-            continue
-    if not readings:
-        raise _DefectError(rules.PARSES, "its fenced block reads in no format: label it with its format", text)
-    format, value = next(iter(readings.items()))
-    taken.append(f"a fenced block that names no format is read as {format}")
-    if others := [other for other, reading in readings.items() if not same(reading, value)]:
-        taken.append(f"a fenced block reads as another value in {listed(others)}; that of {format} is taken")
-    return value, {format: text}
+    return readings
 
 
 def _disagreement(given: Mapping[Format, str], values: Mapping[Format, Value]) -> tuple[str, str]:

@@ -12,13 +12,22 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from enum import Enum
 
 from hlx_model.corpus.prompts import ENGLISH
-from hlx_model.language import Format
+from hlx_model.language import Format, parse
 
-BREAK: Final = None
-"""Stands between labelled texts where a heading or a rule does: no entry goes on past it."""
+
+class Mark(Enum):
+    """What stands between labelled texts."""
+
+    BREAK = "break"
+    """A heading, a rule, an end of a fenced block that holds a sentence: no entry goes on past it."""
+    OPEN = "open"
+    """A fenced block begins."""
+    CLOSE = "close"
+    """It ends."""
+
 
 _LABEL = re.compile(
     r"""
@@ -41,8 +50,10 @@ _FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})([^`]*)$")
 _MARKS = re.compile(r"[ \t]*(?:(?:>|[-*+])[ \t]+)*")
 _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
-_UNNAMED_LANGUAGES = frozenset({"", "hlx", "text", "txt", "plain"})
+_REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
+_NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
 _SECTION_LEVEL = 2
+_MOST_WAITING = 1000
 
 
 @dataclass(slots=True)
@@ -65,11 +76,23 @@ class Labelled:
     """1-based, of the last line that belongs to it."""
     composed: bool = False
     """It held decomposed characters, which were composed (NFC)."""
+    fenced: bool = False
+    """Its text is that of a fenced block."""
+    language: str = ""
+    """Of a fenced block without a label; "" where it is none in particular."""
 
     @property
     def text(self) -> str:
         """All lines of the text."""
         return "\n".join(self.lines)
+
+    def drop_prose(self) -> bool:
+        """Drop the lines below HLX that ends in its first line, and say whether there were any."""
+        if len(self.lines) < 2 or self.fenced or self.label == ENGLISH or not _reads(self.lines[0], self.label):
+            return False
+        self.last_line -= len(self.lines) - 1
+        del self.lines[1:]
+        return True
 
 
 def label_of(text: str) -> str | None:
@@ -95,19 +118,19 @@ class _Scanner:
         """The mark that opened the fenced block one is in."""
         self.fenced_text = False
         """The lines of the fenced block are the text of `current`, and not labels or prose."""
+        self.holds_labels = False
+        """The fenced block is no label's text: it may hold labels of its own."""
 
-    def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | None]:
+    def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
         """What `line` completes."""
         unknown, self.unknown = self.unknown, ""
-        if self.in_comment:
-            self.in_comment = "-->" not in line
-        elif not self.fence and line.lstrip().startswith("<!--"):
+        if self.in_comment or (not self.fence and line.lstrip().startswith("<!--")):
             self.in_comment = "-->" not in line
             yield from self._end(touching=False)
         elif fence := _FENCE.match(line):
             yield from self._fence(number, fence[1], fence[2].strip())
         elif _COLON.search(line) and (label := _LABEL.match(line)) and (tag := label_of(label["label"])):
-            yield from self._end(touching=self.touching or self.current is not None)
+            yield from self._end(touching=self._touched())
             self.fenced_text = False
             self._begin(tag, number, unknown)
             self._add(number, _unmarked(label, tag), composed)
@@ -121,40 +144,51 @@ class _Scanner:
             yield from self._end(touching=False)
             if len(heading[1]) == _SECTION_LEVEL and not self.fence:
                 self.section = (heading[2] or "").rstrip("# \t").lstrip()
-            yield BREAK
+            yield Mark.BREAK
         elif _RULE.match(line):
             yield from self._end(touching=False)
-            yield BREAK
-        elif self.current is not None and not self.current.lines:
+            yield Mark.BREAK
+        elif self.current is not None and not self.current.lines and not _REMARK.match(line):
             self._add(number, _MARKS.sub("", line, count=1).strip(), composed)
-        elif self.current is not None and not _PROSE.match(line):
+        elif self.current is not None and self.current.lines and not _PROSE.match(line):
             self._add(number, line.strip(), composed)
         else:
             yield from self._end(touching=False)
             if like_a_label := _UNKNOWN.match(line):
                 self.unknown = like_a_label[1]
 
-    def finish(self) -> Iterator[Labelled | None]:
+    def finish(self) -> Iterator[Labelled | Mark]:
         """What the end of the document completes."""
         yield from self._end(touching=False)
-        yield BREAK
+        yield Mark.BREAK
 
-    def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | None]:
+    def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | Mark]:
         if self.fence:
+            # An opening mark inside a block is its text; its own end is as long or longer, and says nothing.
             if mark.startswith(self.fence) and not language:
-                self.fence, fenced_text, self.fenced_text = "", self.fenced_text, False
-                if fenced_text and self.current is not None:
+                if self.fenced_text and self.current is not None:
                     self.current.last_line = number
-                    yield from self._end(touching=True)
+                yield from self._end(touching=self.fenced_text)
+                if self.holds_labels:
+                    yield Mark.CLOSE
+                self.fence, self.fenced_text, self.holds_labels = "", False, False
             return
-        self.fence, tag = mark, label_of(language)
+        self.fence = mark
+        self.fenced_text = True
         if self.current is not None and not self.current.lines:
-            self.fenced_text = True
+            self.current.fenced = True
             return
-        yield from self._end(touching=self.touching or self.current is not None)
-        if tag is not None or language.casefold() in _UNNAMED_LANGUAGES:
-            self._begin(tag or "", number)
-            self.fenced_text = True
+        yield from self._end(touching=self._touched())
+        yield Mark.OPEN
+        self.holds_labels = True
+        self._begin(label_of(language) or "", number)
+        if self.current is not None and not self.current.label:
+            self.current.fenced, self.current.language = True, _language(language)
+
+    def _touched(self) -> bool:
+        """The line that is being read stands directly below a labelled text; the mark of a fenced block is no text."""
+        text_above = self.current is not None and bool(self.current.label or self.current.lines)
+        return self.touching or text_above
 
     def _begin(self, tag: str, number: int, unknown: str = "") -> None:
         self.current = Labelled(tag, number, self.section, self.touching, unknown, last_line=number)
@@ -167,23 +201,72 @@ class _Scanner:
 
     def _end(self, *, touching: bool) -> Iterator[Labelled]:
         done, self.current = self.current, None
+        if done is not None and done.drop_prose():
+            touching = False
         self.touching = touching
         # A fenced block without a text of its own holds labels.
         if done is not None and (done.label or done.lines):
             yield done
 
 
-def labelled(lines: Iterable[str]) -> Iterator[Labelled | None]:
-    """The labelled texts of a document in their order, and `BREAK` for each heading, rule and the end.
+def labelled(lines: Iterable[str]) -> Iterator[Labelled | Mark]:
+    """The labelled texts of a document in their order, and `Mark.BREAK` where no entry goes on.
 
     Args:
         lines: of the document, without their ends.
     """
+    yield from _bounded(_scanned(lines))
+
+
+def _scanned(lines: Iterable[str]) -> Iterator[Labelled | Mark]:
     scanner = _Scanner()
     for number, line in enumerate(lines, start=1):
+        # A byte order mark also stands where files that begin with one were joined.
+        line = line.removeprefix("\ufeff")
         composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
         yield from scanner.read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
     yield from scanner.finish()
+
+
+def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
+    """Turn the ends of a fenced block that holds a sentence into breaks; those of others mean nothing.
+
+    A block that holds HLX alone may belong to the sentence above it, so its texts wait for what comes.
+    """
+    waiting: list[Labelled] | None = None
+    holds_sentence = False
+    for part in found:
+        if part is Mark.OPEN:
+            waiting, holds_sentence = [], False
+        elif part is Mark.CLOSE or part is Mark.BREAK:
+            yield from waiting or ()
+            waiting = None
+            if part is Mark.BREAK or holds_sentence:
+                yield Mark.BREAK
+            holds_sentence = False
+        elif waiting is not None and isinstance(part, Labelled):
+            waiting.append(part)
+            holds_sentence = part.label == ENGLISH
+            if holds_sentence:
+                yield Mark.BREAK
+            if holds_sentence or len(waiting) == _MOST_WAITING:
+                yield from waiting
+                waiting = None
+        else:
+            yield part
+    yield from waiting or ()
+
+
+def _reads(text: str, label: str) -> bool:
+    try:
+        parse(text, Format(label))
+    except ValueError:
+        return False
+    return True
+
+
+def _language(name: str) -> str:
+    return "" if name.casefold() in _NO_LANGUAGES else name
 
 
 def _unmarked(label: re.Match[str], tag: str) -> str:

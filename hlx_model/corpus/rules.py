@@ -27,6 +27,7 @@ SAME_VALUE = "four_formats_have_the_same_value"
 FITS = "fits_the_sequence_length"
 HAS_HLX = "sentence_has_its_own_hlx"
 ONCE = "format_given_once"
+SENTENCE_ENDS = "sentence_ends_in_its_line"
 SENTENCE_ONCE = "sentence_once"
 
 

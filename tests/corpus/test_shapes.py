@@ -104,11 +104,18 @@ def number(n: int) -> tuple[str, ...]:
             {
                 "Search for letters": SEARCH,
                 "A sentence that is long and goes on below": ("[1, 2]", "🜃1, 2🜄", "[1,2]", "[[0x01,0x02]]"),
+                "List of one": ("[1]", "🜃1🜄", "[1]", "[[0x01]]"),
             },
         ),
         ("fenced_text", {"Search for letters": SEARCH}),
         ("fenced_language", {"Search for letters": SEARCH}),
-        ("fenced_entries", {"Search for letters": SEARCH, "Number five": number(5)}),
+        (
+            "fenced_entries",
+            {
+                "Search for letters": SEARCH,
+                **{f"Number {word}": number(n) for n, word in ((5, "five"), (6, "six"), (8, "eight"))},
+            },
+        ),
         (
             "fenced_unnamed",
             {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")},
@@ -157,7 +164,7 @@ def test_a_document_that_breaks_one_rule_loses_that_entry_alone_and_names_it(rul
     (defect,) = corpus.quarantined
     text = (FOLDER / "defects" / f"{rule}.md").read_text(encoding="utf-8").split("\n")
     assert defect.rule == rule
-    assert text[defect.line - 1].removeprefix("English:").strip() == defect.english
+    assert (defect.english or "").startswith(text[defect.line - 1].removeprefix("English:").strip())
     assert defect.reason and "\n" not in defect.reason
     assert "Number five" in sentences(corpus)
 
@@ -188,7 +195,8 @@ def test_no_sentence_ever_meets_the_hlx_of_another(order: str, gap: str, between
     corpus = collect([parse_document(between.join(entries), "corpus.md")])
     for entry in corpus.entries:
         assert entry.english in (None, f"Number {entry.texts[0]}")
-    if order == "first" or (gap == "\n" and between != "\n"):
+    # Where blank lines stand within the entries alone, nothing is certain but the first.
+    if gap == "\n" if order == "last" else (gap, between) != ("\n\n", "\n"):
         assert len(sentences(corpus)) == 4
 
 
@@ -247,3 +255,41 @@ def test_any_text_at_all_is_a_document_or_refused(text: str) -> None:
         parse_document(f"English: Number five\nHLXL: 5\n\n{text}", "corpus.md")
     except CorpusError as error:
         assert "\n" not in str(error)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """Entries in many shapes, each with its number in its sentence and in its HLX; some have no sentence."""
+    lines: list[str] = []
+    for n in range(draw(st.integers(1, 6))):
+        texts = dict(zip(Format, number(n), strict=True))
+        formats = draw(st.lists(st.sampled_from(list(Format)), min_size=1, max_size=4, unique=True))
+        style = draw(st.sampled_from(["line", "below", "fence", "language"]))
+        parts = []
+        for format in formats:
+            block = ["```", texts[format], "```"]
+            shapes = {"line": [f"{format}: {texts[format]}"], "below": [f"{format}:", texts[format]]}
+            shapes |= {"fence": [f"**{format}:**", *block], "language": [f"```{format.lower()}", *block[1:]]}
+            parts.append(shapes[style])
+        if draw(st.integers(0, 5)):
+            sentence = [f"English: Number {n}"]
+            parts = [sentence, *parts] if draw(st.booleans()) else [*parts, sentence]
+        if style == "line" and draw(st.booleans()):
+            gap = draw(st.sampled_from([[], [""]]))
+            lines += ["```", *(line for part in parts for line in (*part, *gap)), "```"]
+        else:
+            lines += [line for part in parts for line in part]
+        lines += draw(
+            st.sampled_from([[""], ["", "", ""], ["", "Some prose.", ""], ["", "---", ""], ["", "## Next", ""]])
+        )
+    return "\n".join(lines)
+
+
+@given(documents())
+def test_whatever_the_shapes_and_orders_a_sentence_has_its_own_hlx_or_none(text: str) -> None:
+    try:
+        document = parse_document(text, "corpus.md")
+    except CorpusError:
+        return
+    for entry in document.entries:
+        assert entry.english in (None, f"Number {entry.texts[0]}"), text
