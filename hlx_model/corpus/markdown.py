@@ -234,26 +234,25 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
     A block that holds HLX alone may belong to the sentence above it, so its texts wait for what comes.
     """
     waiting: list[Labelled] | None = None
-    holds_sentence = False
+    inside = holds_sentence = False
     for part in found:
-        if part is Mark.OPEN:
-            waiting, holds_sentence = [], False
-        elif part is Mark.CLOSE or part is Mark.BREAK:
+        if isinstance(part, Mark):
             yield from waiting or ()
+            inside = part is Mark.OPEN or (inside and part is Mark.BREAK)
+            waiting = [] if inside else None
+            if part is Mark.BREAK or (part is Mark.CLOSE and holds_sentence):
+                yield Mark.BREAK
+            holds_sentence &= inside
+        elif inside and part.label == ENGLISH and not holds_sentence:
+            holds_sentence = True
+            yield Mark.BREAK
+            yield from (*(waiting or ()), part)
             waiting = None
-            if part is Mark.BREAK or holds_sentence:
-                yield Mark.BREAK
-            holds_sentence = False
-        elif waiting is not None and isinstance(part, Labelled):
+        elif waiting is not None and len(waiting) < _MOST_WAITING:
             waiting.append(part)
-            holds_sentence = part.label == ENGLISH
-            if holds_sentence:
-                yield Mark.BREAK
-            if holds_sentence or len(waiting) == _MOST_WAITING:
-                yield from waiting
-                waiting = None
         else:
-            yield part
+            yield from (*(waiting or ()), part)
+            waiting = None
     yield from waiting or ()
 
 
