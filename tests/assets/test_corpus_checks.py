@@ -8,12 +8,20 @@ import polars as pl
 import pytest
 
 from hlx_assets.artifacts import latest_path
-from hlx_assets.corpus.checks import said_by_entries, validate, validate_kept, with_entries
+from hlx_assets.corpus.checks import (
+    QuarantineConfig,
+    quarantine,
+    said_by_entries,
+    validate,
+    validate_kept,
+    with_entries,
+)
 from hlx_assets.corpus.schemas import facts_of
 from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import DERIVED, CorpusError, collect, compose, examples_table, parse_document, store
 from tests.assets.conftest import Home, small_document
 
+DEFECTS = Path(__file__).parents[1] / "corpus" / "defects"
 EXAMPLES = examples_table(collect([parse_document(compose(300, 0), "composed.md")]))
 TABLES = {"corpus_examples": EXAMPLES, **{name: derived.table(EXAMPLES) for name, derived in DERIVED.items()}}
 
@@ -166,6 +174,19 @@ def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
     line = text.splitlines().index("English: Minus one") + 1
     assert f"line {line}" in (check.description or "") and "255" in (check.description or "")
+
+
+@pytest.mark.parametrize("document", sorted(DEFECTS.iterdir()), ids=lambda path: path.stem)
+def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(document: Path, tmp_path: Path) -> None:
+    kept, corpus = store.build([document], Artifacts.at(tmp_path), seq_length=256)
+    result = quarantine(kept["corpus_examples"], QuarantineConfig())
+    assert isinstance(result, dg.AssetCheckResult)
+    assert not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
+    (row,), (defect,) = failing(result), corpus.quarantined
+    assert (row["rule"], row["document"], row["line"]) == (document.stem, str(document), str(defect.line))
+    assert row["English"] == (defect.english or "")[:200] and row["reason"] == defect.reason
+    assert row["found"] == defect.found[:200]
+    assert all(validate_kept(name, directory).passed for name, directory in kept.items())
 
 
 def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
