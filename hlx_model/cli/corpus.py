@@ -25,6 +25,7 @@ from hlx_model.corpus import (
     read_corpus,
     read_document,
 )
+from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
 from hlx_model.corpus.statistics import markdown, statistics
@@ -57,6 +58,7 @@ def check_command(
     What a corpus lacks as a whole, such as rows to hold out, is a warning: documents are often checked in parts.
     """
     most = most_quarantined(share)
+    require_different(paths)
     documents: list[Document] = []
     problems: list[str] = []
     for path in paths:

@@ -2,14 +2,15 @@
 
 A sentence stands above its HLX, or below it. Labels without a blank line between them say which: a run of
 them that begins with a sentence has it first, one that ends with a sentence has it last. A sentence that
-stands alone has the HLX below it, where nothing speaks against that. Where something does (HLX above that
-has no sentence; entries around without blank lines) it is given no HLX at all, since the
-wrong order pairs each sentence with another's answer. Nothing is ever looked for past a heading, a rule,
-the next sentence, or the end of a fenced block that holds a sentence.
+stands alone, with blank lines around it, has the HLX below it, if that order leaves fewer sentences and
+HLX over than the other order would; and not where one was left over right above it, nor below entries
+without blank lines. What remains unclear is given no HLX at all, since the wrong order pairs each sentence
+with another's answer. Nothing is ever looked for past prose, a heading, a rule, the next sentence, or the
+end of a fenced block that holds a sentence.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from hlx_model.corpus.markdown import Labelled, Mark
@@ -29,6 +30,8 @@ class Block:
     """Fenced blocks that say no format."""
     unclear: bool = False
     """Its HLX could stand above it as well as below it."""
+    alone: bool = False
+    """Its sentence stands alone, with blank lines around it."""
     closed: bool = False
     """Some of its lines followed each other without a blank line: a blank line ends it."""
 
@@ -37,6 +40,11 @@ class Block:
         """All that the entry was read from, in order."""
         found = [*([self.english] if self.english else []), *self.formats.values(), *self.unnamed]
         return sorted(found, key=lambda part: part.line)
+
+    @property
+    def has_hlx(self) -> bool:
+        """There is HLX, or what may be HLX."""
+        return bool(self.formats or self.unnamed)
 
     @property
     def waits(self) -> bool:
@@ -81,7 +89,7 @@ _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
 
 
 class _Stretch:
-    """From one break to the next: the entry that is being read, and the order that entries had so far."""
+    """From one break to the next: the entry that is being read, and what speaks for which order."""
 
     def __init__(self) -> None:
         self.block = Block()
@@ -89,16 +97,18 @@ class _Stretch:
         self.tight = False
         """Sentences touch their HLX here, so that one which stands alone has none."""
         self.in_doubt = False
-        """A sentence above could not be given its HLX."""
+        """A run above could be read in both orders."""
+        self.outline = bytearray()
+        """E for a sentence that stands alone, F for HLX that no sentence touches, P for a sentence with its HLX."""
+        self.held: list[tuple[int, Block]] = []
+        """The entries since the first sentence that stands alone, with their places in the outline."""
 
     def read(self, run: list[Labelled]) -> Iterator[Block]:
         """The entries that `run` completes."""
         order = self._order_of(run)
         if order == "unclear":
-            self.in_doubt = True
+            self.in_doubt |= len(run) > 1
             self.block.unclear |= self.block.waits
-        elif run[0].label == ENGLISH and len(run) > 1:
-            self.in_doubt = False
         if order != "sentence first":
             yield from self._next(Block())
         for part in run:
@@ -113,17 +123,36 @@ class _Stretch:
                 yield from self._next(Block())
                 self.order = order
             else:
-                yield from self._next(Block(english=part, unclear=order == "unclear"))
+                unclear = order == "unclear"
+                yield from self._next(Block(english=part, unclear=unclear, alone=unclear or len(run) == 1))
         self.tight |= len(run) > 1 and any(part.label == ENGLISH for part in run) and order != "unclear"
         self.block.closed = len(run) > 1 and not any(part.fenced for part in run)
 
     def end(self) -> Iterator[Block]:
-        """The last entry."""
+        """The last entry, and those that waited."""
         yield from self._next(Block())
+        e, f = self.outline.count(b"E"), self.outline.count(b"F")
+        over_if_first, over_if_last = (e + f - 2 * self.outline.count(pair) for pair in (b"EF", b"FE"))
+        for place, block in self.held:
+            left_over_above = place > 0 and not self.outline[:place].endswith((b"P", b"EF"))
+            if block.alone and block.has_hlx and (over_if_first >= over_if_last or left_over_above):
+                yield Block(english=block.english, unclear=True)
+                yield replace(block, english=None)
+            else:
+                yield block
 
     def _next(self, block: Block) -> Iterator[Block]:
         done, self.block = self.block, block
-        if done.english is not None or done.formats:
+        if done.english is None and not done.has_hlx:
+            return
+        place = len(self.outline)
+        if done.english is not None and not done.alone and done.has_hlx:
+            self.outline += b"P"
+        else:
+            self.outline += b"E" * (done.english is not None) + b"F" * done.has_hlx
+        if self.held or (done.alone and done.has_hlx):
+            self.held.append((place, done))
+        else:
             yield done
 
     def _order_of(self, run: list[Labelled]) -> _Order:
@@ -132,8 +161,7 @@ class _Stretch:
         if all(part.label != ENGLISH for part in run) or (first and len(run) > 1):
             return "sentence first"
         if first:
-            above = bool(self.block.formats or self.block.unnamed) and self.block.english is None
-            return "unclear" if self.tight or above or self.in_doubt else "sentence first"
+            return "unclear" if self.tight else "sentence first"
         goes_on = self.block.english is not None and self.block.takes(run[0])
         if last:
             doubtful = (goes_on or self.in_doubt) and self.order != "sentence last"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
-from hlx_model.corpus.entries import Entry, Quarantined, Reading
+from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,19 @@ class Collection:
         return len(self.quarantined) / max(1, self.entries_read)
 
 
-def read_corpus(paths: Iterable[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
+def read_corpus(paths: Sequence[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
     """The documents at `paths` as one corpus. Raises `CorpusError` for the first that cannot be used."""
+    require_different(paths)
     return collect([read_document(path, seq_length=seq_length) for path in paths])
+
+
+def require_different(paths: Iterable[Path]) -> None:
+    """Raise `CorpusError` where a document is named twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise CorpusError(f"{path}: named twice; name each document once")
+        seen.add(path.resolve())
 
 
 def collect(documents: Sequence[Document]) -> Collection:

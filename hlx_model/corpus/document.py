@@ -24,7 +24,7 @@ from pathlib import Path
 from hlx_model.corpus import rules
 from hlx_model.corpus.blocks import Block, blocks
 from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading, Readings, listed, operation_of
-from hlx_model.corpus.markdown import Labelled, labelled
+from hlx_model.corpus.markdown import Labelled, label_of, labelled
 from hlx_model.corpus.prompts import ENGLISH, conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.tokenizer import unknown_characters
@@ -62,7 +62,7 @@ class _DefectError(Exception):
 
 
 class _ProseError(Exception):
-    """Labels that turn out to be prose."""
+    """Labels or fenced blocks that turn out to be prose; `str()` says what is worth saying of them."""
 
 
 def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH, name: str | None = None) -> Document:
@@ -137,7 +137,8 @@ def _read(lines: Iterable[str], name: str, seq_length: int) -> Document:
     quarantined: list[Quarantined] = []
     readings = Readings(name)
     content = _Content(lines)
-    for block in blocks(labelled(content)):
+    unread: dict[str, int] = {}
+    for block in blocks(labelled(content, unread)):
         line = (block.english or block.parts[0]).line
         english = block.english.text if block.english else None
         try:
@@ -145,8 +146,11 @@ def _read(lines: Iterable[str], name: str, seq_length: int) -> Document:
         except _DefectError as defect:
             sentence = None if english is None else " ".join(english.split("\n"))
             quarantined.append(Quarantined(name, line, sentence, defect.rule, str(defect), defect.found))
-        except _ProseError:
-            readings.take("format labels without a sentence and without HLX are prose", line)
+        except _ProseError as prose:
+            if str(prose):
+                readings.take(str(prose), line)
+    for reading, line in unread.items():
+        readings.take(reading, line)
     _require_content(name, content, bool(entries or quarantined))
     if not entries:
         first = quarantined[0]
@@ -196,8 +200,6 @@ def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entr
         taken.append(f"{listed(rendered)} rendered from {listed(given)}")
     if english is None:
         taken.append("HLX without a sentence serves phase 2 alone")
-        if parts[0].unknown:
-            taken.append(f"`{parts[0].unknown}:` above HLX is no label: the HLX is read without a sentence")
     if block.sentence_is_below:
         taken.append("the sentence stands below its HLX")
     if any(part.composed for part in parts):
@@ -255,7 +257,12 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         raise _DefectError(rules.HAS_HLX, reason, english or "")
     if block.repeated:
         again = block.repeated[0]
-        raise _DefectError(rules.ONCE, f"{listed(block.repeated)} given more than once", block.formats[again].text)
+        repeated = listed(dict.fromkeys(block.repeated))
+        raise _DefectError(rules.ONCE, f"{repeated} given more than once", block.formats[again].text)
+    for format, part in block.formats.items():
+        if label_of(part.language) not in (None, format):
+            reason = f"{format} is the label of a fenced block in {label_of(part.language)}"
+            raise _DefectError(rules.ONCE, reason, part.text)
     empty = [format for format, part in block.formats.items() if not part.lines]
     if empty:
         taken.append(f"{listed(sorted(empty, key=list(Format).index))} left empty counts as missing")
@@ -264,8 +271,11 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         return _unnamed(block.unnamed, english, taken)
     if not written:
         if english is None:
-            raise _ProseError
-        raise _DefectError(rules.HAS_HLX, "no HLX between this sentence and the next, or the next heading", english)
+            hlx = any(_values(part.text) for part in block.unnamed)
+            raise _ProseError("HLX that names no format and has no sentence is not read" if hlx else "")
+        raise _DefectError(
+            rules.HAS_HLX, "no HLX between this sentence and the next, or prose, a heading or a rule", english
+        )
     given: dict[Format, str] = {}
     values: dict[Format, Value] = {}
     errors: dict[Format, HLXSyntaxError] = {}
@@ -281,7 +291,7 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         except HLXSyntaxError as error:
             errors[format] = error
     if errors and english is None and not values and all(error.position == 0 for error in errors.values()):
-        raise _ProseError
+        raise _ProseError("format labels without a sentence and without HLX are prose")
     for format, unread in errors.items():
         if unknown := unknown_characters(unread.text):
             raise _DefectError(rules.IN_VOCABULARY, f"{format} {_outside(unknown)}", unread.text)

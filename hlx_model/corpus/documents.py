@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, write_json
-from hlx_model.corpus.collection import Collection, collect, read_corpus
+from hlx_model.corpus.collection import Collection, collect, read_corpus, require_different
 from hlx_model.corpus.compose import compose_lines
 from hlx_model.corpus.document import check_document, read_document
 from hlx_model.corpus.entries import CorpusError
@@ -52,6 +52,7 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
     """
     if not paths and not composed:
         raise CorpusError("no corpus: name a document, or the number of entries to compose")
+    require_different(paths)
     folder = artifacts.corpus(ASSET, "new").parent
     folder.mkdir(parents=True, exist_ok=True)
     kept: list[Kept] = []

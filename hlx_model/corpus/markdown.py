@@ -8,6 +8,7 @@ a format (```` ```lc-r ````) needs no label. Everything else is prose.
 Lines are read one at a time, so that a document of a million entries costs no memory.
 """
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -22,38 +23,44 @@ class Mark(Enum):
     """What stands between labelled texts."""
 
     BREAK = "break"
-    """A heading, a rule, an end of a fenced block that holds a sentence: no entry goes on past it."""
+    """Prose, a heading, a rule, an end of a fenced block that holds a sentence: no entry goes on past it."""
     OPEN = "open"
     """A fenced block begins."""
     CLOSE = "close"
     """It ends."""
 
 
+_SPACE = r"[^\S\n]*"  # Word and French put spaces that do not break before a colon
+_LIST = r"(?:[-*+•‣◦·]|\d{1,4}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?"
 _LABEL = re.compile(
-    r"""
-    [ \t]*(?:(?:>|[-*+]|\d{1,4}[.)]|\#{3,6})[ \t]+)*         # quotation, list item, heading
-    (?P<opened>\*{1,3}|_{1,3}|`)?
+    rf"""
+    {_SPACE}(?:>{_SPACE}|{_LIST}|\#{{3,6}}[ \t]+)*               # quotation, list item, heading
+    (?P<opened>\*{{1,3}}|_{{1,3}}|`)?
     (?P<label>english|hlxl|lc[-_ ‐‑‒–—]?[rtb])
-    (?:[ \t]*\([^()]{0,40}\))?
-    (?P<closed>\*{1,3}|_{1,3}|`)?
-    [ \t]*[:\uff1a]                                         # full-width too
+    (?:[ \t]*\d{{1,4}})?
+    (?:[ \t]*\([^()]{{0,40}}\))?
+    (?P<closed>\*{{1,3}}|_{{1,3}}|`)?
+    {_SPACE}[:\uff1a]                                         # full-width too
     (?P<closed_after>(?P=opened))?
     (?P<text>.*)
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _COLON = re.compile("[:\uff1a]")
-_UNKNOWN = re.compile(r"[^\w|]{0,8}([A-Za-z][\w -]{0,20}?)[*_`]{0,3}[ \t]*[:\uff1a]")
+_LIKE_A_LABEL = re.compile(r"(?:[^\w<]|<[^>]{0,40}>){0,12}([A-Za-z][\w-]{2,10}(?:[ \t][rtbRTB](?!\w))?)")
+_ALIKE = 0.75
+"""Similarity by difflib: `Enlgish` (0.86), `HXLX` and `LC-X` (0.75) are like a label, `Finish` (0.62) is not."""
+_LABELS = ("english", "hlxl", "lc-r", "lc-t", "lc-b")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)")
 _HEADING = re.compile(r" {0,3}(#{1,6})([ \t].*)?$")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}[ \t]*)$")
-_FENCE = re.compile(r"[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})([^`]*)$")
-_MARKS = re.compile(r"[ \t]*(?:(?:>|[-*+])[ \t]+)*")
+_FENCE = re.compile(rf"{_SPACE}(?:>{_SPACE}|{_LIST})*(`{{3,}}|~{{3,}})([^`]*)$")
+_MARKS = re.compile(rf"{_SPACE}(?:>{_SPACE}|{_LIST})*")
 _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
 _REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
 _SECTION_LEVEL = 2
-_MOST_WAITING = 1000
 
 
 @dataclass(slots=True)
@@ -68,8 +75,6 @@ class Labelled:
     """The nearest `##` heading above, without its `#`; "" if there is none."""
     touches: bool
     """It stands directly below the labelled text before it: no blank line and no prose between."""
-    unknown: str = ""
-    """The line directly above begins like a label that is none, such as `Enlgish`."""
     lines: list[str] = field(default_factory=list)
     """The text, stripped, line by line; empty where the label has none."""
     last_line: int = 0
@@ -108,31 +113,36 @@ def label_of(text: str) -> str | None:
 class _Scanner:
     """The state between one line and the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: dict[str, int]) -> None:
+        self.unread = unread
+        """What was not read although it looks like a label, and its line."""
         self.section = ""
         self.current: Labelled | None = None
         self.touching = False
-        self.unknown = ""
-        self.in_comment = False
-        self.fence = ""
-        """The mark that opened the fenced block one is in."""
+        self.comment = 0
+        """The line of the comment one is in."""
+        self.fences: list[str] = []
+        """The marks that opened the fenced blocks one is in."""
         self.fenced_text = False
-        """The lines of the fenced block are the text of `current`, and not labels or prose."""
-        self.holds_labels = False
-        """The fenced block is no label's text: it may hold labels of its own."""
+        """The lines of the innermost are the text of `current`, and not labels or prose."""
 
     def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
         """What `line` completes."""
-        unknown, self.unknown = self.unknown, ""
-        if self.in_comment or (not self.fence and line.lstrip().startswith("<!--")):
-            self.in_comment = "-->" not in line
-            yield from self._end(touching=False)
-        elif fence := _FENCE.match(line):
+        if self.comment:
+            if "-->" not in line:
+                return
+            self.comment, line = 0, line.partition("-->")[2]
+        label = _LABEL.match(line) if _COLON.search(line) else None
+        tag = label_of(label["label"]) if label else None
+        if tag is None and not self.fences and "<!--" in line:
+            self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
+            line = _COMMENT.sub("", line)
+        if fence := _FENCE.match(line):
             yield from self._fence(number, fence[1], fence[2].strip())
-        elif _COLON.search(line) and (label := _LABEL.match(line)) and (tag := label_of(label["label"])):
+        elif label and tag:
             yield from self._end(touching=self._touched())
             self.fenced_text = False
-            self._begin(tag, number, unknown)
+            self._begin(tag, number)
             self._add(number, _unmarked(label, tag), composed)
         elif self.fenced_text:
             self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
@@ -142,56 +152,77 @@ class _Scanner:
                 yield from self._end(touching=False)
         elif heading := _HEADING.match(line):
             yield from self._end(touching=False)
-            if len(heading[1]) == _SECTION_LEVEL and not self.fence:
+            if len(heading[1]) == _SECTION_LEVEL and not self.fences:
                 self.section = (heading[2] or "").rstrip("# \t").lstrip()
+            if len(line.split()) == 2:  # the heading is one word
+                self._note(number, line)
             yield Mark.BREAK
         elif _RULE.match(line):
             yield from self._end(touching=False)
             yield Mark.BREAK
         elif self.current is not None and not self.current.lines and not _REMARK.match(line):
-            self._add(number, _MARKS.sub("", line, count=1).strip(), composed)
+            marks = _MARKS if self.current.label == ENGLISH else _QUOTED
+            self._add(number, marks.sub("", line, count=1).strip(), composed)
+        elif self.current is not None and self.current.lines and self.current.label == ENGLISH:
+            self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
         elif self.current is not None and self.current.lines and not _PROSE.match(line):
             self._add(number, line.strip(), composed)
         else:
             yield from self._end(touching=False)
-            if like_a_label := _UNKNOWN.match(line):
-                self.unknown = like_a_label[1]
+            self._note(number, line)
+            yield Mark.BREAK
 
     def finish(self) -> Iterator[Labelled | Mark]:
         """What the end of the document completes."""
         yield from self._end(touching=False)
+        if self.comment:
+            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
         yield Mark.BREAK
 
     def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | Mark]:
-        if self.fence:
-            # An opening mark inside a block is its text; its own end is as long or longer, and says nothing.
-            if mark.startswith(self.fence) and not language:
-                if self.fenced_text and self.current is not None:
-                    self.current.last_line = number
-                yield from self._end(touching=self.fenced_text)
-                if self.holds_labels:
-                    yield Mark.CLOSE
-                self.fence, self.fenced_text, self.holds_labels = "", False, False
+        if self.fences and mark.startswith(self.fences[-1]) and not language:
+            if self.fenced_text and self.current is not None:
+                self.current.last_line = number
+            text_of_label = self.fenced_text and self.current is not None and bool(self.current.label)
+            yield from self._end(touching=self.fenced_text)
+            self.fences.pop()
+            if not text_of_label and not self.fences:
+                yield Mark.CLOSE
+            self.fenced_text = False
             return
-        self.fence = mark
+        if self.fences and (self.fenced_text or not language):
+            return  # text of the block, as far as Markdown knows
+        outermost = not self.fences
+        self.fences.append(mark)
         self.fenced_text = True
+        language = next(iter(re.findall(r"[^\s{}.,:=]+", language)), "")
         if self.current is not None and not self.current.lines:
-            self.current.fenced = True
+            self.current.fenced, self.current.language = True, language
             return
         yield from self._end(touching=self._touched())
-        yield Mark.OPEN
-        self.holds_labels = True
-        self._begin(label_of(language) or "", number)
-        if self.current is not None and not self.current.label:
-            self.current.fenced, self.current.language = True, _language(language)
+        tag = label_of(language) or ""
+        if outermost and not tag:
+            yield Mark.OPEN
+        self._begin(tag, number)
+        if self.current is not None:
+            self.current.fenced, self.current.language = True, "" if tag else _language(language)
 
     def _touched(self) -> bool:
         """The line that is being read stands directly below a labelled text; the mark of a fenced block is no text."""
         text_above = self.current is not None and bool(self.current.label or self.current.lines)
         return self.touching or text_above
 
-    def _begin(self, tag: str, number: int, unknown: str = "") -> None:
-        self.current = Labelled(tag, number, self.section, self.touching, unknown, last_line=number)
+    def _note(self, number: int, line: str) -> None:
+        """Say it where prose begins with a label, or with what may be one mistyped."""
+        found = _LIKE_A_LABEL.match(line)
+        # Tables of glyphs have formats in their heads; those of entries begin with the sentence.
+        labels = _LABELS[:1] if line.lstrip().startswith("|") else _LABELS
+        word = found[1].casefold() if found else "hlx"
+        if found and word != "hlx" and difflib.get_close_matches(word, labels, cutoff=_ALIKE):
+            self.unread.setdefault(f"prose that begins with `{found[1]}` is no label", number)
+
+    def _begin(self, tag: str, number: int) -> None:
+        self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
 
     def _add(self, number: int, text: str, composed: bool) -> None:
         if text and self.current is not None:
@@ -209,17 +240,18 @@ class _Scanner:
             yield done
 
 
-def labelled(lines: Iterable[str]) -> Iterator[Labelled | Mark]:
+def labelled(lines: Iterable[str], unread: dict[str, int] | None = None) -> Iterator[Labelled | Mark]:
     """The labelled texts of a document in their order, and `Mark.BREAK` where no entry goes on.
 
     Args:
         lines: of the document, without their ends.
+        unread: filled with what was not read although it looks like a label, and its line.
     """
-    yield from _bounded(_scanned(lines))
+    yield from _bounded(_scanned(lines, {} if unread is None else unread))
 
 
-def _scanned(lines: Iterable[str]) -> Iterator[Labelled | Mark]:
-    scanner = _Scanner()
+def _scanned(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
+    scanner = _Scanner(unread)
     for number, line in enumerate(lines, start=1):
         # A byte order mark also stands where files that begin with one were joined.
         line = line.removeprefix("\ufeff")
@@ -248,11 +280,10 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
             yield Mark.BREAK
             yield from (*(waiting or ()), part)
             waiting = None
-        elif waiting is not None and len(waiting) < _MOST_WAITING:
+        elif waiting is not None:
             waiting.append(part)
         else:
-            yield from (*(waiting or ()), part)
-            waiting = None
+            yield part
     yield from waiting or ()
 
 
@@ -275,6 +306,7 @@ def _unmarked(label: re.Match[str], tag: str) -> str:
     if opened and not label["closed"] and not label["closed_after"]:
         return text.removesuffix(opened).rstrip()
     for mark in ("**", "`") if tag != ENGLISH else ("**",):
-        if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
-            return text[len(mark) : -len(mark)].strip()
+        inner = text[len(mark) : -len(mark)]
+        if inner and mark not in inner and text.startswith(mark) and text.endswith(mark):
+            return inner.strip()
     return text

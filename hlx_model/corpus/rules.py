@@ -12,6 +12,7 @@ from hlx_model.tokenizer import unknown_characters
 GLYPHS = frozenset("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→")
 """The characters of LC-R, and the arrow that separates prompt from answer: no English has them."""
 
+_NOT_IN_ENGLISH = re.compile(r"\b(?:HLXL|LC-[RTB]):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{2,8}|#\d{2,5});")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
 
 MOST_QUARANTINED = 0.05
@@ -39,13 +40,15 @@ def in_vocabulary(text: str) -> bool:
 def why_not_english(text: str) -> str:
     """What makes `text` no English sentence, in words; "" for a sentence.
 
-    A sentence has a letter, no glyph of LC-R and no arrow, and is not itself a line of any format
-    (`null`, `"hello"`, `{}`).
+    A sentence has a letter, no glyph of LC-R and no arrow, is not itself a line of any format (`null`,
+    `"hello"`, `{}`), and holds no label of one and no HTML.
     """
     if glyphs := "".join(dict.fromkeys(character for character in text if character in GLYPHS)):
         return f"holds {glyphs}"
     if not any(character.isascii() and character.isalpha() for character in text):
         return "has no letter"
+    if found := _NOT_IN_ENGLISH.search(text):
+        return f"holds `{found.group()}`"
     if not _MAY_BE_HLX.match(text):
         return ""
     formats = [format for format in Format if parses(text, format)]

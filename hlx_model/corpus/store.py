@@ -6,7 +6,7 @@ corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_c
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -107,7 +107,7 @@ def examples_of(directory: Path) -> Path:
     return directory.parents[1] / EXAMPLES / version
 
 
-def build(documents: Iterable[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
+def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
     """Read documents, split them and keep every corpus; what Dagster does asset by asset, at once.
 
     Returns the directories by asset name, and what was read. Raises `CorpusError`.

@@ -70,7 +70,7 @@ def test_an_entry_without_its_lines_never_takes_those_of_the_next() -> None:
     assert [item.english for item in document.entries] == ["Search for files", "Number seven"]
     (defect,) = document.quarantined
     assert (defect.line, defect.english) == (1, "Find users")
-    assert defect.reason == "no HLX between this sentence and the next, or the next heading"
+    assert defect.reason == "no HLX between this sentence and the next, or prose, a heading or a rule"
 
 
 def test_carriage_returns_and_a_byte_order_mark_are_no_part_of_an_entry(tmp_path: Path) -> None:

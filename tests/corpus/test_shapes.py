@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlx_model.corpus import Collection, CorpusError, collect, parse_document, read_document, rules
+from hlx_model.corpus import Collection, CorpusError, collect, parse_document, read_corpus, read_document, rules
 from hlx_model.language import Format
 
 FOLDER = Path(__file__).parent
@@ -152,7 +152,7 @@ def test_what_was_rendered_is_marked() -> None:
 
 def test_a_label_that_is_none_is_pointed_out() -> None:
     said = [reading.reading for reading in read("shapes", "labels_in_prose").readings]
-    assert "`Enlgish:` above HLX is no label: the HLX is read without a sentence" in said
+    assert "prose that begins with `Enlgish` is no label" in said
 
 
 DEFECTS = sorted(path.stem for path in (FOLDER / "defects").iterdir())
@@ -195,9 +195,10 @@ def test_no_sentence_ever_meets_the_hlx_of_another(order: str, gap: str, between
     corpus = collect([parse_document(between.join(entries), "corpus.md")])
     for entry in corpus.entries:
         assert entry.english in (None, f"Number {entry.texts[0]}")
-    # Where blank lines stand within the entries alone, nothing is certain but the first.
+    # Where blank lines stand within the entries alone, nothing is certain but the first; where they stand
+    # everywhere, the sentence after one that has no HLX may be the one whose answer was lost.
     if gap == "\n" if order == "last" else (gap, between) != ("\n\n", "\n"):
-        assert len(sentences(corpus)) == 4
+        assert len(sentences(corpus)) >= (4 if gap == "\n" else 3)
 
 
 LINES = st.sampled_from(
@@ -293,3 +294,74 @@ def test_whatever_the_shapes_and_orders_a_sentence_has_its_own_hlx_or_none(text:
         return
     for entry in document.entries:
         assert entry.english in (None, f"Number {entry.texts[0]}"), text
+
+
+NEITHER: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Prose that was meant as a label ends the entry above it.
+        ("English: a one\n\nEnlgish: b two\nHLXL: 2", NEITHER),
+        ("English: a one\n\n**English** b two\n\nHLXL: 2", NEITHER),
+        ("English: a one\n\n• English: b two\n\nHLXL: 2", NEITHER),
+        ("English: a one\nHLXL: 1\n\nThe same as a list:\n\nHLXL: [1]", {"a one": "1"}),
+        # Questions listed, then answers listed.
+        ("English: a one\n\nEnglish: b two\n\nHLXL: 1\n\nHLXL: 2", NEITHER),
+        ("English: a one\nEnglish: b two\n\nHLXL: 1\n\nHLXL: 2", NEITHER),
+        # As many sentences are left over in one order as in the other.
+        ("English: a one\n\nHLXL: 2\n\nEnglish: b two\n\nHLXL: 3\n\nEnglish: c three", NEITHER),
+        ("HLXL: 1\n\nEnglish: a one\n\nHLXL: 2\n\nEnglish: b two", NEITHER),
+        # A sentence is never cut short.
+        ("> English: Delete it\n> only if it is empty\n> HLXL: 1", {"Delete it only if it is empty": "1"}),
+        ("English: Delete all\n**except the last**\nHLXL: 1", NEITHER),
+        ("English: Show\n- red\n- blue\nHLXL: 1", NEITHER),
+        ("English:\n- Search for x\n- Find x\nHLXL: 1", NEITHER),
+        ("English: a one HLXL: 1\n\nHLXL: 2", NEITHER),
+        ("English: **Search** for **it**\nHLXL: 1", {"**Search** for **it**": "1"}),
+        ("English: a one<br>\nHLXL: 1", NEITHER),
+        # The language of a fenced block is heeded, in an outer block and in a list too.
+        ("English: a one\nHLXL:\n```lc-b\n[1]\n```", NEITHER),
+        ("English: a one\n```hlxl\n1\n2\n```", NEITHER),
+        ('English: a one\n```lc-b title="x"\n[1]\n```', {"a one": "1"}),
+        ("````\nEnglish: a one\n```lc-b\n[1]\n```\n````", {"a one": "1"}),
+        ("English: a one\n- ```lc-b\n  [1]\n  ```\n\nEnglish: b two\n```lc-b\n[2]\n```", {"a one": "1", "b two": "2"}),
+        # Other spaces, bullets and numbers around labels.
+        ("English\u00a0: a one\nHLXL\u00a0: 1", {"a one": "1"}),
+        ("• English: a one\n• HLXL: 1", {"a one": "1"}),
+        (">English: a one\n>HLXL: 1", {"a one": "1"}),
+        ("- [ ] English 2: a one\n- [x] HLXL: 1", {"a one": "1"}),
+        # What is commented out is not read, wherever the comment begins.
+        ("Old: <!--\nEnglish: a one\nHLXL: 2\n-->\nEnglish: b two\nHLXL: 2", {"b two": "2"}),
+        ("English: a b\nHLXL:\n- 100", NEITHER),
+    ],
+)
+def test_what_could_be_read_otherwise_is_set_aside(text: str, expected: dict[str, str]) -> None:
+    document = parse_document(f"{text}\n\n---\n\nEnglish: the last\nHLXL: 99\n", "corpus.md")
+    found = {entry.english: entry.texts[0] for entry in document.entries if entry.english is not None}
+    assert found == {**expected, "the last": "99"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("### English\nb\n### HLXL\n2", "prose that begins with `English` is no label"),
+        ("| English | HLXL |\n|---|---|\n| b | 2 |", "prose that begins with `English` is no label"),
+        ("<p><b>English:</b> b</p>", "prose that begins with `English` is no label"),
+        ("HXLX: 1", "prose that begins with `HXLX` is no label"),
+        ("```\n[1, 2]\n```", "HLX that names no format and has no sentence is not read"),
+        ("<!-- todo\nEnglish: b\nHLXL: 1", "an HTML comment is never closed: nothing below it is read"),
+    ],
+)
+def test_what_is_not_read_although_it_looks_like_an_entry_is_said(text: str, said: str) -> None:
+    document = parse_document(f"English: the first\nHLXL: 99\n\n---\n\n{text}", "corpus.md")
+    assert [entry.english for entry in document.entries] == ["the first"]
+    assert said in [reading.reading for reading in document.readings]
+
+
+def test_a_document_named_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("English: a one\nHLXL: 1\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="named twice; name each document once"):
+        read_corpus([path, tmp_path / "." / "a.md"])
