@@ -134,7 +134,7 @@ class _Stretch:
         e, f = self.outline.count(b"E"), self.outline.count(b"F")
         over_if_first, over_if_last = (e + f - 2 * self.outline.count(pair) for pair in (b"EF", b"FE"))
         for place, block in self.held:
-            left_over_above = place > 0 and not self.outline[:place].endswith((b"P", b"EF"))
+            left_over_above = place > 0 and not self.outline.endswith((b"P", b"EF"), 0, place)
             if block.alone and block.has_hlx and (over_if_first >= over_if_last or left_over_above):
                 yield Block(english=block.english, unclear=True)
                 yield replace(block, english=None)
