@@ -29,7 +29,7 @@ corpus = dg.define_asset_job(
 
 @dg.sensor(
     job=corpus,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notices a changed corpus document, and requests the corpus assets and their checks. Checkpoints "
     "that were made from the older version then show as stale; training them again is left to you.",
