@@ -5,10 +5,10 @@ the corpora of the three phases.
 """
 
 from hlx_model.corpus import rules
-from hlx_model.corpus.collection import Collection, collect, read_corpus
+from hlx_model.corpus.collection import collect, read_corpus
 from hlx_model.corpus.compose import capacity, compose, compose_lines
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_document, read_document
-from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading, operation_of
+from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Reading, operation_of
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256
 from hlx_model.corpus.rules import in_vocabulary, is_english, parses, same_value, within
 from hlx_model.corpus.split import Split, assign_splits

@@ -1,31 +1,11 @@
 """Several corpus documents read as one corpus, in which no sentence stands twice."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
-from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading
-
-
-@dataclass(frozen=True)
-class Collection:
-    """The entries of all documents, in their order."""
-
-    entries: tuple[Entry, ...]
-    quarantined: tuple[Quarantined, ...]
-    readings: tuple[Reading, ...]
-
-    @property
-    def entries_read(self) -> int:
-        """All entries of the documents, the quarantined ones included."""
-        return len(self.entries) + len(self.quarantined)
-
-    @property
-    def share_quarantined(self) -> float:
-        """Of all entries, 0 to 1."""
-        return len(self.quarantined) / max(1, self.entries_read)
+from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined
 
 
 def read_corpus(paths: Sequence[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:

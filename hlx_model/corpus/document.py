@@ -23,7 +23,7 @@ from pathlib import Path
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.blocks import Block, blocks
-from hlx_model.corpus.entries import CorpusError, Entry, Quarantined, Reading, Readings, listed, operation_of
+from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Readings, listed, operation_of
 from hlx_model.corpus.markdown import Labelled, label_of, labelled
 from hlx_model.corpus.prompts import ENGLISH, conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
@@ -35,18 +35,11 @@ DEFAULT_SEQ_LENGTH = 256
 
 
 @dataclass(frozen=True)
-class Document:
-    """What a corpus document holds."""
+class Document(Collection):
+    """What one corpus document holds; a sentence may stand in it twice."""
 
     name: str
-    entries: tuple[Entry, ...]
-    quarantined: tuple[Quarantined, ...]
-    readings: tuple[Reading, ...]
-
-    @property
-    def entries_read(self) -> int:
-        """All entries of the document, the quarantined ones included."""
-        return len(self.entries) + len(self.quarantined)
+    """What errors, entries and tables call it."""
 
 
 # A sentence goes on in a small letter; so begins no HLX but these words, and perhaps a mistyped label.
@@ -158,7 +151,7 @@ def _read(lines: Iterable[str], name: str, seq_length: int) -> Document:
             f"{name}: none of its {len(quarantined)} entries is usable; "
             f"mend them, beginning with line {first.line}: {first.reason}"
         )
-    return Document(name, tuple(entries), tuple(quarantined), readings.taken())
+    return Document(tuple(entries), tuple(quarantined), readings.taken(), name)
 
 
 def _require_content(name: str, content: "_Content", found: bool) -> None:

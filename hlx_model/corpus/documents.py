@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, write_json
-from hlx_model.corpus.collection import Collection, collect, read_corpus, require_different
+from hlx_model.corpus.collection import collect, read_corpus, require_different
 from hlx_model.corpus.compose import compose_lines
 from hlx_model.corpus.document import check_document, read_document
-from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus.entries import Collection, CorpusError
 
 ASSET = "corpus_document"
 SOURCE = "source.json"

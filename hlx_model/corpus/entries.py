@@ -78,6 +78,20 @@ class Reading:
     reading: str
 
 
+@dataclass(frozen=True)
+class Collection:
+    """What was read of one document or of several, in their order."""
+
+    entries: tuple[Entry, ...]
+    quarantined: tuple[Quarantined, ...]
+    readings: tuple[Reading, ...]
+
+    @property
+    def entries_read(self) -> int:
+        """All entries, the quarantined ones included."""
+        return len(self.entries) + len(self.quarantined)
+
+
 class Readings:
     """The readings taken in one document, counted by kind."""
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, write_json
-from hlx_model.corpus.collection import Collection, read_corpus
-from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus.collection import read_corpus
+from hlx_model.corpus.entries import Collection, CorpusError
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
 from hlx_model.corpus.version import DataVersion, data_version
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from hlx_model.corpus.collection import Collection
+from hlx_model.corpus.entries import Collection
 from hlx_model.corpus.prompts import conversion, translations, value_sha256
 from hlx_model.corpus.split import assign_splits
 from hlx_model.language import Format
