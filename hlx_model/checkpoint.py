@@ -7,6 +7,7 @@ A directory is a checkpoint when its manifest is there and every file has the ha
 manifest says; nothing in it is ever loaded with pickle.
 """
 
+import logging
 import re
 import shutil
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from torch import Tensor
 from hlx_model.artifacts import digest_of, new_directory, read_json, sha256_of, write_json
 from hlx_model.tokenizer import VOCABULARY_SHA256
 from hlx_model.transformer import SIZES, Architecture, Transformer
+
+log = logging.getLogger(__name__)
 
 MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
     "manifest.json",
@@ -125,9 +128,13 @@ def write(
 ) -> Path:
     """Write a checkpoint into `parent`, its manifest last, and return its directory.
 
-    `state` is JSON; `optimizer` holds the moments by name, None leaves them out.
+    `state` is JSON; `optimizer` holds the moments by name, None leaves them out. Where a training that went on
+    comes again upon what it had written before, that stays: a good checkpoint is never away, not for a moment.
     """
     target = parent / directory_name(manifest.kind, manifest.phase, manifest.epoch, manifest.step)
+    with suppress(CheckpointError):
+        verify_own(target, manifest.training_id)
+        return target
     with new_directory(target) as directory:
         save_file(
             {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()},
@@ -189,6 +196,14 @@ def verify(checkpoint: Path) -> Manifest:
     return manifest
 
 
+def verify_own(checkpoint: Path, training_id: str) -> Manifest:
+    """The manifest of a checkpoint that `verify` accepts and that is of this training; else `CheckpointError`."""
+    manifest = verify(checkpoint)
+    if manifest.training_id != training_id:
+        raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
+    return manifest
+
+
 def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
     """The model of a checkpoint that `verify` accepts, on `device`; `CheckpointError` where it does not fit."""
     manifest = verify(checkpoint)
@@ -227,13 +242,14 @@ def checkpoints(parent: Path) -> list[Path]:
     return sorted(written, key=written.__getitem__)
 
 
-def newest_verified(parent: Path, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:
-    """The checkpoint of the highest step in `parent` that verifies; those that do not are passed over."""
+def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:
+    """The checkpoint of the highest step in `parent` that verifies and is of that training; others are passed over."""
     best: tuple[Path, Manifest] | None = None
     for path in checkpoints(parent):
         try:
-            manifest = verify(path)
-        except CheckpointError:
+            manifest = verify_own(path, training_id)
+        except CheckpointError as error:
+            log.warning("passed over: %s", error)
             continue
         if with_optimizer and OPTIMIZER not in manifest.files:
             continue

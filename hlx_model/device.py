@@ -1,9 +1,10 @@
-"""Where a model computes: the GPU where there is one, and how many CPU threads a size is worth."""
+"""What a machine computes with: its device, its CPU threads, its precision, its attention kernel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hlx_model.transformer import Architecture
 
@@ -21,9 +22,49 @@ def device_of() -> str:
 def threads_for(a: Architecture) -> Iterator[None]:
     """One CPU thread for a small model, torch's own number for others, while the block runs."""
     before = torch.get_num_threads()
-    if a.d_model <= SMALL_WIDTH:
-        torch.set_num_threads(1)
+    with threads(1 if a.d_model <= SMALL_WIDTH else before):
+        yield
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many CPU threads an operation, while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def precision_of(device: str, *, mixed: bool) -> torch.dtype:
+    """What matrix products are computed in: fp32, or where `mixed` asks for less and the device has it, less.
+
+    bf16 on a GPU from Ampere on, else fp16; bf16 on a CPU with instructions for it (AVX512-BF16 or AMX), which
+    more than doubles its matrix products, else fp32: emulated bf16 is slower (`docs/performance.md`).
+    """
+    if not mixed:
+        return torch.float32
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    capabilities = torch.cpu.get_capabilities()
+    return torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else torch.float32
+
+
+@contextmanager
+def attention_kernel(device: str) -> Iterator[None]:
+    """On a CPU plain matrix products for attention, on a GPU what torch chooses, while the block runs.
+
+    On a CPU the backward pass of the flash kernel takes ten times as long in bf16 as these (`docs/performance.md`).
+    The choice is the process's, not the thread's.
+    """
+    if device.startswith("cuda"):
+        yield
+        return
+    before = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from hlx_model.tokenizer import VOCABULARY_SIZE
 
@@ -157,6 +158,8 @@ class Transformer(nn.Module):
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         self.architecture = a
+        self.gradient_checkpointing = False
+        """Whether training keeps only the input of each layer, and computes the rest again."""
         self.token_embedding = nn.Embedding(VOCABULARY_SIZE, a.d_model)
         self.position_embedding = nn.Embedding(POSITIONS, a.d_model)
         self.transformer = Stack(a)
@@ -200,7 +203,11 @@ class Transformer(nn.Module):
             raise ValueError(f"a sequence of {length} tokens: the model has {POSITIONS} positions")
         x_BTD = self._embed(tokens_BT, torch.arange(length, device=tokens_BT.device))
         for index, layer in enumerate(self.transformer.layers):
-            x_BTD = layer(x_BTD, None if cache is None else cache.layers[index])
+            if self.gradient_checkpointing and self.training and cache is None:
+                # Nothing is drawn at random in a layer, so no random state need be restored.
+                x_BTD = checkpoint(layer, x_BTD, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_BTD = layer(x_BTD, None if cache is None else cache.layers[index])
         logits_BTV: Tensor = self.output_projection(x_BTD)
         return logits_BTV
 

@@ -1,4 +1,4 @@
-"""When a training is lost: the users' abort conditions, judged on what it has recorded.
+"""When a training is lost: the users' abort conditions, judged on its losses as they come.
 
 Of the guide's five, three read the loss and are here; a failed gate is `hlx_model.quality`; no progress
 for five minutes is for the watchdog, since a stalled trainer cannot say that it is stalled. That a loss
@@ -7,8 +7,18 @@ or gradient is NaN or infinite is found before the optimizer's step, so that the
 
 import itertools
 import math
+import statistics
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+
+class Stop(NamedTuple):
+    """Why a training must not go on: the status of its heartbeat, and a line for a person."""
+
+    status: Literal["quality_failed", "aborted"]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,8 @@ class AbortLimits:
 
     diverged: float = 15.0
     """Training loss above this has diverged; a uniform guess has 4.76."""
+    diverged_steps: int = 8
+    """It is the mean of so many steps that is held against it; at the end of an epoch, the epoch's."""
     collapsed: float = 0.001
     """Training loss below this …"""
     collapsed_before_epoch: int = 10
@@ -25,6 +37,74 @@ class AbortLimits:
     """So many epochs in a row with a higher training loss than the one before."""
     rising_least: float = 0.01
     """Together they must have risen by this share: on a plateau, five chance rises in a row do happen."""
+    spike_deviations: float = 8.0
+    """A step's loss is a spike when it lies so many deviations above the median of the steps before it …"""
+    spike_least: float = 1.5
+    """… and by so much at least: in healthy runs replayed English lies 1 nat above the pairs beside it."""
+    spike_history: int = 128
+    """Median and deviation are those of so many steps; they are judged from half of them on."""
+    spikes: int = 20
+    """So many spikes …"""
+    spikes_within: int = 100
+    """… within so many steps end a training; healthy runs had none (`docs/performance.md`)."""
+
+
+class Aborts:
+    """The abort conditions over one training. What they remember travels in its checkpoints.
+
+    A spike is judged against the median of the steps before it and their median absolute deviation (times
+    1.4826, which makes it the standard deviation of normal noise): neither is moved by a few wild losses, as
+    mean and standard deviation are, and a loss that is no number never enters them.
+    """
+
+    def __init__(self, limits: AbortLimits | None = None, *, first_epoch: int = 1) -> None:
+        self.limits, self.first_epoch = limits or AbortLimits(), first_epoch
+        self._losses: deque[float] = deque(maxlen=self.limits.spike_history)
+        self._spikes: deque[int] = deque(maxlen=self.limits.spikes_within)
+
+    def after_step(self, step: int, loss: float, gradient_norm: float) -> Stop | None:
+        """Judge step number `step` by its loss and gradient norm."""
+        if reason := not_finite(loss, gradient_norm):
+            return Stop("aborted", f"{reason} at step {step}: use a lower learning rate")
+        limits = self.limits
+        spike, median = self._is_spike(loss)
+        self._spikes.append(int(spike))
+        self._losses.append(loss)
+        last = list(self._losses)[-limits.diverged_steps :]
+        if len(last) == limits.diverged_steps and (reason := diverged(statistics.fmean(last), limits)):
+            return Stop("aborted", f"{reason} (step {step})")
+        if sum(self._spikes) >= limits.spikes:
+            return Stop(
+                "aborted",
+                f"training loss spiked in {sum(self._spikes)} of the last {len(self._spikes)} steps, at step {step} to "
+                f"{loss:.2f} beside a median of {median:.2f}: use a lower learning rate, or look at the corpus",
+            )
+        return None
+
+    def _is_spike(self, loss: float) -> tuple[bool, float]:
+        limits = self.limits
+        if len(self._losses) < limits.spike_history // 2:
+            return False, loss
+        median = statistics.median(self._losses)
+        deviation = 1.4826 * statistics.median(abs(x - median) for x in self._losses)
+        return loss > median + max(limits.spike_deviations * deviation, limits.spike_least), median
+
+    def after_epoch(self, epoch_losses: Sequence[float], held_out: float) -> Stop | None:
+        """Judge the epochs so far by their mean training losses, and the last by its held-out loss."""
+        if not math.isfinite(held_out):
+            epoch = self.first_epoch - 1 + len(epoch_losses)
+            return Stop("aborted", f"held-out loss is {held_out} at epoch {epoch}: use a lower learning rate")
+        reason = abort_reason(epoch_losses, self.limits, first_epoch=self.first_epoch)
+        return Stop("aborted", reason) if reason else None
+
+    def state(self) -> dict[str, Any]:
+        """What they remember, as JSON."""
+        return {"losses": list(self._losses), "spikes": list(self._spikes)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self._losses.extend(state["losses"])
+        self._spikes.extend(state["spikes"])
 
 
 def not_finite(loss: float, gradient_norm: float) -> str | None:

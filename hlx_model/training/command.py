@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +18,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from hlx_model.artifacts import default_training
 from hlx_model.checkpoint import read_manifest
 from hlx_model.corpus.documents import named_documents
+from hlx_model.device import device_of
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import require_passed
 from hlx_model.training.directory import Outcome
+from hlx_model.training.execution import Execution
 from hlx_model.training.inputs import Inputs, Overrides, prepare
-from hlx_model.training.loop import Interrupted, Listener, train
+from hlx_model.training.loop import Interrupted, train
+from hlx_model.training.ranks import Ranks
+from hlx_model.training.record import Listener
+from hlx_model.training.viewers import tensorboard_viewer
 
 INTERRUPTED = 130
 """Exit code of a training that a signal ended."""
@@ -73,7 +78,27 @@ def train_command(
     ] = None,
     use_fp16: Annotated[
         bool | None,
-        typer.Option("--use-fp16/--no-fp16", help="Mixed precision on a GPU.", show_default="the profile's"),
+        typer.Option(
+            "--use-fp16/--no-fp16",
+            help="Mixed precision: bf16 where the device has it, on an older GPU fp16.",
+            show_default="the profile's",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is a GPU, else cpu")
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more computing.")
+    ] = False,
+    accumulation: Annotated[
+        int, typer.Option(help="Compute a batch in so many parts: less memory, the same result.")
+    ] = 1,
+    compile: Annotated[bool, typer.Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="GiB the training may take.", show_default="what is free")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write figures for TensorBoard into this folder too.", show_default=False)
     ] = None,
     retry_stopped: Annotated[
         bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort condition stopped.")
@@ -84,24 +109,37 @@ def train_command(
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
+    execution = Execution(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
     if resume_from is not None and read_manifest(resume_from).phase == phase - 1:
         require_passed(resume_from)
-    inputs = prepare(
-        phase,
-        profile_of(profile),
-        overrides,
-        corpus=documents,
-        training=checkpoint_dir or default_training(),
-        resume_from=resume_from,
-    )
-    _log_to(inputs.directory / "training.log")
-    try:
-        with _audience(inputs) as listen:
-            outcome = train(inputs, run_id=os.environ.get("HLX_RUN_ID"), retry_stopped=retry_stopped, listen=listen)
-            listen("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
-    except Interrupted as error:
-        Console(stderr=True, soft_wrap=True).print(f"interrupted: {error}; the same command resumes", highlight=False)
-        raise typer.Exit(INTERRUPTED) from None
+    with Ranks(execution.device).together() as ranks:
+        with ranks.first_one_first():
+            inputs = prepare(
+                phase,
+                profile_of(profile),
+                overrides,
+                corpus=documents,
+                training=checkpoint_dir or default_training(),
+                resume_from=resume_from,
+                execution=execution,
+            )
+        if not ranks.first:
+            logging.getLogger("hlx_model").setLevel(logging.ERROR)
+            with suppress(Interrupted):
+                train(inputs, execution=execution, ranks=ranks)
+            return
+        _log_to(inputs.directory / "training.log")
+        try:
+            with _audience(inputs, tensorboard) as listen:
+                outcome = train(
+                    inputs, execution=execution, ranks=ranks, run_id=os.environ.get("HLX_RUN_ID"),
+                    retry_stopped=retry_stopped, listen=listen,
+                )  # fmt: skip
+                listen("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
+        except Interrupted as error:
+            console = Console(stderr=True, soft_wrap=True)
+            console.print(f"interrupted: {error}; the same command resumes", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
 
 
@@ -124,12 +162,22 @@ def _say(outcome: Outcome) -> None:
 
 
 @contextmanager
-def _audience(inputs: Inputs) -> Iterator[Listener]:
-    """Whoever listens: Dagster, where it started this process, or a person at a terminal."""
-    if "DAGSTER_PIPES_CONTEXT" in os.environ:
-        with _pipes() as listen:
-            yield listen
-        return
+def _audience(inputs: Inputs, tensorboard: Path | None) -> Iterator[Listener]:
+    """Whoever listens: Dagster, where it started this process, or a person at a terminal; and a viewer."""
+    with (
+        _pipes() if "DAGSTER_PIPES_CONTEXT" in os.environ else _terminal(inputs) as listen,
+        tensorboard_viewer(tensorboard / inputs.id if tensorboard else None) as view,
+    ):
+
+        def both(event: str, figures: dict[str, Any]) -> None:
+            listen(event, figures)
+            view(event, figures)
+
+        yield both
+
+
+@contextmanager
+def _terminal(inputs: Inputs) -> Iterator[Listener]:
     s = inputs.settings
     console = Console(stderr=True)
     console.print(f"training {inputs.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(inputs.train)} examples")

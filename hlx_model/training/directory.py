@@ -28,6 +28,11 @@ class Outcome:
     found: bool
     """Whether it had ended before and was only found."""
 
+    @classmethod
+    def of(cls, checkpoint: Path, *, found: bool) -> "Outcome":
+        """The outcome that a checkpoint is."""
+        return cls(checkpoint, checkpoints.read_manifest(checkpoint), found)
+
 
 @contextmanager
 def only_one(directory: Path) -> Iterator[None]:
@@ -44,14 +49,16 @@ def only_one(directory: Path) -> Iterator[None]:
         yield
 
 
-def ended_training(directory: Path) -> Outcome | None:
-    """The FINAL or STOPPED checkpoint of a training, where it verifies."""
+def ended_training(directory: Path, training_id: str) -> Path | None:
+    """The FINAL or STOPPED checkpoint of a training, where it verifies and is this training's own."""
     for path in reversed(checkpoints.checkpoints(directory / "checkpoints")):
         if "_FINAL_" in path.name or "_STOPPED_" in path.name:
             try:
-                return Outcome(path, checkpoints.verify(path), found=True)
+                checkpoints.verify_own(path, training_id)
             except CheckpointError as error:
                 log.warning("%s", error)
+            else:
+                return path
     return None
 
 

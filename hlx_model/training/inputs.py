@@ -12,6 +12,8 @@ from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, verif
 from hlx_model.corpus import rules, store
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.profiles import Profile
+from hlx_model.training.execution import Execution
+from hlx_model.training.memory import require_room
 from hlx_model.training.settings import Settings, training_id
 from hlx_model.transformer import architecture
 
@@ -63,6 +65,7 @@ def prepare(
     corpus: Sequence[Path],
     training: Path,
     resume_from: Path | None = None,
+    execution: Execution | None = None,
 ) -> Inputs:
     """Read and check what a training starts from.
 
@@ -74,6 +77,7 @@ def prepare(
         training: the folder of the trainings; this one gets `<training>/<training id>`.
         resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
             (it goes on at the epoch after, under its own id).
+        execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
 
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
@@ -85,6 +89,8 @@ def prepare(
         architecture(overrides.size)
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
+    if execution is not None:
+        require_room(settings, execution, training)
     directory = _corpus(corpus, artifacts, phase, settings.seq_length)
     rows, named = store.load(directory), ", ".join(map(str, corpus))
     train = store.model_texts(rows, "train")

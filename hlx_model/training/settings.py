@@ -9,7 +9,7 @@ from hlx_model.artifacts import digest_of
 from hlx_model.tokenizer import VOCABULARY_SHA256
 from hlx_model.transformer import POSITIONS, architecture
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raised by hand when the same inputs would give another result."""
 
 
@@ -30,6 +30,7 @@ class Settings:
     replay: float = 0.0
     """Share of each epoch's tokens taken again from each earlier phase's corpus."""
     mixed_precision: bool = False
+    """Matrix products in bf16 where the device has it, on an older GPU in fp16 with scaled gradients."""
     optimizer: str = "adamw"
     """`adamw` for all weights, or `muon` for the matrices of the layers and AdamW for the rest."""
     warmup: float = 0.03

@@ -1,0 +1,100 @@
+"""Exact match on held-out pairs against training time: the whole curriculum of `quick`, and what else was tried.
+
+    python -m benchmarks skill                     # quick as it is
+    python -m benchmarks.skill adamw 'half time'   # some of the settings below
+
+Each setting trains the three phases one after another on a composed corpus and is judged as `hlx validate` judges.
+The seconds are those of training, milestones and checkpoints included; corpus and reports are not.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hlx_model.corpus import PAIRED_CORPUS, compose, store
+from hlx_model.corpus.statistics import statistics
+from hlx_model.profiles import PROFILES, Profile, Schedule
+from hlx_model.quality.report import judge
+from hlx_model.training.inputs import Overrides, prepare
+from hlx_model.training.loop import train
+
+QUICK = PROFILES["quick"]
+
+
+def budget(share: float, learning_rate: float = 4e-3) -> dict[int, Schedule]:
+    """The schedules of `quick` with a share of its tokens."""
+    return {
+        phase: Schedule(s.epochs, int((s.tokens or 0) * share), learning_rate) for phase, s in QUICK.schedules.items()
+    }
+
+
+SETTINGS: dict[str, Profile] = {
+    "quick": QUICK,
+    "half time": replace(QUICK, entries=QUICK.entries // 2, schedules=budget(0.5)),
+    "quarter time": replace(QUICK, entries=QUICK.entries // 4, schedules=budget(0.25)),
+    "adamw": replace(QUICK, optimizer="adamw"),
+    "fp32": replace(QUICK, mixed_precision=False),
+    "no replay": replace(QUICK, replay=0.0),
+}
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What a curriculum came to."""
+
+    seconds: list[float]
+    tokens: int
+    figures: dict[str, Any]
+    failed: list[str]
+
+
+def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
+    """Train and judge the three phases."""
+    parent, seconds, tokens = None, [], 0
+    failed: list[str] = []
+    for phase in (1, 2, 3):
+        inputs = prepare(phase, profile, Overrides(), corpus=[document], training=training, resume_from=parent)
+        texts = [*inputs.train, *(text for texts in inputs.replay for text in texts[: int(len(texts) * profile.replay)])]
+        tokens += inputs.settings.epochs * sum(len(text) + 1 for text in texts)
+        began = time.monotonic()
+        parent = train(inputs).checkpoint
+        seconds.append(time.monotonic() - began)
+        judgement = judge(parent)
+        failed += [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"]
+    return Skill(seconds, tokens, judgement.report["figures"], failed)
+
+
+def make_up(training: Path) -> str:
+    """What the held-out pairs are made of."""
+    (kept,) = (training.parent / "corpora" / PAIRED_CORPUS.name).iterdir()
+    return str(statistics(store.load(kept)))
+
+
+def main(names: Sequence[str] = ("quick",)) -> None:
+    """Print a row a setting."""
+    table = Table("setting", "entries", "tokens", "s a phase", "s", "to HLX", "to English", "phases 1, 2 now/then", "failed")
+    for name in names:
+        profile = SETTINGS[name]
+        with tempfile.TemporaryDirectory() as root:
+            document, training = Path(root) / "composed.md", Path(root) / "training"
+            document.write_text(compose(profile.entries, profile.seed), encoding="utf-8")
+            found = curriculum(profile, document, training)
+        figures = found.figures
+        earlier = ", ".join(f"{e['now']:.3f}/{e['then']:.3f}" for e in figures["earlier_phases"].values())
+        table.add_row(
+            name, f"{profile.entries:,}", f"{found.tokens / 1e6:.1f}M", " ".join(f"{s:.0f}" for s in found.seconds),
+            f"{sum(found.seconds):.0f}", f"{figures['all_to_hlx']['exact_match']:.1%}",
+            f"{figures['all_to_english']['exact_match']:.1%}", earlier, ", ".join(found.failed) or "none",
+        )  # fmt: skip
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["quick"])

@@ -1,0 +1,40 @@
+"""The gates during training, at the epochs of the milestones and at the last."""
+
+from collections.abc import Sequence
+
+from hlx_model.artifacts import write_json
+from hlx_model.quality.gate import worst
+from hlx_model.quality.milestones import MILESTONES, SAMPLE, milestone_gates
+from hlx_model.training.abort import Stop
+from hlx_model.training.inputs import Inputs, sample
+from hlx_model.training.progress import Progress
+from hlx_model.training.record import Listener
+from hlx_model.transformer import Transformer
+
+
+class Gates:
+    """Judges a model at its milestones, keeps what was found, and says whether it must stop."""
+
+    def __init__(
+        self, inputs: Inputs, progress: Progress, held_out: Sequence[str], train_tokens: int, listen: Listener
+    ) -> None:
+        self._inputs, self._progress, self._listen = inputs, progress, listen
+        self._train, self._held_out = sample(inputs.train, SAMPLE, inputs.settings.seed), held_out
+        self._train_tokens = train_tokens
+
+    def after_epoch(self, epoch: int, model: Transformer, train_loss: float, best_before: float | None) -> Stop | None:
+        """Judge the model where it is due; `train_loss` is the epoch's own, `best_before` held-out, in nats."""
+        if epoch not in MILESTONES and epoch != self._inputs.settings.epochs:
+            return None
+        gates = milestone_gates(
+            model, self._train, self._held_out,
+            step=self._progress.step, reported_loss=train_loss, best_loss=best_before, train_tokens=self._train_tokens,
+        )  # fmt: skip
+        content = {"epoch": epoch, "outcome": worst(gates), "gates": [gate.to_json() for gate in gates]}
+        self._progress.milestones.append(content)
+        write_json(self._inputs.directory / "milestones.json", self._progress.milestones)
+        self._listen("milestone", content)
+        failed = [gate for gate in gates if gate.outcome == "fail"]
+        if not failed:
+            return None
+        return Stop("quality_failed", f"gate {failed[0].name} failed at epoch {epoch}: {failed[0].reason}")

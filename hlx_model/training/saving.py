@@ -1,0 +1,109 @@
+"""Which checkpoints a training keeps: those of its gates, its best, a rolling one, the one it ends with."""
+
+import os
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import hlx_model
+from hlx_model import checkpoint
+from hlx_model.checkpoint import Manifest, Parent
+from hlx_model.quality.milestones import MILESTONES
+from hlx_model.tokenizer import VOCABULARY_SHA256
+from hlx_model.training.abort import Aborts
+from hlx_model.training.engine import Engine
+from hlx_model.training.inputs import Inputs
+from hlx_model.training.progress import Progress
+from hlx_model.training.record import Listener
+from hlx_model.transformer import Transformer
+
+EVERY_EPOCHS = 10
+SAVE_SHARE = 0.02
+"""At most this share of the time goes into saving the rolling checkpoint …"""
+SAVE_SECONDS = float(os.environ.get("HLX_SAVE_SECONDS", "20"))
+"""… and it is saved at most this often (`HLX_SAVE_SECONDS`)."""
+
+
+class Saver:
+    """Writes the checkpoints of a training; an older one goes only when the newer is on the disk."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        model: Transformer,
+        engine: Engine,
+        aborts: Aborts,
+        progress: Progress,
+        run_id: str | None,
+        listen: Listener,
+    ) -> None:
+        self._inputs, self._model, self._engine, self._aborts = inputs, model, engine, aborts
+        self._progress, self._run_id, self._listen = progress, run_id, listen
+        self._directory = inputs.directory / "checkpoints"
+        self._saved, self._took = time.monotonic(), 0.0
+
+    def after_steps(self) -> None:
+        """Save the rolling checkpoint, where it is time."""
+        if time.monotonic() - self._saved > max(SAVE_SECONDS, self._took / SAVE_SHARE):
+            self.rolling()
+
+    def rolling(self) -> None:
+        """Save where the training stands, weights and moments, in place of where it stood."""
+        started = time.monotonic()
+        self._replace("LAST")
+        self._saved = time.monotonic()
+        self._took = self._saved - started
+
+    def after_epoch(self, epoch: int, held_out: float) -> None:
+        """Save the epoch where it is the best, or one of those that are kept."""
+        p, last = self._progress, self._inputs.settings.epochs
+        if p.best_loss is None or held_out < p.best_loss:
+            p.best_loss, p.best_epoch = held_out, epoch
+            self._replace("BEST")
+        if epoch != last and (epoch in MILESTONES or epoch % EVERY_EPOCHS == 0):
+            self._save("EPOCH")
+
+    def end(self, stopped: str | None) -> Path:
+        """Save what the training ends with: FINAL, or STOPPED with its reason."""
+        path = self._save("STOPPED" if stopped else "FINAL", stopped)
+        self._discard("LAST")
+        return path
+
+    def _replace(self, kind: str) -> None:
+        self._discard(kind, but=self._save(kind))
+
+    def _save(self, kind: str, stopped: str | None = None) -> Path:
+        p, inputs, parent = self._progress, self._inputs, self._inputs.parent_manifest
+        p.aborts, p.scaler = self._aborts.state(), self._engine.state()
+        manifest = Manifest(
+            kind=kind,
+            phase=inputs.settings.phase,
+            epoch=p.begun,
+            epochs=inputs.settings.epochs,
+            step=p.step,
+            size=inputs.settings.size,
+            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
+            training_id=inputs.id,
+            settings=inputs.settings.to_json(),
+            vocabulary_sha256=VOCABULARY_SHA256,
+            corpora=inputs.corpora,
+            parent=Parent(
+                parent.training_id, inputs.parent.name, parent.phase, parent.epoch, parent.weights_sha256
+            ) if parent and inputs.parent else None,
+            stopped=stopped,
+            versions={"hlx": hlx_model.__version__, "torch": torch.__version__},
+            run_id=self._run_id,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+        moments = self._engine.optimizers.state() if kind in ("LAST", "FINAL") else None
+        path = checkpoint.write(self._directory, manifest, self._model, asdict(p), moments)
+        self._listen("checkpoint", {"checkpoint": path.name, "epoch": manifest.epoch, "step": p.step})
+        return path
+
+    def _discard(self, kind: str, *, but: Path | None = None) -> None:
+        for path in checkpoint.checkpoints(self._directory):
+            if f"_{kind}_" in path.name and path != but:
+                checkpoint.remove(path)
