@@ -14,6 +14,7 @@ from hlx_model.language import Contract, Format, Handle, render
 from hlx_model.profiles import PROFILES
 from hlx_model.quality.report import Judgement, judge
 from hlx_model.training.directory import Outcome
+from hlx_model.training.execution import Execution
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import train
 
@@ -100,7 +101,8 @@ class Curriculum:
         return self.root / "training"
 
 
-QUICK = replace(PROFILES["quick"], optimizer="adamw")
+CPU = Execution("cpu")
+QUICK = replace(PROFILES["quick"], optimizer="adamw", batch_size=4, mixed_precision=False)
 """The settings of the tests where they say nothing else."""
 SCHEDULES = {
     1: Overrides(epochs=30, batch_size=1, learning_rate=3e-3, replay=0.1),
@@ -120,7 +122,7 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
             phase, QUICK, overrides,
             corpus=[small_document], training=root / "training", resume_from=parent,
         )  # fmt: skip
-        outcome = train(inputs, device="cpu", run_id="the run")
+        outcome = train(inputs, execution=CPU, run_id="the run")
         parent = outcome.checkpoint
         phases[phase] = Trained(inputs, outcome, judge(parent))
     return Curriculum(small_document, root, phases)

@@ -182,7 +182,7 @@ def test_a_pickle_is_not_loaded_however_well_it_is_sealed(found: Path, tmp_path:
 
 
 def test_the_newest_checkpoint_that_verifies_is_taken(model: Transformer, tmp_path: Path) -> None:
-    assert checkpoints.newest_verified(tmp_path) is None
+    assert checkpoints.newest_verified(tmp_path, MANIFEST.training_id) is None
     paths = {
         step: checkpoints.write(
             tmp_path, replace(MANIFEST, kind="LAST", step=step), model, {}, None if step == 30 else MOMENTS
@@ -191,15 +191,22 @@ def test_the_newest_checkpoint_that_verifies_is_taken(model: Transformer, tmp_pa
     }
     assert [path.name for path in checkpoints.checkpoints(tmp_path)][-1] == "phase1_LAST_step40"
     (paths[40] / "state.json").write_text("{}")
-    newest = checkpoints.newest_verified(tmp_path)
+    newest = checkpoints.newest_verified(tmp_path, MANIFEST.training_id)
     assert newest is not None and (newest[0], newest[1].step) == (paths[30], 30)
-    resumable = checkpoints.newest_verified(tmp_path, with_optimizer=True)
+    resumable = checkpoints.newest_verified(tmp_path, MANIFEST.training_id, with_optimizer=True)
     assert resumable is not None and resumable[0] == paths[20]
+    assert checkpoints.newest_verified(tmp_path, "another") is None
     checkpoints.remove(paths[20])
     assert not paths[20].exists()
 
 
-def test_writing_again_replaces_a_checkpoint_of_the_same_name(found: Path, model: Transformer) -> None:
+def test_a_good_checkpoint_of_the_same_name_stays_as_it_is(found: Path, model: Transformer) -> None:
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in found.iterdir()}
+    assert checkpoints.write(found.parent, MANIFEST, model, {"epoch": 9}, None) == found
+    assert {path.name: (path.stat().st_ino, path.read_bytes()) for path in found.iterdir()} == before
+
+
+def test_writing_again_replaces_a_spoilt_checkpoint_of_the_same_name(found: Path, model: Transformer) -> None:
     os.truncate(found / "model.safetensors", 10)
     assert checkpoints.write(found.parent, MANIFEST, model, {"epoch": 9}, None) == found
     assert checkpoints.read_state(found) == {"epoch": 9}

@@ -35,6 +35,9 @@ class TrainingConfig(dg.Config):
     seq_length: int | None = Field(default=None, description="Most tokens of an example.")
     seed: int | None = Field(default=None, description="Of fresh weights and of the order of the data.")
     replay: float | None = Field(default=None, description="Share of tokens taken again from each earlier phase.")
+    gradient_checkpointing: bool = Field(default=False, description="Less memory for a third more computing.")
+    accumulation: int = Field(default=1, description="Compute a batch in so many parts: less memory, the same result.")
+    memory_limit: float | None = Field(default=None, description="GiB the training may take. Default: what is free.")
     retry_stopped: bool = Field(
         default=False,
         description="Train again what a gate or an abort condition stopped with the same settings.",
@@ -75,6 +78,9 @@ def _phase(phase: int) -> dg.AssetsDefinition:
             "seq-length": config.seq_length,
             "seed": config.seed,
             "replay": config.replay,
+            "gradient-checkpointing": config.gradient_checkpointing,
+            "accumulation": config.accumulation,
+            "memory-limit": config.memory_limit,
             "retry-stopped": config.retry_stopped,
         })  # fmt: skip
         manifest = checkpoints.read_manifest(ended.checkpoint)

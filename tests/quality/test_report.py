@@ -18,7 +18,7 @@ from hlx_model.quality.report import judge
 from hlx_model.quality.verdict import Verdict
 from hlx_model.training.inputs import Overrides, prepare
 from hlx_model.training.loop import train
-from tests.conftest import QUICK, Curriculum
+from tests.conftest import CPU, QUICK, Curriculum
 
 FILES = {"report.json", "report.md", "verdict.json", "loss.svg"}
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculu
 def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_document: Path, tmp_path: Path) -> None:
     overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
     inputs = prepare(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
-    stopped = train(inputs, device="cpu")
+    stopped = train(inputs, execution=CPU)
     assert stopped.manifest.stopped is not None
     judgement = judge(stopped.checkpoint)
     assert {path.name for path in judgement.directory.iterdir()} == FILES

@@ -1,10 +1,11 @@
 """When a training is lost, and when it only looks so."""
 
 import math
+import random
 
 import pytest
 
-from hlx_model.training.abort import AbortLimits, abort_reason, diverged, not_finite
+from hlx_model.training.abort import AbortLimits, Aborts, abort_reason, diverged, not_finite
 
 HEALTHY = [3.0, 2.5, 2.2, 2.0, 1.9, 1.8, 1.7, 1.65, 1.6, 1.55]
 
@@ -70,3 +71,83 @@ def test_the_limits_are_the_callers() -> None:
 )
 def test_a_step_is_taken_only_on_numbers(loss: float, norm: float, reason: str | None) -> None:
     assert not_finite(loss, norm) == reason
+
+
+def falling(steps: int, seed: int = 0) -> list[float]:
+    """The losses of a healthy run: falling, noisy, one batch in twelve from an earlier phase and 1 nat higher."""
+    chance = random.Random(seed)
+    return [
+        4.5 * math.exp(-step / 100) + 0.4 + chance.gauss(0, 0.1) + (1.0 if step % 12 == 0 else 0.0)
+        for step in range(steps)
+    ]
+
+
+def stopped_at(losses: list[float], aborts: Aborts | None = None) -> tuple[int, str] | None:
+    """The step at which these losses, the first of step 1, end a training, and why."""
+    aborts = aborts or Aborts()
+    for step, loss in enumerate(losses, start=1):
+        if stop := aborts.after_step(step, loss, 1.0):
+            return step, stop.reason
+    return None
+
+
+def test_a_healthy_run_and_a_few_wild_batches_end_nothing() -> None:
+    losses = falling(2000)
+    for step in range(100, 2000, 20):
+        losses[step] = 9.0
+    assert stopped_at(losses) is None
+
+
+def test_spikes_end_a_training_at_the_twentieth_within_a_hundred_steps() -> None:
+    losses = [*falling(500), *[4.0] * 100]
+    found = stopped_at(losses)
+    assert found is not None
+    step, reason = found
+    assert step == 520
+    assert reason.startswith("training loss spiked in 20 of the last 100 steps, at step 520 to 4.00 beside a median")
+    assert reason.endswith("use a lower learning rate, or look at the corpus")
+
+
+def test_no_step_is_a_spike_before_there_is_something_to_hold_it_against() -> None:
+    assert stopped_at([1.0] * 30 + [9.0] * 30) is None
+
+
+def test_wild_losses_do_not_make_the_judgement_blunt() -> None:
+    """Ten spikes of a million among the history: mean and standard deviation would see no other spike after them."""
+    losses = falling(400)
+    losses[300:380:8] = [14.0] * 10
+    found = stopped_at([*losses, *[4.0] * 20], Aborts(AbortLimits(diverged=1e9)))
+    assert found is not None and found[0] <= 420
+
+
+def test_a_number_that_is_none_ends_a_training_and_does_not_enter_the_statistic() -> None:
+    aborts = Aborts()
+    assert stopped_at(falling(200), aborts) is None
+    before = aborts.state()
+    stop = aborts.after_step(201, math.nan, 1.0)
+    assert stop == ("aborted", "training loss is nan at step 201: use a lower learning rate")
+    assert aborts.state() == before
+    assert aborts.after_step(202, 1.0, 1.0) is None
+
+
+def test_a_mean_of_eight_steps_above_fifteen_has_diverged() -> None:
+    found = stopped_at([4.0] * 10 + [16.0] * 7 + [20.0] * 10)
+    assert found is not None
+    assert found == (18, "training loss diverged: 16.50 is above 15: use a lower learning rate (step 18)")
+
+
+def test_what_the_conditions_remember_goes_on_as_if_it_had_not_been_put_away() -> None:
+    losses = [*falling(490), *[4.0] * 100]
+    whole = stopped_at(losses)
+    first, second = Aborts(), Aborts()
+    assert stopped_at(losses[:500], first) is None
+    second.load(first.state())
+    found = stopped_at(losses[500:], second)
+    assert whole is not None and found is not None
+    assert 500 + found[0] == whole[0]
+    assert first.state() != second.state()
+
+
+def test_a_held_out_loss_that_is_no_number_ends_a_training() -> None:
+    stop = Aborts(first_epoch=3).after_epoch([2.0, 1.9], math.inf)
+    assert stop == ("aborted", "held-out loss is inf at epoch 4: use a lower learning rate")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hlx_model.tokenizer import BOS, EOS, PAD, encode
-from hlx_model.training.batches import Examples, batches, replayed, tokens_to_predict
+from hlx_model.training.batches import Batch, Data, Examples, batches, replayed, tokens_to_predict, width
+from hlx_model.training.settings import Settings
 
 BOUND = 300
 LENGTHS = st.lists(st.integers(2, 256), max_size=120).map(lambda lengths: torch.tensor(lengths, dtype=torch.long))
@@ -21,7 +22,7 @@ def seeded(seed: int) -> torch.Generator:
 def test_an_epoch_holds_every_example_exactly_once_in_batches_within_the_bound(lengths: Tensor, seed: int) -> None:
     found = batches(lengths, BOUND, seeded(seed))
     assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(lengths)))
-    assert all(len(rows) * int(lengths[rows].max()) <= BOUND for rows in found)
+    assert all(len(rows) * width(int(lengths[rows].max())) <= BOUND or len(rows) == 1 for rows in found)
 
 
 def test_an_example_beyond_the_bound_comes_alone() -> None:
@@ -45,11 +46,11 @@ def test_the_order_follows_from_the_seed_and_changes_with_it() -> None:
 
 
 @given(st.lists(st.text("abc →🜊", min_size=0, max_size=20), min_size=1, max_size=10))
-def test_a_batch_holds_its_examples_padded_to_the_longest_of_them_and_no_further(texts: list[str]) -> None:
+def test_a_batch_holds_its_examples_padded_to_the_width_of_the_longest_of_them(texts: list[str]) -> None:
     examples = Examples(texts, seq_length=22)
     rows = torch.arange(len(texts)).flip(0)[: max(1, len(texts) // 2)]
     chosen = [texts[row] for row in rows.tolist()]
-    longest = max(len(text) for text in chosen) + 2
+    longest = width(max(len(text) for text in chosen) + 2)
     assert examples.batch(rows).tolist() == [
         [BOS, *encode(text), EOS, *[PAD] * (longest - len(text) - 2)] for text in chosen
     ]
@@ -72,3 +73,31 @@ def test_what_is_replayed_are_different_examples_of_about_the_tokens_asked_for(l
     assert len(set(rows.tolist())) == len(rows)
     assert held <= tokens
     assert len(rows) == len(lengths) or held > tokens - 256
+
+
+@pytest.mark.parametrize(("longest", "found"), [(2, 9), (9, 9), (10, 17), (17, 17), (256, 257), (511, 512), (512, 512)])
+def test_the_model_works_on_multiples_of_8_up_to_its_positions(longest: int, found: int) -> None:
+    assert width(longest) == found
+
+
+@given(st.integers(1, 20), st.integers(1, 6))
+def test_the_shares_of_a_batch_are_the_batch(rows: int, number: int) -> None:
+    batch = Batch(Examples(["ab"] * 10 + ["abcd"] * 10, 9), torch.arange(rows))
+    shares = batch.shares(number)
+    assert len(shares) == number
+    assert sorted(row for share in shares for row in share.rows.tolist()) == list(range(rows))
+    assert sum(share.tokens for share in shares) == batch.tokens
+    assert max(len(s.rows) for s in shares) - min(len(s.rows) for s in shares) <= 1
+
+
+def test_an_epoch_holds_its_own_examples_and_a_share_of_each_earlier_phases() -> None:
+    settings = Settings(3, "tiny", 2, 1, 64, 1e-3, replay=0.25)
+    data = Data(["own"] * 40, [["one"] * 30, ["two"] * 30], settings)
+    rows = [(batch.examples, row) for batch in data.epoch(1) for row in batch.rows.tolist()]
+    assert len(rows) == len(set(rows)) == 40 + 10 + 10
+    assert data.tokens == 40 * 4
+
+    def order(epoch: int) -> list[list[int]]:
+        return [batch.rows.tolist() for batch in data.epoch(epoch)]
+
+    assert order(1) == order(1) != order(2)

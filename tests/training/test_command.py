@@ -22,7 +22,7 @@ PROGRAM = ("-m", "hlx_model.training")
 # The same program, saving after every step, so that one that is killed has something to go on from.
 SAVING_OFTEN = (
     "-c",
-    "import typer; from hlx_model.training import command, loop; loop.SAVE_SECONDS, loop.SAVE_SHARE = 0.0, 1e9; "
+    "import typer; from hlx_model.training import command, saving; saving.SAVE_SECONDS, saving.SAVE_SHARE = 0.0, 1e9; "
     "command.run(lambda: typer.run(command.train_command))",
 )
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -102,7 +102,7 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "interrupted"
-    newest = checkpoints.newest_verified(directory / "checkpoints", with_optimizer=True)
+    newest = checkpoints.newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
     assert newest is not None and newest[0].name == f"phase1_LAST_step{beat.step}"
 
 

@@ -14,12 +14,12 @@ from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import Artifacts, read_json
 from hlx_model.corpus import store
 from hlx_model.metrics import read_metrics
-from hlx_model.training import loop
+from hlx_model.training import saving
 from hlx_model.training.directory import Busy
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import train
-from tests.conftest import QUICK, Curriculum
+from tests.conftest import CPU, QUICK, Curriculum
 
 
 def inputs_of(document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any) -> Inputs:
@@ -106,7 +106,7 @@ def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -
     one = curriculum.phases[1]
     before = {path: path.stat().st_mtime_ns for path in one.inputs.directory.rglob("*") if path.name != "lock"}
     events: list[str] = []
-    again = train(one.inputs, device="cpu", listen=lambda event, figures: events.append(event))
+    again = train(one.inputs, execution=CPU, listen=lambda event, figures: events.append(event))
     assert again.found and not one.outcome.found
     assert (again.checkpoint, again.manifest) == (one.checkpoint, one.outcome.manifest)
     assert events == []
@@ -116,7 +116,7 @@ def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -
 def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
     inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
-    train(inputs, device="cpu", listen=lambda event, figures: told.append((event, figures)))
+    train(inputs, execution=CPU, listen=lambda event, figures: told.append((event, figures)))
     assert {event for event, _ in told} == {"progress", "milestone", "checkpoint"}
     assert [figures["checkpoint"] for event, figures in told if event == "checkpoint"] == [
         "phase1_BEST_epoch1", "phase1_FINAL_epoch1",
@@ -125,7 +125,7 @@ def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) 
 
 
 def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, tmp_path: Path) -> None:
-    first, second = (train(inputs_of(small_document, tmp_path / place / "training"), device="cpu") for place in "ab")
+    first, second = (train(inputs_of(small_document, tmp_path / place / "training"), execution=CPU) for place in "ab")
     assert first.manifest.weights_sha256 == second.manifest.weights_sha256
     assert not second.found
 
@@ -134,11 +134,11 @@ def test_a_final_checkpoint_that_was_spoilt_is_made_again(
     small_document: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     weights = outcome.checkpoint / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    again = train(inputs, device="cpu")
+    again = train(inputs, execution=CPU)
     assert not again.found and weights.read_bytes() == whole
     assert f"{weights}: its SHA-256 is not the one recorded" in caplog.text
 
@@ -155,25 +155,25 @@ def cut_off(inputs: Inputs, step: int) -> None:
             raise PowerCut("cut")
 
     with pytest.raises(PowerCut):
-        train(inputs, device="cpu", listen=listen)
+        train(inputs, execution=CPU, listen=listen)
 
 
 def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_bytes(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    whole = train(inputs_of(small_document, tmp_path / "whole" / "training", epochs=3), device="cpu")
+    whole = train(inputs_of(small_document, tmp_path / "whole" / "training", epochs=3), execution=CPU)
     inputs = inputs_of(small_document, tmp_path / "cut" / "training", epochs=3)
     with monkeypatch.context() as saving_often:
-        saving_often.setattr(loop, "SAVE_SECONDS", 0.0)
-        saving_often.setattr(loop, "SAVE_SHARE", 1e9)
+        saving_often.setattr(saving, "SAVE_SECONDS", 0.0)
+        saving_often.setattr(saving, "SAVE_SHARE", 1e9)
         cut_off(inputs, step=5)
     beat = Heartbeat.read(inputs.directory)
     assert beat is not None and (beat.status, beat.reason) == ("failed", "PowerCut: cut")
     (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
     half_written = inputs.directory / "checkpoints" / ".phase1_LAST_step99.abc"
     half_written.mkdir()
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert f"resuming from {last.name}" in caplog.text
     assert outcome.manifest.weights_sha256 == whole.manifest.weights_sha256
     assert not last.exists() and not half_written.exists()
@@ -189,13 +189,13 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
 def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVE_SHARE", 1e9)
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saving, "SAVE_SHARE", 1e9)
     inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
     cut_off(inputs, step=3)
     (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
     (last / "state.json").write_text("{}")
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert checkpoints.read_state(outcome.checkpoint)["epoch_losses"]
     rows = read_metrics(inputs.directory)
     assert [row["step"] for row in rows if row["held_out_loss"] is None] == list(range(1, outcome.manifest.step + 1))
@@ -216,7 +216,7 @@ def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: 
     inputs = inputs_of(
         curriculum.document, training, parent, phase=2, epochs=1, learning_rate=1e-12, batch_size=8, replay=0.0
     )
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     before, after = (checkpoints.load_model(path).state_dict() for path in (parent, outcome.checkpoint))
     assert max(float((after[name] - before[name]).abs().max()) for name in before) < 1e-6
 
@@ -224,9 +224,9 @@ def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: 
 def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
     small_document: Path, tmp_path: Path
 ) -> None:
-    first = train(inputs_of(small_document, tmp_path / "training", epochs=1), device="cpu")
+    first = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU)
     inputs = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert outcome.checkpoint.name == "phase1_FINAL_epoch3"
     assert outcome.checkpoint.parents[1] != first.checkpoint.parents[1]
     ends = [row for row in read_metrics(inputs.directory) if row["held_out_loss"] is not None]
@@ -241,23 +241,23 @@ def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
 
 def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document: Path, tmp_path: Path) -> None:
     inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert outcome.checkpoint.name.startswith("phase1_STOPPED_epoch")
     assert outcome.manifest.stopped is not None and "training loss diverged" in outcome.manifest.stopped
     beat = Heartbeat.read(inputs.directory)
     assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
-    found = train(inputs, device="cpu")
+    found = train(inputs, execution=CPU)
     assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
 
 
 def test_a_stopped_training_is_tried_again_only_where_that_is_asked_for(small_document: Path, tmp_path: Path) -> None:
     inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
-    stopped = train(inputs, device="cpu")
-    again = train(inputs, device="cpu", retry_stopped=True)
+    stopped = train(inputs, execution=CPU)
+    again = train(inputs, execution=CPU, retry_stopped=True)
     assert not again.found and again.manifest.weights_sha256 == stopped.manifest.weights_sha256
     aside = inputs.directory / "stopped-1" / stopped.checkpoint.name
     assert checkpoints.verify(aside).stopped == stopped.manifest.stopped
-    finished = train(inputs_of(small_document, tmp_path / "training", epochs=1), device="cpu", retry_stopped=True)
+    finished = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU, retry_stopped=True)
     assert finished.manifest.kind == "FINAL"
 
 
@@ -267,7 +267,7 @@ def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
 ) -> None:
     """Where an epoch is a single batch, the held-out loss is the first to be no number."""
     inputs = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert outcome.manifest.stopped is not None and reason in outcome.manifest.stopped
     assert outcome.manifest.stopped.endswith("use a lower learning rate")
     tensors = checkpoints.load_model(outcome.checkpoint).state_dict().values()
@@ -280,15 +280,14 @@ def test_a_failed_gate_stops_the_training_and_says_which(
     """Labels that were not shifted: the trainer's own loss looks superb, the gates see it at epoch 1."""
     from torch.nn import functional as F
 
-    from hlx_model.training import optimization
+    from hlx_model.training import engine
 
-    def unshifted(model: Any, ids: Any) -> tuple[Any, Any]:
-        loss = F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0)
-        return loss, (ids != 0).sum()
+    def unshifted(model: Any, ids: Any) -> Any:
+        return F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0, reduction="sum")
 
-    monkeypatch.setattr(optimization, "next_token_loss", unshifted)
+    monkeypatch.setattr(engine, "next_token_loss", unshifted)
     inputs = inputs_of(small_document, tmp_path / "training", epochs=30, learning_rate=3e-3)
-    outcome = train(inputs, device="cpu")
+    outcome = train(inputs, execution=CPU)
     assert outcome.manifest.stopped is not None
     assert outcome.manifest.stopped.startswith("gate ") and outcome.manifest.epoch <= 10
     beat = Heartbeat.read(inputs.directory)
@@ -306,12 +305,12 @@ def test_a_second_trainer_on_the_same_training_is_refused(small_document: Path, 
     def listen(event: str, figures: dict[str, Any]) -> None:
         if event == "milestone":
             with pytest.raises(Busy) as error:
-                train(inputs, device="cpu")
+                train(inputs, execution=CPU)
             refused.append(str(error.value))
 
-    outcome = train(inputs, device="cpu", listen=listen)
+    outcome = train(inputs, execution=CPU, listen=listen)
     (line,) = refused
     assert "is at work on this training: wait for it" in line and str(inputs.directory) in line
     assert not outcome.found
     other = replace(inputs, id="other", directory=tmp_path / "training" / "other")
-    assert not train(other, device="cpu").found
+    assert not train(other, execution=CPU).found

@@ -1,0 +1,147 @@
+"""What one step promises, whatever it is computed with."""
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hlx_model.device import threads
+from hlx_model.tokenizer import PAD, VOCABULARY_SIZE
+from hlx_model.training.batches import Batch, Examples
+from hlx_model.training.engine import Engine, Step, next_token_loss
+from hlx_model.training.ranks import Ranks
+from hlx_model.training.settings import Settings
+from hlx_model.transformer import SIZES, Cache, Transformer
+from tests.conftest import CPU
+
+SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
+TEXTS = ["Search for documents", "Sort", "Count the items"]
+
+
+class Successor(Transformer):
+    """Is sure that after symbol n comes n + `by`."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__(SIZES["tiny"])
+        self.by = by
+
+    def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        return 50.0 * F.one_hot((tokens_BT + self.by) % VOCABULARY_SIZE, VOCABULARY_SIZE)
+
+
+@pytest.fixture
+def model() -> Transformer:
+    return Transformer(SIZES["tiny"]).initialize(seed=0)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return Batch(Examples(TEXTS, 64), torch.arange(3))
+
+
+def engine_of(model: Transformer, settings: Settings = SETTINGS, steps: int = 30) -> Engine:
+    return Engine(model, settings, steps, CPU, Ranks("cpu"))
+
+
+def step(engine: Engine, batch: Batch, number: int = 0) -> Step:
+    (done,) = engine.steps([batch], number)
+    return done
+
+
+COUNTING = torch.tensor([[1, 2, 3, 4, 5], [7, 8, 9, PAD, PAD]])
+
+
+def test_the_label_of_a_position_is_the_token_after_it() -> None:
+    assert float(next_token_loss(Successor(1), COUNTING)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_model_that_repeats_the_current_token_is_wrong_at_every_real_token() -> None:
+    assert float(next_token_loss(Successor(0), COUNTING)) == pytest.approx(6 * 50.0)
+
+
+def test_the_loss_of_a_step_is_the_mean_cross_entropy_of_the_real_tokens_before_it(
+    model: Transformer, batch: Batch
+) -> None:
+    ids = batch.ids()
+    with torch.no_grad():
+        probabilities = torch.softmax(model(ids), dim=-1)
+    surprises = [
+        -math.log(float(probabilities[row, t, ids[row, t + 1]]))
+        for row in range(3)
+        for t in range(ids.shape[1] - 1)
+        if ids[row, t + 1] != PAD
+    ]
+    assert batch.tokens == len(surprises) == 21 + 5 + 16
+    assert step(engine_of(model), batch).loss == pytest.approx(sum(surprises) / len(surprises), rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_steps_lower_the_loss(model: Transformer, batch: Batch, optimizer: str, mixed: bool) -> None:
+    engine = engine_of(model, replace(SETTINGS, optimizer=optimizer, mixed_precision=mixed))
+    losses = [step(engine, batch, number).loss for number in range(30)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_loss_that_is_no_number_is_told_and_changes_no_weight(
+    model: Transformer, batch: Batch, optimizer: str
+) -> None:
+    engine = engine_of(model, replace(SETTINGS, optimizer=optimizer))
+    step(engine, batch)
+    with torch.no_grad():
+        model.transformer.layers[1].get_parameter("linear1.weight")[3, 5] = math.nan
+    before, moments = copy.deepcopy(model.state_dict()), copy.deepcopy(engine.optimizers.state())
+    assert math.isnan(step(engine, batch, 7).loss)
+    assert all(torch.equal(t.nan_to_num(), before[name].nan_to_num()) for name, t in model.state_dict().items())
+    assert all(torch.equal(t, moments[name]) for name, t in engine.optimizers.state().items())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_restored_engine_goes_on_to_the_same_bytes(model: Transformer, batch: Batch, optimizer: str) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer, mixed_precision=True)
+    engine = engine_of(model, settings)
+    for number in range(3):
+        step(engine, batch, number)
+    other = Transformer(SIZES["tiny"])
+    other.load_state_dict(model.state_dict())
+    restored = engine_of(other, settings)
+    restored.optimizers.load({name: tensor.clone() for name, tensor in engine.optimizers.state().items()})
+    for number in range(3, 5):
+        assert step(engine, batch, number) == step(restored, batch, number)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_optimizers_state_is_two_moments_of_every_weight_and_counts(model: Transformer, batch: Batch) -> None:
+    engine = engine_of(model)
+    step(engine, batch)
+    sizes = {n: tensor.numel() for n, tensor in engine.optimizers.state().items() if not n.endswith(".step")}
+    assert sum(sizes.values()) == 2 * 492_149
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_threads_that_share_a_batch_come_to_what_one_comes_to(batch: Batch, optimizer: str) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer, batch_size=4, seq_length=256)
+    losses: dict[int, list[float]] = {}
+    weights: list[dict[str, Tensor]] = []
+    for cores in (1, 2, 2):
+        model = Transformer(SIZES["tiny"]).initialize(seed=0)
+        with threads(cores):
+            engine = engine_of(model, settings)
+            assert engine.workers == cores
+            with engine.at_work():
+                losses[cores] = [step(engine, batch, number).loss for number in range(5)]
+        weights.append(copy.deepcopy(model.state_dict()))
+    assert losses[1] == pytest.approx(losses[2], rel=1e-5)
+    assert all(torch.equal(weights[1][name], weights[2][name]) for name in weights[1])  # the same bytes each time
+
+
+def test_a_batch_of_fewer_rows_than_threads_is_computed(model: Transformer) -> None:
+    with threads(2):
+        engine = engine_of(model, replace(SETTINGS, seq_length=256))
+        with engine.at_work():
+            assert step(engine, Batch(Examples(["Sort"], 64), torch.arange(1))).loss > 0
