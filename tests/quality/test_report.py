@@ -130,6 +130,7 @@ def test_a_model_of_no_numbers_gets_its_report_and_fails(curriculum: Curriculum,
     for parameter in model.transformer.layers[1].parameters():
         parameter.data.fill_(broken)
     state = checkpoints.read_state(checkpoint)
+    checkpoints.remove(checkpoint)
     checkpoints.write(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
     judgement = judge(checkpoint)
     report = strictly(judgement.directory / "report.json")
