@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import corpus, generation, training
+from benchmarks import corpus, generation, gpu_curriculum, kill_matrix, training
 
-ALL = {"corpus": corpus.main, "training": training.main, "generation": generation.main}
+ALL = {
+    "corpus": corpus.main,
+    "training": training.main,
+    "generation": generation.main,
+    "kill_matrix": kill_matrix.main,
+    "gpu_curriculum": gpu_curriculum.main,
+}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(ALL)

@@ -1,52 +1,103 @@
 """Tokens a second written: many prompts at once with cached keys and values, against one by one without.
 
-python -m benchmarks generation
+    python -m benchmarks generation
+
+Both write greedily after real prompts of mixed length, of the paired corpus, with a model that was trained on it for
+a moment, so that texts end where texts end. Both must write the same; a difference ends the benchmark.
 """
 
 import statistics
+import sys
 import time
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.corpus import prompt
+from benchmarks.training import paired_rows, users_document
+from hlx_model.corpus.store import model_texts
 from hlx_model.generation import generate
-from hlx_model.tokenizer import BOS, decode, encode
+from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
+from hlx_model.training.batches import Batch, Examples, batches
+from hlx_model.training.engine import Engine
+from hlx_model.training.execution import Execution
+from hlx_model.training.ranks import Ranks
+from hlx_model.training.settings import Settings
 from hlx_model.transformer import SIZES, Transformer
 
-ROUNDS, PROMPTS, TOKENS = 3, 64, 48
+ROUNDS, PROMPTS, AT_ONCE, TOKENS = 5, 256, 8, 96
+STEPS = {"tiny": 300, "10m": 60}
+"""Of training: until texts have their form and their end."""
+
+NEVER = torch.tensor([PAD, BOS, UNK])
+"""What `generate` never writes."""
+
+
+def trained(size: str, texts: list[str]) -> Transformer:
+    """A model that has seen some of the texts."""
+    settings = Settings(3, size, 1, 4, 256, 3e-3, optimizer="muon", mixed_precision=True)
+    model = Transformer(SIZES[size]).initialize(0)
+    engine = Engine(model, settings, STEPS[size], Execution("cpu"), Ranks("cpu"))
+    examples = Examples(texts, settings.seq_length)
+    order = batches(examples.lengths, 4 * 256, torch.Generator().manual_seed(0))
+    with engine.at_work():
+        for step in range(STEPS[size]):
+            engine.steps([Batch(examples, order[step % len(order)])], step)
+    return model.eval()
 
 
 @torch.inference_mode()
 def one_by_one(model: Transformer, prompts: list[str]) -> list[str]:
     """Greedy, the whole text through the model again for each token."""
     texts = []
-    for text in prompts:
-        ids = [BOS, *encode(text)]
-        for _ in range(TOKENS):
-            ids.append(int(model(torch.tensor([ids]))[0, -1, 4:].argmax()) + 4)
-        texts.append(decode(ids[len(text) + 1 :]))
+    for prompt in prompts:
+        ids = [BOS, *encode(prompt)]
+        start = len(ids)
+        while len(ids) - start < TOKENS:
+            ids.append(int(model(torch.tensor([ids]))[0, -1].index_fill(0, NEVER, -torch.inf).argmax()))
+            if ids[-1] == EOS:
+                break
+        texts.append(decode(ids[start:]))
     return texts
+
+
+def written(texts: list[str]) -> int:
+    """Tokens of these texts; their end is one."""
+    return sum(min(len(text) + 1, TOKENS) for text in texts)
 
 
 def main() -> None:
     """Print tokens a second of both and their ratio, medians of alternating rounds."""
-    table = Table("size", "tokens/s one by one", "tokens/s batched, cached", "ratio")
-    prompts = [prompt("HLXL", f"Search for {'documents' * (1 + i % 3)}") for i in range(PROMPTS)]
-    for size in ("tiny", "10m"):
-        model = Transformer(SIZES[size]).initialize(0).eval()
-        slow, fast = [], []
-        for _ in range(ROUNDS):
+    name, document = users_document()
+    rows = paired_rows(document)
+    every = sorted(set(rows["prompt"].to_pylist()))
+    prompts = every[:: max(1, len(every) // PROMPTS)][:PROMPTS]
+    lengths = [len(prompt) for prompt in prompts]
+    console = Console()
+    console.print(f"{len(prompts)} prompts of {name}, {min(lengths)} to {max(lengths)} characters")
+    table = Table("size", "tokens a text", "tokens/s one by one", "tokens/s batched, cached", "ratio", "texts equal")
+    for size in STEPS:
+        model = trained(size, model_texts(rows, "train"))
+        slow, fast, equal = [], [], 0
+        generate(model, prompts, max_new_tokens=4)
+        for i in range(ROUNDS):
+            some = prompts[i :: len(prompts) // AT_ONCE][:AT_ONCE]
             began = time.perf_counter()
-            one_by_one(model, prompts[:4])
-            slow.append(4 * TOKENS / (time.perf_counter() - began))
+            expected = one_by_one(model, some)
+            slow.append(written(expected) / (time.perf_counter() - began))
             began = time.perf_counter()
-            written = generate(model, prompts, max_new_tokens=TOKENS)
-            fast.append(sum(len(text) for text in written) / (time.perf_counter() - began))
+            texts = generate(model, prompts, max_new_tokens=TOKENS)
+            fast.append(written(texts) / (time.perf_counter() - began))
+            found = [texts[prompts.index(prompt)] for prompt in some]
+            if found != expected:
+                sys.exit(f"error: {size}: batched and cached, other texts are written: {found} for {expected}")
+            equal += len(some)
         ratio = statistics.median(f / s for f, s in zip(fast, slow, strict=True))
-        table.add_row(size, f"{statistics.median(slow):,.0f}", f"{statistics.median(fast):,.0f}", f"{ratio:.1f}")
-    Console().print(table)
+        table.add_row(
+            size, f"{written(texts) / len(texts):.0f}", f"{statistics.median(slow):,.0f}",
+            f"{statistics.median(fast):,.0f}", f"{ratio:.1f}", f"{equal} of {equal}",
+        )  # fmt: skip
+    console.print(table)
 
 
 if __name__ == "__main__":

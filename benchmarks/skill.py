@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.corpus import PAIRED_CORPUS, compose, store
+from hlx_model.corpus import Split, compose, examples_table, read_corpus
 from hlx_model.corpus.statistics import statistics
 from hlx_model.profiles import PROFILES, Profile, Schedule
 from hlx_model.quality.report import judge
@@ -28,7 +29,7 @@ from hlx_model.training.loop import train
 QUICK = PROFILES["quick"]
 
 
-def budget(share: float, learning_rate: float = 4e-3) -> dict[int, Schedule]:
+def budget(share: float, learning_rate: float = 6e-3) -> dict[int, Schedule]:
     """The schedules of `quick` with a share of its tokens."""
     return {
         phase: Schedule(s.epochs, int((s.tokens or 0) * share), learning_rate) for phase, s in QUICK.schedules.items()
@@ -39,7 +40,8 @@ SETTINGS: dict[str, Profile] = {
     "quick": QUICK,
     "half time": replace(QUICK, entries=QUICK.entries // 2, schedules=budget(0.5)),
     "quarter time": replace(QUICK, entries=QUICK.entries // 4, schedules=budget(0.25)),
-    "adamw": replace(QUICK, optimizer="adamw"),
+    "prompts weigh all": replace(QUICK, prompt_weight=1.0),
+    "adamw": replace(QUICK, optimizer="adamw", schedules=budget(1.0, 4e-3)),
     "fp32": replace(QUICK, mixed_precision=False),
     "no replay": replace(QUICK, replay=0.0),
 }
@@ -61,7 +63,10 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
     failed: list[str] = []
     for phase in (1, 2, 3):
         inputs = prepare(phase, profile, Overrides(), corpus=[document], training=training, resume_from=parent)
-        texts = [*inputs.train, *(text for texts in inputs.replay for text in texts[: int(len(texts) * profile.replay)])]
+        texts = [
+            *inputs.train,
+            *(text for texts in inputs.replay for text in texts[: int(len(texts) * profile.replay)]),
+        ]
         tokens += inputs.settings.epochs * sum(len(text) + 1 for text in texts)
         began = time.monotonic()
         parent = train(inputs).checkpoint
@@ -71,20 +76,43 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
     return Skill(seconds, tokens, judgement.report["figures"], failed)
 
 
-def make_up(training: Path) -> str:
-    """What the held-out pairs are made of."""
-    (kept,) = (training.parent / "corpora" / PAIRED_CORPUS.name).iterdir()
-    return str(statistics(store.load(kept)))
+def make_up(document: Path) -> Table:
+    """What the held-out entries are made of."""
+    rows = examples_table(read_corpus([document]))
+    held_out = statistics(rows.filter(pc.field("split") != Split.TRAIN))
+    table = Table("held out", "", title="what is asked of the model")
+    table.add_row("entries", f"{held_out.entries:,} of {rows.num_rows:,}, {held_out.values:,} values")
+    table.add_row("with numbers", f"{held_out.number / held_out.sentences:.0%}")
+    table.add_row(
+        "below zero, floats, awkward strings", f"{held_out.negative}, {held_out.floating}, {held_out.awkward}"
+    )
+    table.add_row("sections", ", ".join(f"{name} {sum(by.values())}" for name, by in held_out.sections.items()))
+    counts = [sum(by.values()) for by in held_out.operations.values()]
+    table.add_row("operations", f"{len(counts)}, each {min(counts)} times or more")
+    table.add_row("depths", ", ".join(f"{depth}: {sum(by.values())}" for depth, by in held_out.depths.items()))
+    return table
 
 
 def main(names: Sequence[str] = ("quick",)) -> None:
-    """Print a row a setting."""
-    table = Table("setting", "entries", "tokens", "s a phase", "s", "to HLX", "to English", "phases 1, 2 now/then", "failed")
+    """Print a row a setting, and what was held out."""
+    table = Table(
+        "setting",
+        "entries",
+        "tokens",
+        "s a phase",
+        "s",
+        "to HLX",
+        "to English",
+        "HLX, English now/then",
+        "failed gates",
+    )
+    console = Console(width=160)
     for name in names:
         profile = SETTINGS[name]
         with tempfile.TemporaryDirectory() as root:
             document, training = Path(root) / "composed.md", Path(root) / "training"
             document.write_text(compose(profile.entries, profile.seed), encoding="utf-8")
+            console.print(make_up(document))
             found = curriculum(profile, document, training)
         figures = found.figures
         earlier = ", ".join(f"{e['now']:.3f}/{e['then']:.3f}" for e in figures["earlier_phases"].values())
@@ -93,7 +121,7 @@ def main(names: Sequence[str] = ("quick",)) -> None:
             f"{sum(found.seconds):.0f}", f"{figures['all_to_hlx']['exact_match']:.1%}",
             f"{figures['all_to_english']['exact_match']:.1%}", earlier, ", ".join(found.failed) or "none",
         )  # fmt: skip
-    Console(width=160).print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -136,12 +136,9 @@ def write(
         verify_own(target, manifest.training_id)
         return target
     with new_directory(target) as directory:
-        save_file(
-            {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()},
-            directory / WEIGHTS,
-        )
+        _save(model.state_dict(), directory / WEIGHTS)
         if optimizer is not None:
-            save_file({name: t.detach().cpu().contiguous() for name, t in optimizer.items()}, directory / OPTIMIZER)
+            _save(optimizer, directory / OPTIMIZER)
         # The directory is synced as a whole before it takes its name.
         write_json(directory / STATE, dict(state), durable=False)
         files = {
@@ -156,6 +153,14 @@ def write(
         )
         write_json(directory / MANIFEST, sealed.to_json(), durable=False)
     return target
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        # A full disk is an `OSError` whoever writes.
+        raise OSError(f"{path}: {error}") from None
 
 
 def read_manifest(checkpoint: Path) -> Manifest:

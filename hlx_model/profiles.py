@@ -42,9 +42,11 @@ class Profile:
     replay: float
     """Share of a phase's tokens taken again from each phase before."""
     mixed_precision: bool
-    """bf16 or fp16 arithmetic where the device is a GPU."""
+    """Matrix products in bf16 where the device has it, on an older GPU in fp16."""
     optimizer: str
     """`adamw`, or `muon` for the matrices of the layers."""
+    prompt_weight: float
+    """What a prompt's token weighs at last in what is learned."""
     schedules: Mapping[int, Schedule]
 
 
@@ -52,18 +54,19 @@ PROFILES = {
     "quick": Profile(
         name="quick",
         size="tiny",
-        entries=15_000,
+        entries=25_000,
         seed=0,
-        batch_size=4,
+        batch_size=8,
         seq_length=256,
         replay=0.04,
-        mixed_precision=False,
+        mixed_precision=True,
         optimizer="muon",
+        prompt_weight=0.05,
         # Phases 1 and 2 get about a tenth of the tokens each: more costs phase 3 its skill (docs/LOG.md).
         schedules={
-            1: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
-            2: Schedule(epochs=200, tokens=600_000, learning_rate=4e-3),
-            3: Schedule(epochs=50, tokens=9_000_000, learning_rate=4e-3),
+            1: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
+            2: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
+            3: Schedule(epochs=50, tokens=15_000_000, learning_rate=6e-3),
         },
     ),
     "production": Profile(
@@ -76,6 +79,7 @@ PROFILES = {
         replay=0.0,
         mixed_precision=True,
         optimizer="adamw",
+        prompt_weight=1.0,
         schedules={
             1: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
             2: Schedule(epochs=200, tokens=None, learning_rate=1e-4),

@@ -11,6 +11,7 @@ from hlx_model.language import Format
 
 ENGLISH = "English"
 
+_ARROW = " → "
 _CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
 
 
@@ -39,7 +40,13 @@ def prompt(target: str, given: str) -> str:
         target: what is wanted: the tag of a format, or `ENGLISH`.
         given: a sentence, or a line of any format.
     """
-    return f"[{target}] {given} → "
+    return f"[{target}] {given}{_ARROW}"
+
+
+def answer_start(text: str) -> int:
+    """Where the answer begins in a text of prompt and answer; 0 in a text that has no prompt."""
+    _, arrow, answer = text.partition(_ARROW)
+    return len(text) - len(answer) if arrow else 0
 
 
 def value_sha256(hlxl: str) -> str:

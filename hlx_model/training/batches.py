@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hlx_model.corpus.prompts import answer_start
 from hlx_model.tokenizer import PAD, encode_example
 from hlx_model.training.settings import Settings
 from hlx_model.transformer import POSITIONS
@@ -32,6 +33,8 @@ class Examples:
                     "raise --seq-length, or read the corpus again with this one so that it is quarantined"
                 )
         self.lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.long)
+        self.prompts = torch.tensor([answer_start(text) for text in texts], dtype=torch.long)
+        """How many of an example's next tokens are those of its prompt."""
         self._offsets = self.lengths.cumsum(0) - self.lengths
         self._ids = torch.cat(encoded) if encoded else torch.zeros(0, dtype=torch.uint8)
 
@@ -57,6 +60,16 @@ class Batch(NamedTuple):
     def tokens(self) -> int:
         """How many next tokens it asks for."""
         return tokens_to_predict(self.examples.lengths[self.rows])
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many of them belong to prompts."""
+        return int(self.examples.prompts[self.rows].sum())
+
+    def weights(self, columns: int, prompt_weight: float) -> Tensor:
+        """Weights (B, T) of the next tokens at `columns` positions: 1 in answers, `prompt_weight` in prompts."""
+        in_prompt_BT = torch.arange(columns) < self.examples.prompts[self.rows, None]
+        return torch.where(in_prompt_BT, prompt_weight, 1.0)
 
     def shares(self, number: int) -> list["Batch"]:
         """The batch dealt row by row into so many parts; the last ones are empty where rows are few."""

@@ -108,6 +108,9 @@ def train_command(
     documents = corpus or named_documents(os.environ.get("HLX_CORPUS"))
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
+    if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
+        # Batches of many shapes leave gaps between fixed segments (the users' guide: "Environment").
+        os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
     execution = Execution(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
     if resume_from is not None and read_manifest(resume_from).phase == phase - 1:
@@ -128,9 +131,8 @@ def train_command(
             with suppress(Interrupted):
                 train(inputs, execution=execution, ranks=ranks)
             return
-        _log_to(inputs.directory / "training.log")
         try:
-            with _audience(inputs, tensorboard) as listen:
+            with _logged_to(inputs.directory / "training.log"), _audience(inputs, tensorboard) as listen:
                 outcome = train(
                     inputs, execution=execution, ranks=ranks, run_id=os.environ.get("HLX_RUN_ID"),
                     retry_stopped=retry_stopped, listen=listen,
@@ -143,11 +145,18 @@ def train_command(
     _say(outcome)
 
 
-def _log_to(path: Path) -> None:
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger("hlx_model").addHandler(handler)
+    logger = logging.getLogger("hlx_model")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _say(outcome: Outcome) -> None:

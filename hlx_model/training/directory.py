@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hlx_model import checkpoint as checkpoints
 from hlx_model.checkpoint import CheckpointError, Manifest
+from hlx_model.training.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +51,45 @@ def only_one(directory: Path) -> Iterator[None]:
 
 
 def ended_training(directory: Path, training_id: str) -> Path | None:
-    """The FINAL or STOPPED checkpoint of a training, where it verifies and is this training's own."""
+    """The FINAL or STOPPED checkpoint of a training, where it verifies and is this training's own.
+
+    What a trainer that was killed right after it had written that did not come to is done now.
+    """
     for path in reversed(checkpoints.checkpoints(directory / "checkpoints")):
         if "_FINAL_" in path.name or "_STOPPED_" in path.name:
             try:
-                checkpoints.verify_own(path, training_id)
+                manifest = checkpoints.verify_own(path, training_id)
             except CheckpointError as error:
                 log.warning("%s", error)
             else:
+                _finish(directory, manifest)
                 return path
     return None
 
 
+def _finish(directory: Path, ended: Manifest) -> None:
+    sweep(directory / "checkpoints")
+    for path in checkpoints.checkpoints(directory / "checkpoints"):
+        if "_LAST_" in path.name:
+            checkpoints.remove(path)
+    beat = Heartbeat.read(directory)
+    if beat is not None and beat.running:
+        beat.status, beat.reason = "completed", ended.stopped
+        if ended.stopped is not None:
+            beat.status = "quality_failed" if ended.stopped.startswith("gate ") else "aborted"
+        beat.write(directory)
+
+
 def sweep(directory: Path) -> None:
-    """Remove what a trainer that was killed while it saved has left half written."""
-    for path in directory.glob(".phase*"):
+    """Remove what a trainer that was killed has left half written or half removed.
+
+    `directory` is that of a training's checkpoints; the training's own files stand beside it.
+    """
+    for pattern in (".*.json.*", ".*.parquet.*"):
+        for path in directory.parent.glob(pattern):
+            path.unlink(missing_ok=True)
+    half_removed = [p for p in directory.glob("phase*") if not (p / checkpoints.MANIFEST).exists()]
+    for path in [*directory.glob(".phase*"), *half_removed]:
         shutil.rmtree(path, ignore_errors=True)
 
 

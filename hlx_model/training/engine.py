@@ -26,8 +26,6 @@ from hlx_model.transformer import Transformer
 
 STRIDE = 16
 """Steps between two readings of a GPU: to read a figure is to wait for it."""
-TOKENS_A_THREAD = 512
-"""A smaller share is not worth a CPU thread."""
 
 
 class Step(NamedTuple):
@@ -39,16 +37,27 @@ class Step(NamedTuple):
     """Before clipping."""
 
 
-def next_token_loss(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """Sum of the loss in nats over each next token that is real.
+def next_token_losses(model: nn.Module, ids_BT: Tensor) -> Tensor:
+    """The loss (B, T - 1) in nats of each next token; 0 where it is padding.
 
     The label of a position is the token after it: `ids[:, 1:]` for `ids[:, :-1]`; padding is no label.
     """
     logits_BTV = model(ids_BT[:, :-1])
     labels_BT = ids_BT[:, 1:]
-    return F.cross_entropy(
-        logits_BTV.float().flatten(0, 1), labels_BT.flatten(), ignore_index=PAD, reduction="sum"
+    losses = F.cross_entropy(
+        logits_BTV.float().flatten(0, 1), labels_BT.flatten(), ignore_index=PAD, reduction="none"
     )  # fmt: skip
+    return losses.view_as(labels_BT)
+
+
+class _Share(NamedTuple):
+    """How the losses of a share's tokens are counted."""
+
+    prompt_weight: float
+    learned: float
+    """What a token of an answer adds to what is learned: one over the weight of the whole batch."""
+    told: float
+    """What each token adds to the mean that is told: one over their number in the whole batch."""
 
 
 class Engine:
@@ -63,8 +72,8 @@ class Engine:
         # fp16 gradients vanish below 6e-8: they are scaled up; bf16 has the range of fp32.
         self.scaler = torch.amp.GradScaler(self.kind, enabled=self.precision is torch.float16)
         cores = torch.get_num_threads()
-        worth = settings.batch_size * settings.seq_length // execution.accumulation // TOKENS_A_THREAD
-        self.workers = 1 if self.on_gpu or ranks.size > 1 else max(1, min(cores, worth))
+        tokens = settings.batch_size * settings.seq_length // execution.accumulation
+        self.workers = 1 if ranks.size > 1 else execution.workers(tokens)
         self.threads = max(1, cores // self.workers)
         self.stride = STRIDE if self.on_gpu else 1
         model.gradient_checkpointing = execution.gradient_checkpointing
@@ -104,7 +113,7 @@ class Engine:
 
     def _step(self, batch: Batch, step: int) -> Tensor:
         self.optimizers.set_rate(step)
-        loss = self._gradients(batch)
+        loss = self._gradients(batch, self.optimizers.prompt_weight(step))
         for optimizer in self.optimizers.all:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
@@ -112,31 +121,34 @@ class Engine:
         # A gradient that overflows in fp16 is no harm: the scaler skips its step, and scales less.
         return torch.stack([loss, norm.nan_to_num() if self.scaler.is_enabled() else norm])
 
-    def _gradients(self, batch: Batch) -> Tensor:
-        """Leave the gradients of a batch in the parameters; the loss of this rank's share of it."""
+    def _gradients(self, batch: Batch, prompt_weight: float) -> Tensor:
+        """Leave the gradients of a batch in the parameters; the mean loss of this rank's share of it."""
         for parameter in self.parameters:
             parameter.grad = None
-        mine, weight = batch.shares(self.ranks.size)[self.ranks.rank], self.ranks.size / batch.tokens
+        ranks = self.ranks.size
+        mine, part = batch.shares(ranks)[self.ranks.rank], float(ranks)
         if not len(mine.rows):  # it takes part all the same, with a row that counts nothing
-            mine, weight = Batch(batch.examples, batch.rows[:1]), 0.0
+            mine, part = Batch(batch.examples, batch.rows[:1]), 0.0
+        learned = batch.tokens - (1.0 - prompt_weight) * batch.prompt_tokens
+        share_of = _Share(prompt_weight, part / learned, part / batch.tokens)
         shares = [s for s in mine.shares(self.execution.accumulation * self.workers) if len(s.rows)]
         if self._pool is not None:
-            return self._side_by_side(self._pool, shares, weight)
+            return self._side_by_side(self._pool, shares, share_of)
         total = torch.zeros((), device=self.ranks.device)
         for number, share in enumerate(shares, start=1):
             # The ranks exchange gradients once a step, after the last share.
-            with self.model.no_sync() if self.ranks.size > 1 and number < len(shares) else nullcontext():  # type: ignore[operator]
-                loss = self._loss(share, weight)
-                torch.autograd.backward(self.scaler.scale(loss))
-            total += loss.detach()
+            with self.model.no_sync() if ranks > 1 and number < len(shares) else nullcontext():  # type: ignore[operator]
+                objective, loss = self._loss(share, share_of)
+                torch.autograd.backward(self.scaler.scale(objective))
+            total += loss
         return total
 
-    def _side_by_side(self, pool: ThreadPoolExecutor, shares: list[Batch], weight: float) -> Tensor:
+    def _side_by_side(self, pool: ThreadPoolExecutor, shares: list[Batch], share_of: "_Share") -> Tensor:
         """Each share in a thread; added up in their order, so that the sum is the same every time."""
 
         def compute(share: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-            loss = self._loss(share, weight)
-            return loss.detach(), torch.autograd.grad(self.scaler.scale(loss), self.parameters)
+            objective, loss = self._loss(share, share_of)
+            return loss, torch.autograd.grad(self.scaler.scale(objective), self.parameters)
 
         total = torch.zeros(())
         for loss, gradients in pool.map(compute, shares):
@@ -145,13 +157,19 @@ class Engine:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return total
 
-    def _loss(self, share: Batch, weight: float) -> Tensor:
-        ids_BT = share.ids()
-        if self.on_gpu:
-            ids_BT = ids_BT.pin_memory().to(self.ranks.device, non_blocking=True)
+    def _loss(self, share: Batch, share_of: "_Share") -> tuple[Tensor, Tensor]:
+        """This share's part of what is learned, and of the mean loss that is told."""
+        ids_BT = self._moved(share.ids())
         mixed = self.precision is not torch.float32
         with torch.autocast(self.kind, dtype=self.precision) if mixed else nullcontext():
-            return weight * next_token_loss(self.model, ids_BT)
+            losses_BT = next_token_losses(self.model, ids_BT)
+        told = losses_BT.detach().sum() * share_of.told
+        if share_of.prompt_weight < 1.0:
+            losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], share_of.prompt_weight))
+        return losses_BT.sum() * share_of.learned, told
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory().to(self.ranks.device, non_blocking=True) if self.on_gpu else tensor
 
     def _update(self, loss: Tensor, norm: Tensor) -> None:
         if self.scaler.is_enabled():
@@ -170,9 +188,9 @@ class Engine:
 
     def state(self) -> dict[str, Any]:
         """What goes on with the moments, as JSON: the scale of the gradients, where they are scaled."""
-        return {name: float(value) for name, value in self.scaler.state_dict().items()}
+        return self.scaler.state_dict()
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave."""
         if state and self.scaler.is_enabled():
-            self.scaler.load_state_dict({**state, "_growth_tracker": int(state["_growth_tracker"])})
+            self.scaler.load_state_dict(state)

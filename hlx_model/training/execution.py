@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+TOKENS_A_THREAD = 512
+"""A smaller share is not worth a CPU thread."""
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -32,3 +35,7 @@ class Execution:
             raise ValueError(f"accumulation is {self.accumulation}: it must be at least 1")
         if self.memory_limit is not None and not self.memory_limit > 0:
             raise ValueError(f"memory_limit is {self.memory_limit}: it must be above 0 GiB")
+
+    def workers(self, tokens: int) -> int:
+        """CPU threads that compute so many tokens side by side; a GPU is one."""
+        return 1 if self.device == "cuda" else max(1, min(torch.get_num_threads(), tokens // TOKENS_A_THREAD))

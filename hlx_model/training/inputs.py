@@ -90,7 +90,7 @@ def prepare(
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
-        require_room(settings, execution, training)
+        require_room(settings, execution, training, size_fixed=parent is not None)
     directory = _corpus(corpus, artifacts, phase, settings.seq_length)
     rows, named = store.load(directory), ", ".join(map(str, corpus))
     train = store.model_texts(rows, "train")
@@ -161,6 +161,7 @@ def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | Non
         replay=_pick(o.replay, profile.replay),
         mixed_precision=_pick(o.mixed_precision, profile.mixed_precision),
         optimizer=profile.optimizer,
+        prompt_weight=profile.prompt_weight,
     )
 
 

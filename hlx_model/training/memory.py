@@ -2,12 +2,12 @@
 
     weights + gradients + moments + what the forward pass keeps for the backward one
 
-Per token and layer the forward pass keeps, with d_model D and feed-forward width F: in fp32 the two norms' inputs,
-and what the matrix products read and write: 2 + 6 times D and F numbers; with gradient checkpointing the layer's
-input alone, and one whole layer while it is computed again. `tests/training/test_memory.py` holds these against what
-autograd really keeps.
+as if all were there at once, which from the second part of a batch on (`--accumulation`) they are. In one part the
+activations go as the gradients come: the smaller of the two is counted too much, and left for the allocator's gaps.
+`tests/training/test_memory.py` holds the terms against what autograd keeps, and the sum against what torch allocates.
 """
 
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +21,18 @@ from hlx_model.quality.milestones import MILESTONES
 from hlx_model.tokenizer import VOCABULARY_SIZE
 from hlx_model.training.execution import Execution
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES
+from hlx_model.transformer import SIZES, Architecture
 
 GIB = 1024**3
-RESERVED = 0.7 * GIB
+CUDA_CONTEXT = 0.7 * GIB
 """What CUDA, its libraries and the allocator's gaps take beside the tensors."""
+CPU_LIBRARIES = 0.1 * GIB
+CPU_GAPS = 0.5
+"""The C library's allocator holds on to half as much again as the activations of a pass, checkpointed or not: resident
+less allocated memory of 10m and 50m, eight settings. With MALLOC_MMAP_THRESHOLD_=131072 nothing, at a loss of speed."""
+EVALUATED = 8192
+"""Tokens that an evaluation reads at once, in fp32: `predict`'s `most_tokens`."""
+PAGE = resource.getpagesize()
 LEAST_BATCH = 256
 """Tokens: no advice asks for smaller batches."""
 
@@ -43,10 +50,13 @@ class Need:
     """Bytes that a training takes at its peak."""
 
     weights: float
+    """With the copies of the matrices that autocast makes."""
     gradients: float
     moments: float
     activations: float
+    """Of the forward pass, or of an evaluation where that takes more."""
     reserved: float
+    """What is no tensor."""
 
     @property
     def total(self) -> float:
@@ -54,50 +64,83 @@ class Need:
         return self.weights + self.gradients + self.moments + self.activations + self.reserved
 
     def __str__(self) -> str:
-        parts = ("weights", "gradients", "moments", "activations")
+        parts = ("weights", "gradients", "moments", "activations", "reserved")
         return f"{_gib(self.total)} ({', '.join(f'{part} {_gib(getattr(self, part))}' for part in parts)})"
 
 
 def need(settings: Settings, execution: Execution) -> Need:
     """What a training takes at its peak on each of its devices."""
-    a, device = SIZES[settings.size], execution.device
-    precision = precision_of(device, mixed=settings.mixed_precision)
-    weights = 4.0 * a.parameters
-    hidden = a.layers * (4 * a.d_model**2 + 2 * a.d_model * a.ffn)
-    # Muon keeps one moment where AdamW keeps two.
-    moments = 8.0 * a.parameters - (4.0 * hidden if settings.optimizer == "muon" else 0.0)
-    low = torch.finfo(precision).bits / 8
-    copies = weights * low / 4 if precision is not torch.float32 else 0.0
-    gradients = weights
-    tokens = settings.batch_size * settings.seq_length / execution.accumulation
-    layer = activations_of_layer(a.d_model, a.ffn, precision)
-    if device == "cpu":  # plain attention keeps its probabilities
-        layer += low * a.heads * settings.seq_length
-    kept = a.layers * layer
-    if execution.gradient_checkpointing:
-        kept = a.layers * 4.0 * a.d_model + layer
-    logits = VOCABULARY_SIZE * (4 + 4 + low) + 4 * a.d_model
-    # In the backward pass the widest activation and its gradient are there besides.
-    transient = 2 * low * a.ffn
-    activations = tokens * (kept + logits + transient)
-    return Need(weights + copies, gradients, moments, activations, RESERVED if device != "cpu" else 0.0)
+    a, on_cpu, length = SIZES[settings.size], execution.device == "cpu", settings.seq_length
+    precision = precision_of(execution.device, mixed=settings.mixed_precision)
+    tokens = settings.batch_size * length / execution.accumulation
+    workers = execution.workers(int(tokens))
+    # Each thread has gradients and copies of its own; from the second part on they are added to those there are.
+    gradients = workers + (workers > 1 and execution.accumulation > 1)
+    muon = settings.optimizer == "muon"  # keeps one moment where AdamW keeps two
+    whole = kept(a, length, precision, plain=on_cpu)
+    forward = kept(a, length, precision, plain=on_cpu, checkpointing=execution.gradient_checkpointing)
+    training = tokens * (forward + passing(a, length, precision, plain=on_cpu, again=execution.gradient_checkpointing))
+    return Need(
+        weights=4.0 * a.parameters + workers * copies(a, precision),
+        gradients=4.0 * a.parameters * gradients,
+        moments=8.0 * a.parameters - 4.0 * muon * hidden(a),
+        activations=max(training, EVALUATED * evaluated(a, length, plain=on_cpu)),
+        reserved=CPU_LIBRARIES + CPU_GAPS * tokens * whole if on_cpu else CUDA_CONTEXT,
+    )
 
 
-def activations_of_layer(d_model: int, ffn: int, precision: torch.dtype) -> float:
-    """Bytes a token that a layer keeps for its backward pass, attention's probabilities aside."""
-    low = torch.finfo(precision).bits / 8
-    return 2 * 4.0 * d_model + low * (6 * d_model + ffn)
+def hidden(a: Architecture) -> int:
+    """Numbers in the matrices of the layers."""
+    return a.layers * (4 * a.d_model**2 + 2 * a.d_model * a.ffn)
 
 
-def require_room(settings: Settings, execution: Execution, directory: Path) -> None:
+def copies(a: Architecture, precision: torch.dtype) -> float:
+    """Bytes of the matrices in low precision, which autocast keeps until the backward pass has used them."""
+    return 0.0 if precision is torch.float32 else precision.itemsize * (hidden(a) + VOCABULARY_SIZE * a.d_model)
+
+
+def kept(a: Architecture, length: int, precision: torch.dtype, *, plain: bool, checkpointing: bool = False) -> float:
+    """Bytes a token that the forward pass keeps; `plain` attention keeps its probabilities too, as on a CPU."""
+    layers = 4 * a.d_model if checkpointing else kept_by_layer(a, length, precision, plain=plain)
+    head = precision.itemsize * a.d_model + 4 * VOCABULARY_SIZE  # its input, and the loss's log-probabilities
+    ids = 3 * 8  # tokens, labels, positions
+    return a.layers * layers + head + ids
+
+
+def kept_by_layer(a: Architecture, length: int, precision: torch.dtype, *, plain: bool) -> float:
+    """Bytes a token that one layer keeps."""
+    norms = 2 * (4 * a.d_model + 2 * 4)  # their inputs in fp32, mean and deviation
+    products = 6 * a.d_model + a.ffn  # the inputs of four; queries, keys and values
+    attention = precision.itemsize * a.heads * length if plain else 4 * a.heads  # probabilities, or their sums
+    return norms + precision.itemsize * products + attention
+
+
+def passing(a: Architecture, length: int, precision: torch.dtype, *, plain: bool, again: bool) -> float:
+    """Bytes a token that are there besides while the backward pass goes through the loss or a layer."""
+    logits = VOCABULARY_SIZE * (4 + precision.itemsize)
+    widest = max(a.ffn, a.heads * length if plain else 0)
+    layer = 2 * precision.itemsize * widest  # its gradient before and after
+    return max(logits, layer + (kept_by_layer(a, length, precision, plain=plain) if again else 0))
+
+
+def evaluated(a: Architecture, length: int, *, plain: bool) -> float:
+    """Bytes a token at the widest place of a layer that keeps nothing, in fp32."""
+    feed_forward = 2 * a.d_model + 2 * a.ffn
+    attention = 5 * a.d_model + (3 * a.heads * length if plain else 0)
+    return 4.0 * max(feed_forward, attention)
+
+
+def require_room(settings: Settings, execution: Execution, directory: Path, *, size_fixed: bool = False) -> None:
     """Refuse at once a training that the device, or the disk under `directory`, cannot hold.
+
+    `size_fixed`: a parent checkpoint fixes the size, so that no other is advised.
 
     Raises:
         DoesNotFit: with the figures and the settings that would fit.
     """
     free = free_memory(execution)
     if need(settings, execution).total > free:
-        raise DoesNotFit(advice(settings, execution, free))
+        raise DoesNotFit(advice(settings, execution, free, size_fixed=size_fixed))
     disk = shutil.disk_usage(_existing(directory)).free
     if (asked := disk_need(settings)) > disk:
         raise DoesNotFit(
@@ -120,29 +163,40 @@ def free_memory(execution: Execution) -> float:
         return execution.memory_limit * GIB
     if execution.device == "cuda":
         return float(torch.cuda.mem_get_info()[0])
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    memory = Path("/proc/meminfo")
+    for line in memory.read_text().splitlines() if memory.exists() else ():
         if line.startswith("MemAvailable:"):
             return 1024.0 * int(line.split()[1])
     return float("inf")
 
 
-def advice(settings: Settings, execution: Execution, free: float) -> str:
+def held(execution: Execution) -> float:
+    """Bytes of what `free_memory` leaves out because this process has taken it already."""
+    if execution.memory_limit is not None:
+        return 0.0
+    if execution.device == "cuda":
+        return float(torch.cuda.memory_reserved())
+    statistics = Path("/proc/self/statm")
+    return float(PAGE * int(statistics.read_text().split()[1])) if statistics.exists() else 0.0
+
+
+def advice(settings: Settings, execution: Execution, free: float, *, size_fixed: bool) -> str:
     """One line: what is needed, what there is, and the settings nearest to these that fit."""
     line = (
         f"{settings.size} with batch size {settings.batch_size} and sequence length {settings.seq_length} needs about "
         f"{need(settings, execution)} and {_gib(free)} are free: "
     )
-    for flags, s, e in _nearby(settings, execution):
+    for flags, s, e in _nearby(settings, execution, size_fixed=size_fixed):
         if need(s, e).total <= free:
             return f"{line}{flags} would take {_gib(need(s, e).total)}"
-    return f"{line}no size fits"
+    return line + ("nothing makes this size fit, and another begins at phase 1" if size_fixed else "no size fits")
 
 
-def _nearby(settings: Settings, execution: Execution) -> Iterator[tuple[str, Settings, Execution]]:
-    """Settings that take ever less, those first that give the same model."""
-    sizes = list(SIZES)
+def _nearby(settings: Settings, execution: Execution, *, size_fixed: bool) -> Iterator[tuple[str, Settings, Execution]]:
+    """Settings that take less, those first that give the same model, then smaller and smaller sizes."""
+    sizes = list(SIZES)[: list(SIZES).index(settings.size) + 1]
     tokens = settings.batch_size * settings.seq_length
-    for size in reversed(sizes[: sizes.index(settings.size) + 1]):
+    for size in [settings.size] if size_fixed else reversed(sizes):
         s = replace(settings, size=size)
         smaller = "" if size == settings.size else f" --size {size}"
         if smaller:
@@ -161,15 +215,19 @@ def out_of_memory(settings: Settings, execution: Execution) -> Iterator[None]:
     """Turn an allocation that fails in the block into `OutOfMemory` with advice."""
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(s in str(error) for s in _SAID):
             raise
         # What is asked for did not fit in what was free at the start, so less than that estimate is.
-        free = min(free_memory(execution), need(settings, execution).total - 1)
+        free = min(free_memory(execution) + held(execution), need(settings, execution).total - 1)
         raise OutOfMemory(
-            f"out of memory: {advice(settings, execution, free)}; the training goes on where it "
-            "stood with the same settings but --gradient-checkpointing and --accumulation, which change no result"
+            f"out of memory: {advice(settings, execution, free, size_fixed=True)}; --gradient-checkpointing and "
+            "--accumulation change no result: with them the training goes on from its last checkpoint"
         ) from error
+
+
+_SAID = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""By CUDA, by torch's CPU allocator, by cuBLAS and its fellows."""
 
 
 def _existing(path: Path) -> Path:

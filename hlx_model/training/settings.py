@@ -38,6 +38,9 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest gradient norm."""
+    prompt_weight: float = 1.0
+    """What a token of a prompt weighs at last in what is learned, where one of an answer weighs 1. What is given is
+    partly chance, which nobody can predict: at first it teaches the language, later it is only noise."""
 
     def __post_init__(self) -> None:
         architecture(self.size)
@@ -51,6 +54,7 @@ class Settings:
         self._require("warmup", 0 <= self.warmup < 1, "0 up to 1")
         self._require("weight_decay", 0 <= self.weight_decay < 1, "0 up to 1")
         self._require("clip", self.clip > 0, "above 0")
+        self._require("prompt_weight", 0 <= self.prompt_weight <= 1, "0 to 1")
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from hlx_model.device import threads
 from hlx_model.tokenizer import PAD, VOCABULARY_SIZE
 from hlx_model.training.batches import Batch, Examples
-from hlx_model.training.engine import Engine, Step, next_token_loss
+from hlx_model.training.engine import Engine, Step, next_token_losses
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
 from hlx_model.transformer import SIZES, Cache, Transformer
@@ -56,11 +56,11 @@ COUNTING = torch.tensor([[1, 2, 3, 4, 5], [7, 8, 9, PAD, PAD]])
 
 
 def test_the_label_of_a_position_is_the_token_after_it() -> None:
-    assert float(next_token_loss(Successor(1), COUNTING)) == pytest.approx(0.0, abs=1e-6)
+    assert next_token_losses(Successor(1), COUNTING).tolist() == [[0.0] * 4] * 2
 
 
 def test_a_model_that_repeats_the_current_token_is_wrong_at_every_real_token() -> None:
-    assert float(next_token_loss(Successor(0), COUNTING)) == pytest.approx(6 * 50.0)
+    assert next_token_losses(Successor(0), COUNTING).tolist() == [[50.0] * 4, [50.0, 50.0, 0.0, 0.0]]
 
 
 def test_the_loss_of_a_step_is_the_mean_cross_entropy_of_the_real_tokens_before_it(
@@ -145,3 +145,47 @@ def test_a_batch_of_fewer_rows_than_threads_is_computed(model: Transformer) -> N
         engine = engine_of(model, replace(SETTINGS, seq_length=256))
         with engine.at_work():
             assert step(engine, Batch(Examples(["Sort"], 64), torch.arange(1))).loss > 0
+
+
+PAIRS = ["[HLXL] Sort → 5", "[LC-T] Count → {a}", "Sort"]
+
+
+def test_prompts_lose_their_weight_in_the_middle_of_a_training() -> None:
+    optimizers = engine_of(Transformer(SIZES["tiny"]), replace(SETTINGS, prompt_weight=0.1), steps=100).optimizers
+    assert [optimizers.prompt_weight(step) for step in (0, 20, 45, 70, 99)] == pytest.approx([1, 1, 0.55, 0.1, 0.1])
+
+
+def test_a_text_without_a_prompt_is_learned_whole() -> None:
+    batch = Batch(Examples(PAIRS, 64), torch.arange(3))
+    assert batch.weights(19, 0.5)[:, [0, 13, 14, 15, 18]].tolist() == [
+        [0.5, 0.5, 1, 1, 1], [0.5, 0.5, 0.5, 0.5, 1], [1, 1, 1, 1, 1],
+    ]  # fmt: skip
+    assert batch.prompt_tokens == len("[HLXL] Sort → ") + len("[LC-T] Count → ")
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_is_told_is_the_mean_over_all_tokens_whatever_prompts_weigh(cores: int) -> None:
+    batch = Batch(Examples(PAIRS, 64), torch.arange(3))
+    told, moved = [], []
+    for weight in (1.0, 0.0):
+        model = Transformer(SIZES["tiny"]).initialize(seed=0)
+        with threads(cores):
+            engine = engine_of(model, replace(SETTINGS, prompt_weight=weight, seq_length=256), steps=10)
+            with engine.at_work():
+                told.append(step(engine, batch, 9).loss)
+        moved.append(model.output_projection.bias.detach().clone())
+    assert told[0] == pytest.approx(told[1], rel=1e-6)
+    assert not torch.equal(*moved)
+
+
+def test_where_prompts_weigh_nothing_only_answers_are_learned() -> None:
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    engine = engine_of(model, replace(SETTINGS, prompt_weight=0.0), steps=10)
+    batch = Batch(Examples(PAIRS[:1], 64), torch.arange(1))
+    engine._gradients(batch, 0.0)
+    found = model.output_projection.bias.grad
+    assert found is not None
+    ids = batch.ids()
+    losses = next_token_losses(model, ids)[0, len("[HLXL] Sort → ") : len(PAIRS[0]) + 1]
+    (expected,) = torch.autograd.grad(losses.mean(), [model.output_projection.bias])
+    assert torch.allclose(found, expected, atol=1e-6)

@@ -283,9 +283,9 @@ def test_a_failed_gate_stops_the_training_and_says_which(
     from hlx_model.training import engine
 
     def unshifted(model: Any, ids: Any) -> Any:
-        return F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0, reduction="sum")
+        return F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0, reduction="none").view_as(ids)
 
-    monkeypatch.setattr(engine, "next_token_loss", unshifted)
+    monkeypatch.setattr(engine, "next_token_losses", unshifted)
     inputs = inputs_of(small_document, tmp_path / "training", epochs=30, learning_rate=3e-3)
     outcome = train(inputs, execution=CPU)
     assert outcome.manifest.stopped is not None

@@ -116,29 +116,21 @@ def _renamed(name: str, words: str) -> Slot:
     return Slot(name, tuple(Choice(Handle(value), word, word) for word, value in pairs))
 
 
-# Integers are mostly 0 to 100: each must be met often enough for its hexadecimal digits to be learned.
-_ROUND = (
-    *range(110, 251, 10),
-    128,
-    255,
-    256,
-    *range(300, 1001, 100),
-    512,
-    1024,
-    1500,
-    2000,
-    2048,
-    3000,
-    4000,
-    4096,
+# Integers are mostly those that people say, as in real documents: each must be met often enough, in digits, spelled
+# out and in hexadecimal, to be learned. Every number up to 100 occurs, as an index or an age.
+_SAID = (
+    *range(13),
+    *(15, 16, 18, 20, 21, 24, 25, 30, 32, 36, 40, 42, 45, 48, 50, 60, 64, 70, 75, 80, 90, 99),
+    *(100, 120, 128, 150, 200, 250, 255, 256, 300, 400, 500, 512, 600, 800, 900),
+    *(1000, 1024, 1500, 2000, 2048, 3000, 4096),
 )
-N = _numbers("n", (*range(101), *_ROUND))
-COUNT = _numbers("count", (*range(2, 101), *_ROUND))
+N = _numbers("n", _SAID)
+COUNT = _numbers("count", (number for number in _SAID if number > 1))
 FEW = _numbers("few", (*range(2, 21), *range(30, 101, 10)))
 INDEX = _numbers("index", range(101))
 AGE = _numbers("age", range(1, 100))
 # Where two or three numbers meet, each is drawn from fewer, so that one wrong digit in many is rarer.
-A = _numbers("a", (*range(21), *range(30, 101, 10)))
+A = _numbers("a", (*range(13), 15, 16, 20, 24, 25, *range(30, 101, 10)))
 B = A.renamed("b")
 C = A.renamed("c")
 RED = _numbers("red", (0, 32, 64, 96, 128, 160, 192, 224, 255))
@@ -149,7 +141,7 @@ HEIGHT = WIDTH.renamed("height")
 SIZE = _numbers("size", (1, 2, 4, 8, 16, 32, 64, 128, 256))
 SIZE_2 = SIZE.renamed("size2")
 SIZE_3 = SIZE.renamed("size3")
-NEGATIVE = _numbers("negative", (*range(-1, -21, -1), *range(-25, -101, -5)))
+NEGATIVE = _numbers("negative", (*range(-1, -13, -1), -15, -18, -20, -25, *range(-30, -101, -10)))
 NEGATIVE_2 = NEGATIVE.renamed("negative2")
 DECIMAL = _numbers(
     "decimal",

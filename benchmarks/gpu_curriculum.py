@@ -1,0 +1,211 @@
+"""The production schedule on a GPU: how fast each phase runs, what of the device's peak that is, what it learns.
+
+    python -m benchmarks.gpu_curriculum                                                  # 100m, 5k and 20k entries
+    python -m benchmarks.gpu_curriculum --size tiny --entries 300 --epochs-share 0.02    # on a CPU, to try it
+
+All three phases through the trainer and the judge of `hlx`, on a composed corpus of each size, 200 + 200 + 50 epochs
+(`--epochs-share` of them). It needs torch, pyarrow, safetensors, typer and rich, and no Dagster.
+
+A batch of the profile, 4 × 256 tokens, keeps an 8 GB GPU busy; on a large one its kernels end before the next is
+launched. So where the device has more than 40 GB a batch holds 64 × 256 tokens, at the profile's own learning rate:
+16 times fewer steps, and the exact match says what that costs. `--batch-size 4` is the profile to the letter.
+
+The share of the peak counts 6 operations a weight of the matrices and token, and causal attention's; gradient
+checkpointing's second forward pass does not count. It is held against this device's own rate at one large product in
+bf16, measured first; for an H200 989 TFLOP/s are nominal (dense) and about 790 are reached.
+`benchmarks/results/gpu_curriculum.json` is written on a GPU only.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hlx_model.corpus import compose
+from hlx_model.device import device_of
+from hlx_model.metrics import read_metrics
+from hlx_model.profiles import PROFILES, Profile
+from hlx_model.quality.report import judge
+from hlx_model.tokenizer import VOCABULARY_SIZE
+from hlx_model.training.execution import Execution
+from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.loop import train
+from hlx_model.training.memory import GIB, hidden
+from hlx_model.transformer import SIZES
+
+PRODUCTION = PROFILES["production"]
+NOMINAL = {"H200": 989.0, "H100": 989.0, "A100": 312.0}
+"""TFLOP/s in dense bf16, by the makers' data sheets."""
+LARGE_GPU = 40 * 10**9
+RESULT = Path(__file__).parent / "results" / "gpu_curriculum.json"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one phase came to."""
+
+    entries: int
+    phase: int
+    epochs: int
+    steps: int
+    tokens_per_second: float
+    """Median of what the trainer recorded."""
+    tflops: float
+    peak_bytes: int | None
+    seconds: float
+    stopped: str | None
+    failed: list[str]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What it is computed on, and its rates in TFLOP/s, bf16."""
+
+    name: str
+    measured: float
+    nominal: float | None
+
+
+def device_at_hand(device: str) -> Device:
+    """The device and its own rate at one large product, the best of some."""
+    side, rounds = (8192, 20) if device == "cuda" else (1024, 5)
+    a = torch.randn(side, side, dtype=torch.bfloat16, device=device)
+    best = float("inf")
+    for _ in range(rounds):
+        _finish(device)
+        began = time.perf_counter()
+        a @ a
+        _finish(device)
+        best = min(best, time.perf_counter() - began)
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    nominal = next((rate for maker, rate in NOMINAL.items() if maker in name), None)
+    return Device(name, 2 * side**3 / best / 1e12, nominal)
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def operations_a_token(inputs: Inputs) -> float:
+    """Floating-point operations of a forward and a backward pass, by the length of what is trained on."""
+    a = SIZES[inputs.settings.size]
+    matrices = hidden(a) + a.d_model * VOCABULARY_SIZE
+    lengths = [len(text) + 1 for text in inputs.train]
+    seen = sum(n * (n + 1) / 2 for n in lengths) / sum(lengths)  # positions that a token attends to
+    return 6.0 * matrices + 12.0 * a.layers * a.d_model * seen
+
+
+def shortened(profile: Profile, share: float) -> Profile:
+    """The profile with a share of its epochs."""
+    schedules = {p: replace(s, epochs=max(1, round(share * s.epochs))) for p, s in profile.schedules.items()}
+    return replace(profile, schedules=schedules)
+
+
+def curriculum(profile: Profile, entries: int, execution: Execution, root: Path) -> tuple[list[Phase], dict[str, Any]]:
+    """Train and judge the three phases; each one's figures, and those of the last report."""
+    document, parent, phases = root / "composed.md", None, []
+    document.write_text(compose(entries, profile.seed), encoding="utf-8")
+    for phase in (1, 2, 3):
+        inputs = prepare(
+            phase, profile, Overrides(), corpus=[document], training=root / "training", resume_from=parent,
+            execution=execution,
+        )  # fmt: skip
+        if execution.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        began = time.monotonic()
+        outcome = train(inputs, execution=execution)
+        seconds = time.monotonic() - began
+        parent = outcome.checkpoint
+        judgement = judge(parent)
+        rates = [r["tokens_per_second"] for r in read_metrics(inputs.directory) if r["tokens_per_second"]]
+        rate = statistics.median(rates) if rates else 0.0
+        phases.append(
+            Phase(
+                entries, phase, inputs.settings.epochs, outcome.manifest.step, rate,
+                rate * operations_a_token(inputs) / 1e12,
+                torch.cuda.max_memory_allocated() if execution.device == "cuda" else None,
+                seconds, outcome.manifest.stopped,
+                [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"],
+            )
+        )  # fmt: skip
+    return phases, judgement.report["figures"]
+
+
+def tabulate(title: str, phases: Sequence[Phase], device: Device) -> Table:
+    """A row a phase."""
+    shares = ("of the measured", *(("of the nominal",) if device.nominal else ()))
+    table = Table(
+        "entries", "phase", "epochs", "steps", "tokens/s", "TFLOP/s", *shares, "GiB", "s", "stopped or failed",
+        title=title,
+    )  # fmt: skip
+    for p in phases:
+        peaks = (device.measured, *((device.nominal,) if device.nominal else ()))
+        table.add_row(
+            f"{p.entries:,}", str(p.phase), str(p.epochs), f"{p.steps:,}", f"{p.tokens_per_second:,.0f}",
+            f"{p.tflops:.3g}", *(f"{p.tflops / peak:.0%}" for peak in peaks),
+            f"{p.peak_bytes / GIB:.1f}" if p.peak_bytes else "-", f"{p.seconds:.0f}",
+            p.stopped or ", ".join(p.failed) or "no",
+        )  # fmt: skip
+    return table
+
+
+def measure(
+    size: Annotated[str, typer.Option()] = PRODUCTION.size,
+    entries: Annotated[
+        list[int] | None, typer.Option(help="Several times for several.", show_default="5000 20000")
+    ] = None,
+    more: Annotated[list[int] | None, typer.Argument(help="More numbers of entries.")] = None,
+    epochs_share: Annotated[float, typer.Option(help="Of 200 + 200 + 50 epochs.")] = 1.0,
+    batch_size: Annotated[int | None, typer.Option(show_default="64 above 40 GB, else 4")] = None,
+    compile: Annotated[bool, typer.Option("--compile")] = False,
+    gradient_checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing")] = False,
+) -> None:
+    """Train and judge the production curriculum; print how fast, and what came of it."""
+    execution = Execution(device_of(), gradient_checkpointing=gradient_checkpointing, compile=compile)
+    large = execution.device == "cuda" and torch.cuda.get_device_properties(0).total_memory > LARGE_GPU
+    profile = replace(PRODUCTION, size=size, batch_size=batch_size or (64 if large else PRODUCTION.batch_size))
+    device, console = device_at_hand(execution.device), Console(width=160)
+    nominal = f", {device.nominal:g} nominal, of which {0.8 * device.nominal:.0f} can be had" if device.nominal else ""
+    console.print(f"{device.name}: {device.measured:.3g} TFLOP/s measured in bf16{nominal}")
+    phases: list[Phase] = []
+    matches: dict[int, dict[str, float]] = {}
+    for number in [*(entries or ([] if more else [5000, 20_000])), *(more or [])]:
+        with tempfile.TemporaryDirectory() as root:
+            found, figures = curriculum(shortened(profile, epochs_share), number, execution, Path(root))
+        phases += found
+        matches[number] = {way: figures[way]["exact_match"] for way in ("all_to_hlx", "all_to_english")}
+    title = f"{size}, batches of {profile.batch_size} × {profile.seq_length} tokens, torch {torch.__version__}"
+    console.print(tabulate(title, phases, device))
+    for number, match in matches.items():
+        ways = f"{match['all_to_hlx']:.1%} to HLX, {match['all_to_english']:.1%} to English"
+        console.print(f"{number:,} entries: exact match {ways}")
+    if execution.device == "cuda":
+        RESULT.parent.mkdir(exist_ok=True)
+        content = {
+            "device": asdict(device), "torch": torch.__version__, "size": size, "batch_size": profile.batch_size,
+            "epochs_share": epochs_share, "execution": asdict(execution), "phases": [asdict(p) for p in phases],
+            "exact_match": matches,
+        }  # fmt: skip
+        RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """With the defaults, where there is a GPU: on a CPU they would take weeks."""
+    if device_of() == "cuda":
+        measure()
+    else:
+        Console().print("gpu_curriculum: torch sees no GPU here; `python -m benchmarks.gpu_curriculum` tries it small")
+
+
+if __name__ == "__main__":
+    typer.run(measure)

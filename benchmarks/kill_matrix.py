@@ -1,0 +1,261 @@
+"""A trainer killed at every kind of moment: whether it goes on to the bytes of one that was never killed.
+
+    python -m benchmarks kill_matrix
+
+`hlx train` runs in processes of its own on a small composed corpus and is ended by SIGKILL: before each kind of
+open, write, fsync, rename, removal and new directory that an undisturbed training does, in the middle of each kind
+of write, and at random moments, several times in one training. After each kill every checkpoint with a manifest
+must verify and none that was saved may be lost; the same command must start at once and end with the same files:
+the weights, moments and state of all checkpoints, the curve and the gates, and nothing beside them.
+"""
+
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from benchmarks.faults import Ended, Event, Fault, Task, Trainer, trained
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import digest_of, sha256_of
+from hlx_model.checkpoint import CheckpointError
+from hlx_model.corpus import compose
+from hlx_model.metrics import METRICS, read_metrics
+from hlx_model.training.heartbeat import HEARTBEAT, Heartbeat
+
+KILLS = 60
+"""At so many of the places where an undisturbed training touches its files."""
+RANDOM_KILLS = 12
+RANDOM = "a random moment"
+ENTRIES, OPTIONS = 150, ("--epochs", "2", "--batch-size", "8")
+HALF = "the middle of a write"
+
+
+@dataclass
+class Trial:
+    """One training that was killed, once or more, and what came of it."""
+
+    kind: str
+    """At what it was killed."""
+    where: str
+    kills: int = 0
+    resumed: bool = False
+    """Whether it went on from a checkpoint; else it began, for there was none, or was found as ended."""
+    equal: bool = False
+    """Whether weights, moments and state of its FINAL checkpoint are those of the undisturbed training."""
+    left_over: list[str] = field(default_factory=list)
+    """What is in its directory in the end and should not be."""
+    wrong: list[str] = field(default_factory=list)
+    """Whatever else is not as it should be."""
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.equal and not self.left_over and not self.wrong
+
+
+def contents(directory: Path) -> dict[str, str]:
+    """What must be the same in the directory of any training of one id: a digest by relative path.
+
+    Of the heartbeat it is the status, of the curve all but the speed; what holds times is only named.
+    """
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.suffix == ".safetensors" or path.name in (checkpoints.STATE, "milestones.json"):
+            found[name] = sha256_of(path)
+        elif name == METRICS:
+            found[name] = digest_of([{**row, "tokens_per_second": None} for row in read_metrics(directory)])
+        elif name == HEARTBEAT:
+            beat = Heartbeat.read(directory)
+            found[name] = beat.status if beat else "unreadable"
+        else:
+            found[name] = ""
+    return found
+
+
+def is_final(name: str) -> bool:
+    """Whether a file is one of those whose bytes a killed training must arrive at."""
+    return "_FINAL_" in name and not name.endswith(checkpoints.MANIFEST) and "." in name
+
+
+def lost(directory: Path, saved: Sequence[str]) -> list[str]:
+    """What is wrong with a training's checkpoints, of which those named in `saved` had been written, in this order."""
+    parent, wrong, steps = directory / "checkpoints", [], dict[str, int]()
+    for path in checkpoints.checkpoints(parent):
+        try:
+            steps[path.name] = checkpoints.verify_own(path, directory.name).step
+        except CheckpointError as error:
+            wrong.append(f"does not verify: {error}")
+    ended = any("_FINAL_" in name for name in steps)
+    # The last of each kind, where one replaces another, and each of those that are kept.
+    due = {re.sub(r"(LAST_step|BEST_epoch)\d+", r"\1", name): name for name in saved}
+    for kind, name in due.items():
+        newer = [other for other in steps if other.startswith(kind) and _number(other) >= _number(name)]
+        if not newer and not (ended and "_LAST_" in name):
+            wrong.append(f"{name} had been saved and is lost")
+    return wrong
+
+
+def _number(name: str) -> int:
+    return int(re.findall(r"\d+", name)[-1])
+
+
+def places(events: Sequence[Event], kills: int | None, seed: int = 0) -> list[int]:
+    """Numbers of events to kill at: one of each kind and place, or `kills` of those evenly spread over them."""
+    where: dict[Event, list[int]] = {}
+    for number, event in enumerate(events):
+        where.setdefault(event, []).append(number)
+    chance = random.Random(seed)
+    # By operation, so that an even spread covers each of them.
+    chosen = [chance.choice(numbers) for _, numbers in sorted(where.items())]
+    if kills is None or kills >= len(chosen):
+        return chosen
+    return [chosen[i * len(chosen) // kills] for i in range(kills)]
+
+
+def killed_at(task: Task, event: Event, at: int, expected: dict[str, str]) -> Trial:
+    """Kill a training before one of its events, then let the same command end it."""
+    trial = Trial(HALF if event.operation == "half" else f"before {event.operation}", event.place)
+    _after_kill(trial, task, trained(task, Fault(at)))
+    return _to_the_end(trial, task, expected)
+
+
+def killed_at_random(task: Task, delays: Sequence[float], expected: dict[str, str]) -> Trial:
+    """Kill a training after so many seconds, again and again, then let the same command end it."""
+    trial = Trial(RANDOM, f"after {', '.join(f'{delay:.2f}' for delay in delays)} s")
+    for delay in delays:
+        trainer = Trainer(task)
+        time.sleep(delay)
+        trainer.kill()
+        ended = trainer.end()
+        trial.resumed |= ended.resumed_from is not None
+        if ended.code == 0:  # it was faster
+            break
+        _after_kill(trial, task, ended)
+    return _to_the_end(trial, task, expected)
+
+
+def _after_kill(trial: Trial, task: Task, ended: Ended) -> None:
+    if ended.code != -9:
+        trial.wrong.append(f"was not killed, but ended with {ended.code}: {ended.error}")
+        return
+    trial.kills += 1
+    if task.directory is not None:
+        trial.wrong += lost(task.directory, ended.saved)
+
+
+def _to_the_end(trial: Trial, task: Task, expected: dict[str, str]) -> Trial:
+    newest = _newest(task)
+    ended = trained(task)
+    if ended.code != 0:
+        trial.wrong.append(f"the same command ended with {ended.code}: {ended.error}")
+        return trial
+    trial.resumed |= ended.resumed_from is not None
+    if ended.resumed_from != newest:
+        trial.wrong.append(f"it went on from {ended.resumed_from}, not from {newest}")
+    assert task.directory is not None
+    found = contents(task.directory)
+    trial.equal = all(found.get(name) == digest for name, digest in expected.items() if is_final(name))
+    trial.left_over = [name for name in found if name not in expected]
+    trial.wrong += [
+        f"{name} is {'another' if name in found else 'missing'}"
+        for name, digest in expected.items()
+        if found.get(name) != digest and not is_final(name)
+    ]
+    return trial
+
+
+def _newest(task: Task) -> str | None:
+    """The checkpoint to go on from: the newest LAST, unless the training has ended."""
+    if task.directory is None:
+        return None
+    names = [path.name for path in checkpoints.checkpoints(task.directory / "checkpoints")]
+    if any("_FINAL_" in name for name in names):
+        return None
+    return max((name for name in names if "_LAST_" in name), key=_number, default=None)
+
+
+class Undisturbed(NamedTuple):
+    """A training that nothing disturbs."""
+
+    events: list[Event]
+    contents: dict[str, str]
+    """What it leaves."""
+    seconds: float
+
+    def at(self, operation: str, place: str, occurrence: int = -1) -> int:
+        """The number of an event; of several the last one, or another."""
+        found = [n for n, event in enumerate(self.events) if event == Event(operation, f"training/{place}")]
+        return found[occurrence]
+
+
+def undisturbed(task: Task) -> Undisturbed:
+    """Train to the end."""
+    began = time.perf_counter()
+    ended = trained(task)
+    if ended.code != 0 or task.directory is None:
+        raise RuntimeError(f"the undisturbed training ended with {ended.code}: {ended.error}")
+    return Undisturbed(ended.events, contents(task.directory), time.perf_counter() - began)
+
+
+def trials(root: Path, kills: int | None, random_kills: int) -> Iterator[Trial]:
+    """Each training in a directory of its own, killed and brought to its end."""
+    document = root / "corpus.md"
+    document.write_text(compose(ENTRIES, seed=0), encoding="utf-8")
+    undisturbed(Task(document, root / "first" / "training", OPTIONS))  # the next ones start faster
+    events, expected, seconds = undisturbed(Task(document, root / "whole" / "training", OPTIONS))
+    for number, at in enumerate(places(events, kills)):
+        yield killed_at(Task(document, root / f"at{number}" / "training", OPTIONS), events[at], at, expected)
+    chance = random.Random(0)
+    done = number = 0
+    while done < random_kills:
+        # One that goes on has less to do than one that begins.
+        delays = [chance.uniform(0.3, 1) * seconds / (1 + n) for n in range(3)]
+        task = Task(document, root / f"random{number}" / "training", OPTIONS)
+        trial = killed_at_random(task, delays, expected)
+        done, number = done + trial.kills, number + 1
+        if trial.kills < len(delays):  # the machine has become faster
+            seconds *= 0.7
+        yield trial
+
+
+def main(kills: int | None = KILLS, random_kills: int = RANDOM_KILLS) -> None:
+    """Print what came of each kind of kill; exit with 1 where anything is wrong. `kills=None` takes every place."""
+    console = Console(soft_wrap=True)
+    began = time.perf_counter()
+    done: list[Trial] = []
+    with tempfile.TemporaryDirectory(prefix="kill-matrix-") as root:
+        for trial in trials(Path(root), kills, random_kills):
+            done.append(trial)
+            for wrong in [*trial.wrong, *(f"left over: {name}" for name in trial.left_over)]:
+                console.print(f"killed at {trial.kind} ({trial.where}): {wrong}", highlight=False)
+    table = Table(
+        Column("killed at", no_wrap=True), "trainings", "kills", "resumed", "equal bytes", "leftovers", "wrong"
+    )
+    for kind in dict.fromkeys(trial.kind for trial in done):
+        of_kind = [trial for trial in done if trial.kind == kind]
+        table.add_row(
+            kind, str(len(of_kind)), str(sum(t.kills for t in of_kind)),
+            str(sum(t.resumed for t in of_kind)), str(sum(t.equal for t in of_kind)),
+            str(sum(len(t.left_over) for t in of_kind)), str(sum(len(t.wrong) for t in of_kind)),
+        )  # fmt: skip
+    console.print(table)
+    well = sum(trial.well for trial in done)
+    console.print(
+        f"{sum(t.kills for t in done)} kills of {len(done)} trainings: {well} of them ended as the undisturbed one, "
+        f"{len(done) - well} did not; {time.perf_counter() - began:.0f} seconds"
+    )
+    if well < len(done):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
