@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import corpus, generation, gpu_curriculum, kill_matrix, training
+from benchmarks import corpus, generation, gpu_curriculum, kill_matrix, skill, training
 
 ALL = {
     "corpus": corpus.main,
     "training": training.main,
     "generation": generation.main,
+    "skill": skill.main,
     "kill_matrix": kill_matrix.main,
     "gpu_curriculum": gpu_curriculum.main,
 }

@@ -34,7 +34,7 @@ KILLS = 60
 """At so many of the places where an undisturbed training touches its files."""
 RANDOM_KILLS = 12
 RANDOM = "a random moment"
-ENTRIES, OPTIONS = 150, ("--epochs", "2", "--batch-size", "8")
+ENTRIES, OPTIONS = 150, ("--epochs", "2", "--batch-size", "16")
 HALF = "the middle of a write"
 
 

@@ -79,7 +79,7 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
 def make_up(document: Path) -> Table:
     """What the held-out entries are made of."""
     rows = examples_table(read_corpus([document]))
-    held_out = statistics(rows.filter(pc.field("split") != Split.TRAIN))
+    everything, held_out = statistics(rows), statistics(rows.filter(pc.field("split") != Split.TRAIN))
     table = Table("held out", "", title="what is asked of the model")
     table.add_row("entries", f"{held_out.entries:,} of {rows.num_rows:,}, {held_out.values:,} values")
     table.add_row("with numbers", f"{held_out.number / held_out.sentences:.0%}")
@@ -88,7 +88,8 @@ def make_up(document: Path) -> Table:
     )
     table.add_row("sections", ", ".join(f"{name} {sum(by.values())}" for name, by in held_out.sections.items()))
     counts = [sum(by.values()) for by in held_out.operations.values()]
-    table.add_row("operations", f"{len(counts)}, each {min(counts)} times or more")
+    few = ", ".join(everything.operations.keys() - held_out.operations.keys())
+    table.add_row("operations", f"{len(counts)}, each {min(counts)} times or more; with too few values for it: {few}")
     table.add_row("depths", ", ".join(f"{depth}: {sum(by.values())}" for depth, by in held_out.depths.items()))
     return table
 

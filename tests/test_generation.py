@@ -3,16 +3,18 @@
 import pytest
 import torch
 
-from hlx_model import checkpoint
 from hlx_model.generation import generate
 from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.transformer import POSITIONS, SIZES, Transformer
-from tests.conftest import Curriculum
 
 
 @pytest.fixture(scope="module")
-def trained(curriculum: Curriculum) -> Transformer:
-    return checkpoint.load_model(curriculum.phases[3].checkpoint)
+def ending() -> Transformer:
+    """A model that ends its texts here and there: `<EOS>` is a little likelier than weights drawn at random have it."""
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    with torch.no_grad():
+        model.output_projection.bias[EOS] = 0.5
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +51,11 @@ PROMPTS = [
 ]  # fmt: skip
 
 
-def test_a_batch_of_unlike_prompts_gives_what_each_gives_alone_in_a_plain_loop(trained: Transformer) -> None:
-    expected = [written_plainly(trained, prompt, 40) for prompt in PROMPTS]
-    assert generate(trained, PROMPTS, max_new_tokens=40) == expected
+def test_a_batch_of_unlike_prompts_gives_what_each_gives_alone_in_a_plain_loop(ending: Transformer) -> None:
+    expected = [written_plainly(ending, prompt, 40) for prompt in PROMPTS]
+    assert generate(ending, PROMPTS, max_new_tokens=40) == expected
     assert len({len(text) for text in expected}) > 1  # some ended before others
-    assert generate(trained, PROMPTS, max_new_tokens=40, batch_size=2) == expected
+    assert generate(ending, PROMPTS, max_new_tokens=40, batch_size=2) == expected
 
 
 def test_a_prompt_near_the_last_position_does_not_cut_its_neighbours_short(endless: Transformer) -> None:
@@ -63,8 +65,17 @@ def test_a_prompt_near_the_last_position_does_not_cut_its_neighbours_short(endle
     assert [len(text) for text in texts] == [11, 24, 3]
 
 
-def test_sampling_is_seeded(trained: Transformer) -> None:
-    first, again, other = (generate(trained, PROMPTS, temperature=1.0, max_new_tokens=30, seed=s) for s in (1, 1, 2))
+def test_rows_that_end_early_change_nothing_for_the_others(ending: Transformer) -> None:
+    prompts = PROMPTS + [f"[HLXL] Search for {'documents' * n} → "[cut:] for n in range(4) for cut in range(0, 24, 4)]
+    expected = [written_plainly(ending, prompt, 40) for prompt in prompts]
+    lengths = [len(text) for text in expected]
+    assert len(set(lengths)) > 8 and max(lengths) == 40
+    assert generate(ending, prompts, max_new_tokens=40) == expected
+    assert generate(ending, prompts[::-1], max_new_tokens=40, batch_size=7) == expected[::-1]
+
+
+def test_sampling_is_seeded(ending: Transformer) -> None:
+    first, again, other = (generate(ending, PROMPTS, temperature=1.0, max_new_tokens=30, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first != other
 

@@ -68,7 +68,7 @@ def ended_training(directory: Path, training_id: str) -> Path | None:
 
 
 def _finish(directory: Path, ended: Manifest) -> None:
-    sweep(directory / "checkpoints")
+    sweep(directory)
     for path in checkpoints.checkpoints(directory / "checkpoints"):
         if "_LAST_" in path.name:
             checkpoints.remove(path)
@@ -81,15 +81,13 @@ def _finish(directory: Path, ended: Manifest) -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what a trainer that was killed has left half written or half removed.
-
-    `directory` is that of a training's checkpoints; the training's own files stand beside it.
-    """
+    """Remove what a trainer that was killed has left half written or half removed in a training's directory."""
     for pattern in (".*.json.*", ".*.parquet.*"):
-        for path in directory.parent.glob(pattern):
+        for path in directory.glob(pattern):
             path.unlink(missing_ok=True)
-    half_removed = [p for p in directory.glob("phase*") if not (p / checkpoints.MANIFEST).exists()]
-    for path in [*directory.glob(".phase*"), *half_removed]:
+    kept = directory / "checkpoints"
+    half_removed = [path for path in kept.glob("phase*") if not (path / checkpoints.MANIFEST).exists()]
+    for path in [*kept.glob(".phase*"), *half_removed]:
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ CPU: the order of the data follows from seed and epoch, and there is no other ch
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -64,7 +64,7 @@ def train(
                 set_stopped_aside(inputs.directory)
             ended = ended_training(inputs.directory, inputs.id)
             if ended is None:
-                sweep(inputs.directory / "checkpoints")
+                sweep(inputs.directory)
         if found := ranks.agree(str(ended) if ended else None):
             return Outcome.of(Path(found), found=True)
         return _Training(inputs, execution, ranks, run_id, listen).run()
@@ -131,7 +131,8 @@ class _Training:
             raise
         finally:
             if self.ranks.first:
-                self.recorder.end(status, reason)
+                with suppress(OSError):  # a full disk must not hide why the training ended
+                    self.recorder.end(status, reason)
 
     def _train(self) -> Stop | None:
         p = self.progress

@@ -158,7 +158,7 @@ def test_prompts_lose_their_weight_in_the_middle_of_a_training() -> None:
 def test_a_text_without_a_prompt_is_learned_whole() -> None:
     batch = Batch(Examples(PAIRS, 64), torch.arange(3))
     assert batch.weights(19, 0.5)[:, [0, 13, 14, 15, 18]].tolist() == [
-        [0.5, 0.5, 1, 1, 1], [0.5, 0.5, 0.5, 0.5, 1], [1, 1, 1, 1, 1],
+        [0.5, 0.5, 1, 1, 1], [0.5, 0.5, 0.5, 1, 1], [1, 1, 1, 1, 1],
     ]  # fmt: skip
     assert batch.prompt_tokens == len("[HLXL] Sort → ") + len("[LC-T] Count → ")
 
