@@ -1,12 +1,16 @@
 """What a machine computes with: its device, its CPU threads, its precision, its attention kernel."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hlx_model.transformer import Architecture
+
+T = TypeVar("T")
 
 SMALL_WIDTH = 128
 """Models of at most this width run on one CPU thread. Its batches are too small to share: two threads gave
@@ -35,6 +39,18 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(work: Callable[[int], T], number: int, device: str) -> list[T]:
+    """What `work` gives for 0 up to `number`: on a CPU as many at a time as torch has threads, a thread each.
+
+    Threads that each do a whole piece of work wait for each other far less than threads that share each operation.
+    """
+    workers = min(torch.get_num_threads(), number)
+    if device != "cpu" or workers < 2:
+        return [work(i) for i in range(number)]
+    with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, range(number)))
 
 
 def precision_of(device: str, *, mixed: bool) -> torch.dtype:

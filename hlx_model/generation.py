@@ -1,7 +1,7 @@
 """Text from the model: many prompts at once, greedy or sampled, with cached keys and values.
 
 Prompts of unlike length share a batch: they are padded on the right, filled in one pass, and each row
-goes on from its own last position.
+goes on from its own last position. Rows that have ended leave the batch.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hlx_model.device import side_by_side
 from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.transformer import POSITIONS, Cache, Transformer
 
+STILL_WRITING = 0.5
+"""Where no more than this share of a batch's rows still write, the others leave it: to take them out is to copy the
+cache, so it is not done for each."""
 
-@torch.inference_mode()
+
 def generate(
     model: Transformer,
     prompts: Sequence[str],
@@ -21,7 +25,7 @@ def generate(
     max_new_tokens: int = 128,
     temperature: float = 0.0,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int = 64,
 ) -> list[str]:
     """What the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
 
@@ -31,7 +35,7 @@ def generate(
         max_new_tokens: the most tokens a prompt; cut at the model's 512 positions.
         temperature: 0 takes the likeliest token (greedy); above, tokens are sampled.
         seed: of the sampling; the same seed gives the same texts on the same device.
-        batch_size: rows at a time.
+        batch_size: rows at a time; on a CPU so many a thread.
 
     Returns:
         The continuations without their prompts, in the order of the prompts.
@@ -42,18 +46,25 @@ def generate(
     for prompt in prompts:
         if len(prompt) + 1 >= POSITIONS:
             raise ValueError(f"the prompt {prompt[:40]!r}… has {len(prompt)} tokens: at most {POSITIONS - 2} fit")
-    generator = torch.Generator(device=model.output_projection.weight.device).manual_seed(seed)
+    device = model.output_projection.weight.device
     # Rows of like length waste the least padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+    def write(number: int) -> list[list[int]]:
+        chance = torch.Generator(device=device).manual_seed(seed * 1_000_003 + number)
+        return _generate_batch(
+            model, [encode(prompts[i]) for i in batches[number]], max_new_tokens, temperature, chance
+        )
+
     texts = [""] * len(prompts)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        written = _generate_batch(model, [encode(prompts[i]) for i in rows], max_new_tokens, temperature, generator)
+    for rows, written in zip(batches, side_by_side(write, len(batches), device.type), strict=True):
         for i, ids in zip(rows, written, strict=True):
             texts[i] = decode(ids)
     return texts
 
 
+@torch.inference_mode()
 def _generate_batch(
     model: Transformer,
     prompts: list[list[int]],
@@ -66,25 +77,26 @@ def _generate_batch(
     longest = max(lengths)
     tokens_BT = torch.tensor([[BOS, *p, *[PAD] * (longest - len(p) - 1)] for p in prompts], device=device)
     steps = min(max_new_tokens, POSITIONS - min(lengths))
+    written_BT = torch.full((len(prompts), steps), EOS, device=device)
     cache = Cache(model, len(prompts), min(longest + steps, POSITIONS))
+    row_B = torch.arange(len(prompts), device=device)
     position_B = torch.tensor(lengths, device=device) - 1
-    logits_BV = model(tokens_BT, cache)[torch.arange(len(prompts), device=device), position_B]
-    written: list[Tensor] = []
     done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    for _ in range(steps):
-        next_B = _choose(logits_BV, temperature, generator)
-        next_B = next_B.masked_fill(done_B, EOS)
-        written.append(next_B)
+    logits_BV = model(tokens_BT, cache)[row_B, position_B]
+    for step in range(steps):
+        next_B = _choose(logits_BV, temperature, generator).masked_fill(done_B, EOS)
+        written_BT[row_B, step] = next_B
         position_B = position_B + 1
-        done_B |= (next_B == EOS) | (position_B == POSITIONS - 1)
-        if bool(done_B.all()):
+        done_B = done_B | (next_B == EOS) | (position_B == POSITIONS - 1)
+        going = (~done_B).nonzero()[:, 0]
+        if not len(going) or step + 1 == steps:
             break
-        if len(written) < steps:
-            # A row that is done goes on at the last position, where nobody reads.
-            logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
-    if not written:
-        return [[] for _ in prompts]
-    ids: list[list[int]] = torch.stack(written, dim=1).tolist()
+        if len(going) <= STILL_WRITING * len(row_B):
+            row_B, position_B, done_B, next_B = row_B[going], position_B[going], done_B[going], next_B[going]
+            cache.layers = cache.layers[:, :, going]
+        # A row that is done goes on at the last position, where nobody reads.
+        logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
+    ids: list[list[int]] = written_BT.tolist()
     return ids
 
 

@@ -103,9 +103,12 @@ class SelfAttention(nn.Module):
         q, k, v = self.project(x_B1D)
         rows = torch.arange(len(position_B), device=position_B.device)
         cache[0, rows, :, position_B], cache[1, rows, :, position_B] = k[:, :, 0], v[:, :, 0]
-        length = seen_BT.shape[1]
-        keys, values = cache[0, :, :, :length], cache[1, :, :, :length]
-        return self._merge(F.scaled_dot_product_attention(q, keys, values, attn_mask=seen_BT[:, None, None]))
+        # Heads are flattened before positions are cut, or every step would copy the keys and values it reads.
+        (b, h, _, width), length = q.shape, seen_BT.shape[1]
+        keys, values = (kept.flatten(0, 1)[:, :length] for kept in cache)
+        scores = torch.bmm(q.reshape(b * h, 1, width) * width**-0.5, keys.transpose(1, 2)).view(b, h, 1, length)
+        scores = scores.masked_fill(~seen_BT[:, None, None], -torch.inf).softmax(dim=-1)
+        return self._merge(torch.bmm(scores.view(b * h, 1, length), values).view(q.shape))
 
     def _merge(self, y_BHTK: Tensor) -> Tensor:
         merged: Tensor = self.out_proj(y_BHTK.transpose(1, 2).flatten(2))

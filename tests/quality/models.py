@@ -45,12 +45,15 @@ class Writer(Uniform):
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         prompts = [decode(row) for row in tokens_BT.tolist()]
         self.rows = [(len(prompt), [*encode(self.answer(prompt)), EOS]) for prompt in prompts]
+        if cache is not None:  # rows leave the batch: the cache says which ones are still there
+            cache.layers[0, 0, :, 0, 0, 0] = torch.arange(len(prompts))
         first_B = torch.tensor([written[0] for _, written in self.rows])
         return _sure_of(first_B[:, None].expand(tokens_BT.shape))
 
     def step(self, token_B: Tensor, position_B: Tensor, cache: Cache) -> Tensor:
-        at = [position - start for position, (start, _) in zip(position_B.tolist(), self.rows, strict=True)]
-        pairs = zip(at, self.rows, strict=True)
+        rows = [self.rows[int(number)] for number in cache.layers[0, 0, :, 0, 0, 0]]
+        at = [position - start for position, (start, _) in zip(position_B.tolist(), rows, strict=True)]
+        pairs = zip(at, rows, strict=True)
         return _sure_of(torch.tensor([written[k] if k < len(written) else EOS for k, (_, written) in pairs]))
 
 

@@ -146,6 +146,7 @@ def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum
     manifest, state = checkpoints.verify(checkpoint), checkpoints.read_state(checkpoint)
     model = trained_on_unshifted_labels(curriculum.phases[1].inputs.train)
     state["epoch_losses"][-1] = 0.05
+    checkpoints.remove(checkpoint)
     checkpoints.write(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
     failed = {gate.name for gate in judge(checkpoint).verdict.gates if gate.outcome == "fail"}
     assert {"copy_rate", "reported_loss"} <= failed

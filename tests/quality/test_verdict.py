@@ -113,6 +113,7 @@ def test_another_checkpoint_under_the_same_name_is_not_let_through(judged: Path)
     manifest, model = checkpoints.verify(judged), checkpoints.load_model(judged)
     model.output_projection.bias.data += 1e-3
     state = checkpoints.read_state(judged)
+    checkpoints.remove(judged)
     checkpoints.write(judged.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
     assert "of another weights_sha256" in closed(judged)
 
