@@ -1,5 +1,6 @@
 """What the documents say of the program is what the program says of itself."""
 
+import json
 import os
 import re
 import subprocess
@@ -22,23 +23,30 @@ COMMANDS: tuple[list[str], ...] = (
 )
 
 
-def help_of(command: list[str]) -> str:
-    """`hlx … --help`, without colours, 100 columns wide."""
+HELP = """
+import contextlib, json, sys
+sys.argv[0] = "hlx"
+from hlx_model.cli import app
+for command in json.loads(sys.argv[1]):
+    sys.argv[1:] = [*command, "--help"]
+    with contextlib.suppress(SystemExit):
+        app()
+    print(chr(12))
+"""
+
+
+def helps() -> list[str]:
+    """`hlx … --help` of each command, without colours, 100 columns wide; of one process, for torch takes its time."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HLX_", "_TYPER", "FORCE", "GITHUB"))}
     result = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; sys.argv[0] = 'hlx'; from hlx_model.cli import app; app()",
-            *command,
-            "--help",
-        ],
+        [sys.executable, "-c", HELP, json.dumps(COMMANDS)],
         env={**environment, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+    pages = result.stdout.split(chr(12))[: len(COMMANDS)]
+    return ["\n".join(line.rstrip() for line in page.strip().splitlines()) for page in pages]
 
 
 def command_line_page() -> str:
@@ -49,8 +57,8 @@ def command_line_page() -> str:
         "`HLX_UPDATE_DOCS=1 make test ARGS=tests/test_docs.py` writes them anew. Exit code 0 is success and 1 any "
         "failure; `validate` and `corpus check` also give 2, for a warning.",
     ]
-    for command in COMMANDS:
-        parts += ["", f"## `{' '.join(['hlx', *command])}`", "", "```", help_of(command), "```"]
+    for command, page in zip(COMMANDS, helps(), strict=True):
+        parts += ["", f"## `{' '.join(['hlx', *command])}`", "", "```", page, "```"]
     return "\n".join(parts) + "\n"
 
 
