@@ -54,7 +54,7 @@ PROFILES = {
     "quick": Profile(
         name="quick",
         size="tiny",
-        entries=22_000,
+        entries=25_000,
         seed=0,
         batch_size=8,
         seq_length=256,
@@ -66,7 +66,7 @@ PROFILES = {
         schedules={
             1: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
             2: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
-            3: Schedule(epochs=50, tokens=13_500_000, learning_rate=6e-3),
+            3: Schedule(epochs=50, tokens=15_500_000, learning_rate=6e-3),
         },
     ),
     "production": Profile(
