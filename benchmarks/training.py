@@ -47,6 +47,8 @@ CYCLE = 16_384
 """Tokens of the batches that a contender goes through again and again: the kernels of each shape are prepared once,
 as in a training of many epochs."""
 PLAIN = "plain: 4 × 256 padded, AdamW, fp32"
+"""As PyTorch's modules come: dropout 0.1, the causal mask as a tensor."""
+PLAIN_CAUSAL = "plain without dropout, told that it is causal"
 
 
 class Contender(NamedTuple):
@@ -63,13 +65,16 @@ class Contender(NamedTuple):
 
 
 class Plain(nn.Module):
-    """The users' model as PyTorch's own modules."""
+    """The users' model as PyTorch's own modules, as they come, or without dropout and told that its mask is causal."""
 
-    def __init__(self, a: Architecture) -> None:
+    def __init__(self, a: Architecture, *, causal: bool) -> None:
         super().__init__()
+        self.causal, dropout = causal, 0.0 if causal else 0.1
         self.tokens = nn.Embedding(VOCABULARY_SIZE, a.d_model)
         self.positions = nn.Embedding(POSITIONS, a.d_model)
-        layer = nn.TransformerEncoderLayer(a.d_model, a.heads, a.ffn, 0.0, "relu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            a.d_model, a.heads, a.ffn, dropout, "relu", batch_first=True, norm_first=True
+        )  # fmt: skip
         self.encoder = nn.TransformerEncoder(layer, a.layers, enable_nested_tensor=False)
         self.head = nn.Linear(a.d_model, VOCABULARY_SIZE)
         self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(LENGTH - 1))
@@ -77,7 +82,7 @@ class Plain(nn.Module):
     def forward(self, ids_BT: Tensor) -> Tensor:
         """Logits (B, T, V)."""
         x = self.tokens(ids_BT) + self.positions(torch.arange(ids_BT.shape[1]))
-        logits: Tensor = self.head(self.encoder(x, mask=self.mask, is_causal=True))
+        logits: Tensor = self.head(self.encoder(x, mask=self.mask, is_causal=True if self.causal else None))
         return logits
 
 
@@ -136,9 +141,9 @@ def context_of(lengths: Tensor) -> float:
     return float((lengths.double() ** 2).sum() / lengths.sum())
 
 
-def plain(size: str, texts: list[str]) -> Contender:
+def plain(size: str, texts: list[str], *, causal: bool) -> Contender:
     """The users' settings."""
-    model = Plain(SIZES[size])
+    model = Plain(SIZES[size], causal=causal)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     examples = Examples(texts, LENGTH)
 
@@ -256,7 +261,8 @@ def against_plain_loops(size: str, texts: list[str]) -> Table:
     quick = PROFILES["quick"]
     bf16 = torch.bfloat16
     contenders = {
-        PLAIN: plain(size, texts),
+        PLAIN: plain(size, texts, causal=False),
+        PLAIN_CAUSAL: plain(size, texts, causal=True),
         "nanoGPT: 4 × 256, AdamW, fp32": nano_gpt(size, texts, torch.float32),
         "nanoGPT: 4 × 256, AdamW, bf16": nano_gpt(size, texts, bf16),
         "ours: 4 × 256, AdamW, fp32": ours(size, texts, 4, "adamw", mixed=False),
