@@ -151,3 +151,16 @@ def test_what_the_conditions_remember_goes_on_as_if_it_had_not_been_put_away() -
 def test_a_held_out_loss_that_is_no_number_ends_a_training() -> None:
     stop = Aborts(first_epoch=3).after_epoch([2.0, 1.9], math.inf)
     assert stop == ("aborted", "held-out loss is inf at epoch 4: use a lower learning rate")
+
+
+def test_a_phase_that_begins_above_fifteen_and_falls_has_not_diverged() -> None:
+    aborts = Aborts()
+    assert stopped_at([18.7 - 0.1 * step for step in range(150)], aborts) is None
+    assert aborts.after_epoch([17.0], 16.0) is None
+    assert aborts.after_epoch([19.0], 19.0) is not None
+
+
+def test_a_phase_that_begins_above_fifteen_and_rises_has_diverged() -> None:
+    found = stopped_at([18.7 + 0.1 * step for step in range(50)])
+    assert found is not None and found[0] == 8
+    assert found[1].startswith("training loss diverged: 19.05 is above 18.7")
