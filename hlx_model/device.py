@@ -42,7 +42,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def side_by_side(work: Callable[[int], T], number: int, device: str) -> list[T]:
-    """What `work` gives for 0 up to `number`: on a CPU as many at a time as torch has threads, a thread each.
+    """What `work` gives for 0 to `number` - 1, in order; on a CPU as many at a time as torch has threads.
 
     Threads that each do a whole piece of work wait for each other far less than threads that share each operation.
     """

@@ -34,7 +34,7 @@ def generate(
         prompts: the texts before; `<BOS>` is set in front of each. A prompt may be empty.
         max_new_tokens: the most tokens a prompt; cut at the model's 512 positions.
         temperature: 0 takes the likeliest token (greedy); above, tokens are sampled.
-        seed: of the sampling; the same seed gives the same texts on the same device.
+        seed: of the sampling; the same seed and `batch_size` give the same texts on the same device.
         batch_size: rows at a time; on a CPU so many a thread.
 
     Returns:

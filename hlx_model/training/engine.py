@@ -97,8 +97,10 @@ class Engine:
                 return
             with ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self.threads,)) as pool:
                 self._pool = pool
-                yield
-                self._pool = None
+                try:
+                    yield
+                finally:
+                    self._pool = None
 
     def steps(self, batches: Sequence[Batch], first: int) -> list[Step]:
         """Steps on these batches, numbered from `first`; the device is read once, at their end.

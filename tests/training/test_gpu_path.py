@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from hlx_model.device import threads
 from hlx_model.training import engine as engines
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.engine import Engine
@@ -146,23 +145,6 @@ def test_less_memory_gives_the_same_loss_and_gradients(batch: Batch, execution: 
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5 if plain.precision is torch.float32 else 2e-2)
 
 
-def test_two_threads_come_to_the_gradients_of_one_and_to_the_same_bytes_each_time() -> None:
-    settings = replace(SETTINGS, mixed_precision=False, seq_length=256)
-    batch = Batch(Examples(TEXTS * 8, 64), torch.arange(8 * len(TEXTS)))
-    gradients: list[list[Tensor]] = []
-    for cores in (1, 2, 2):
-        with threads(cores):
-            engine = engine_of(settings=settings)
-            with engine.at_work():
-                engine.steps([batch], 0)
-        assert engine.workers == cores
-        gradients.append([p.grad for p in engine.parameters if p.grad is not None])
-    assert same(gradients[1], gradients[2])
-    for a, b in zip(gradients[0], gradients[1], strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
-
-
-@needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("execution", [{}, {"gradient_checkpointing": True, "accumulation": 2}], ids=str)
 def test_a_training_on_a_gpu_in_mixed_precision_learns(
