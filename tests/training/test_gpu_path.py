@@ -145,6 +145,7 @@ def test_less_memory_gives_the_same_loss_and_gradients(batch: Batch, execution: 
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5 if plain.precision is torch.float32 else 2e-2)
 
 
+@needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("execution", [{}, {"gradient_checkpointing": True, "accumulation": 2}], ids=str)
 def test_a_training_on_a_gpu_in_mixed_precision_learns(
