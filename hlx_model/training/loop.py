@@ -23,6 +23,7 @@ from hlx_model.training.engine import Engine
 from hlx_model.training.execution import Execution
 from hlx_model.training.gates import Gates
 from hlx_model.training.inputs import Inputs, sample
+from hlx_model.training.memory import out_of_memory
 from hlx_model.training.progress import Progress
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.record import Listener, Recorder
@@ -117,7 +118,7 @@ class _Training:
         """Epoch after epoch to the FINAL checkpoint, or to the reason not to go on."""
         status, reason = "failed", None
         try:
-            with self._signals(), self.engine.at_work():
+            with self._signals(), self.engine.at_work(), out_of_memory(self.settings, self.engine.execution):
                 if self.ranks.first:
                     self.recorder.begin(resumed=self.progress.step > 0)
                 status, reason = self._train() or ("completed", None)
