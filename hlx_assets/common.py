@@ -1,9 +1,12 @@
-"""What every asset of the graph shares: owners, groups, and how a user's error is told."""
+"""What every asset of the graph shares: owners, groups, how a gate is shown and a user's error told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
+
+from hlx_model.quality.gate import Gate
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP = "corpus", "curriculum", "validation"
@@ -16,3 +19,20 @@ def user_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         raise dg.Failure(" ".join(str(error).split()), allow_retries=False) from None
+
+
+def shown(gate: Gate) -> dict[str, Any]:
+    """What a check says of a gate: whether it passed, how bad that is, why, and its figures."""
+    metadata: dict[str, Any] = {"outcome": gate.outcome, "samples": gate.samples}
+    if gate.value is not None:
+        metadata["value"] = gate.value
+    if gate.threshold is not None:
+        metadata["threshold"] = gate.threshold
+    if gate.interval is not None:
+        metadata["interval"] = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}"
+    return {
+        "passed": gate.outcome == "pass",
+        "severity": dg.AssetCheckSeverity.WARN if gate.outcome == "warn" else dg.AssetCheckSeverity.ERROR,
+        "description": gate.reason,
+        "metadata": metadata,
+    }

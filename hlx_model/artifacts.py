@@ -2,7 +2,7 @@
 
     <root>/corpora/<asset>/<data version>/        document.md or rows.parquet, quarantine.parquet
     <root>/training/<training id>/                heartbeat.json, metrics.parquet, checkpoints/
-    <root>/reports/<training id>/<checkpoint>/    report.json, report.md, verdict.json, figures
+    <root>/reports/<training id>/<checkpoint>/    report.json, report.html, report.md, verdict.json, loss.svg
 
 `<root>/training` may bear another name (`hlx train --checkpoint-dir`); `corpora` and `reports` stand
 beside it. A checkpoint therefore finds its corpora and its verdict from its own path alone.

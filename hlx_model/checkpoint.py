@@ -8,6 +8,7 @@ manifest says; nothing in it is ever loaded with pickle.
 """
 
 import logging
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,6 +33,8 @@ MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
     "optimizer.safetensors",
     "state.json",
 )
+_LATER = {"ungated"}
+"""Fields of the manifest that came later: what was written before has their defaults."""
 _NAME = re.compile(r"phase([123])_(?:(BEST|FINAL|STOPPED)_)?epoch(\d+)|phase([123])_(LAST)_step(\d+)")
 
 
@@ -84,6 +87,8 @@ class Manifest:
     run_id: str | None
     created: str
     """UTC, ISO 8601."""
+    ungated: tuple[str, ...] = ()
+    """Checkpoints that it was made from although their gate was closed, `<training id>/<name>`, the oldest first."""
     weights_sha256: str = ""
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By file name: its `sha256` and its length in `bytes`."""
@@ -105,10 +110,11 @@ class Manifest:
         content = dict(content)
         if content.pop("digest", None) != digest_of(content):
             raise ValueError("its digest does not fit its content")
-        if missing := {f.name for f in fields(cls)} ^ content.keys():
+        if missing := ({f.name for f in fields(cls)} ^ content.keys()) - _LATER:
             raise ValueError(f"its fields are not the expected ones: {', '.join(sorted(missing))}")
         content["corpora"] = {asset: CorpusVersion(**version) for asset, version in content["corpora"].items()}
         content["parent"] = Parent(**content["parent"]) if content["parent"] else None
+        content["ungated"] = tuple(content.get("ungated", ()))
         return cls(**content)
 
 
@@ -221,6 +227,14 @@ def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
             f"{checkpoint / WEIGHTS}: not the weights of a {manifest.size} model ({reason})"
         ) from None
     return model.to(device).eval()
+
+
+def stored_weights(checkpoint: Path) -> tuple[int, int]:
+    """Numbers in the weights that a checkpoint holds, and the bytes of their file; only its header is read."""
+    path = checkpoint / WEIGHTS
+    with safe_open(path, framework="pt") as tensors:
+        shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    return sum(math.prod(shape) for shape in shapes), path.stat().st_size
 
 
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor] | None:

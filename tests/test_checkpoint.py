@@ -225,3 +225,9 @@ def test_a_manifest_survives_json() -> None:
     content = json.loads(json.dumps(MANIFEST.to_json()))
     assert Manifest.from_json(content) == MANIFEST
     assert content["parent"] == asdict(MANIFEST)["parent"]
+
+
+def test_a_manifest_from_before_a_field_came_has_its_default() -> None:
+    content = MANIFEST.to_json()
+    del content["ungated"], content["digest"]
+    assert Manifest.from_json({**content, "digest": digest_of(content)}) == MANIFEST

@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+from dagster._core.events import DagsterEvent
+
+from hlx_assets.common import shown
+from hlx_model.quality.milestones import MILESTONES, replayed
 
 SPOKEN_EVERY = 10
 """Every figure is observed; one in so many is a line in the log besides."""
@@ -57,7 +61,7 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
                     if message["held_out_loss"] is not None or reported % SPOKEN_EVERY == 0:
                         context.log.info(_line(message))
                 elif event == "milestone":
-                    _say_milestone(context, message)
+                    _show_milestone(context, message)
                 elif event == "result":
                     ended = Ended(Path(message["checkpoint"]), bool(message["found"]))
                 elif event == "exit":
@@ -159,9 +163,15 @@ def _line(figures: Mapping[str, Any]) -> str:
     return line
 
 
-def _say_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, Any]) -> None:
+def _show_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, Any]) -> None:
+    """A milestone as lines of the log, and as its check: of this run, while training goes on."""
     level = context.log.error if milestone["outcome"] == "fail" else context.log.info
     level(f"gates at epoch {milestone['epoch']}: {milestone['outcome']}")
     for gate in milestone["gates"]:
         level = context.log.error if gate["outcome"] == "fail" else context.log.info
         level(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")
+    if milestone["epoch"] in MILESTONES:
+        gate = replayed([milestone], milestone["epoch"], milestone["epoch"])
+        evaluation = dg.AssetCheckEvaluation(asset_key=context.asset_key, check_name=gate.name, **shown(gate))
+        # An asset may hand over checks only at its end; what the check itself finds then takes this one's place.
+        DagsterEvent.asset_check_evaluation(context.get_step_execution_context(), evaluation)

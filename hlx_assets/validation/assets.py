@@ -8,7 +8,7 @@ from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
 from hlx_model.artifacts import digest_of
 from hlx_model.device import device_of
 from hlx_model.profiles import PHASES
-from hlx_model.quality.report import judge
+from hlx_model.quality.report import PAGE, judge
 from hlx_model.quality.verdict import GATES_VERSION
 
 
@@ -18,14 +18,15 @@ def _report(phase: int) -> dg.AssetsDefinition:
         ins={"checkpoint": dg.AssetIn(f"phase{phase}_checkpoint")},
         group_name=VALIDATION_GROUP,
         owners=OWNERS,
-        kinds={"json", "markdown"},
+        kinds={"json", "html"},
         code_version=GATES_VERSION,
         description=f"The gates' figures and the verdict on phase {phase}'s checkpoint, made even of a bad model.",
     )
     def report(checkpoint: Path) -> dg.MaterializeResult[Path]:
         with user_errors():
             judgement = judge(checkpoint, device_of())
-        figures = judgement.report["figures"]
+        figures, grade = judgement.report["figures"], judgement.report["grade"]
+        comparison = judgement.report["comparison"]
         numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float))}
         if "all_to_hlx" in figures:
             numbers |= {
@@ -39,6 +40,10 @@ def _report(phase: int) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(digest_of(judgement.verdict.to_json())),
             metadata={
                 "report": dg.MetadataValue.md(judgement.markdown),
+                "page": dg.MetadataValue.path(judgement.directory / PAGE),
+                "grade": grade["letter"],
+                "points": grade["points"],
+                "than_before": comparison["outcome"] if comparison else "nothing to compare with",
                 "outcome": judgement.verdict.outcome,
                 "checkpoint": judgement.verdict.checkpoint,
                 **numbers,

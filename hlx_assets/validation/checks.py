@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
+from hlx_assets.common import shown
 from hlx_assets.validation.assets import assets
 from hlx_model.profiles import PHASES
 from hlx_model.quality.gate import Gate
@@ -23,7 +23,7 @@ def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     def gates(context: dg.AssetCheckExecutionContext, report: Path) -> Iterator[dg.AssetCheckResult]:
         for gate in _recorded(report, phase):
             if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
-                yield _result(key, gate)
+                yield dg.AssetCheckResult(asset_key=key, check_name=gate.name, **shown(gate))
 
     return gates
 
@@ -37,24 +37,6 @@ def _recorded(report: Path, phase: int) -> Iterator[Gate]:
         found, missing = {}, str(error)
     for name in GATES_OF_PHASE[phase]:
         yield found.get(name, Gate(name, "fail", missing))
-
-
-def _result(key: dg.AssetKey, gate: Gate) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"outcome": gate.outcome, "samples": gate.samples}
-    if gate.value is not None:
-        metadata["value"] = gate.value
-    if gate.threshold is not None:
-        metadata["threshold"] = gate.threshold
-    if gate.interval is not None:
-        metadata["interval"] = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}"
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=gate.name,
-        passed=gate.outcome == "pass",
-        severity=dg.AssetCheckSeverity.WARN if gate.outcome == "warn" else dg.AssetCheckSeverity.ERROR,
-        description=gate.reason,
-        metadata=metadata,
-    )
 
 
 checks = [_gates(phase, asset) for phase, asset in zip(PHASES, assets, strict=True)]

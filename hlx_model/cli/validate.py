@@ -1,4 +1,4 @@
-"""`hlx validate`: judge a checkpoint. Exit code 0 pass, 1 fail, 2 warn."""
+"""`hlx validate`: judge a checkpoint, ours or a `.pt` of the users'. Exit code 0 pass, 1 fail, 2 warn."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,38 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_model.artifacts import write_json
+from hlx_model.checkpoint import CheckpointError
 from hlx_model.device import device_of
-from hlx_model.quality.report import judge
+from hlx_model.quality.foreign import judge_foreign
+from hlx_model.quality.report import PAGE, Judgement, judge
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
 
 def validate_command(
-    checkpoint: Annotated[Path, typer.Option(help="The directory of a checkpoint.", show_default=False)],
+    checkpoint: Annotated[
+        Path, typer.Option(help="The directory of a checkpoint, or a .pt file with a state dict.", show_default=False)
+    ],
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="What to judge a .pt on: documents, or the directory of a kept corpus.", show_default=False),
+    ] = None,
+    phase: Annotated[
+        int | None, typer.Option(help="What to ask of a .pt: phase 1, 2 or 3.", show_default=False)
+    ] = None,
+    heads: Annotated[
+        int | None, typer.Option(help="Attention heads of a .pt.", show_default="those of the size of its shapes")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the report as JSON here too.", show_default=False)] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is a GPU")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Judge a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn."""
-    judgement = judge(checkpoint, device or device_of())
+    """Judge a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn.
+
+    A checkpoint of hlx train is judged on the corpora that its manifest names. A .pt file needs --corpus and --phase;
+    only its weights are read, and its report is written beside it, into NAME.report.
+    """
+    judgement = _judge(checkpoint, corpus or [], phase, heads, device or device_of())
     if output is not None:
         write_json(output, judgement.report)
     if as_json:
@@ -33,5 +51,21 @@ def validate_command(
         for gate in judgement.verdict.gates:
             table.add_row(gate.name, gate.outcome, gate.reason)
         console.print(table, markup=False)
-        typer.echo(f"report: {judgement.directory / 'report.md'}")
+        typer.echo(f"report: {judgement.directory / PAGE}")
     raise typer.Exit(EXIT_CODES[judgement.verdict.outcome])
+
+
+def _judge(checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str) -> Judgement:
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint")
+    if checkpoint.is_dir():
+        if corpus or phase is not None or heads is not None:
+            raise ValueError(
+                f"{checkpoint}: judged on the corpora that its manifest names: leave --corpus, --phase and --heads out"
+            )
+        return judge(checkpoint, device)
+    if not corpus:
+        raise ValueError(f"{checkpoint}: a file of weights: name a corpus document to judge it on with --corpus")
+    if phase is None:
+        raise ValueError(f"{checkpoint}: a file of weights: say what to ask of it with --phase 1, 2 or 3")
+    return judge_foreign(checkpoint, corpus, phase, heads=heads, device=device)

@@ -1,4 +1,4 @@
-"""The gates of a finished training: what each phase is asked, with the thresholds and where they come from.
+"""The gates of a finished training: what each phase is asked.
 
 Figures are taken on the test split, over a stated number of seeded samples, greedy unless it says
 otherwise. A corpus with few held-out rows cannot show generalization: there such gates warn and say so,
@@ -8,15 +8,16 @@ and only what a small corpus can show may fail.
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.generation import generate
 from hlx_model.language import Format
-from hlx_model.quality.detectors import collapsed, parroted
+from hlx_model.quality import detectors
+from hlx_model.quality.detectors import Finding, diagnose
 from hlx_model.quality.gate import Gate, Outcome, wilson
 from hlx_model.quality.language_model import Baselines, Prediction
+from hlx_model.quality.thresholds import Thresholds
 from hlx_model.quality.translation import Answer, Score, score
 from hlx_model.transformer import Transformer
 
@@ -36,6 +37,7 @@ STANDARD_PROMPTS = (
 
 GATES = {
     "training_completed": "The training came to its last epoch; nothing stopped it.",
+    "lineage": "Every checkpoint that it was made from had passed its gates.",
     "perplexity": "Held-out next-token loss is below what counting symbols and pairs of symbols reaches.",
     "copy_rate": "The likeliest next symbol is mostly not the current one (labels are shifted).",
     "reported_loss": "The true next-token loss agrees with the loss that the trainer reported.",
@@ -47,66 +49,29 @@ GATES = {
     "standard_prompts": "The users' eight standard prompts are answered, in each format.",
     "training_pairs": "The model reproduces the pairs that it was trained on.",
     "collapse": "Output does not run on in one or two symbols.",
+    "scrambled": "Output is put together as English or a format puts texts together.",
     "parroting": "Output is not the prompt again.",
     "diversity": "Sampled texts differ from each other.",
     "not_forgotten": "The phases before are not forgotten.",
 }
 """Every gate there is, with what it asks."""
 
-_COMMON = ("training_completed", "perplexity", "copy_rate", "reported_loss")
+DETECTED = {
+    "collapse": "collapse into a few symbols",
+    "scrambled": "are scrambled",
+    "parroting": "repeat what was given",
+}
+"""What the text detectors find, by gate."""
+
+_COMMON = ("training_completed", "lineage", "perplexity", "copy_rate", "reported_loss")
 GATES_OF_PHASE = {
-    1: (*_COMMON, "words", "collapse", "parroting", "diversity"),
-    2: (*_COMMON, "completions_parse", "collapse", "diversity"),
+    1: (*_COMMON, "words", *DETECTED, "diversity"),
+    2: (*_COMMON, "completions_parse", *DETECTED, "diversity"),
     3: (
         *_COMMON, "parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs",
-        "standard_prompts", "collapse", "parroting", "not_forgotten",
+        "standard_prompts", *DETECTED, "not_forgotten",
     ),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Where a figure fails, and where it warns; each beside the measurement that set it (`docs/LOG.md`)."""
-
-    below_unigram: float = 0.1
-    """Nats below the unigram baseline, or fail. Healthy phase 1 runs end 1 nat and more below it."""
-    below_bigram: float = 0.05
-    """Nats below the bigram baseline, or fail: a transformer that does not use more than one symbol of
-    context has learned nothing of the language. Shuffled characters end 0.8 above it, healthy runs 0.3 to
-    0.8 below it."""
-    baseline_tokens: int = 100_000
-    """Training tokens below which the baseline only warns: on 164 entries (4k tokens of English, 75k of pairs) a
-    healthy model overfits and never gets below the bigram baseline on held-out text."""
-    words: float = 0.5
-    """Share of the words written that are words of the corpus, or fail; healthy quick runs 0.98 to 0.99."""
-    words_warn: float = 0.8
-    parse: float = 0.5
-    """Parse rate in each format, or fail. Healthy quick runs: answers 0.92 to 0.97, completions 0.83 to 0.96."""
-    parse_warn: float = 0.8
-    exact_to_hlx: float = 0.10
-    """Or fail. Quick runs that have seen 4M tokens of pairs reach 0.40, 7M 0.52."""
-    exact_to_hlx_warn: float = 0.50
-    exact_to_english: float = 0.05
-    """Or fail. Quick runs that have seen 4M tokens of pairs reach 0.32, 7M 0.39 to 0.44."""
-    exact_to_english_warn: float = 0.35
-    training_pairs: float = 0.10
-    """Share of training pairs reproduced, or fail; healthy quick runs 0.57, as held-out pairs or above."""
-    training_pairs_warn: float = 0.50
-    answered: float = 0.5
-    """Share of the standard prompts answered with a line that parses in the format asked for, or fail. Several of the
-    prompts are in no corpus, so that the value is not asked; a healthy quick run 0.91, the models on record 0."""
-    answered_warn: float = 0.75
-    bad_texts: float = 0.05
-    """Share of outputs that collapsed, or are their prompt again, above which the gate fails: one in
-    twenty, since a single odd answer is no sign; broken models on record had all of them."""
-    distinct: float = 0.5
-    """Share of sampled texts that differ, or fail; healthy runs 0.9 and above, a collapsed one 0.02."""
-    forgotten: float = 0.3
-    """Nats by which the held-out loss of phases 1 and 2 may have risen at the end of phase 3. With replay it rose by
-    0.00 and 0.03; without it rises by 1.05, which is a warning where nothing is replayed, a failure where it is.
-    Phase 2 is not asked: in its few steps English rises by 0.7 even with replay, and phase 3 brings it back."""
-    few: int = 30
-    """Held-out values below which nothing can be said of generalization."""
 
 
 def few_held_out(values: int) -> str:
@@ -124,6 +89,13 @@ def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) 
     return Gate("training_completed", "pass", f"came to its last epoch, {epochs}", epoch, epochs)
 
 
+def lineage(ungated: Sequence[str]) -> Gate:
+    """Warns, for good, of what was trained from a checkpoint whose gate was closed (`--ungated`)."""
+    if ungated:
+        return Gate("lineage", "warn", f"trained from {', '.join(ungated)} although the gate was closed (--ungated)")
+    return Gate("lineage", "pass", "every checkpoint that it was made from had passed its gates")
+
+
 def perplexity(unseen: Prediction, base: Baselines, t: Thresholds) -> Gate:
     """Held-out loss against the corpus's own unigram and bigram baselines."""
     limit = min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
@@ -134,7 +106,7 @@ def perplexity(unseen: Prediction, base: Baselines, t: Thresholds) -> Gate:
     outcome: Outcome = "pass"
     if not unseen.loss < limit:
         outcome = "fail"
-        if base.train_tokens < t.baseline_tokens:
+        if base.train_tokens < t.few_training_tokens:
             outcome = "warn"
             reason += f"; {base.train_tokens} training tokens are too few to ask it for sure"
     return Gate("perplexity", outcome, reason, unseen.loss, limit, unseen.tokens)
@@ -152,25 +124,28 @@ def rate_gate(
     return Gate(name, outcome, reason, rate, fail, samples, wilson(hits, samples))
 
 
-def bad_texts(name: str, what: str, bad: Sequence[str], samples: int, t: Thresholds) -> Gate:
-    """A share of outputs that must not be above the threshold; shows one of the bad ones."""
-    rate = len(bad) / samples if samples else 0.0
-    outcome: Outcome = "pass" if rate <= t.bad_texts else "fail"
-    reason = f"{what}: {rate:.1%} ({len(bad)} of {samples}); at most {t.bad_texts:.0%} is asked"
-    if bad:
-        reason += f"; for example {bad[0][:60]!r}"
-    return Gate(name, outcome, reason, rate, t.bad_texts, samples, wilson(len(bad), samples))
+def broken_texts(
+    what: str, texts: Sequence[str], findings: Sequence[Finding | None], samples: int, t: Thresholds
+) -> list[Gate]:
+    """A gate a detector: the share of `samples` outputs that it found; `findings` are of those that may be broken."""
+    limits = {"collapse": t.broken_texts, "scrambled": t.scrambled_texts, "parroting": t.broken_texts}
+    gates = []
+    for name, seen in DETECTED.items():
+        bad = [text for text, finding in zip(texts, findings, strict=True) if finding and finding.name == name]
+        rate = len(bad) / samples if samples else 0.0
+        reason = f"{what} that {seen}: {rate:.1%} ({len(bad)} of {samples}); at most {limits[name]:.0%} is asked"
+        if bad:
+            reason += f"; for example {bad[0][:60]!r}"
+        outcome: Outcome = "pass" if rate <= t.broken_texts else "warn" if rate <= limits[name] else "fail"
+        gates.append(Gate(name, outcome, reason, rate, limits[name], samples, wilson(len(bad), samples)))
+    return gates
 
 
-def diversity(model: Transformer, corpus_texts: int, t: Thresholds, samples: int = 64) -> Gate:
-    """Sample texts from nothing, at temperature 1; they must differ about as texts of the corpus would.
-
-    Drawn at random from a corpus of n texts, `samples` of them hold n (1 - (1 - 1/n)^samples) different ones.
-    """
-    texts = generate(model, [""] * samples, temperature=1.0, max_new_tokens=64)
-    expected = min(samples, round(corpus_texts * (1 - (1 - 1 / corpus_texts) ** samples)))
-    what = f"distinct texts among {samples} sampled at temperature 1, of the {expected} that the corpus would give"
-    return rate_gate("diversity", what, min(len(set(texts)), expected), expected, t.distinct, t.distinct)
+def diversity(model: Transformer, corpus_texts: int, samples: int = 64) -> Gate:
+    """Sample texts from nothing, at temperature 1; they must differ about as texts of the corpus would."""
+    found = detectors.diversity(generate(model, [""] * samples, temperature=1.0, max_new_tokens=64), corpus_texts)
+    outcome: Outcome = "fail" if found.found else "pass"
+    return Gate(found.name, outcome, found.reason, found.figure, found.threshold, samples)
 
 
 def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t: Thresholds) -> list[Gate]:
@@ -184,11 +159,11 @@ def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t
         finished = prefix[-1:].isalpha() and text[:1].isalpha()
         found += words_of(prefix + text)[len(words_of(prefix)) - finished :]
     known = sum(word in words for word in found)
-    gates = [rate_gate("words", "words written that the corpus has", known, len(found), t.words, t.words_warn)]
-    gates.append(bad_texts("collapse", "collapsed texts", [x for x in written if collapsed(x)], len(written), t))
-    echoes = [x for p, x in zip(prefixes, written, strict=True) if parroted(p, x)]
-    gates.append(bad_texts("parroting", "texts that repeat their prompt", echoes, len(written), t))
-    return gates
+    findings = [diagnose(prefix, text) for prefix, text in zip(prefixes, written, strict=True)]
+    return [
+        rate_gate("words", "words written that the corpus has", known, len(found), t.words, t.words_warn),
+        *broken_texts("texts", written, findings, len(written), t),
+    ]
 
 
 def words_of(text: str) -> list[str]:
@@ -210,8 +185,9 @@ def completions(
         parsed[row["format"]].append(ok)
         examples.append({"format": row["format"], "prompt": prefix, "written": text, "parses": ok})
     gate = _worst_format("completions_parse", "completions that parse", parsed, t.parse, t.parse_warn, lenient)
-    bad = [x for x, ok in zip(written, (e["parses"] for e in examples), strict=True) if not ok and collapsed(x)]
-    return [gate, bad_texts("collapse", "collapsed completions", bad, len(written), t)], examples
+    whole = [prefix + text for prefix, text in zip(prefixes, written, strict=True)]
+    findings = [diagnose("", text) for text in whole]  # nothing was given but the line's own beginning
+    return [gate, *broken_texts("completions", whole, findings, len(whole), t)], examples
 
 
 def _worst_format(
@@ -244,7 +220,7 @@ def translation(
         parsed[answer.target].append(answer.parses)
     hlx, english, reproduced = score(to_hlx), score(to_english), score(training)
     wrong = [a for a in (*to_hlx, *to_english) if not a.exact]
-    collapsed_ones = [a.written for a in wrong if collapsed(a.written)]
+    findings = [diagnose(a.given, a.written, a.expected) for a in wrong]
     return [
         _worst_format("parse_rate", "English→HLX answers that parse", parsed, t.parse, t.parse_warn, lenient),
         _exact("exact_match_to_hlx", "English→HLX exact match", hlx, t.exact_to_hlx, t.exact_to_hlx_warn, lenient),
@@ -255,19 +231,12 @@ def translation(
         _exact(
             "training_pairs", "training pairs reproduced", reproduced, t.training_pairs, t.training_pairs_warn, None
         ),
-        bad_texts("collapse", "collapsed answers", collapsed_ones, len(held_out), t),
-        bad_texts("parroting", "answers that repeat what was given", echoes(wrong), len(held_out), t),
+        *broken_texts("answers", [a.written for a in wrong], findings, len(to_hlx) + len(to_english), t),
     ]  # fmt: skip
 
 
 def _exact(name: str, what: str, found: Score, fail: float, warn: float, lenient: str | None) -> Gate:
     return rate_gate(name, what, found.exact, found.samples, fail, warn, lenient=lenient)
-
-
-def echoes(answers: Iterable[Answer]) -> list[str]:
-    """The answers that are what was given, again."""
-    given = ((a, a.prompt.removeprefix(f"[{a.target}] ").removesuffix(" → ")) for a in answers)
-    return [a.written for a, text in given if parroted(text, a.written)]
 
 
 def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> tuple[Gate, list[dict[str, Any]]]:

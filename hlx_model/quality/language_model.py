@@ -71,16 +71,21 @@ class Baselines(NamedTuple):
     train_tokens: int
 
 
+_COUNTED_AT_ONCE = 4096
+
+
 def baselines(train: Sequence[str], held_out: Sequence[str]) -> Baselines:
     """Count `train`, measure on `held_out`: `<EOS>` counts, the bigram starts from `<BOS>`.
 
     Add-one counts for single symbols; a pair's probability is interpolated with its second symbol's
     (0.95 : 0.05), so that no pair is impossible.
     """
-    pairs = torch.ones(VOCABULARY_SIZE, VOCABULARY_SIZE, dtype=torch.float64) * 1e-3
-    for text in train:
-        ids = torch.tensor([BOS, *encode(text), EOS])
-        pairs.index_put_((ids[:-1], ids[1:]), torch.ones((), dtype=torch.float64), accumulate=True)
+    pairs = torch.full((VOCABULARY_SIZE, VOCABULARY_SIZE), 1e-3, dtype=torch.float64)
+    for start in range(0, len(train), _COUNTED_AT_ONCE):
+        stream = [i for text in train[start : start + _COUNTED_AT_ONCE] for i in (BOS, *encode(text), EOS)]
+        ids = torch.tensor(stream)
+        pairs += torch.bincount(ids[:-1] * VOCABULARY_SIZE + ids[1:], minlength=pairs.numel()).view_as(pairs)
+        pairs[EOS, BOS] = 1e-3  # no text goes on into the next
     counts = pairs.sum(0) + 1
     unigram = counts / counts.sum()
     bigram = 0.95 * pairs / pairs.sum(1, keepdim=True) + 0.05 * unigram

@@ -1,94 +1,140 @@
-"""A report as Markdown: what passed, what did not, the loss curve and what the model wrote."""
+"""A report as Markdown, for Dagster's UI: the shorter version of the page."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_SIGN = {"pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail"}
+from hlx_model.quality.shown import NOTHING, answer_found, figure, percent, percents, visible
+
+_SIGN = {
+    "pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail",
+    "better": "▲ better", "same": "= same", "worse": "▼ worse",
+}  # fmt: skip
 
 
-def markdown(report: Mapping[str, Any], figure: str) -> str:
-    """The report for people; `figure` is the loss curve as SVG, put in as a data URI."""
+def markdown(report: Mapping[str, Any], loss: str) -> str:
+    """The report for people; `loss` is the loss curve as SVG, put in as a data URI."""
     f = report["figures"]
+    grade = report["grade"]
+    encoded = base64.b64encode(loss.encode()).decode()
+    versions = [[_code(asset), _code(version)] for asset, version in report["corpora"].items()]
+    sections = {
+        "Grade": _table(["part", "points", "why"], [
+            [part["name"], f"{figure(part['points'])} of {figure(part['of'])}", _text(part["why"])]
+            for part in grade["parts"]
+        ]),
+        "Gates": _table(["gate", "outcome", "figure", "interval (95%)"], [
+            [_code(gate["name"]), _SIGN[gate["outcome"]], _text(gate["reason"]), percents(gate["interval"])]
+            for gate in report["gates"]
+        ]),
+        "Comparison": _comparison(report["comparison"]),
+        "Translation of held-out pairs": _translation(f),
+        "Between formats": _between(f.get("between", {})),
+        "Loss": [f"![loss](data:image/svg+xml;base64,{encoded})"],
+        "Gates during training": _table(["epoch", "outcome", "figures"], [
+            [figure(m["epoch"]), _SIGN[m["outcome"]], _text("; ".join(gate["reason"] for gate in m["gates"]))]
+            for m in report["milestones"]
+        ]),
+        "The worst answers": _examples(report["worst"]),
+        "What it writes": _examples(report["examples"]),
+        "Standard prompts": _table(["prompt", "asked in", "written", ""], [
+            [_code(a["prompt"]), a["target"], _code(a["written"]), _found(a)] for a in f.get("standard_prompts", ())
+        ]),
+        "Judged on": _table(["corpus", "data version"], versions),
+    }  # fmt: skip
     lines = [
-        f"# Phase {report['phase']} report: {_SIGN[report['outcome']]}",
+        f"# Phase {report['phase']} report: {_SIGN[report['outcome']]}, "
+        f"{grade['letter']} ({figure(grade['points'])} of 100 points)",
         "",
-        f"Checkpoint `{report['checkpoint']}` ({report['size']}, epoch {report['epoch']} of {report['epochs']}, "
-        f"step {report['step']}), weights `{report['weights_sha256'][:12]}`, gates version {report['gates_version']}.",
+        f"Checkpoint `{report['checkpoint']}` ({report['size']}, epoch {figure(report['epoch'])} of "
+        f"{figure(report['epochs'])}, step {figure(report['step'])}), weights `{report['weights_sha256'][:12]}`, "
+        f"gates version {report['gates_version']}.",
         "",
     ]
     if report["stopped"]:
-        lines += [f"**Training was stopped:** {report['stopped']}", ""]
-    lines += ["## Gates", "", *_table(
-        ["gate", "outcome", "figure"],
-        [[f"`{gate['name']}`", _SIGN[gate["outcome"]], gate["reason"]] for gate in report["gates"]],
-    ), ""]  # fmt: skip
-    if "to_hlx" in f:
-        lines += ["## Translation of held-out pairs", "", *_translation(f), ""]
-    encoded = base64.b64encode(figure.encode()).decode()
-    lines += ["## Loss", "", f"![loss](data:image/svg+xml;base64,{encoded})", ""]
-    if report["milestones"]:
-        rows = [
-            [str(m["epoch"]), _SIGN[m["outcome"]], "; ".join(gate["reason"] for gate in m["gates"])]
-            for m in report["milestones"]
-        ]
-        lines += ["## Gates during training", "", *_table(["epoch", "outcome", "figures"], rows), ""]
-    if report["examples"]:
-        lines += ["## What it writes", "", *_examples(report["examples"]), ""]
-    if f.get("standard_prompts"):
-        answers = [
-            [_code(a["prompt"]), a["target"], _code(a["written"]), "yes" if a["parses"] else "no"]
-            for a in f["standard_prompts"]
-        ]
-        lines += [
-            "## Standard prompts",
-            "",
-            *_table(["prompt", "asked in", "written", "parses"], answers),
-            "",
-        ]
-    versions = [[f"`{asset}`", f"`{version}`"] for asset, version in report["corpora"].items()]
-    lines += ["## Judged on", "", *_table(["corpus", "data version"], versions), ""]
+        lines += [f"**Training was stopped:** {_text(report['stopped'])}", ""]
+    for title, content in sections.items():
+        if content:
+            lines += [f"## {title}", "", *content, ""]
     return "\n".join(lines)
 
 
-def _translation(f: Mapping[str, Any]) -> list[str]:
-    def cells(name: str, rates: Mapping[str, Any]) -> list[str]:
-        shown = [f"{rates[k]:.1%}" if rates["samples"] else "–" for k in ("exact_match", "value_match", "parse_rate")]
-        return [name, *shown, str(rates["samples"])]
+def _comparison(comparison: Mapping[str, Any] | None) -> list[str]:
+    if comparison is None:
+        return ["There is no earlier report of this phase to compare with."]
+    rows = []
+    for name, c in comparison["figures"].items():
+        shown = figure if name.endswith("loss") else percent
+        rows.append([_code(name), shown(c["before"]), shown(c["now"]), _SIGN[c["outcome"]]])
+    against = f"{_SIGN[comparison['outcome']]} than the report before, on {_code(comparison['with'])}."
+    return [against, "", *_table(["figure", "before", "now", ""], rows)]
 
-    rows = [cells(f"English → {name}", rates) for name, rates in f["to_hlx"].items()]
-    rows += [cells(f"{name} → English", rates) for name, rates in f["to_english"].items()]
-    rows.append(cells("**English → HLX**", f["all_to_hlx"]))
-    rows.append(cells("**HLX → English**", f["all_to_english"]))
-    rows.append(cells("between formats", f["between_formats"]))
-    rows.append(cells("training pairs reproduced", f["training_pairs"]))
+
+def _translation(f: Mapping[str, Any]) -> list[str]:
+    if "to_hlx" not in f:
+        return []
+    named = {f"English → {name}": rates for name, rates in f["to_hlx"].items()}
+    named |= {f"{name} → English": rates for name, rates in f["to_english"].items()}
+    named |= {
+        "**English → HLX**": f["all_to_hlx"],
+        "**HLX → English**": f["all_to_english"],
+        "between formats": f["between_formats"],
+        "training pairs reproduced": f["training_pairs"],
+    }
+    rows = [
+        [name, *(_rate(rates, key) for key in ("exact_match", "value_match", "parse_rate")), figure(rates["samples"])]
+        for name, rates in named.items()
+    ]
     return _table(["direction", "exact match", "value match", "parse rate", "samples"], rows)
 
 
+def _between(between: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [source, *(_rate(row[target], "exact_match") if target in row else NOTHING for target in between)]
+        for source, row in between.items()
+    ]
+    return _table(["exact match, from ↓ to →", *between], rows)
+
+
+def _rate(rates: Mapping[str, Any], name: str) -> str:
+    """A rate with its interval."""
+    return f"{percent(rates[name])} ({percents(rates[f'{name}_interval'])})" if rates["samples"] else NOTHING
+
+
 def _examples(examples: Sequence[Mapping[str, Any]]) -> list[str]:
-    columns = ["prompt", "written", "expected" if "expected" in examples[0] else "parses", "right"]
-    rows = []
-    for e in examples:
-        if "expected" in e:
-            rows.append([_code(e["prompt"]), _code(e["written"]), _code(e["expected"]), "yes" if e["exact"] else "no"])
-        else:
-            rows.append([_code(e["prompt"]), _code(e["written"]), "yes" if e["parses"] else "no", ""])
-    if "expected" not in examples[0]:
-        columns, rows = columns[:3], [row[:3] for row in rows]
-    return _table(columns, rows)
+    rows = [
+        [_code(e["prompt"]), _code(e["written"]), _code(e["expected"]) if "expected" in e else NOTHING, _found(e)]
+        for e in examples
+    ]
+    return _table(["prompt", "written", "expected", ""], rows)
+
+
+def _found(answer: Mapping[str, Any]) -> str:
+    return " ".join(answer_found(answer))
 
 
 def _code(text: str) -> str:
     """Inline code for a table's cell, whatever the model wrote."""
-    shown = text.replace("\n", "⏎").replace("\t", "⇥").replace("|", "\\|") or " "
-    ticks = "``" if "`" in shown else "`"
+    shown = visible(text).replace("|", "\\|") or " "
+    ticks = "`"
+    while ticks in shown:
+        ticks += "`"
     pad = " " if "`" in shown else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
+def _text(text: str) -> str:
+    """Prose for a table's cell: a reason may quote what a model wrote, and that is no Markdown."""
+    return re.sub(r"[|<`\[]", r"\\\g<0>", visible(text))
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table; nothing where it has no rows."""
+    if not rows:
+        return []
     return [
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
-        *("| " + " | ".join(cell.replace("\n", " ") for cell in row) + " |" for row in rows),
+        *("| " + " | ".join(row) + " |" for row in rows),
     ]

@@ -1,38 +1,41 @@
 """The gates during training: what a healthy run can already show at epochs 1, 5, 10, …, and no more.
 
-Thresholds come from the runs in `shared/design/gates.md` ("When"): tiny, next-token loss in nats on
-held-out text, uniform 4.76.
+A milestone judges the model as that epoch's checkpoint holds it. What it finds is recorded, and shown as the check
+`gate_at_epoch_N` while training goes on; a gate that fails ends the training.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from hlx_model.quality.gate import Gate, Outcome
+from hlx_model.checkpoint import stored_weights
+from hlx_model.quality.gate import Gate, Outcome, worst
 from hlx_model.quality.language_model import UNIFORM_LOSS, Prediction, predict
-from hlx_model.transformer import Transformer
+from hlx_model.quality.thresholds import Thresholds
+from hlx_model.transformer import SIZES, Transformer
 
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)
 SAMPLE = 256
 """Texts that a milestone measures on, from the held-out and from the training text each."""
 
+ASKED_FROM_EPOCH = {
+    "parameter_count": 1,
+    "file_size": 1,
+    "next_token_loss": 1,
+    "copy_rate": 1,
+    "reported_loss": 1,
+    "unigram": 10,
+}
+"""The first epoch at which each gate is asked, in every phase; the last epoch of a training asks all."""
 
-@dataclass(frozen=True)
-class MilestoneThresholds:
-    """What every healthy run met; each beside the measurement that set it."""
+BYTES_PER_PARAMETER = 4
+HEADER_BYTES = 65_536
+"""Most that safetensors' header may take: it lists names, shapes and offsets of at most 250 tensors."""
 
-    loss_above_uniform: float = 0.5
-    """Broken runs: 19.7 (labels not shifted), 2157 (learning rate × 100), 7.92 (vocabulary permuted);
-    plain SGD stood at 4.85, an untrained model stands at 4.77."""
-    steps_to_beat_uniform: int = 50
-    """Healthy but slow (learning rate 1e-4, few steps) had 4.31 after its first epoch."""
-    few_training_tokens: int = 100_000
-    """Below, a healthy model may overfit as far as it likes, with a warning: on the real corpus (3.5k tokens of
-    English, 75k of pairs) its held-out loss was 2.5 at best and 5.9 at epoch 100, its loss on training text 0.24."""
-    copy_rate: float = 0.5
-    """Healthy runs 0.00 to 0.13, labels not shifted 0.91 to 1.00."""
-    loss_disagreement: float = 0.5
-    """True loss on training text less the reported training loss: healthy runs at most 0.1 (the model
-    improves within an epoch, so it is mostly below 0), labels not shifted 4.5 at epoch 1 and rising."""
+
+def due(epoch: int, epochs: int) -> bool:
+    """Whether a training of so many epochs is judged at the end of this one."""
+    return epoch in MILESTONES or epoch == epochs
 
 
 def milestone_gates(
@@ -40,11 +43,14 @@ def milestone_gates(
     train: Sequence[str],
     held_out: Sequence[str],
     *,
+    epoch: int,
+    epochs: int,
     step: int,
     reported_loss: float,
     best_loss: float | None,
     train_tokens: int,
-    thresholds: MilestoneThresholds | None = None,
+    unigram: float,
+    thresholds: Thresholds | None = None,
 ) -> list[Gate]:
     """Judge a model in training on a sample of each text.
 
@@ -52,24 +58,63 @@ def milestone_gates(
         model: as it stands.
         train: training texts, `SAMPLE` of them at most are measured.
         held_out: held-out texts, likewise.
+        epoch: the epoch that has ended.
+        epochs: the epochs of the whole training.
         step: optimizer steps taken.
         reported_loss: the trainer's own mean loss of the last epoch, in nats.
         best_loss: the best held-out loss before, in nats.
         train_tokens: in the whole training text.
+        unigram: the loss that counting symbols reaches on the held-out text, in nats.
         thresholds: others than the measured ones.
     """
-    t = thresholds or MilestoneThresholds()
+    t = thresholds or Thresholds()
     seen, unseen = predict(model, train[:SAMPLE]), predict(model, held_out[:SAMPLE])
     best = min(unseen.loss, unseen.loss if best_loss is None else best_loss)
-    return [
+    gates = [
         _next_token_loss(seen, unseen, best, step, train_tokens, t),
         copy_rate_gate(unseen, t),
         reported_loss_gate(seen, reported_loss, t),
     ]
+    if epoch >= ASKED_FROM_EPOCH["unigram"] or epoch == epochs:
+        gates.append(_unigram(best, unigram, step, train_tokens, unseen.tokens, t))
+    return gates
+
+
+def checkpoint_gates(checkpoint: Path, size: str) -> list[Gate]:
+    """Whether the weights in a checkpoint are those of the size asked for: to the parameter, and in bytes."""
+    wanted = SIZES[size].parameters
+    found, stored = stored_weights(checkpoint)
+    expected = BYTES_PER_PARAMETER * wanted
+    fits = expected <= stored <= expected + HEADER_BYTES
+    count = f"{found:,} parameters; {size} has {wanted:,}"
+    length = f"{stored:,} bytes of weights; {expected:,} and a header are expected of {size}"
+    return [
+        Gate("parameter_count", "pass" if found == wanted else "fail", count, found, wanted),
+        Gate("file_size", "pass" if fits else "fail", length, stored, expected),
+    ]
+
+
+def replayed(milestones: Sequence[Mapping[str, Any]], epoch: int, epochs: int) -> Gate:
+    """What was found at a milestone, as one gate: recorded then, not judged anew.
+
+    A milestone that the training did not come to was not due; it passes.
+    """
+    name = gate_name(epoch)
+    found = [milestone for milestone in milestones if milestone["epoch"] == epoch]
+    if not found:
+        return Gate(name, "pass", f"not due: the training ended before epoch {epoch} of its {epochs}")
+    gates = [Gate.from_json(gate) for gate in found[-1]["gates"]]
+    outcome = worst(gates)
+    return Gate(name, outcome, "; ".join(gate.reason for gate in gates if gate.outcome == outcome))
+
+
+def gate_name(epoch: int) -> str:
+    """The name of a milestone's check."""
+    return f"gate_at_epoch_{epoch}"
 
 
 def _next_token_loss(
-    seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, t: MilestoneThresholds
+    seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, t: Thresholds
 ) -> Gate:
     harmed = unseen.loss > UNIFORM_LOSS + t.loss_above_uniform
     if step < t.steps_to_beat_uniform or harmed:
@@ -90,7 +135,21 @@ def _next_token_loss(
     return Gate("next_token_loss", outcome, reason, value, limit, unseen.tokens)
 
 
-def copy_rate_gate(unseen: Prediction, t: MilestoneThresholds) -> Gate:
+def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: int, t: Thresholds) -> Gate:
+    limit = unigram - t.below_unigram
+    reason = f"best held-out loss {best:.2f} nats after {step} steps; below {limit:.2f} is asked, "
+    reason += f"{t.below_unigram:g} less than counting symbols gives"
+    outcome: Outcome = "pass" if best < limit else "fail"
+    if outcome == "fail" and step < t.steps_to_beat_unigram:
+        outcome, reason = "warn", f"{reason}; {step} steps are too few to ask it for sure"
+    elif outcome == "fail" and train_tokens < t.few_training_tokens:
+        outcome, reason = "warn", f"{reason}; {train_tokens} training tokens are too few to ask it for sure"
+    elif outcome == "fail":
+        reason += ": the model has not learned which symbols are frequent: look at the corpus and the optimizer"
+    return Gate("unigram", outcome, reason, best, limit, tokens)
+
+
+def copy_rate_gate(unseen: Prediction, t: Thresholds) -> Gate:
     """Fails where the model mostly predicts the symbol that it has just read."""
     ok = unseen.copy_rate <= t.copy_rate
     reason = f"the likeliest next symbol is the current one at {unseen.copy_rate:.0%} of the positions; at most "
@@ -98,7 +157,7 @@ def copy_rate_gate(unseen: Prediction, t: MilestoneThresholds) -> Gate:
     return Gate("copy_rate", "pass" if ok else "fail", reason, unseen.copy_rate, t.copy_rate, unseen.tokens)
 
 
-def reported_loss_gate(seen: Prediction, reported_loss: float, t: MilestoneThresholds) -> Gate:
+def reported_loss_gate(seen: Prediction, reported_loss: float, t: Thresholds) -> Gate:
     """Fails where the true loss on training text is above what the trainer reported of it."""
     difference = seen.loss - reported_loss
     ok = difference <= t.loss_disagreement

@@ -1,4 +1,4 @@
-"""Judge a checkpoint: one report and one verdict, as JSON, and the report as Markdown for people.
+"""Judge a checkpoint: one verdict and one report, as JSON for programs and as a page (and Markdown) for people.
 
 A checkpoint is judged on the corpora that its manifest names. A report is made even of a bad model: that
 is when people need it.
@@ -6,7 +6,7 @@ is when people need it.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,68 @@ from hlx_model.device import threads_for
 from hlx_model.language import Format
 from hlx_model.metrics import read_metrics
 from hlx_model.quality import gates as g
+from hlx_model.quality.comparison import compare, previous_report
 from hlx_model.quality.figure import loss_curve
 from hlx_model.quality.gate import Gate
+from hlx_model.quality.grade import grade
 from hlx_model.quality.language_model import baselines, predict
 from hlx_model.quality.markdown import markdown
-from hlx_model.quality.milestones import MilestoneThresholds, copy_rate_gate, reported_loss_gate
-from hlx_model.quality.translation import Answer, score, sentences_by_value, translate
+from hlx_model.quality.milestones import copy_rate_gate, reported_loss_gate
+from hlx_model.quality.page import page
+from hlx_model.quality.report_schema import SCHEMA
+from hlx_model.quality.subject import Subject
+from hlx_model.quality.thresholds import Thresholds
+from hlx_model.quality.translation import (
+    Answer,
+    Row,
+    conversions,
+    rates,
+    rates_by_format,
+    rates_by_length,
+    rates_by_operation,
+    sentences_by_value,
+    translate,
+    worst_answers,
+)
 from hlx_model.quality.verdict import Verdict
 from hlx_model.transformer import Transformer
 
 log = logging.getLogger(__name__)
 
-REPORT, MARKDOWN, FIGURE = "report.json", "report.md", "loss.svg"
-TEXT_SAMPLE = 512
-"""Held-out and training texts measured for losses."""
-ROW_SAMPLE = 128
-"""Held-out rows asked in each format and direction."""
-TRAINING_SAMPLE = 256
-"""Training pairs asked again."""
+REPORT, PAGE, MARKDOWN, FIGURE = "report.json", "report.html", "report.md", "loss.svg"
+CPU_PARAMETERS = 15_000_000
+"""The largest model that is asked everything on a CPU. A 100m takes 3 ms a token on one core: it is asked a seventh, so
+that its report takes no more than two minutes on two cores."""
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How much is asked at most: of a large model on a CPU less, else what is given here."""
+
+    texts: int = 512
+    """Held-out and training texts of each corpus that losses are measured on."""
+    prefixes: int = 128
+    """Sentences that phase 1 completes."""
+    rows: int = 128
+    """Held-out rows asked in each format, and of translations in each direction."""
+    conversions: int = 64
+    """Held-out values asked in each of the 12 pairs of formats."""
+    training: int = 256
+    """Training pairs asked again."""
+
+    @classmethod
+    def of(cls, parameters: int, device: str) -> "Sample":
+        """What a model of so many parameters is asked on that device (`cpu`, `cuda`)."""
+        share = min(1.0, CPU_PARAMETERS / parameters) if device == "cpu" else 1.0
+        most = cls()
+        return cls(
+            max(64, round(most.texts * share)),
+            max(64, round(most.prefixes * share)),
+            max(16, round(most.rows * share)),
+            max(8, round(most.conversions * share)),
+            max(64, round(most.training * share)),
+        )
 
 
 @dataclass(frozen=True)
@@ -65,63 +108,109 @@ def judge(checkpoint: Path, device: str = "cpu") -> Judgement:
     if own not in corpora:
         raise CheckpointError(f"{checkpoint}: its manifest names no {own} to judge it on")
     model = checkpoints.load_model(checkpoint, device)
-    examination = _Examination(manifest, checkpoint, model, corpora)
-    with threads_for(manifest.architecture):
+    directory = artifacts.report(checkpoint)
+    previous = previous_report(directory.parents[1], directory, manifest.phase)
+    return report_on(_subject(checkpoint, manifest), model, corpora, directory, previous)
+
+
+def report_on(
+    subject: Subject,
+    model: Transformer,
+    corpora: Mapping[str, Any],
+    directory: Path,
+    previous: Mapping[str, Any] | None = None,
+) -> Judgement:
+    """Ask a model what the subject's phase is asked, on the rows of its corpora, and write report and verdict.
+
+    Args:
+        subject: what is on record of the model.
+        model: on the device to ask it on.
+        corpora: rows by asset, those of the subject's phase among them.
+        directory: where the report is written.
+        previous: the report of the same phase to compare with.
+    """
+    sample = Sample.of(model.architecture.parameters, model.output_projection.weight.device.type)
+    examination = _Examination(subject, model, corpora, sample)
+    with threads_for(model.architecture):
         gates = examination.gates()
-    verdict = Verdict.on(checkpoint, manifest, gates)
-    curve = [row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= manifest.step]
+    verdict = subject.verdict(gates)
     content = {
+        "schema": SCHEMA,
         **verdict.to_json(),
-        "phase": manifest.phase,
-        "size": manifest.size,
-        "epoch": manifest.epoch,
-        "epochs": manifest.epochs,
-        "step": manifest.step,
-        "kind": manifest.kind,
-        "stopped": manifest.stopped,
+        **subject.to_json(),
+        "grade": grade(subject.phase, examination.figures, gates, subject.curve, subject.stopped).to_json(),
+        "comparison": None,
         "figures": examination.figures,
         "examples": examination.examples,
-        "milestones": checkpoints.read_state(checkpoint)["milestones"],
-        "curve": curve,
+        "worst": examination.worst,
+        "milestones": list(subject.milestones),
+        "curve": list(subject.curve),
     }
     report: dict[str, Any] = named_specials(content)
-    directory = artifacts.report(checkpoint)
+    if previous:
+        report["comparison"] = compare(previous, report)
     write_json(directory / REPORT, report)
-    figure = loss_curve(curve)
+    write_text(directory / PAGE, page(report))
+    figure = loss_curve(subject.curve, examination.figures)
     write_text(directory / FIGURE, figure)
     write_text(directory / MARKDOWN, markdown(report, figure))
     verdict.write(directory)
     return Judgement(directory, report, verdict)
 
 
+def _subject(checkpoint: Path, m: Manifest) -> Subject:
+    """A checkpoint of ours, with what its manifest, its state and the reports on its ancestors record."""
+    state, verdict = checkpoints.read_state(checkpoint), Verdict.on(checkpoint, m, [])
+    return Subject(
+        name=verdict.checkpoint,
+        phase=m.phase,
+        size=m.size,
+        weights_sha256=m.weights_sha256,
+        corpora=verdict.corpora,
+        recorded=(g.training_completed(m.kind, m.epoch, m.epochs, m.stopped), g.lineage(m.ungated)),
+        reported_loss=state["epoch_losses"][-1] if state["epoch_losses"] else None,
+        earlier_losses=_earlier_losses(checkpoint, m),
+        replay=m.settings["replay"],
+        kind=m.kind,
+        epoch=m.epoch,
+        epochs=m.epochs,
+        step=m.step,
+        stopped=m.stopped,
+        milestones=state["milestones"],
+        curve=[row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= m.step],
+    )
+
+
 class _Examination:
     """The questions of one phase put to one model; figures and examples gather as they are answered."""
 
-    def __init__(self, manifest: Manifest, checkpoint: Path, model: Transformer, corpora: Mapping[str, Any]) -> None:
-        self.manifest, self.checkpoint, self.model, self.corpora = manifest, checkpoint, model, corpora
-        self.thresholds = g.Thresholds()
-        self.rows = corpora[store.CORPUS_OF_PHASE[manifest.phase]]
-        self.figures: dict[str, Any] = {}
+    def __init__(self, subject: Subject, model: Transformer, corpora: Mapping[str, Any], sample: Sample) -> None:
+        self.subject, self.model, self.corpora, self.sample = subject, model, corpora, sample
+        self.thresholds = Thresholds()
+        self.rows = corpora[store.CORPUS_OF_PHASE[subject.phase]]
+        self.figures: dict[str, Any] = {"sample": asdict(sample)}
         self.examples: list[dict[str, Any]] = []
+        self.worst: list[dict[str, Any]] = []
         splits = set(self.rows["split"].to_pylist())
         # A corpus in which one single value could be held out has a validation split alone.
         self.split = "test" if "test" in splits else "validation"
 
     def gates(self) -> list[Gate]:
         """Every gate of the phase, in the order in which they are listed."""
-        of_phase = {1: self._english, 2: self._hlx, 3: self._translation}[self.manifest.phase]
+        of_phase = {1: self._english, 2: self._hlx, 3: self._translation}[self.subject.phase]
         asked = [*self._language_model(), *of_phase()]
         by_name = {gate.name: gate for gate in asked}
-        return [by_name[name] for name in g.GATES_OF_PHASE[self.manifest.phase]]
+        return [by_name[name] for name in g.GATES_OF_PHASE[self.subject.phase]]
 
     def _language_model(self) -> list[Gate]:
-        m, t, milestone = self.manifest, self.thresholds, MilestoneThresholds()
+        s, t = self.subject, self.thresholds
         train, held_out = store.model_texts(self.rows, "train"), store.model_texts(self.rows, self.split)
-        unseen = predict(self.model, _some(held_out))
-        seen = predict(self.model, _some(train))
+        unseen = predict(self.model, self._some(held_out))
+        seen = predict(self.model, self._some(train))
         base = baselines(train, held_out)
-        losses = checkpoints.read_state(self.checkpoint)["epoch_losses"]
-        reported = losses[-1] if losses else seen.loss
+        reported = Gate("reported_loss", "warn", "no loss that the trainer reported is on record to compare with")
+        if s.reported_loss is not None:
+            reported = reported_loss_gate(seen, s.reported_loss, t)
         self.figures |= {
             "held_out_loss": unseen.loss,
             "training_loss": seen.loss,
@@ -133,47 +222,53 @@ class _Examination:
             "training_tokens": base.train_tokens,
         }
         return [
-            g.training_completed(m.kind, m.epoch, m.epochs, m.stopped),
+            *s.recorded,
             g.perplexity(unseen, base, t),
-            copy_rate_gate(unseen, milestone),
-            reported_loss_gate(seen, reported, milestone),
+            copy_rate_gate(unseen, t),
+            reported,
         ]
 
     def _english(self) -> list[Gate]:
-        held_out = _some(store.model_texts(self.rows, self.split))
+        held_out = self._some(store.model_texts(self.rows, self.split))
         words = {word for text in store.model_texts(self.rows) for word in g.words_of(text)}
         return [
-            *g.free_running(self.model, held_out[:ROW_SAMPLE], words, self.thresholds),
-            g.diversity(self.model, self.rows.num_rows, self.thresholds),
+            *g.free_running(self.model, held_out[: self.sample.prefixes], words, self.thresholds),
+            g.diversity(self.model, self.rows.num_rows),
         ]
 
     def _hlx(self) -> list[Gate]:
         rows = self._held_out()
-        asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], ROW_SAMPLE, SEED)]
+        asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], self.sample.rows, SEED)]
         gates, examples = g.completions(self.model, asked, self._lenient(rows), self.thresholds)
         self.examples = examples[:: max(1, len(examples) // 12)]
-        return [*gates, g.diversity(self.model, self.rows.num_rows, self.thresholds)]
+        return [*gates, g.diversity(self.model, self.rows.num_rows)]
 
     def _translation(self) -> list[Gate]:
         rows, every = self._held_out(), self.rows.to_pylist()
-        sentences = sentences_by_value(every)
-        asked: list[Mapping[str, Any]] = []
+        sentences, sample = sentences_by_value(every), self.sample
+        asked: list[Row] = []
         for format in Format:
-            asked += g.pick([r for r in rows if (r["target"], r["source"]) == (format, ENGLISH)], ROW_SAMPLE, SEED)
-            asked += g.pick([r for r in rows if (r["source"], r["target"]) == (format, ENGLISH)], ROW_SAMPLE, SEED)
-        asked += g.pick([r for r in rows if ENGLISH not in (r["source"], r["target"])], ROW_SAMPLE, SEED)
-        held_out = translate(self.model, asked, sentences)
+            for pair in ((ENGLISH, format), (format, ENGLISH)):
+                asked += g.pick([r for r in rows if (r["source"], r["target"]) == pair], sample.rows, SEED)
+        converted = [r for pair in conversions(rows).values() for r in g.pick(pair, sample.conversions, SEED)]
         trained = [r for r in every if r["split"] == "train" and ENGLISH in (r["source"], r["target"])]
-        training = translate(self.model, g.pick(trained, TRAINING_SAMPLE, SEED), sentences)
+        held_out = translate(self.model, asked, sentences)
+        between = translate(self.model, converted, sentences)
+        training = translate(self.model, g.pick(trained, sample.training, SEED), sentences)
         standard, answers = g.standard_prompts(self.model, self._lenient(rows), self.thresholds)
-        self.figures |= _translation_figures(held_out, training)
-        self.figures["held_out_values"] = len({r["value_sha256"] for r in rows})
-        wrong = [a for a in held_out if not a.exact]
-        right = [a for a in held_out if a.exact]
-        self.examples = [
-            a.to_json() for a in (*right[:: max(1, len(right) // 6)][:6], *wrong[:: max(1, len(wrong) // 6)][:6])
-        ]
-        self.figures["standard_prompts"] = answers
+        self.figures |= {
+            **rates_by_format([*held_out, *between]),
+            "between_formats": rates(between),
+            "all_to_hlx": rates(a for a in held_out if a.source == ENGLISH),
+            "all_to_english": rates(a for a in held_out if a.target == ENGLISH),
+            "training_pairs": rates(training),
+            "by_operation": rates_by_operation(asked, held_out),
+            "by_length": rates_by_length(held_out),
+            "held_out_values": len({r["value_sha256"] for r in rows}),
+            "standard_prompts": answers,
+        }
+        self.examples = _examples(held_out)
+        self.worst = worst_answers([*held_out, *between])
         return [
             *g.translation(held_out, training, self._lenient(rows), self.thresholds),
             standard,
@@ -189,18 +284,23 @@ class _Examination:
 
     def _not_forgotten(self, lenient: str | None) -> Gate:
         losses = {}
-        for asset, then in _earlier_losses(self.checkpoint, self.manifest).items():
+        for asset, then in self.subject.earlier_losses.items():
             texts = store.model_texts(self.corpora[asset], self.split)
-            losses[asset] = predict(self.model, _some(texts)).loss, then
+            losses[asset] = predict(self.model, self._some(texts)).loss, then
         self.figures["earlier_phases"] = {a: {"now": now, "then": then} for a, (now, then) in losses.items()}
         if not losses:
             reason = "no report of an earlier phase is at hand to compare with"
             return Gate("not_forgotten", "warn", reason)
-        return g.not_forgotten(losses, self.manifest.settings["replay"], self.thresholds, lenient=lenient)
+        return g.not_forgotten(losses, self.subject.replay, self.thresholds, lenient=lenient)
+
+    def _some(self, texts: Sequence[str]) -> list[str]:
+        return g.pick(texts, self.sample.texts, SEED)
 
 
-def _some(texts: Sequence[str]) -> list[str]:
-    return g.pick(texts, TEXT_SAMPLE, SEED)
+def _examples(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Six right answers and six wrong ones, from all over."""
+    right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
+    return [a.to_json() for some in (right, wrong) for a in some[:: max(1, len(some) // 6)][:6]]
 
 
 def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
@@ -217,24 +317,3 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
             break
         losses.setdefault(store.CORPUS_OF_PHASE[manifest.phase], float(report["figures"]["held_out_loss"]))
     return losses
-
-
-def _translation_figures(held_out: Sequence[Answer], training: Sequence[Answer]) -> dict[str, Any]:
-    def rates(answers: Sequence[Answer]) -> dict[str, Any]:
-        s = score(answers)
-        n = max(1, s.samples)
-        return {
-            "samples": s.samples,
-            "exact_match": s.exact / n,
-            "value_match": s.same_value / n,
-            "parse_rate": s.parses / n,
-        }
-
-    return {
-        "to_hlx": {str(f): rates([a for a in held_out if (a.target, a.source) == (f, ENGLISH)]) for f in Format},
-        "to_english": {str(f): rates([a for a in held_out if (a.source, a.target) == (f, ENGLISH)]) for f in Format},
-        "between_formats": rates([a for a in held_out if ENGLISH not in (a.source, a.target)]),
-        "all_to_hlx": rates([a for a in held_out if a.source == ENGLISH]),
-        "all_to_english": rates([a for a in held_out if a.target == ENGLISH]),
-        "training_pairs": rates(training),
-    }

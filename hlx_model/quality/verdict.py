@@ -17,7 +17,7 @@ from hlx_model.quality.gate import Gate, Outcome, worst
 from hlx_model.quality.gates import GATES_OF_PHASE
 
 VERDICT = "verdict.json"
-GATES_VERSION = "1"
+GATES_VERSION = "2"
 """Raised by hand when a gate or a threshold changes: verdicts of another version are void."""
 
 
@@ -109,6 +109,6 @@ def require_passed(checkpoint: Path) -> Verdict:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise GateClosed(
             f"the gate of {checkpoint.name} is closed: {failed[0].name}{more}: {failed[0].reason}: "
-            f"see {directory / 'report.md'}"
+            f"see {directory / 'report.html'}"
         )
     return verdict

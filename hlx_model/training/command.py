@@ -20,7 +20,7 @@ from hlx_model.checkpoint import read_manifest
 from hlx_model.corpus.documents import named_documents
 from hlx_model.device import device_of
 from hlx_model.profiles import profile as profile_of
-from hlx_model.quality.verdict import require_passed
+from hlx_model.quality.verdict import GateClosed, require_passed
 from hlx_model.training.directory import Outcome
 from hlx_model.training.execution import Execution
 from hlx_model.training.inputs import Inputs, Overrides, prepare
@@ -28,6 +28,8 @@ from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.record import Listener
 from hlx_model.training.viewers import tensorboard_viewer
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit code of a training that a signal ended."""
@@ -103,6 +105,10 @@ def train_command(
     retry_stopped: Annotated[
         bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort condition stopped.")
     ] = False,
+    ungated: Annotated[
+        bool,
+        typer.Option("--ungated", help="Train from a checkpoint whose gate is closed; its lineage shows it for good."),
+    ] = False,
 ) -> None:
     """Train one phase of the curriculum; resumes by itself what was interrupted."""
     documents = corpus or named_documents(os.environ.get("HLX_CORPUS"))
@@ -113,8 +119,7 @@ def train_command(
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
     execution = Execution(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
-    if resume_from is not None and read_manifest(resume_from).phase == phase - 1:
-        require_passed(resume_from)
+    closed = _gate_closed(resume_from, phase, ungated=ungated)
     with Ranks(execution.device).together() as ranks:
         with ranks.first_one_first():
             inputs = prepare(
@@ -125,6 +130,7 @@ def train_command(
                 training=checkpoint_dir or default_training(),
                 resume_from=resume_from,
                 execution=execution,
+                ungated=closed,
             )
         if not ranks.first:
             logging.getLogger("hlx_model").setLevel(logging.ERROR)
@@ -143,6 +149,20 @@ def train_command(
             console.print(f"interrupted: {error}; the same command resumes", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
+
+
+def _gate_closed(parent: Path | None, phase: int, *, ungated: bool) -> bool:
+    """Whether the gate of the phase before is closed; `GateClosed` where it is and that was not asked for."""
+    if parent is None or read_manifest(parent).phase != phase - 1:
+        return False
+    try:
+        require_passed(parent)
+    except GateClosed as error:
+        if not ungated:
+            raise
+        log.warning("trained all the same (--ungated): %s", error)
+        return True
+    return False
 
 
 @contextmanager

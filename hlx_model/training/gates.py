@@ -1,15 +1,21 @@
 """The gates during training, at the epochs of the milestones and at the last."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 
 from hlx_model.artifacts import write_json
 from hlx_model.quality.gate import worst
-from hlx_model.quality.milestones import MILESTONES, SAMPLE, milestone_gates
+from hlx_model.quality.language_model import baselines
+from hlx_model.quality.milestones import SAMPLE, checkpoint_gates, due, milestone_gates
 from hlx_model.training.abort import Stop
 from hlx_model.training.inputs import Inputs, sample
 from hlx_model.training.progress import Progress
 from hlx_model.training.record import Listener
 from hlx_model.transformer import Transformer
+
+COUNTED = 4096
+"""Training texts whose symbols are counted for the baseline."""
 
 
 class Gates:
@@ -22,13 +28,21 @@ class Gates:
         self._train, self._held_out = sample(inputs.train, SAMPLE, inputs.settings.seed), held_out
         self._train_tokens = train_tokens
 
-    def after_epoch(self, epoch: int, model: Transformer, train_loss: float, best_before: float | None) -> Stop | None:
-        """Judge the model where it is due; `train_loss` is the epoch's own, `best_before` held-out, in nats."""
-        if epoch not in MILESTONES and epoch != self._inputs.settings.epochs:
+    def after_epoch(
+        self, epoch: int, model: Transformer, saved: Path | None, train_loss: float, best_before: float | None
+    ) -> Stop | None:
+        """Judge the model where it is due, and the checkpoint that the epoch left.
+
+        `train_loss` is the epoch's own, `best_before` the best held-out loss before it, in nats.
+        """
+        s = self._inputs.settings
+        if not due(epoch, s.epochs):
             return None
-        gates = milestone_gates(
+        gates = checkpoint_gates(saved, s.size) if saved else []
+        gates += milestone_gates(
             model, self._train, self._held_out,
-            step=self._progress.step, reported_loss=train_loss, best_loss=best_before, train_tokens=self._train_tokens,
+            epoch=epoch, epochs=s.epochs, step=self._progress.step, reported_loss=train_loss, best_loss=best_before,
+            train_tokens=self._train_tokens, unigram=self._unigram,
         )  # fmt: skip
         content = {"epoch": epoch, "outcome": worst(gates), "gates": [gate.to_json() for gate in gates]}
         self._progress.milestones.append(content)
@@ -38,3 +52,8 @@ class Gates:
         if not failed:
             return None
         return Stop("quality_failed", f"gate {failed[0].name} failed at epoch {epoch}: {failed[0].reason}")
+
+    @cached_property
+    def _unigram(self) -> float:
+        counted = sample(self._inputs.train, COUNTED, self._inputs.settings.seed)
+        return baselines(counted, self._held_out).unigram

@@ -49,6 +49,8 @@ class Inputs:
     """The training texts of each earlier phase that is replayed."""
     parent: Path | None
     parent_manifest: Manifest | None
+    ungated: tuple[str, ...] = ()
+    """The manifest's: checkpoints that it is made from although their gate was closed."""
 
     @property
     def first_epoch(self) -> int:
@@ -66,6 +68,7 @@ def prepare(
     training: Path,
     resume_from: Path | None = None,
     execution: Execution | None = None,
+    ungated: bool = False,
 ) -> Inputs:
     """Read and check what a training starts from.
 
@@ -78,6 +81,7 @@ def prepare(
         resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
             (it goes on at the epoch after, under its own id).
         execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
+        ungated: the gate of `resume_from` is closed, and it is trained from all the same; recorded for good.
 
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
@@ -111,12 +115,16 @@ def prepare(
         corpora |= {asset: _version(artifacts, asset, directory) for asset, directory in inherited.items()}
         if settings.replay > 0:
             replay = [store.model_texts(store.load(directory), "train") for directory in inherited.values()]
+    passed_over = tuple(parent.ungated) if parent else ()
+    if ungated and parent and resume_from:
+        passed_over += (f"{parent.training_id}/{resume_from.name}",)
     name = training_id(
         settings,
         {asset: version.data_version for asset, version in corpora.items()},
         parent.weights_sha256 if parent else None,
+        passed_over,
     )
-    inputs = Inputs(settings, name, training / name, corpora, train, held_out, replay, resume_from, parent)
+    inputs = Inputs(settings, name, training / name, corpora, train, held_out, replay, resume_from, parent, passed_over)
     if inputs.first_epoch > settings.epochs:
         raise ValueError(
             f"epochs is {settings.epochs}: {resume_from} has done {inputs.first_epoch - 1} of this phase already; "

@@ -172,8 +172,8 @@ class _Training:
             self.recorder.after_epoch(train_loss, held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
-                self.saver.after_epoch(epoch, held_out)
-                stop = self.gates.after_epoch(epoch, self.model, train_loss, best_before)
+                saved = self.saver.after_epoch(epoch, held_out)
+                stop = self.gates.after_epoch(epoch, self.model, saved, train_loss, best_before)
         self.model.train()
         self.recorder.restart_clock()
         return stop

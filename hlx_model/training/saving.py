@@ -57,14 +57,15 @@ class Saver:
         self._saved = time.monotonic()
         self._took = self._saved - started
 
-    def after_epoch(self, epoch: int, held_out: float) -> None:
-        """Save the epoch where it is the best, or one of those that are kept."""
-        p, last = self._progress, self._inputs.settings.epochs
+    def after_epoch(self, epoch: int, held_out: float) -> Path | None:
+        """Save the epoch where it is the best, or one of those that are kept; the checkpoint, if it was."""
+        p, last, saved = self._progress, self._inputs.settings.epochs, None
         if p.best_loss is None or held_out < p.best_loss:
             p.best_loss, p.best_epoch = held_out, epoch
-            self._replace("BEST")
+            saved = self._replace("BEST")
         if epoch != last and (epoch in MILESTONES or epoch % EVERY_EPOCHS == 0):
-            self._save("EPOCH")
+            saved = self._save("EPOCH")
+        return saved
 
     def end(self, stopped: str | None) -> Path:
         """Save what the training ends with: FINAL, or STOPPED with its reason."""
@@ -72,8 +73,10 @@ class Saver:
         self._discard("LAST")
         return path
 
-    def _replace(self, kind: str) -> None:
-        self._discard(kind, but=self._save(kind))
+    def _replace(self, kind: str) -> Path:
+        saved = self._save(kind)
+        self._discard(kind, but=saved)
+        return saved
 
     def _save(self, kind: str, stopped: str | None = None) -> Path:
         p, inputs, parent = self._progress, self._inputs, self._inputs.parent_manifest
@@ -97,6 +100,7 @@ class Saver:
             versions={"hlx": hlx_model.__version__, "torch": torch.__version__},
             run_id=self._run_id,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            ungated=inputs.ungated,
         )  # fmt: skip
         moments = self._engine.optimizers.state() if kind in ("LAST", "FINAL") else None
         path = checkpoint.write(self._directory, manifest, self._model, asdict(p), moments)

@@ -1,7 +1,7 @@
 """What determines a training besides its inputs, validated once, and the id made from all of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,11 +65,13 @@ class Settings:
         return asdict(self)
 
 
-def training_id(settings: Settings, data_versions: Mapping[str, str], parent_weights: str | None) -> str:
+def training_id(
+    settings: Settings, data_versions: Mapping[str, str], parent_weights: str | None, ungated: Sequence[str] = ()
+) -> str:
     """The name of a training: 16 hexadecimal digits of the hash of all that determines its result.
 
     The same inputs meet the same directory, so that a training that crashed is resumed and one that
-    ended is found.
+    ended is found. What is made from a checkpoint that had not passed (`ungated`) is a training of its own.
     """
     return digest_of(
         {
@@ -78,5 +80,6 @@ def training_id(settings: Settings, data_versions: Mapping[str, str], parent_wei
             "parent": parent_weights,
             "vocabulary": VOCABULARY_SHA256,
             "code": CODE_VERSION,
+            **({"ungated": list(ungated)} if ungated else {}),
         }
     )[:16]

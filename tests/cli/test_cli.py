@@ -17,7 +17,8 @@ from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import parse_document
 from hlx_model.generation import generate
-from hlx_model.quality import gates
+from hlx_model.quality import report as report_module
+from hlx_model.quality.thresholds import Thresholds
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.transformer import SIZES, Transformer
 from tests.conftest import Curriculum, Hlx, small_text
@@ -233,7 +234,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     hlx: Hlx, judged_as: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
 ) -> None:
     # Two of the standard prompts lead beyond the words of 48 sentences, so that a third of the words are wrong.
-    monkeypatch.setattr(gates, "Thresholds", partial(gates.Thresholds, words=0.3, words_warn=0.5))
+    monkeypatch.setattr(report_module, "Thresholds", partial(Thresholds, words=0.3, words_warn=0.5))
     checkpoint = judged_as[outcome]
     ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
     assert ran.code == code
@@ -243,7 +244,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     assert report == json.loads((directory / "report.json").read_text(encoding="utf-8"))
     assert report["outcome"] == outcome == json.loads((directory / "verdict.json").read_text())["outcome"]
     shown = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu")
-    assert shown.code == code and f"report: {directory / 'report.md'}" in shown.out
+    assert shown.code == code and f"report: {directory / 'report.html'}" in shown.out
     assert all(gate["name"] in shown.out for gate in report["gates"])
 
 

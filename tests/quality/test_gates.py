@@ -9,12 +9,14 @@ import pytest
 
 from hlx_model.language import Format
 from hlx_model.quality import gates as g
+from hlx_model.quality.detectors import diagnose
 from hlx_model.quality.gate import Gate, Outcome
 from hlx_model.quality.language_model import Baselines, Prediction
+from hlx_model.quality.thresholds import Thresholds
 from hlx_model.quality.translation import sentences_by_value, translate
 from tests.quality.models import Writer
 
-T = g.Thresholds()
+T = Thresholds()
 SEARCH = {
     "HLXL": '{1000: {@0: "search", @1: &h_documents}}',
     "LC-R": '🜊1000🜁0 "search"🜁1 ⟁documents🜂',
@@ -88,10 +90,32 @@ def test_with_too_little_held_out_a_rate_warns_and_says_so(hits: int) -> None:
     assert gate.outcome == "warn" and "only 3 held-out values" in gate.reason
 
 
-def test_one_odd_text_in_twenty_is_no_sign_and_more_are_one() -> None:
-    assert g.bad_texts("collapse", "collapsed", ["::::"], 20, T).outcome == "pass"
-    gate = g.bad_texts("collapse", "collapsed", ["::::", "pppp"], 20, T)
-    assert gate.outcome == "fail" and "for example '::::'" in gate.reason
+RUN, SCRAMBLED = ":" * 30, 'h"o{@rorm"s"🜁1 &d{och1&h_1p{nts2'
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "outcome"),
+    [
+        ("collapse", [RUN], "pass"),  # one odd text in twenty is no sign
+        ("collapse", [RUN, RUN], "fail"),
+        ("parroting", ["Count the items"] * 2, "fail"),
+        ("scrambled", [SCRAMBLED], "pass"),
+        ("scrambled", [SCRAMBLED] * 10, "warn"),  # half may be those of a model that has only begun
+        ("scrambled", [SCRAMBLED] * 11, "fail"),
+    ],
+)
+def test_a_share_of_broken_texts_fails_and_shows_one(name: str, texts: list[str], outcome: Outcome) -> None:
+    findings = [diagnose("Count the items", text) for text in texts]
+    gates = by_name(g.broken_texts("answers", texts, findings, 20, T))
+    assert gates.keys() == g.DETECTED.keys()
+    assert gates[name].outcome == outcome and f"for example {texts[0]!r}" in gates[name].reason
+    assert {gate.outcome for other, gate in gates.items() if other != name} == {"pass"}
+
+
+def test_what_was_trained_from_a_closed_gate_warns_for_good() -> None:
+    assert g.lineage(()).outcome == "pass"
+    gate = g.lineage(["0123456789abcdef/phase1_STOPPED_epoch1"])
+    assert gate.outcome == "warn" and "0123456789abcdef/phase1_STOPPED_epoch1" in gate.reason
 
 
 def endlessly(texts: list[str]) -> Callable[[str], str]:
@@ -106,7 +130,7 @@ def endlessly(texts: list[str]) -> Callable[[str], str]:
 def test_sampled_texts_must_differ_about_as_those_of_the_corpus_do(
     different: int, corpus_texts: int, outcome: Outcome
 ) -> None:
-    gate = g.diversity(Writer(endlessly([f"text {i}" for i in range(different)])), corpus_texts, T)
+    gate = g.diversity(Writer(endlessly([f"text {i}" for i in range(different)])), corpus_texts)
     assert (gate.name, gate.outcome) == ("diversity", outcome)
 
 
@@ -121,7 +145,7 @@ def free(answer: Callable[[str], str]) -> dict[str, Gate]:
 def test_free_running_text_of_the_corpus_words_passes() -> None:
     gates = free(lambda prompt: " the users by age")
     assert {name: gate.outcome for name, gate in gates.items()} == {
-        "words": "pass", "collapse": "pass", "parroting": "pass",
+        "words": "pass", "collapse": "pass", "scrambled": "pass", "parroting": "pass",
     }  # fmt: skip
     assert gates["words"].samples == 4 * gates["collapse"].samples
 
@@ -155,7 +179,9 @@ def completing(text: str) -> str:
 
 def test_completions_of_held_out_lines_must_parse_in_every_format() -> None:
     gates, examples = g.completions(Writer(completing), lines_of(*SEARCH), None, T)
-    assert {gate.name: gate.outcome for gate in gates} == {"completions_parse": "pass", "collapse": "pass"}
+    assert [(gate.name, gate.outcome) for gate in gates] == [
+        (name, "pass") for name in ("completions_parse", *g.DETECTED)
+    ]
     assert all(example["parses"] for example in examples) and len(examples) == 4
 
 
@@ -207,7 +233,7 @@ def translated(answer: Callable[[str], str], lenient: str | None = None) -> dict
 
 RIGHT: dict[str, str] = {row["prompt"]: row["answer"] for row in pairs()}
 ALL_PASS = dict.fromkeys(
-    ("parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", "collapse", "parroting"), "pass"
+    ("parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", *g.DETECTED), "pass"
 )
 
 
@@ -233,7 +259,7 @@ def off_by_one(prompt: str) -> str:
         ),
         (
             lambda prompt: '000:{@rorm"s"🜁1 &doch1 &h_documpnts2',
-            {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs"},
+            {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", "scrambled"},
         ),
         (lambda prompt: "zz" if prompt.startswith("[LC-B]") else RIGHT[prompt], {"parse_rate"}),
         (lambda prompt: "5" if prompt.startswith("[English]") else RIGHT[prompt], {"exact_match_to_english"}),

@@ -3,9 +3,9 @@
 import pytest
 
 from hlx_model import checkpoint as checkpoints
-from hlx_model.quality.gate import Gate
+from hlx_model.quality.gate import Gate, worst
 from hlx_model.quality.language_model import predict
-from hlx_model.quality.milestones import MILESTONES, milestone_gates
+from hlx_model.quality.milestones import MILESTONES, checkpoint_gates, milestone_gates, replayed
 from hlx_model.transformer import SIZES, Transformer
 from tests.conftest import Curriculum
 from tests.quality.models import Echo, Uniform, trained_on_unshifted_labels
@@ -18,6 +18,9 @@ def texts(curriculum: Curriculum) -> tuple[list[str], list[str]]:
     return inputs.train, inputs.held_out
 
 
+UNIGRAM = 3.0
+
+
 def judged(
     model: Transformer,
     texts: tuple[list[str], list[str]],
@@ -26,11 +29,13 @@ def judged(
     reported: float,
     best: float | None = None,
     train_tokens: int = 1_000_000,
+    epoch: int = 1,
 ) -> dict[str, Gate]:
     train, held_out = texts
     gates = milestone_gates(
-        model, train, held_out, step=step, reported_loss=reported, best_loss=best, train_tokens=train_tokens
-    )
+        model, train, held_out, epoch=epoch, epochs=200, step=step, reported_loss=reported, best_loss=best,
+        train_tokens=train_tokens, unigram=UNIGRAM,
+    )  # fmt: skip
     return {gate.name: gate for gate in gates}
 
 
@@ -112,3 +117,38 @@ def test_a_loss_that_is_no_number_fails(texts: tuple[list[str], list[str]]) -> N
         found = outcomes(judged(model, texts, step=step, reported=4.0, best=best))
         assert found["reported_loss"] == "fail"
         assert found["next_token_loss"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("best", "step", "train_tokens", "outcome"),
+    [
+        (2.89, 300, 1_000_000, "pass"),
+        (2.91, 300, 1_000_000, "fail"),
+        (2.91, 299, 1_000_000, "warn"),  # too few steps
+        (2.91, 300, 99_999, "warn"),  # too little text
+    ],
+)
+def test_from_epoch_10_the_best_loss_is_below_what_counting_symbols_gives(
+    texts: tuple[list[str], list[str]], best: float, step: int, train_tokens: int, outcome: str
+) -> None:
+    gates = judged(Uniform(), texts, step=step, reported=4.76, best=best, train_tokens=train_tokens, epoch=10)
+    assert gates["unigram"].outcome == outcome
+    assert "unigram" not in judged(Uniform(), texts, step=step, reported=4.76, best=best, epoch=5)
+
+
+def test_a_checkpoint_of_another_size_than_asked_for_fails(curriculum: Curriculum) -> None:
+    path = curriculum.phases[1].checkpoint
+    assert [gate.outcome for gate in checkpoint_gates(path, "tiny")] == ["pass", "pass"]
+    count, length = checkpoint_gates(path, "10m")
+    assert count.outcome == length.outcome == "fail"
+    assert count.reason == f"{SIZES['tiny'].parameters:,} parameters; 10m has {SIZES['10m'].parameters:,}"
+
+
+def test_a_milestone_is_shown_as_it_was_recorded(texts: tuple[list[str], list[str]]) -> None:
+    gates = list(judged(Uniform(), texts, step=50, reported=4.76).values())
+    recorded = [{"epoch": 5, "outcome": worst(gates), "gates": [gate.to_json() for gate in gates]}]
+    shown = replayed(recorded, 5, 200)
+    assert (shown.name, shown.outcome) == ("gate_at_epoch_5", "fail")
+    assert shown.reason == gates[0].reason  # the gate that failed, not those that passed
+    later = replayed(recorded, 10, 200)
+    assert (later.outcome, later.reason) == ("pass", "not due: the training ended before epoch 10 of its 200")

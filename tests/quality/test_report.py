@@ -1,6 +1,7 @@
 """A report is made of every checkpoint, also of a bad one: that is when people need it."""
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -13,14 +14,15 @@ import torch
 from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import Artifacts
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.quality.comparison import LOSS_MARGIN
 from hlx_model.quality.gates import GATES_OF_PHASE
-from hlx_model.quality.report import judge
+from hlx_model.quality.report import CPU_PARAMETERS, Sample, judge
 from hlx_model.quality.verdict import Verdict
 from hlx_model.training.inputs import Overrides, prepare
 from hlx_model.training.loop import train
-from tests.conftest import CPU, QUICK, Curriculum
+from tests.conftest import CPU, QUICK, VERBS, Curriculum
 
-FILES = {"report.json", "report.md", "verdict.json", "loss.svg"}
+FILES = {"report.json", "report.html", "report.md", "verdict.json", "loss.svg"}
 
 
 def strictly(path: Path) -> Any:
@@ -33,7 +35,7 @@ def strictly(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_every_phase_is_asked_its_gates_and_reported_in_four_files(curriculum: Curriculum, phase: int) -> None:
+def test_every_phase_is_asked_its_gates_and_reported_in_five_files(curriculum: Curriculum, phase: int) -> None:
     trained = curriculum.phases[phase]
     judgement = trained.judgement
     assert judgement.directory == Artifacts(curriculum.training).report(trained.checkpoint)
@@ -48,11 +50,16 @@ def test_every_phase_is_asked_its_gates_and_reported_in_four_files(curriculum: C
     assert strictly(judgement.directory / "verdict.json")["outcome"] == report["outcome"]
 
 
+def written(reason: str) -> str:
+    """A reason as Markdown: what it quotes of a model's text must not be taken for a table or a tag."""
+    return re.sub(r"[|<`\[]", r"\\\g<0>", reason)
+
+
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_people_read_the_same_in_markdown_with_the_loss_curve_in_it(curriculum: Curriculum, phase: int) -> None:
     judgement = curriculum.phases[phase].judgement
     for gate in judgement.verdict.gates:
-        assert f"`{gate.name}`" in judgement.markdown and gate.reason in judgement.markdown
+        assert f"`{gate.name}`" in judgement.markdown and written(gate.reason) in judgement.markdown
     assert "data:image/svg+xml;base64," in judgement.markdown
     for asset, version in judgement.verdict.corpora.items():
         assert f"`{asset}`" in judgement.markdown and version in judgement.markdown
@@ -85,6 +92,41 @@ def test_phase_3_is_reported_by_format_and_direction(curriculum: Curriculum) -> 
     then = {asset: losses["then"] for asset, losses in figures["earlier_phases"].items()}
     for phase, asset in ((1, "english_corpus"), (2, "hlx_corpus")):
         assert then[asset] == curriculum.phases[phase].judgement.report["figures"]["held_out_loss"]
+
+
+def test_phase_3_is_reported_by_pair_of_formats_operation_and_length(curriculum: Curriculum) -> None:
+    report = curriculum.phases[3].judgement.report
+    figures = report["figures"]
+    pairs = {(source, target): rates for source, of in figures["between"].items() for target, rates in of.items()}
+    assert len(pairs) == 12 and all(source != target for source, target in pairs)
+    assert {rates["samples"] for rates in pairs.values()} == {figures["held_out_values"]}
+    assert figures["between_formats"]["samples"] == 12 * figures["held_out_values"]
+    both = figures["all_to_hlx"]["samples"] + figures["all_to_english"]["samples"]
+    for by in ("by_operation", "by_length"):
+        assert sum(rates["samples"] for rates in figures[by].values()) == both
+    assert set(figures["by_operation"]) <= set(VERBS)
+    assert 0 < len(report["worst"]) <= 10
+    distances = [answer["distance"] for answer in report["worst"]]
+    assert distances == sorted(distances, reverse=True) and not any(a["same_value"] for a in report["worst"])
+
+
+def test_a_large_model_is_asked_less_on_a_cpu() -> None:
+    assert Sample.of(CPU_PARAMETERS, "cpu") == Sample.of(100 * CPU_PARAMETERS, "cuda") == Sample()
+    less, least = Sample.of(7 * CPU_PARAMETERS, "cpu"), Sample.of(1000 * CPU_PARAMETERS, "cpu")
+    assert Sample().rows > less.rows > least.rows > 0
+    assert Sample().conversions > less.conversions > least.conversions > 0
+
+
+def test_a_report_is_compared_with_the_newest_other_one_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:
+    final = copied(curriculum, tmp_path)
+    assert curriculum.phases[1].judgement.report["comparison"] is None
+    middle = final.parent / "phase1_epoch1"
+    comparison = judge(middle).report["comparison"]
+    assert (comparison["with"], comparison["outcome"]) == (f"{final.parents[1].name}/{final.name}", "worse")
+    again = judge(final).report["comparison"]
+    assert (again["with"], again["outcome"]) == (f"{final.parents[1].name}/phase1_epoch1", "better")
+    loss = again["figures"]["held_out_loss"]
+    assert loss["before"] - loss["now"] > LOSS_MARGIN
 
 
 def copied(curriculum: Curriculum, tmp_path: Path) -> Path:

@@ -3,15 +3,31 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hlx_model.language import Format
-from hlx_model.quality.translation import Answer, score, sentences_by_value, translate
+from hlx_model.quality.gate import wilson
+from hlx_model.quality.translation import (
+    Answer,
+    conversions,
+    difference,
+    distance,
+    rates,
+    rates_by_format,
+    rates_by_length,
+    rates_by_operation,
+    score,
+    sentences_by_value,
+    translate,
+    worst_answers,
+)
 from tests.quality.models import Writer
 
 
-def row(target: str, source: str, given: str, answer: str, value: str = "v") -> dict[str, Any]:
+def row(target: str, source: str, text: str, answer: str, value: str = "v") -> dict[str, Any]:
     return {
-        "target": target, "source": source, "prompt": f"[{target}] {given} → ", "answer": answer, "value_sha256": value,
+        "target": target, "source": source, "prompt": f"[{target}] {text} → ", "answer": answer, "value_sha256": value,
     }  # fmt: skip
 
 
@@ -76,3 +92,80 @@ def test_an_answer_may_be_half_as_long_again_as_the_longest_expected_and_is_cut_
     assert answer.parses
     (cut,) = translate(Writer(lambda prompt: '"' + "a" * 300), [row("HLXL", "English", "x", '"abcdef"')], {})
     assert len(cut.written) == 20
+
+
+def test_a_model_that_never_ends_is_cut_by_rows_of_like_length() -> None:
+    rows = [row("HLXL", "English", "short", "1"), row("HLXL", "English", "long", f'"{"b" * 98}"')]
+    answers = translate(Writer(lambda prompt: "a" * 300), rows, {})
+    assert [len(answer.written) for answer in answers] == [1 * 3 // 2 + 8, 100 * 3 // 2 + 8]
+    (sentence,) = translate(
+        Writer(lambda prompt: "Find all of the documents"),
+        [row("English", "HLXL", "5", "Find")],
+        {"v": {"Find", "Find all of the documents"}},
+    )
+    assert sentence.exact
+
+
+def test_every_value_is_asked_in_all_twelve_pairs_of_formats() -> None:
+    texts = {"HLXL": "[42]", "LC-R": "🜃42🜄", "LC-T": "[42]", "LC-B": "[0x2a]"}
+    rows = [{**row(target, "English", "The list of 42", text), "operation": "array"} for target, text in texts.items()]
+    pairs = conversions([*rows, row("English", "HLXL", "[42]", "The list of 42")])
+    assert set(pairs) == {(source, target) for source in texts for target in texts if source != target}
+    for (source, target), (asked,) in pairs.items():
+        assert asked["prompt"] == f"[{target}] {texts[source]} → " and asked["answer"] == texts[target]
+        assert (asked["source"], asked["target"], asked["operation"]) == (source, target, "array")
+    right = {asked["prompt"]: asked["answer"] for (asked,) in pairs.values()}
+    flat = [asked for (asked,) in pairs.values()]
+    found = rates_by_format(translate(Writer(right.__getitem__), flat, {}))["between"]
+    assert {(s, t) for s, of in found.items() for t in of} == set(pairs)
+    assert all(r["samples"] == 1 and r["exact_match"] == 1 for of in found.values() for r in of.values())
+
+
+def answer_of(target: str, expected: str, written: str) -> Answer:
+    (answer,) = translate(Writer(lambda prompt: written), [row(target, "English", "x", expected)], {})
+    return answer
+
+
+def test_rates_have_their_wilson_intervals() -> None:
+    answers = [answer_of("LC-B", "[0x2a]", written) for written in ("[0x2a]", "[42]", "[0x2b]", "[")]
+    found = rates(answers)
+    assert (found["samples"], found["exact_match"], found["value_match"], found["parse_rate"]) == (4, 0.25, 0.5, 0.75)
+    for name, hits in (("exact_match", 1), ("value_match", 2), ("parse_rate", 3)):
+        assert found[f"{name}_interval"] == list(wilson(hits, 4))
+    assert rates([])["exact_match_interval"] == [0, 1]
+
+
+def test_operations_come_by_how_often_they_occur() -> None:
+    rows = [{**row("HLXL", "English", "x", "1"), "operation": name} for name in ("few", "often", "often")]
+    answers = translate(Writer(lambda prompt: "1"), rows, {})
+    assert [(name, found["samples"]) for name, found in rates_by_operation(rows, answers).items()] == [
+        ("often", 2),
+        ("few", 1),
+    ]
+
+
+def test_lengths_are_those_of_the_expected_answers() -> None:
+    answers = [answer_of("HLXL", f'"{"a" * (length - 2)}"', "1") for length in (2, 16, 17, 32, 33, 128, 129)]
+    samples = {name: found["samples"] for name, found in rates_by_length(answers).items()}
+    assert samples == {"1–16": 2, "17–32": 2, "33–64": 1, "65–128": 1, "129–": 1}
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_difference_holds_both_texts(expected: str, written: str) -> None:
+    pieces = difference(expected, written)
+    assert "".join(text for kind, text in pieces if kind != "insert") == expected
+    assert "".join(text for kind, text in pieces if kind != "delete") == written
+    assert all(text for _, text in pieces)
+    assert 0 <= distance(pieces) <= 1
+    assert (distance(pieces) == 0) == (expected == written)
+
+
+def test_the_worst_answers_are_the_farthest_of_another_value() -> None:
+    near, far = answer_of("HLXL", "[1, 2]", "[1, 3]"), answer_of("HLXL", "[1, 2]", "null")
+    right, respelled = answer_of("HLXL", "[1, 2]", "[1, 2]"), answer_of("LC-B", "[0x2a]", "[42]")
+    worst = worst_answers([near, right, respelled, far])
+    assert [answer["written"] for answer in worst] == ["null", "[1, 3]"]
+    assert worst[0]["distance"] == 1
+    assert worst[1]["diff"] == [["equal", "[1, "], ["delete", "2"], ["insert", "3"], ["equal", "]"]]
+    assert worst[1]["distance"] == pytest.approx(2 / 12)
+    assert len(worst_answers([far] * 11)) == 10

@@ -17,6 +17,7 @@ from hlx_model.checkpoint import CheckpointError
 from hlx_model.corpus import CorpusError
 from hlx_model.quality import verdict as verdicts
 from hlx_model.quality.gate import Gate
+from hlx_model.quality.gates import GATES_OF_PHASE
 from hlx_model.quality.verdict import GateClosed, Verdict, require_passed
 from tests.conftest import Curriculum
 
@@ -67,10 +68,12 @@ def test_a_warning_does_not_close(judged: Path) -> None:
 
 
 def test_a_failed_gate_closes_and_is_named_with_its_figure(judged: Path) -> None:
-    edit(judged, lambda v: v["gates"][4].update(outcome="fail", reason="words: 12.0% (3 of 25); at least 50% is asked"))
+    words = GATES_OF_PHASE[1].index("words")
+    failed = {"outcome": "fail", "reason": "words: 12.0% (3 of 25); at least 50% is asked"}
+    edit(judged, lambda v: v["gates"][words].update(failed))
     line = closed(judged)
-    assert re.search(r": words: words: 12\.0% \(3 of 25\); at least 50% is asked: see .*report\.md$", line)
-    edit(judged, lambda v: v["gates"][5].update(outcome="fail"))
+    assert re.search(r": words: words: 12\.0% \(3 of 25\); at least 50% is asked: see .*report\.html$", line)
+    edit(judged, lambda v: v["gates"][words + 1].update(outcome="fail"))
     assert "words (and 1 more)" in closed(judged)
 
 

@@ -159,6 +159,30 @@ def test_a_learning_rate_far_too_high_is_stopped_early_and_nothing_is_built_on_i
     assert json.loads((judgement.directory / "verdict.json").read_text())["outcome"] == "fail"
 
 
+def test_who_must_may_train_from_what_did_not_pass_and_it_shows_for_good(
+    small_document: Path, tmp_path: Path, hlx: Hlx
+) -> None:
+    training = tmp_path / "training"
+    common = ("--corpus", small_document, "--checkpoint-dir", training, "--epochs", 1)
+
+    def final(phase: int) -> list[Path]:
+        return list(training.glob(f"*/checkpoints/phase{phase}_FINAL_*"))
+
+    assert hlx("train", "--phase", 1, *common).code == 0
+    (first,) = final(1)
+    second = ("train", "--phase", 2, *common, "--resume-from", first)
+    assert "no verdict" in hlx(*second).error and not final(2)
+    assert hlx(*second, "--ungated").code == 0
+    (unjudged,) = final(2)
+    passed_over = [f"{first.parents[1].name}/{first.name}"]
+    assert checkpoints.verify(unjudged).ungated == tuple(passed_over)
+    lineage = next(gate for gate in judge(unjudged).verdict.gates if gate.name == "lineage")
+    assert lineage.outcome == "warn" and passed_over[0] in lineage.reason
+    assert hlx("train", "--phase", 3, *common, "--resume-from", unjudged, "--ungated").code == 0
+    (third,) = final(3)
+    assert checkpoints.verify(third).ungated[0] == passed_over[0]
+
+
 @pytest.fixture
 def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[str, Path]:
     """What a user may name by mistake."""

@@ -98,7 +98,9 @@ def test_the_gates_of_every_milestone_are_kept(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     kept = read_json(one.inputs.directory / "milestones.json")
     assert [(m["epoch"], m["outcome"]) for m in kept] == [(epoch, "pass") for epoch in (1, 5, 10, 20, 30)]
-    assert [gate["name"] for gate in kept[0]["gates"]] == ["next_token_loss", "copy_rate", "reported_loss"]
+    names = ["parameter_count", "file_size", "next_token_loss", "copy_rate", "reported_loss"]
+    assert [gate["name"] for gate in kept[0]["gates"]] == names
+    assert [gate["name"] for gate in kept[2]["gates"]][-1] == "unigram"
     assert checkpoints.read_state(one.checkpoint)["milestones"] == kept
 
 

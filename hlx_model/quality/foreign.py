@@ -1,0 +1,79 @@
+"""Judge a checkpoint of the users': a `.pt` file, on corpora that are named with it.
+
+Such a file records nothing of its training: the gates that ask the record warn that it is not there, and
+held-out is what this program holds out of the corpus, whatever the model was trained on.
+"""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from hlx_model import foreign
+from hlx_model.artifacts import Artifacts
+from hlx_model.corpus import CorpusError, rules, store
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
+from hlx_model.quality.gate import Gate
+from hlx_model.quality.report import Judgement, report_on
+from hlx_model.quality.subject import Subject
+
+log = logging.getLogger(__name__)
+
+_RECORDED = (
+    Gate(
+        "training_completed",
+        "warn",
+        "not recorded: the file does not say whether its training came to its end, nor which rows it has seen, so that "
+        "what is held out here may have been trained on",
+    ),
+    Gate("lineage", "warn", "not recorded: the file does not say what it was made from"),
+)
+
+
+def judge_foreign(
+    path: Path, corpus: Sequence[Path], phase: int, *, heads: int | None = None, device: str = "cpu"
+) -> Judgement:
+    """Ask the model in a `.pt` file what a phase is asked, and write report and verdict into `<stem>.report` beside it.
+
+    Args:
+        path: the file.
+        corpus: documents, or the directory of a kept corpus of that phase.
+        phase: 1, 2 or 3.
+        heads: attention heads, where the size table does not tell them.
+        device: what to compute on.
+
+    Raises:
+        ValueError: the file (`CheckpointError`), the corpus (`CorpusError`) or the phase is not usable.
+    """
+    if phase not in store.CORPUS_OF_PHASE:
+        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
+    found = foreign.load(path, heads)
+    asset = store.CORPUS_OF_PHASE[phase]
+    version, rows = _corpus(corpus, phase)
+    subject = Subject(path.name, phase, found.size, found.sha256, {asset: version}, _RECORDED)
+    return report_on(subject, found.model.to(device), {asset: rows}, path.with_suffix(".report"))
+
+
+def _corpus(corpus: Sequence[Path], phase: int) -> tuple[str, pa.Table]:
+    """The data version and the rows of the corpus of `phase`."""
+    asset, named = store.CORPUS_OF_PHASE[phase], ", ".join(map(str, corpus))
+    with tempfile.TemporaryDirectory() as root:
+        if len(corpus) == 1 and (corpus[0] / store.ROWS).exists():
+            directory = corpus[0].absolute()
+            if directory.parent.name != asset:
+                raise CorpusError(f"{named}: phase {phase} is judged on {asset}, not on {directory.parent.name}")
+        else:
+            kept, read = store.build(corpus, Artifacts.at(Path(root)), seq_length=DEFAULT_SEQ_LENGTH)
+            quarantined = len(read.quarantined)
+            if wrong := rules.too_many_quarantined(quarantined, read.entries_read, rules.most_quarantined()):
+                raise CorpusError(f"{named}: {wrong}; `hlx corpus check` lists them")
+            if quarantined:
+                log.warning("%s: %s entries are in quarantine; `hlx corpus check` lists them", named, quarantined)
+            directory = kept[asset]
+        rows = store.load(directory)
+    splits = set(rows["split"].to_pylist())
+    if "train" not in splits or not splits & {"test", "validation"}:
+        raise CorpusError(f"{named}: no row of phase {phase} to train on, or none held out: give it more entries")
+    return directory.name, rows

@@ -1,0 +1,163 @@
+"""`hlx validate` asks a `.pt` file of the users' what it asks a checkpoint of ours, and says what it cannot know."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import sha256_of
+from hlx_model.corpus import store
+from hlx_model.quality.verdict import Verdict
+from hlx_model.transformer import Architecture, Transformer
+from tests.conftest import Curriculum, Hlx, small_text
+
+UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
+
+
+def users_file(curriculum: Curriculum, tmp_path: Path, phase: int = 1) -> Path:
+    """The weights that a phase ended with, as a trainer of the users' would have saved them."""
+    path = tmp_path / f"phase{phase}_FINAL.pt"
+    state = checkpoints.load_model(curriculum.phases[phase].checkpoint).state_dict()
+    torch.save({"epoch": 30, "model_state_dict": state, "loss": 0.01}, path)
+    return path
+
+
+def by_name(report: Any) -> dict[str, Any]:
+    return {gate["name"]: gate for gate in report["gates"]}
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3])
+def test_a_pt_file_is_asked_what_our_own_checkpoint_of_the_same_weights_was_asked(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, phase: int
+) -> None:
+    path, out = users_file(curriculum, tmp_path, phase), tmp_path / "out.json"
+    ran = hlx(
+        "validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", phase,
+        "--device", "cpu", "--output", out, "--json",
+    )  # fmt: skip
+    report = json.loads(ran.out)
+    assert report == json.loads(out.read_text(encoding="utf-8"))
+    assert report["outcome"] in ("warn", "fail") and ran.code == {"warn": 2, "fail": 1}[report["outcome"]]
+    ours = curriculum.phases[phase].judgement.report
+    found, expected = by_name(report), by_name(ours)
+    assert list(found) == list(expected)
+    assert {name: gate for name, gate in found.items() if name not in UNRECORDED} == {
+        name: gate for name, gate in expected.items() if name not in UNRECORDED
+    }
+    assert {found[name]["outcome"] for name in UNRECORDED & found.keys()} == {"warn"}
+    for figure in ("held_out_loss", "training_loss", "copy_rate", "unigram_baseline", "bigram_baseline"):
+        assert report["figures"][figure] == ours["figures"][figure]
+    asset = store.CORPUS_OF_PHASE[phase]
+    assert report["corpora"] == {asset: ours["corpora"][asset]}
+    assert (report["checkpoint"], report["size"], report["phase"]) == (path.name, "tiny", phase)
+    assert report["weights_sha256"] == sha256_of(path)
+
+
+def test_its_report_is_written_beside_it_and_nowhere_else(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    path = users_file(curriculum, tmp_path)
+    ran = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--device", "cpu")
+    directory = tmp_path / "phase1_FINAL.report"
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, directory.name}
+    ours = curriculum.phases[1].judgement.directory
+    assert {entry.name for entry in directory.iterdir()} == {entry.name for entry in ours.iterdir()}
+    verdict = Verdict.read(directory)
+    assert all(gate.name in ran.out for gate in verdict.gates)
+    shown = (directory / "report.md").read_text(encoding="utf-8")
+    assert "epoch – of –, step –" in shown and "None" not in shown
+    assert all(f"`{gate.name}`" in shown for gate in verdict.gates)
+
+
+def test_a_kept_corpus_gives_the_verdict_of_the_document_it_was_made_from(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
+    path = users_file(curriculum, tmp_path)
+    version = curriculum.phases[1].outcome.manifest.corpora["english_corpus"]
+    asked = ("validate", "--checkpoint", path, "--phase", 1, "--device", "cpu", "--json", "--corpus")
+    kept, read = (hlx(*asked, corpus) for corpus in (curriculum.root / version.path, curriculum.document))
+    assert kept.code == read.code and json.loads(kept.out) == json.loads(read.out)
+
+
+def test_several_documents_are_one_corpus(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    entries = small_text().split("\nEnglish: ")
+    parts = [tmp_path / "first.md", tmp_path / "second.md"]
+    parts[0].write_text("\nEnglish: ".join(entries[:20]), encoding="utf-8")
+    parts[1].write_text("English: " + "\nEnglish: ".join(entries[20:]), encoding="utf-8")
+    path = users_file(curriculum, tmp_path)
+    named = [word for part in parts for word in ("--corpus", part)]
+    report = json.loads(hlx("validate", "--checkpoint", path, "--phase", 1, "--json", *named).out)
+    assert report["figures"]["held_out_loss"] == pytest.approx(
+        curriculum.phases[1].judgement.report["figures"]["held_out_loss"]
+    )
+
+
+def test_heads_are_asked_for_where_the_shapes_are_of_no_size(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    path = tmp_path / "small.pt"
+    torch.save(Transformer(Architecture(24, 1, 4, 40)).initialize(seed=0).state_dict(), path)
+    asked = ("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--json")
+    assert "name it with --heads, one of 1, 2, 3, 4, 6, 8, 12, 24" in hlx(*asked).error
+    ran = hlx(*asked, "--heads", 4)
+    report = json.loads(ran.out)
+    assert report["size"] == "24 wide, 1 layers, 4 heads, 40 feed-forward"
+    # A model that has learned nothing does not pass for one that could not be asked.
+    assert ran.code == 1 and by_name(report)["words"]["outcome"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("leave", "said"),
+    [
+        ("--corpus", "a file of weights: name a corpus document to judge it on with --corpus"),
+        ("--phase", "a file of weights: say what to ask of it with --phase 1, 2 or 3"),
+    ],
+)
+def test_a_pt_file_says_neither_its_corpus_nor_its_phase(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, leave: str, said: str
+) -> None:
+    given = {"--checkpoint": users_file(curriculum, tmp_path), "--corpus": curriculum.document, "--phase": 1}
+    ran = hlx("validate", *(word for name, value in given.items() if name != leave for word in (name, value)))
+    assert ran.code == 1 and ran.err == f"{ran.error}\n" and said in ran.error
+
+
+@pytest.mark.parametrize("option", [("--corpus", "small.md"), ("--phase", 1), ("--heads", 4)])
+def test_ours_is_judged_on_what_its_manifest_names(
+    hlx: Hlx, curriculum: Curriculum, option: tuple[str, object]
+) -> None:
+    ran = hlx("validate", "--checkpoint", curriculum.phases[1].checkpoint, *option)
+    assert ran.code == 1 and ran.err == f"{ran.error}\n"
+    assert "judged on the corpora that its manifest names: leave --corpus, --phase and --heads out" in ran.error
+
+
+class Touches:
+    """What a pickle can ask for: that a function be called when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_what_cannot_be_judged_is_one_line_runs_nothing_and_leaves_no_report(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
+    good, document = users_file(curriculum, tmp_path), curriculum.document
+    evil, empty = tmp_path / "evil.pt", tmp_path / "empty.md"
+    torch.save({"model": Touches(tmp_path / "touched")}, evil)
+    empty.write_text("nothing\n", encoding="utf-8")
+    pairs = curriculum.root / curriculum.phases[3].outcome.manifest.corpora["paired_corpus"].path
+    before = {path.name for path in tmp_path.iterdir()}
+    for path, corpus, phase, said in (
+        (evil, document, 1, "holds more than weights (posix.mkdir), which is never loaded"),
+        (tmp_path / "none.pt", document, 1, "none.pt: no such checkpoint"),
+        (document, document, 1, "small.md: not a whole file of torch.save's"),
+        (good, document, 4, "phase is 4: it must be 1, 2 or 3"),
+        (good, tmp_path / "none.md", 1, "none.md"),
+        (good, empty, 1, "empty.md"),
+        (good, pairs, 1, "phase 1 is judged on english_corpus, not on paired_corpus"),
+    ):
+        ran = hlx("validate", "--checkpoint", path, "--corpus", corpus, "--phase", phase)
+        assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
+    assert {path.name for path in tmp_path.iterdir()} == before
