@@ -22,11 +22,15 @@ def device_of() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def threads_of(a: Architecture) -> int:
+    """CPU threads that one operation of a model is worth: one of a small model, torch's own number of others."""
+    return 1 if a.d_model <= SMALL_WIDTH else torch.get_num_threads()
+
+
 @contextmanager
 def threads_for(a: Architecture) -> Iterator[None]:
-    """One CPU thread for a small model, torch's own number for others, while the block runs."""
-    before = torch.get_num_threads()
-    with threads(1 if a.d_model <= SMALL_WIDTH else before):
+    """The threads that a model's operations are worth, while the block runs."""
+    with threads(threads_of(a)):
         yield
 
 

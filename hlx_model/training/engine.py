@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hlx_model.device import attention_kernel, precision_of, threads
+from hlx_model.device import attention_kernel, precision_of, threads, threads_of
 from hlx_model.tokenizer import PAD
 from hlx_model.training.batches import Batch
 from hlx_model.training.execution import Execution
@@ -71,10 +71,10 @@ class Engine:
         self.precision = precision_of(ranks.device, mixed=settings.mixed_precision)
         # fp16 gradients vanish below 6e-8: they are scaled up; bf16 has the range of fp32.
         self.scaler = torch.amp.GradScaler(self.kind, enabled=self.precision is torch.float16)
-        cores = torch.get_num_threads()
         tokens = settings.batch_size * settings.seq_length // execution.accumulation
         self.workers = 1 if ranks.size > 1 else execution.workers(tokens)
-        self.threads = max(1, cores // self.workers)
+        side_by_side = torch.get_num_threads() // self.workers
+        self.threads = max(1, side_by_side) if self.workers > 1 else threads_of(model.architecture)
         self.stride = STRIDE if self.on_gpu else 1
         model.gradient_checkpointing = execution.gradient_checkpointing
         if execution.compile:

@@ -140,6 +140,20 @@ def test_threads_that_share_a_batch_come_to_what_one_comes_to(batch: Batch, opti
     assert all(torch.equal(weights[1][name], weights[2][name]) for name in weights[1])  # the same bytes each time
 
 
+@pytest.mark.parametrize(
+    ("size", "batch_size", "workers", "threads_each"),
+    [("tiny", 2, 1, 1), ("tiny", 32, 4, 1), ("10m", 2, 1, 4), ("10m", 4, 2, 2)],
+)
+def test_a_small_model_never_shares_an_operation_between_threads(
+    size: str, batch_size: int, workers: int, threads_each: int
+) -> None:
+    """Two threads on one small operation wait for each other, and collapse where something else wants a core."""
+    settings = replace(SETTINGS, size=size, batch_size=batch_size, seq_length=256)
+    with threads(4):
+        engine = engine_of(Transformer(SIZES[size]), settings)
+    assert (engine.workers, engine.threads) == (workers, threads_each)
+
+
 def test_a_batch_of_fewer_rows_than_threads_is_computed(model: Transformer) -> None:
     with threads(2):
         engine = engine_of(model, replace(SETTINGS, seq_length=256))
