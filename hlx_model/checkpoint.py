@@ -33,6 +33,8 @@ MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
     "optimizer.safetensors",
     "state.json",
 )
+ROLLING = 2
+"""LAST checkpoints that a training keeps: from the older one it goes on where the newer has gone bad."""
 _LATER = {"ungated"}
 """Fields of the manifest that came later: what was written before has their defaults."""
 _NAME = re.compile(r"phase([123])_(?:(BEST|FINAL|STOPPED)_)?epoch(\d+)|phase([123])_(LAST)_step(\d+)")
@@ -123,6 +125,11 @@ def directory_name(kind: str, phase: int, epoch: int, step: int) -> str:
     if kind == "LAST":
         return f"phase{phase}_LAST_step{step}"
     return f"phase{phase}_epoch{epoch}" if kind == "EPOCH" else f"phase{phase}_{kind}_epoch{epoch}"
+
+
+def number(checkpoint: Path) -> int:
+    """The epoch, or of a LAST checkpoint the step, that its directory is named after."""
+    return int(re.findall(r"\d+", checkpoint.name)[-1])
 
 
 def write(

@@ -13,7 +13,7 @@ from hlx_model.corpus import rules, store
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.profiles import Profile
 from hlx_model.training.execution import Execution
-from hlx_model.training.memory import require_room
+from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
 from hlx_model.transformer import architecture
 
@@ -94,7 +94,7 @@ def prepare(
     parent = _parent(phase, resume_from, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
-        require_room(settings, execution, training, size_fixed=parent is not None)
+        require_memory(settings, execution, size_fixed=parent is not None)
     directory = _corpus(corpus, artifacts, phase, settings.seq_length)
     rows, named = store.load(directory), ", ".join(map(str, corpus))
     train = store.model_texts(rows, "train")
@@ -130,6 +130,8 @@ def prepare(
             f"epochs is {settings.epochs}: {resume_from} has done {inputs.first_epoch - 1} of this phase already; "
             "ask for more"
         )
+    if execution is not None:
+        require_disk(settings, inputs.directory)
     return inputs
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from hlx_model.checkpoint import ROLLING
 from hlx_model.device import precision_of
 from hlx_model.quality.milestones import MILESTONES
 from hlx_model.tokenizer import VOCABULARY_SIZE
@@ -130,8 +131,8 @@ def evaluated(a: Architecture, length: int, *, plain: bool) -> float:
     return 4.0 * max(feed_forward, attention)
 
 
-def require_room(settings: Settings, execution: Execution, directory: Path, *, size_fixed: bool = False) -> None:
-    """Refuse at once a training that the device, or the disk under `directory`, cannot hold.
+def require_memory(settings: Settings, execution: Execution, *, size_fixed: bool = False) -> None:
+    """Refuse at once a training that the device cannot hold.
 
     `size_fixed`: a parent checkpoint fixes the size, so that no other is advised.
 
@@ -141,11 +142,21 @@ def require_room(settings: Settings, execution: Execution, directory: Path, *, s
     free = free_memory(execution)
     if need(settings, execution).total > free:
         raise DoesNotFit(advice(settings, execution, free, size_fixed=size_fixed))
+
+
+def require_disk(settings: Settings, directory: Path) -> None:
+    """Refuse a training whose checkpoints the disk under its `directory` cannot hold, those there are counted in.
+
+    Raises:
+        DoesNotFit: with the figures.
+    """
+    there = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     disk = shutil.disk_usage(_existing(directory)).free
-    if (asked := disk_need(settings)) > disk:
+    if (asked := disk_need(settings) - there) > disk:
         raise DoesNotFit(
-            f"the checkpoints of a {settings.size} training of {settings.epochs} epochs take up to {_gib(asked)}, and "
-            f"{_gib(disk)} are free under {directory}: free some, or name another --checkpoint-dir"
+            f"the checkpoints of a {settings.size} training of {settings.epochs} epochs take up to {_gib(asked)}"
+            f"{' more' if there else ''}, and {_gib(disk)} are free under {directory.parent}: free some, or name "
+            "another --checkpoint-dir"
         )
 
 
@@ -153,8 +164,8 @@ def disk_need(settings: Settings) -> float:
     """Bytes that a training's checkpoints take on the disk at most."""
     weights = 4.0 * SIZES[settings.size].parameters
     epochs = {e for e in (*MILESTONES, *range(10, settings.epochs, 10)) if e < settings.epochs}
-    # Beside those of epochs: the best and the rolling one, each written anew before the old one goes.
-    return weights * (len(epochs) + 2 + 3 * 2 + 3)
+    # Beside those of epochs: the best and the rolling ones, each written anew before the oldest goes; the last.
+    return weights * (len(epochs) + 2 + 3 * (ROLLING + 1) + 3)
 
 
 def free_memory(execution: Execution) -> float:

@@ -51,9 +51,13 @@ class Saver:
             self.rolling()
 
     def rolling(self) -> None:
-        """Save where the training stands, weights and moments, in place of where it stood."""
+        """Save where the training stands, weights and moments, beside where it stood the time before.
+
+        That one is kept, so that a file that goes bad costs no more than the time between two.
+        """
         started = time.monotonic()
-        self._replace("LAST")
+        self._save("LAST")
+        self._discard("LAST", newest=checkpoint.ROLLING)
         self._saved = time.monotonic()
         self._took = self._saved - started
 
@@ -62,7 +66,8 @@ class Saver:
         p, last, saved = self._progress, self._inputs.settings.epochs, None
         if p.best_loss is None or held_out < p.best_loss:
             p.best_loss, p.best_epoch = held_out, epoch
-            saved = self._replace("BEST")
+            saved = self._save("BEST")
+            self._discard("BEST", newest=1)
         if epoch != last and (epoch in MILESTONES or epoch % EVERY_EPOCHS == 0):
             saved = self._save("EPOCH")
         return saved
@@ -70,13 +75,8 @@ class Saver:
     def end(self, stopped: str | None) -> Path:
         """Save what the training ends with: FINAL, or STOPPED with its reason."""
         path = self._save("STOPPED" if stopped else "FINAL", stopped)
-        self._discard("LAST")
+        self._discard("LAST", newest=0)
         return path
-
-    def _replace(self, kind: str) -> Path:
-        saved = self._save(kind)
-        self._discard(kind, but=saved)
-        return saved
 
     def _save(self, kind: str, stopped: str | None = None) -> Path:
         p, inputs, parent = self._progress, self._inputs, self._inputs.parent_manifest
@@ -107,7 +107,8 @@ class Saver:
         self._listen("checkpoint", {"checkpoint": path.name, "epoch": manifest.epoch, "step": p.step})
         return path
 
-    def _discard(self, kind: str, *, but: Path | None = None) -> None:
-        for path in checkpoint.checkpoints(self._directory):
-            if f"_{kind}_" in path.name and path != but:
-                checkpoint.remove(path)
+    def _discard(self, kind: str, *, newest: int) -> None:
+        """Remove the checkpoints of a kind, but for so many of the latest steps or epochs."""
+        paths = [path for path in checkpoint.checkpoints(self._directory) if f"_{kind}_" in path.name]
+        for path in sorted(paths, key=checkpoint.number)[: len(paths) - newest]:
+            checkpoint.remove(path)

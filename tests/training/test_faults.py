@@ -20,8 +20,10 @@ from hlx_model.training.heartbeat import Heartbeat
 from tests.conftest import small_text
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
-REPLACES_LAST = ("remove", "checkpoints/LAST/manifest.json")
-"""Before it the newer LAST is whole and the older still there."""
+ENDS = ("mkdir", "checkpoints/FINAL")
+"""Before it the LAST of each step is there, the newer and the older."""
+REMOVES_LAST = ("remove", "checkpoints/LAST/manifest.json")
+"""Before the last of them FINAL is there."""
 
 
 def task_in(folder: Path, document: Path, *options: str) -> Task:
@@ -40,10 +42,10 @@ def whole(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -> Und
 
 @pytest.fixture(scope="module")
 def two_lasts(small_document: Path, whole: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that was killed between saving step 2 and removing step 1. To be copied."""
+    """The folder of a training that was killed after it had saved steps 1 and 2. To be copied."""
     folder = tmp_path_factory.mktemp("two")
     task = task_in(folder, small_document)
-    assert trained(task, Fault(whole.at(*REPLACES_LAST, occurrence=0))).code == -signal.SIGKILL
+    assert trained(task, Fault(whole.at(*ENDS))).code == -signal.SIGKILL
     names = [path.name for path in checkpoints.checkpoints(directory_of(task) / "checkpoints")]
     assert {"phase1_LAST_step1", "phase1_LAST_step2"} <= set(names)
     return folder
@@ -155,7 +157,7 @@ def test_another_trainings_checkpoints_are_neither_resumed_from_nor_taken_as_the
 ) -> None:
     other = task_in(tmp_path / "other", small_document, "--seed", "1")
     # Killed before its LAST is removed at its end.
-    assert trained(other, Fault(whole.at(*REPLACES_LAST))).code == -signal.SIGKILL
+    assert trained(other, Fault(whole.at(*REMOVES_LAST))).code == -signal.SIGKILL
     task = task_in(tmp_path / "this", small_document)
     shutil.copytree(two_lasts, tmp_path / "this")
     shutil.rmtree(directory_of(task) / "checkpoints" / "phase1_LAST_step2")
@@ -176,7 +178,7 @@ def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(
     small_document: Path, tmp_path: Path, whole: Undisturbed
 ) -> None:
     task = task_in(tmp_path, small_document)
-    first = Trainer(task, Fault(whole.at(*REPLACES_LAST, occurrence=0), signal=signal.SIGSTOP))
+    first = Trainer(task, Fault(whole.at(*ENDS), signal=signal.SIGSTOP))
     first.wait_for_the_fault()
     second = trained(task)
     assert second.code == 1 and "is at work on this training: wait for it" in second.error
@@ -210,7 +212,7 @@ def test_a_stale_heartbeat_and_checkpoint_of_an_ended_training_are_put_right(
 ) -> None:
     """Killed after its FINAL checkpoint, it could neither say that it had ended nor remove its LAST one."""
     task = task_in(tmp_path, small_document)
-    assert trained(task, Fault(whole.at(*REPLACES_LAST))).code == -signal.SIGKILL
+    assert trained(task, Fault(whole.at(*REMOVES_LAST))).code == -signal.SIGKILL
     assert contents(directory_of(task))["heartbeat.json"] == "training"
     found = trained(task)
     assert (found.code, found.saved) == (0, [])  # nothing was trained

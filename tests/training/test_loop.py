@@ -172,7 +172,7 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
         cut_off(inputs, step=5)
     beat = Heartbeat.read(inputs.directory)
     assert beat is not None and (beat.status, beat.reason) == ("failed", "PowerCut: cut")
-    (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
+    _, last = sorted((inputs.directory / "checkpoints").glob("*_LAST_*"), key=checkpoints.number)
     half_written = inputs.directory / "checkpoints" / ".phase1_LAST_step99.abc"
     half_written.mkdir()
     outcome = train(inputs, execution=CPU)
@@ -195,7 +195,7 @@ def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     monkeypatch.setattr(saving, "SAVE_SHARE", 1e9)
     inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
     cut_off(inputs, step=3)
-    (last,) = (inputs.directory / "checkpoints").glob("*_LAST_*")
+    _, last = sorted((inputs.directory / "checkpoints").glob("*_LAST_*"), key=checkpoints.number)
     (last / "state.json").write_text("{}")
     outcome = train(inputs, execution=CPU)
     assert checkpoints.read_state(outcome.checkpoint)["epoch_losses"]

@@ -25,7 +25,17 @@ from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.engine import Engine, next_token_losses
 from hlx_model.training.execution import Execution
 from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.memory import GIB, DoesNotFit, OutOfMemory, advice, copies, kept, need, require_room
+from hlx_model.training.memory import (
+    GIB,
+    DoesNotFit,
+    OutOfMemory,
+    advice,
+    copies,
+    kept,
+    need,
+    require_disk,
+    require_memory,
+)
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
 from hlx_model.transformer import SIZES, Cache, Transformer
@@ -159,12 +169,12 @@ class Case(NamedTuple):
         Case("1b", 80, 64, ""),
     ],
 )
-def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., Execution], tmp_path: Path) -> None:
+def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., Execution]) -> None:
     settings = settings_of(case.size, case.batch_size, mixed_precision=True)
     if not case.advised:
-        return require_room(settings, bf16_gpu(case.limit), tmp_path)
+        return require_memory(settings, bf16_gpu(case.limit))
     with pytest.raises(DoesNotFit, match=r"needs about .* GiB are free: (--.*) would take") as refused:
-        require_room(settings, bf16_gpu(case.limit), tmp_path)
+        require_memory(settings, bf16_gpu(case.limit))
     assert f": {case.advised} would take" in str(refused.value)
     size = re.search(r"--size (\w+)", case.advised)
     parts = re.search(r"--accumulation (\d+)", case.advised)
@@ -172,19 +182,19 @@ def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., Execution], tm
     execution = bf16_gpu(
         case.limit, gradient_checkpointing="checkpointing" in case.advised, accumulation=int(parts[1]) if parts else 1
     )
-    require_room(taken, execution, tmp_path)
+    require_memory(taken, execution)
     return None
 
 
-def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., Execution], tmp_path: Path) -> None:
+def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., Execution]) -> None:
     production = settings_of("100m", 4, mixed_precision=True)
-    require_room(production, bf16_gpu(8, gradient_checkpointing=True), tmp_path)
+    require_memory(production, bf16_gpu(8, gradient_checkpointing=True))
     assert need(production, bf16_gpu(8, gradient_checkpointing=True)).total < 3 * GIB
 
 
-def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., Execution], tmp_path: Path) -> None:
+def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., Execution]) -> None:
     with pytest.raises(DoesNotFit, match=r"nothing makes this size fit, and another begins at phase 1$"):
-        require_room(settings_of("1b"), bf16_gpu(8), tmp_path, size_fixed=True)
+        require_memory(settings_of("1b"), bf16_gpu(8), size_fixed=True)
 
 
 def test_a_size_that_the_device_cannot_hold_is_refused_before_the_corpus_is_read(hlx: Hlx, tmp_path: Path) -> None:
@@ -208,13 +218,16 @@ def test_a_phase_with_a_parent_is_refused_without_another_size(
 
 
 def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = memory.disk_need(settings_of("tiny"))
-    usage = shutil.disk_usage(tmp_path)
+    settings, directory = settings_of("tiny"), tmp_path / "training" / "id"
+    asked, usage = memory.disk_need(settings), shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) + 1))
-    require_room(settings_of("tiny"), CPU, tmp_path / "not" / "made" / "yet")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) - 1))
+    require_disk(settings, directory)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) - 1000))
     with pytest.raises(DoesNotFit, match=r"the checkpoints of a tiny training of 1 epochs take up to .* are free"):
-        require_room(settings_of("tiny"), CPU, tmp_path / "not" / "made" / "yet")
+        require_disk(settings, directory)
+    directory.mkdir(parents=True)
+    (directory / "what it has written").write_bytes(bytes(1001))
+    require_disk(settings, directory)  # which goes on with what is there
 
 
 def test_the_checkpoints_of_a_training_take_no_more_than_was_reckoned(curriculum: Curriculum) -> None:
@@ -270,7 +283,7 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "failed"
     assert beat.reason is not None and beat.reason.startswith("OutOfMemory: out of memory: tiny")
-    (last,) = checkpoints.checkpoints(directory / "checkpoints")
+    last = max(checkpoints.checkpoints(directory / "checkpoints"), key=lambda path: checkpoints.verify(path).step)
     assert checkpoints.verify(last).step >= 3
     with caplog.at_level(logging.INFO, "hlx_model"):
         assert hlx(*command, "--gradient-checkpointing", "--accumulation", 2).code == 0
