@@ -37,10 +37,15 @@ help: ## Show this list
 
 install: .venv/.installed ## Install what running needs into .venv
 
+# A home of one's own gets the project's settings of Dagster.
+HOME_READY = mkdir -p "$(DAGSTER_HOME)" && { test -e "$(DAGSTER_HOME)/dagster.yaml" || cp dagster_home/dagster.yaml "$(DAGSTER_HOME)"; }
+
 curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus to the last report
+	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.curriculum $(ARGS)
 
 ui: .venv/.installed ## Start the Dagster UI and its daemon
+	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
 
 test: .venv/.installed-dev ## Run the tests
@@ -55,7 +60,7 @@ lint: .venv/.installed-dev ## Check style, types and import contracts
 	$(BIN)/python -m mypy hlx_model hlx_assets tests benchmarks
 	$(BIN)/lint-imports
 
-bench: .venv/.installed-dev ## Run the benchmarks
+bench: .venv/.installed-dev ## Run a benchmark: make bench ARGS=training (none: list them)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove .venv and caches; artifacts and run history stay

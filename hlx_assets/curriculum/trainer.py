@@ -4,7 +4,6 @@ What the stock subprocess client does not do, and training needs: messages are d
 runs; a cancel stops the whole process group in three steps; and the child dies with its parent.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,11 +18,11 @@ import dagster as dg
 from dagster._core.events import DagsterEvent
 
 from hlx_assets.common import shown
+from hlx_model.processes import die_with_parent
 from hlx_model.quality.milestones import MILESTONES, replayed
 
-SPOKEN_EVERY = 10
-"""Every figure is observed; one in so many is a line in the log besides."""
-_PR_SET_PDEATHSIG = 1
+SPOKEN_EVERY = 30.0
+"""Seconds: every figure is observed; one in so long is a line in the log besides."""
 
 
 class Ended(NamedTuple):
@@ -51,14 +50,14 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
         command = [sys.executable, "-m", "hlx_model.training", *_options(arguments)]
         context.log.info(" ".join(command))
         ended: Ended | None = None
-        reported, code = 0, 0
+        spoken, code = time.monotonic(), 0
         with tempfile.TemporaryFile() as errors:
             for message in self._messages(context, command, errors):
                 event = message.pop("event")
                 if event == "progress":
                     _observe(context, message)
-                    reported += 1
-                    if message["held_out_loss"] is not None or reported % SPOKEN_EVERY == 0:
+                    if message["held_out_loss"] is not None or time.monotonic() - spoken > SPOKEN_EVERY:
+                        spoken = time.monotonic()
                         context.log.info(_line(message))
                 elif event == "milestone":
                     _show_milestone(context, message)
@@ -90,7 +89,7 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
                 stdin=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
             context.log.info(f"trainer is process {process.pid}")
             seen = 0
@@ -125,10 +124,6 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
                 continue
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _options(arguments: Mapping[str, object]) -> list[str]:
     options: list[str] = []
     for name, value in arguments.items():
@@ -155,11 +150,14 @@ def _observe(context: dg.AssetExecutionContext, figures: Mapping[str, Any]) -> N
 
 
 def _line(figures: Mapping[str, Any]) -> str:
-    line = f"epoch {figures['epoch']} step {figures['step']}: loss {figures['train_loss']:.3f}"
+    done = figures["step"] / figures["steps"]
+    line = f"epoch {figures['epoch']} step {figures['step']} ({done:.0%}): loss {figures['train_loss']:.3f}"
     if figures["held_out_loss"] is not None:
         line += f", held-out {figures['held_out_loss']:.3f}"
     if figures["tokens_per_second"] is not None:
         line += f", {figures['tokens_per_second']:,.0f} tokens/s"
+    if figures["eta_seconds"] is not None:
+        line += f", {figures['eta_seconds'] / 60:.0f} min to go"
     return line
 
 

@@ -101,7 +101,8 @@ class _Training:
     def _take_up(self) -> dict[str, Tensor] | None:
         """Take up the newest checkpoint of this training, or the parent's weights; the moments with them."""
         inputs = self.inputs
-        found = checkpoint.newest_verified(inputs.directory / "checkpoints", inputs.id, with_optimizer=True)
+        kept = inputs.directory / "checkpoints"
+        found = checkpoint.newest_verified(kept, inputs.id, with_optimizer=True)
         if found is not None:
             path, manifest = found
             self.model.load_state_dict(checkpoint.load_model(path).state_dict())
@@ -109,10 +110,17 @@ class _Training:
             self.aborts.load(self.progress.aborts)
             log.info("resuming from %s (step %d)", path.name, manifest.step)
             return checkpoint.load_optimizer(path)
+        if checkpoint.checkpoints(kept):
+            log.warning("no checkpoint of this training can be gone on from: it begins anew")
         if inputs.parent is None:
             return None
         self.model.load_state_dict(checkpoint.load_model(inputs.parent).state_dict())
-        return checkpoint.load_optimizer(inputs.parent) if inputs.first_epoch > 1 else None
+        if inputs.first_epoch == 1:
+            return None
+        moments = checkpoint.load_optimizer(inputs.parent)
+        if moments is None:
+            log.warning("%s holds no moments of the optimizer (LAST and FINAL do): they begin anew", inputs.parent.name)
+        return moments
 
     def run(self) -> Outcome:
         """Epoch after epoch to the FINAL checkpoint, or to the reason not to go on."""

@@ -17,6 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hlx_model.processes import die_with_parent
+
 
 class Ranks:
     """This process among those that train together; alone, every method is a plain one."""
@@ -26,6 +28,8 @@ class Ranks:
         self.rank = int(os.environ.get("RANK", "0"))
         self.device = device
         if self.size > 1:
+            # Where torchrun is killed, nobody would stop its ranks, and they would hold the training's lock.
+            die_with_parent()
             if device == "cuda":
                 self.device = f"cuda:{os.environ['LOCAL_RANK']}"
                 torch.cuda.set_device(self.device)

@@ -87,4 +87,4 @@ class Recorder:
         beat.held_out_loss = held_out if held_out is not None else beat.held_out_loss
         self._say("training")
         self._metrics.append(row)
-        self.listen("progress", row)
+        self.listen("progress", {**row, "steps": beat.steps, "eta_seconds": beat.eta_seconds})

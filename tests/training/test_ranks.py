@@ -1,5 +1,6 @@
 """What several processes that train together promise: real ones, started by torchrun."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -69,6 +70,25 @@ def test_what_several_began_one_goes_on_with(small_document: Path, tmp_path: Pat
     _, said = one.communicate(timeout=120)
     assert one.returncode == 0, said
     assert f"resuming from phase1_LAST_step{beat.step}" in said
+
+
+def test_ranks_do_not_outlive_a_torchrun_that_is_killed(small_document: Path, tmp_path: Path) -> None:
+    training = tmp_path / "training"
+    several = start(training, small_document, "--epochs", 200, "--batch-size", 1, ranks=True)
+    while several.poll() is None and not list(training.glob("*/checkpoints/*_LAST_*/manifest.json")):
+        time.sleep(0.05)
+    several.kill()
+    (directory,) = training.iterdir()
+    deadline = time.monotonic() + 10
+    with (directory / "lock").open() as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < deadline, "a rank still holds the lock"
+                time.sleep(0.1)
+    several.communicate(timeout=30)  # the pipes close when the last rank is gone
 
 
 def test_a_process_alone_agrees_with_itself() -> None:
