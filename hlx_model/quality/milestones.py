@@ -50,6 +50,7 @@ def milestone_gates(
     best_loss: float | None,
     train_tokens: int,
     unigram: float,
+    began: float,
     thresholds: Thresholds | None = None,
 ) -> list[Gate]:
     """Judge a model in training on a sample of each text.
@@ -65,13 +66,14 @@ def milestone_gates(
         best_loss: the best held-out loss before, in nats.
         train_tokens: in the whole training text.
         unigram: the loss that counting symbols reaches on the held-out text, in nats.
+        began: the training loss of the first step of all, in nats.
         thresholds: others than the measured ones.
     """
     t = thresholds or Thresholds()
     seen, unseen = predict(model, train[:SAMPLE]), predict(model, held_out[:SAMPLE])
     best = min(unseen.loss, unseen.loss if best_loss is None else best_loss)
     gates = [
-        _next_token_loss(seen, unseen, best, step, train_tokens, t),
+        _next_token_loss(seen, unseen, best, step, train_tokens, began, t),
         copy_rate_gate(unseen, t),
         reported_loss_gate(seen, reported_loss, t),
     ]
@@ -114,11 +116,17 @@ def gate_name(epoch: int) -> str:
 
 
 def _next_token_loss(
-    seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, t: Thresholds
+    seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, began: float, t: Thresholds
 ) -> Gate:
-    harmed = unseen.loss > UNIFORM_LOSS + t.loss_above_uniform
-    if step < t.steps_to_beat_uniform or harmed:
-        value, limit = unseen.loss, UNIFORM_LOSS + t.loss_above_uniform
+    above_uniform = UNIFORM_LOSS + t.loss_above_uniform
+    # What was learned by heart begins another language above a guess, and has to come down from there first.
+    steps, bound = t.steps_to_beat_uniform, above_uniform
+    if began > above_uniform:
+        steps, bound = t.steps_to_come_down, began
+    if step >= steps:
+        bound = above_uniform
+    if step < steps or unseen.loss > bound:
+        value, limit = unseen.loss, bound
     else:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"

@@ -91,7 +91,7 @@ class _Training:
         if moments is not None:
             self.engine.optimizers.load(moments)
             self.engine.load(self.progress.scaler)
-        self.gates = Gates(inputs, self.progress, self.held_out, self.data.tokens, listen)
+        self.gates = Gates(inputs, self.progress, self.aborts, self.held_out, self.data.tokens, listen)
         self.recorder = Recorder(
             inputs, self.progress, self.engine.optimizers.learning_rate, steps, run_id, listen
         )  # fmt: skip

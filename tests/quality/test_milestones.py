@@ -30,11 +30,12 @@ def judged(
     best: float | None = None,
     train_tokens: int = 1_000_000,
     epoch: int = 1,
+    began: float = 4.8,
 ) -> dict[str, Gate]:
     train, held_out = texts
     gates = milestone_gates(
         model, train, held_out, epoch=epoch, epochs=200, step=step, reported_loss=reported, best_loss=best,
-        train_tokens=train_tokens, unigram=UNIGRAM,
+        train_tokens=train_tokens, unigram=UNIGRAM, began=began,
     )  # fmt: skip
     return {gate.name: gate for gate in gates}
 
@@ -93,6 +94,17 @@ def test_a_model_that_guesses_has_50_steps_to_do_better(texts: tuple[list[str], 
     gates = judged(Uniform(), texts, step=50, reported=4.76)
     assert outcomes(gates) == {**ALL_PASS, "next_token_loss": "fail"}
     assert "the model learns nothing" in gates["next_token_loss"].reason
+
+
+@pytest.mark.parametrize(
+    ("began", "step", "outcome"), [(4.8, 5, "fail"), (6.0, 5, "fail"), (50.0, 5, "pass"), (50.0, 200, "fail")]
+)
+def test_a_phase_that_begins_above_a_guess_has_200_steps_to_come_down(
+    texts: tuple[list[str], list[str]], began: float, step: int, outcome: str
+) -> None:
+    gates = judged(Echo(), texts, step=step, reported=20.0, began=began)
+    assert gates["next_token_loss"].value is not None and 6 < gates["next_token_loss"].value < 50
+    assert gates["next_token_loss"].outcome == outcome
 
 
 def test_a_model_that_was_better_before_passes_unless_it_came_to_harm(texts: tuple[list[str], list[str]]) -> None:
