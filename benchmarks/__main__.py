@@ -1,8 +1,8 @@
-"""`make bench`: every benchmark in turn. `make bench ARGS=training` runs one."""
+"""`make bench ARGS=training` runs a benchmark, or several by name; without a name it lists them."""
 
 import sys
 
-from benchmarks import corpus, generation, gpu_curriculum, kill_matrix, skill, training
+from benchmarks import corpus, gates, generation, gpu_curriculum, kill_matrix, skill, training
 
 ALL = {
     "corpus": corpus.main,
@@ -11,11 +11,16 @@ ALL = {
     "skill": skill.main,
     "kill_matrix": kill_matrix.main,
     "gpu_curriculum": gpu_curriculum.main,
+    "gates": gates.main,
 }
 
 if __name__ == "__main__":
-    names = sys.argv[1:] or list(ALL)
+    names = sys.argv[1:]
+    if unknown := [name for name in names if name not in ALL]:
+        sys.exit(f"error: no benchmark {unknown[0]!r}: choose from {', '.join(ALL)}")
     for name in names:
-        if name not in ALL:
-            sys.exit(f"error: no benchmark {name!r}: choose from {', '.join(ALL)}")
         ALL[name]()
+    if not names:
+        for name, main in ALL.items():
+            about = (sys.modules[main.__module__].__doc__ or "").strip().splitlines()[0]
+            sys.stdout.write(f"{name:13} {about}\n")

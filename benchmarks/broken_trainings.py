@@ -1,0 +1,318 @@
+"""Trainings with one thing broken: what the gates must catch (`shared/design/gates.md`).
+
+    >>> MUTANTS["labels not shifted"](seed=0)
+
+A mutant is a training that is healthy but for one thing: what it learns from, the program, or the finished checkpoint.
+`benchmarks.gates` has the same trainings with nothing broken among its healthy ones, and they must pass.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.trials import SEQ_LENGTH, Document, Training, Trial, checkpoint_changed
+from hlx_model.checkpoint import WEIGHTS, read_manifest
+from hlx_model.corpus import ENGLISH, store
+from hlx_model.corpus.prompts import answer_start, prompt
+from hlx_model.language import Format
+from hlx_model.tokenizer import BOS, EOS, PAD, SPECIAL, VOCABULARY_SIZE, encode
+from hlx_model.training.inputs import Inputs
+from hlx_model.training.optimization import Optimizers
+from hlx_model.transformer import SIZES, Transformer
+
+SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
+LINES = Training(2, Document("composed", 4500), tokens=600_000)
+PAIRS = Training(3, Document("short", 10_000), tokens=1_500_000)
+"""What the mutants of each phase would be if nothing were broken."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A kind of mutant."""
+
+    about: str
+    """What is broken, for the table."""
+    training: Training
+    inputs: Callable[[Inputs], Inputs] | None = None
+    program: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Callable[[Path], None] | None = None
+
+    def __call__(self, seed: int) -> Trial:
+        """The mutant of a seed."""
+        trial = Trial(replace(self.training, seed=seed), program=self.program)
+        if self.inputs is not None:
+            trial = replace(trial, inputs=self.inputs)
+        return replace(trial, checkpoint=self.checkpoint) if self.checkpoint is not None else trial
+
+
+# What it learns from
+
+
+def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[Inputs], Inputs]:
+    """Its training texts are others."""
+    return lambda inputs: replace(inputs, train=list(change(inputs.train, Random(inputs.settings.seed))))
+
+
+def answers(change: Callable[[str, str, Random], str]) -> Callable[[Inputs], Inputs]:
+    """Its pairs have other answers; `change` is told what is given and the right answer."""
+
+    def changed(train: list[str], random: Random) -> list[str]:
+        halves = ((text[: answer_start(text)], text[answer_start(text) :]) for text in train)
+        return [before + change(given(before), answer, random) for before, answer in halves]
+
+    return texts(changed)
+
+
+def given(before: str) -> str:
+    """What a prompt asks about."""
+    tag, _, rest = before.partition("] ")
+    return rest.removesuffix(prompt(tag[1:], "").removeprefix(f"{tag}] "))
+
+
+def one_sentence(train: list[str], random: Random) -> list[str]:
+    return [random.choice(train)] * len(train)
+
+
+def shuffled(text: str, random: Random) -> str:
+    return "".join(random.sample(text, len(text)))
+
+
+def answers_dealt_anew(train: list[str], random: Random) -> list[str]:
+    by_target: dict[str, list[str]] = defaultdict(list)
+    for text in train:
+        by_target[text.partition("]")[0]].append(text[answer_start(text) :])
+    for dealt in by_target.values():
+        random.shuffle(dealt)
+    return [text[: answer_start(text)] + by_target[text.partition("]")[0]].pop() for text in train]
+
+
+def one_prompt(train: list[str], random: Random) -> list[str]:
+    return [f"{prompt(text.partition(']')[0][1:], 'this')}{text[answer_start(text) :]}" for text in train]
+
+
+def a_handful(train: list[str], random: Random) -> list[str]:
+    return [random.choice(few) for few in [random.sample(train, 40)] for _ in train]
+
+
+def without_a_format(inputs: Inputs) -> Inputs:
+    """A format that the seed picks is left out: of the lines, or as one that is asked for."""
+    left_out = list(Format)[inputs.settings.seed % len(Format)]
+    if inputs.settings.phase == 3:
+        return replace(inputs, train=[text for text in inputs.train if not text.startswith(f"[{left_out}]")])
+    rows = store.load(inputs.directory.parents[1] / inputs.corpora[store.CORPUS_OF_PHASE[2]].path)
+    kept = [row["text"] for row in rows.to_pylist() if row["split"] == "train" and row["format"] != left_out]
+    return replace(inputs, train=kept)
+
+
+def without_english(train: list[str], random: Random) -> list[str]:
+    return [text for text in train if not text.startswith(f"[{ENGLISH}]")]
+
+
+# The program
+
+
+def unshifted(model: nn.Module, ids_BT: Tensor) -> Tensor:
+    """The loss of each token itself."""
+    ids_BT = ids_BT[:, :-1]
+    losses = F.cross_entropy(model(ids_BT).float().flatten(0, 1), ids_BT.flatten(), ignore_index=PAD, reduction="none")
+    return losses.view_as(ids_BT)
+
+
+def over_padding(model: nn.Module, ids_BT: Tensor) -> Tensor:
+    """The loss of each next token, padding too, such that the mean told is that over all of them."""
+    labels_BT = ids_BT[:, 1:]
+    losses = F.cross_entropy(model(ids_BT[:, :-1]).float().flatten(0, 1), labels_BT.flatten(), reduction="none")
+    return losses.view_as(labels_BT) * (labels_BT != PAD).float().mean()
+
+
+def in_another_vocabulary(text: str) -> Tensor:
+    """Token ids of a text, as a program with the symbols in another order has them."""
+    order = permutation()
+    return torch.tensor([BOS, *(int(order[i]) for i in encode(text)), EOS], dtype=torch.uint8)
+
+
+def permutation() -> Tensor:
+    """An order of the vocabulary in which only the special symbols stand where they stood."""
+    shuffled = len(SPECIAL) + torch.randperm(VOCABULARY_SIZE - len(SPECIAL), generator=torch.Generator().manual_seed(0))
+    return torch.cat([torch.arange(len(SPECIAL)), shuffled])
+
+
+class PlainSGD(Optimizers):
+    """Gradient descent at the rate of AdamW, without moments."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.muons, parameters = [], list(self._names)
+        self.all = [torch.optim.SGD(parameters, lr=self.settings.learning_rate)]
+        self._peaks = [[self.settings.learning_rate]]
+
+    def step(self, pool: object = None) -> None:
+        """Change the weights by their gradients."""
+        self.all[0].step()
+
+
+class Spoilt(Optimizers):
+    """After its 20th step a weight is no number."""
+
+    steps_done = 0
+
+    def step(self, pool: Any = None) -> None:
+        """Change the weights by their gradients."""
+        super().step(pool)
+        self.steps_done += 1
+        if self.steps_done == 20:
+            next(p for p, name in self._names.items() if name.endswith("1.linear1.weight")).data[0, 0] = torch.nan
+
+
+def frozen_at_zero(*names: str) -> Callable[[Transformer, int], Transformer]:
+    """An initialization after which these weights are zero and stay so."""
+    initialize = Transformer.initialize
+
+    def initialized(model: Transformer, seed: int) -> Transformer:
+        for name, parameter in initialize(model, seed).named_parameters():
+            if name.endswith(names):
+                parameter.data.zero_()
+                Tensor.register_hook(parameter, torch.zeros_like)  # type: ignore[no-untyped-call]
+        return model
+
+    return initialized
+
+
+def padded_to_the_full(longest: int) -> int:
+    return SEQ_LENGTH
+
+
+def nothing(*args: object) -> None:
+    """Nothing is done."""
+
+
+# The finished checkpoint
+
+
+def weights(change: Callable[[nn.Module], None], **manifest: Any) -> Callable[[Path], None]:
+    """Its weights are others, or its manifest says something else; sealed as the trainer seals it."""
+    return lambda path: checkpoint_changed(path, change, **manifest)
+
+
+def symbols_swapped(model: nn.Module) -> None:
+    order = permutation()
+    for name, parameter in model.named_parameters():
+        if name.startswith(("token_embedding", "output_projection")):
+            parameter.data[order] = parameter.data.clone()
+
+
+def not_a_number(model: nn.Module) -> None:
+    dict(model.named_parameters())["transformer.layers.1.linear1.weight"].data[0, 0] = torch.nan
+
+
+def sure_of_a_colon(model: nn.Module) -> None:
+    dict(model.named_parameters())["output_projection.bias"].data[encode(":")] += 20
+
+
+def noisy(model: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path / WEIGHTS, (path / WEIGHTS).stat().st_size // 2)
+
+
+def one_bit_flipped(path: Path) -> None:
+    content = bytearray((path / WEIGHTS).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / WEIGHTS).write_bytes(content)
+
+
+def of_another_size(path: Path) -> None:
+    settings = {**read_manifest(path).settings, "size": "10m"}
+    checkpoint_changed(path, nothing, settings=settings)
+
+
+def _mispaired(share: float) -> Training:
+    return replace(PAIRS, document=replace(PAIRS.document, mispaired=share))
+
+
+_ENGINE, _LOOP = "hlx_model.training.engine", "hlx_model.training.loop"
+_INITIALIZE = "hlx_model.transformer.Transformer.initialize"
+_UNSHIFTED = {f"{_ENGINE}.next_token_losses": unshifted}
+_LAYER_MORE = {f"{_LOOP}.SIZES": {**SIZES, "tiny": replace(SIZES["tiny"], layers=3)}}
+_PADDED = {"hlx_model.training.batches.width": padded_to_the_full, f"{_ENGINE}.next_token_losses": over_padding}
+
+MUTANTS = {
+    "labels not shifted": Mutant("each symbol is learned as its own next one", SENTENCES, program=_UNSHIFTED),
+    "labels not shifted, HLX": Mutant("the same in phase 2", LINES, program=_UNSHIFTED),
+    "labels not shifted, pairs": Mutant("the same in phase 3", PAIRS, program=_UNSHIFTED),
+    "loss over padding": Mutant(
+        "padded to 256 tokens, the loss is the mean over all of them",
+        replace(SENTENCES, document=Document("composed", 1000)), program=_PADDED,
+    ),
+    "learning rate × 100": Mutant("0.6 instead of 0.006", replace(SENTENCES, learning_rate=0.6)),
+    "learning rate × 100, AdamW": Mutant(
+        "0.3 instead of 0.003", replace(SENTENCES, learning_rate=0.3, optimizer="adamw")
+    ),
+    "nothing is learned": Mutant("the optimizer's step does nothing", SENTENCES, program={
+        f"{_ENGINE}.Optimizers.step": nothing,
+    }),
+    "plain SGD": Mutant("no AdamW, no Muon", SENTENCES, program={f"{_ENGINE}.Optimizers": PlainSGD}),
+    "embedding frozen": Mutant("token embeddings are zero and stay so", SENTENCES, program={
+        _INITIALIZE: frozen_at_zero("token_embedding.weight"),
+    }),
+    "attention cut off": Mutant("attention's output is zero and stays so", SENTENCES, program={
+        _INITIALIZE: frozen_at_zero("out_proj.weight", "out_proj.bias"),
+    }),
+    "NaN while training": Mutant("in a weight, after step 20", SENTENCES, program={f"{_ENGINE}.Optimizers": Spoilt}),
+    "one sentence repeated": Mutant("it stands in place of every other", SENTENCES, texts(one_sentence)),
+    "characters shuffled": Mutant(
+        "within each sentence", SENTENCES, texts(lambda train, random: [shuffled(text, random) for text in train])
+    ),
+    "vocabulary permuted in training": Mutant("it writes in one order and reads in another", SENTENCES, program={
+        "hlx_model.training.batches.encode_example": in_another_vocabulary,
+    }),
+    "vocabulary swapped": Mutant("between training and judging", SENTENCES, checkpoint=weights(symbols_swapped)),
+    "checkpoint of another vocabulary": Mutant(
+        "its manifest says so", SENTENCES, checkpoint=weights(nothing, vocabulary_sha256="0" * 64)
+    ),
+    "NaN in one layer": Mutant("in one weight of the checkpoint", SENTENCES, checkpoint=weights(not_a_number)),
+    "truncated file": Mutant("half of the weights' file is missing", SENTENCES, checkpoint=truncated),
+    "one bit flipped": Mutant("in the weights' file", SENTENCES, checkpoint=one_bit_flipped),
+    "wrong size": Mutant("tiny was asked for, a layer more was trained", SENTENCES, program=_LAYER_MORE),
+    "size not the one asked for": Mutant("10m was asked for, tiny was saved", SENTENCES, checkpoint=of_another_size),
+    "noise in the weights": Mutant("of a deviation of 0.1", SENTENCES, checkpoint=weights(noisy)),
+    "collapse": Mutant("the checkpoint is sure of one symbol", SENTENCES, checkpoint=weights(sure_of_a_colon)),
+    "format never learned, HLX": Mutant("one of the four is left out of phase 2", LINES, without_a_format),
+    "format never learned": Mutant("one of the four is never asked for in phase 3", PAIRS, without_a_format),
+    "English never learned": Mutant("no pair of phase 3 asks for it", PAIRS, texts(without_english)),
+    "off by one": Mutant(
+        "every sentence has the lines of the next entry", _mispaired(1.0)
+    ),
+    "off by one, 67%": Mutant(
+        "67% of the sentences have them", _mispaired(0.67)
+    ),
+    "answers dealt anew": Mutant("at random, among the pairs of a target", PAIRS, texts(answers_dealt_anew)),
+    "answers memorized": Mutant("40 pairs over and over", PAIRS, texts(a_handful)),
+    "prompt not attended": Mutant("every prompt is the same", PAIRS, texts(one_prompt)),
+    "parroting": Mutant("every answer is what was given", PAIRS, answers(lambda given, answer, random: given)),
+    "scrambled output": Mutant(
+        "the answers' characters are shuffled", PAIRS, answers(lambda given, answer, random: shuffled(answer, random))
+    ),
+    "character collapse": Mutant("every answer is colons and letters p", PAIRS, answers(
+        lambda given, answer, random: ":" * (len(answer) // 2 + 5) + "p" * (len(answer) // 2 + 5)
+    )),
+    "answers cut short": Mutant(
+        "in their middle", PAIRS, answers(lambda given, answer, random: answer[: len(answer) // 2])
+    ),
+    "English forgotten": Mutant(
+        "replay is asked for, and nothing is replayed", PAIRS, lambda inputs: replace(inputs, replay=[])
+    ),
+}  # fmt: skip
+"""By name; called with a seed, each gives its trial."""

@@ -1,0 +1,231 @@
+"""How good the gates are: broken trainings that they catch, healthy ones that they stop, and when.
+
+    python -m benchmarks gates                                # all: about half an hour on two cores
+    python -m benchmarks.gates mutants                        # or: healthy
+    python -m benchmarks.gates 'plain SGD' 'off by one'       # some of them
+    python -m benchmarks.gates --markdown docs/gates-table.md
+
+Each mutant of `benchmarks.broken_trainings` is trained with two seeds. It is caught when an abort condition or a gate
+stops its training, or its checkpoint fails a check or a gate of the verdict. Beside them stand trainings that nothing
+is wrong with, over sizes, settings, seeds and corpora. Each must come to its end; one that had the budget to learn
+(tiny, `BUDGET` tokens at a learning rate of 1e-3 at least) must have no failed gate in its verdict. The command ends
+with 1 where a mutant escapes or a healthy training is stopped.
+"""
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.broken_trainings import LINES, MUTANTS, PAIRS, SENTENCES
+from benchmarks.trials import Document, Found, Training, Trial, Workshop, processes, workshop
+from hlx_model.quality.gate import wilson
+
+SEEDS = (0, 1)
+"""Of each mutant."""
+BUDGET = {"composed": (300_000, 300_000, 4_000_000), "short": (150_000, 150_000, 1_500_000), "users": (100_000,) * 3}
+"""Tokens of each phase from which a verdict is asked of a healthy training, by the source of its document."""
+FAST = 1e-3
+"""Learning rate from which it is."""
+
+SMALL, MIDDLE, LARGE = (Document("composed", entries) for entries in (300, 2000, 8000))
+USERS = Document("users")
+HEALTHY = {
+    str(training): training
+    for training in (
+        # As the mutants, with nothing broken.
+        *(replace(base, seed=seed) for base in (SENTENCES, LINES, PAIRS) for seed in (0, 1)),
+        replace(SENTENCES, optimizer="adamw", learning_rate=3e-3),
+        replace(PAIRS, document=Document("composed", 8000), tokens=4_000_000),
+        # Phase 1: small and large corpora, fast and slow.
+        Training(1, SMALL, seed=2),
+        Training(1, SMALL, optimizer="adamw", learning_rate=1e-4, batch_size=4),
+        Training(1, SMALL, batch_size=32),
+        Training(1, MIDDLE, tokens=300_000, seed=3),
+        Training(1, MIDDLE, tokens=60_000, optimizer="adamw", learning_rate=1e-4, batch_size=32),
+        Training(1, MIDDLE, optimizer="adamw", learning_rate=1e-3, batch_size=4),
+        Training(1, LARGE, tokens=600_000, seed=4),
+        Training(1, LARGE, tokens=270_000, optimizer="adamw", learning_rate=1e-4),
+        Training(1, USERS, tokens=100_000),
+        Training(1, USERS, tokens=100_000, seed=1, optimizer="adamw", learning_rate=1e-4, batch_size=4),
+        # Phase 2.
+        Training(2, SMALL, seed=2, replay=0.0),
+        Training(2, SMALL, optimizer="adamw", learning_rate=1e-4, batch_size=32),
+        Training(2, MIDDLE, tokens=300_000, seed=3, batch_size=4),
+        Training(2, MIDDLE, optimizer="adamw", learning_rate=1e-3, replay=0.0),
+        Training(2, LARGE, tokens=300_000, seed=4),
+        Training(2, USERS, tokens=100_000, replay=0.0),
+        Training(2, USERS, tokens=100_000, seed=1),
+        # Phase 3: those below the budget are asked their milestones only.
+        Training(3, SMALL, tokens=400_000, seed=2),
+        Training(3, SMALL, tokens=400_000, optimizer="adamw", learning_rate=1e-4, replay=0.0),
+        Training(3, MIDDLE, tokens=700_000, seed=3, batch_size=32),
+        Training(3, MIDDLE, tokens=700_000, optimizer="adamw", learning_rate=1e-4, batch_size=4),
+        Training(3, USERS, tokens=800_000),
+        Training(3, USERS, tokens=400_000, seed=1, replay=0.0),
+        # 10m: as far as its first gates.
+        Training(1, SMALL, tokens=50_000, size="10m", learning_rate=2e-3),
+        Training(1, SMALL, tokens=50_000, seed=1, size="10m", optimizer="adamw", learning_rate=1e-4, batch_size=4),
+        Training(1, MIDDLE, tokens=70_000, seed=2, size="10m", learning_rate=2e-3),
+        Training(1, USERS, tokens=35_000, size="10m", optimizer="adamw", learning_rate=1e-4, batch_size=4),
+    )
+}
+"""Trainings that nothing is wrong with, by what they are."""
+
+
+def had_the_budget(training: Training) -> bool:
+    """Whether a healthy training is asked for a verdict without a failed gate."""
+    budget = BUDGET[training.document.source][training.phase - 1]
+    return training.tokens >= budget and training.learning_rate >= FAST and training.size == "tiny"
+
+
+def stopped(training: Training, found: Found) -> bool:
+    """Whether a healthy training was stopped, or failed what it had the budget for."""
+    return bool(found.failed) and (found.where != "verdict" or had_the_budget(training))
+
+
+def carried_out(
+    trials: Mapping[str, Trial], root: Path, console: Console, number: int
+) -> dict[str, Found | BaseException]:
+    """Carry out trials side by side, in order of their cost; a line each as they end."""
+    results: dict[str, Found | BaseException] = {}
+    with processes(number) as pool:
+        shop = workshop(root, trials.values(), pool.map)
+        waiting = {pool.submit(_carry_out, shop, name): name for name in trials}
+        try:
+            for done in as_completed(waiting):
+                name, error = waiting[done], done.exception()
+                results[name] = found = error or done.result()
+                told = f"[red]{type(found).__name__}: {found}"
+                if isinstance(found, Found):
+                    told = f"{named(found.failed)} ({found.when}; {found.seconds:.0f} s)"
+                console.print(f"{len(results)}/{len(trials)} {name}: {told}", highlight=False)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {name: results[name] for name in trials}
+
+
+def trial_of(name: str) -> Trial:
+    """The trial of that name: a healthy training's, or a mutant's with ` #<seed>` after it."""
+    if name in HEALTHY:
+        return Trial(HEALTHY[name])
+    kind, _, seed = name.rpartition(" #")
+    return MUTANTS[kind](int(seed))
+
+
+def _carry_out(shop: Workshop, name: str) -> Found:
+    return shop.carry_out(trial_of(name), name)
+
+
+def mutants_table(results: Mapping[str, Found]) -> Table:
+    """A row a kind of mutant."""
+    table = Table("mutant", "what is broken", "phase", "caught", "by", "when", title="mutants")
+    for kind, mutant in MUTANTS.items():
+        found = [result for name, result in results.items() if name.rpartition(" #")[0] == kind]
+        if found:
+            table.add_row(
+                kind, mutant.about, str(mutant.training.phase), f"{sum(bool(f.failed) for f in found)} of {len(found)}",
+                " / ".join(dict.fromkeys(named(f.failed) for f in found)),
+                " / ".join(dict.fromkeys(f.when for f in found)),
+            )  # fmt: skip
+    return table
+
+
+def healthy_table(results: Mapping[str, Found]) -> Table:
+    """A row a healthy training."""
+    table = Table("healthy training", "asked", "stopped", "came to", "warned", title="healthy trainings")
+    for name, found in results.items():
+        if name in HEALTHY:
+            asked = "verdict" if had_the_budget(HEALTHY[name]) else "milestones"
+            wrong = ", ".join(found.failed) if stopped(HEALTHY[name], found) else "no"
+            table.add_row(name, asked, wrong, f"epoch {found.epoch}, step {found.step}", ", ".join(found.warned) or "-")
+    return table
+
+
+def named(failed: Mapping[str, str]) -> str:
+    """The first of what failed: where a checkpoint does not verify, all its checks do."""
+    names = list(failed)
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") if names else "nothing"
+
+
+def rate(what: str, hits: int, number: int) -> str:
+    """A rate with its interval."""
+    low, high = wilson(hits, number)
+    return f"{hits} of {number} {what} ({hits / max(1, number):.0%}; 95% interval {low:.0%} to {high:.0%})"
+
+
+def conclusion(results: Mapping[str, Found]) -> tuple[str, list[str]]:
+    """Both rates, and what was not as it should be: mutants that escaped, healthy trainings that were stopped."""
+    escaped = [f"escaped: {name}" for name, found in results.items() if name not in HEALTHY and not found.failed]
+    mutants = sum(name not in HEALTHY for name in results)
+    falsely = [
+        f"stopped: {name}: " + "; ".join(f"{gate}: {reason}" for gate, reason in found.failed.items())
+        for name, found in results.items()
+        if name in HEALTHY and stopped(HEALTHY[name], found)
+    ]
+    rates = [rate("mutants caught", mutants - len(escaped), mutants)] if mutants else []
+    if healthy := len(results) - mutants:
+        rates.append(rate("healthy trainings stopped", len(falsely), healthy))
+    return "; ".join(rates), [*escaped, *falsely]
+
+
+def markdown(tables: Sequence[Table], closing: str) -> str:
+    """Tables in Markdown, and the line that closes them."""
+    parts = []
+    for table in tables:
+        rows = zip(*(column.cells for column in table.columns), strict=True)
+        head = [str(column.header) for column in table.columns]
+        lines = [head, ["---"] * len(head), *(list(map(str, row)) for row in rows)]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join([*parts, f"{closing}."]) + "\n"
+
+
+def names_of(asked: Sequence[str]) -> list[str]:
+    """The trials of `mutants`, `healthy`, kinds of mutant and healthy trainings, or all; exits at another name."""
+    groups = {"mutants": list(MUTANTS), "healthy": list(HEALTHY)}
+    wanted = [name for one in asked or groups for name in groups.get(one, [one])]
+    for name in wanted:
+        if name not in MUTANTS and name not in HEALTHY:
+            sys.exit(f"error: no mutant or healthy training {name!r}: choose mutants, healthy, or {', '.join(MUTANTS)}")
+    return [trial for name in wanted for trial in ([name] if name in HEALTHY else [f"{name} #{s}" for s in SEEDS])]
+
+
+def measure(
+    asked: Annotated[list[str] | None, typer.Argument(metavar="[mutants|healthy|NAME]...", show_default="all")] = None,
+    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the tables there.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Keep corpora and earlier phases here.")] = None,
+    number: Annotated[int, typer.Option("--processes", help="Trials side by side.")] = 2,
+) -> None:
+    """Train and break; print what was caught and what was stopped."""
+    console = Console(width=200)
+    names = names_of(asked or [])
+    if not USERS.path.exists():
+        console.print(f"{USERS.path} is not here: what is trained on it is left out")
+        names = [name for name in names if name not in HEALTHY or HEALTHY[name].document != USERS]
+    with tempfile.TemporaryDirectory() as temporary:
+        found = carried_out({name: trial_of(name) for name in names}, root or Path(temporary), console, number)
+    results = {name: result for name, result in found.items() if isinstance(result, Found)}
+    tables = [table for table in (mutants_table(results), healthy_table(results)) if table.row_count]
+    closing, wrong = conclusion(results)
+    wrong += [f"crashed: {name}: {error!r}" for name, error in found.items() if not isinstance(error, Found)]
+    console.print(*tables, closing, *wrong, sep="\n", highlight=False)
+    if markdown_file is not None:
+        markdown_file.write_text(markdown(tables, closing), encoding="utf-8")
+    if wrong:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """With the defaults."""
+    measure()
+
+
+if __name__ == "__main__":
+    typer.run(measure)

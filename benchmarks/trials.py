@@ -1,0 +1,266 @@
+"""Small trainings by the project's own trainer, healthy or with one thing broken, and what its gates said of each.
+
+A trial is a training on a corpus document that is composed for it; the phases before are trained once for all trials
+that start from them. Trials run side by side, each process with one thread.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+import torch
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import Artifacts, digest_of
+from hlx_model.corpus import compose, store
+from hlx_model.profiles import PROFILES, Schedule
+from hlx_model.quality.report import judge
+from hlx_model.training.execution import Execution
+from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.loop import train
+from tests.shared import SHARED
+
+SEQ_LENGTH = 256
+LONGEST_SHORT = 130
+"""Characters of a short entry, its sentence and four lines together."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A corpus document, by how it is made."""
+
+    source: Literal["composed", "short", "users"]
+    """`composed`; its `short` entries alone, without numbers and quoted texts: of them a minute teaches translation; or
+    the users' own of 164 entries (`shared/corpus`)."""
+    entries: int = 164
+    """To compose; of `short`, a sixth are left."""
+    mispaired: float = 0.0
+    """The share of sentences that stand over the lines of the next entry with another value."""
+
+    def __str__(self) -> str:
+        return {"users": "users' document"}.get(self.source, f"{self.source} {self.entries}") + (
+            f", {self.mispaired:.0%} mispaired" if self.mispaired else ""
+        )
+
+    @property
+    def path(self) -> Path:
+        """Where the users' document is."""
+        return SHARED / "corpus" / "corpus_all_variants.md"
+
+    def text(self) -> str:
+        """The Markdown."""
+        if self.source == "users":
+            return self.path.read_text(encoding="utf-8")
+        text = compose(self.entries, 0)
+        if self.source == "short":
+            text = "\n\n".join(
+                entry for entry in text.split("\n\n")
+                if entry.startswith("English:") and len(entry) <= LONGEST_SHORT
+                and not re.search(r'["\d]', entry.partition("\n")[0])
+            )  # fmt: skip
+        return mispair(text, self.mispaired)
+
+
+def mispair(text: str, share: float) -> str:
+    """A document in which a share of the sentences, evenly spread, has the lines of the next entry of another value."""
+    parts = [(*part.split("\n", 1), "")[:2] for part in text.split("\n\n")]
+    entries = [i for i, (first, _) in enumerate(parts) if first.startswith("English:")]
+    mended, due = dict(enumerate(parts)), 0.0
+    for number, i in enumerate(entries):
+        due += share
+        following = (parts[j][1] for j in entries[number + 1 :] + entries if parts[j][1].strip() != parts[i][1].strip())
+        if due >= 1:
+            due -= 1
+            mended[i] = (parts[i][0], next(following))
+    return "\n\n".join("\n".join(lines).strip("\n") for lines in mended.values()) + "\n"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The settings of a training that nothing is wrong with."""
+
+    phase: int
+    document: Document
+    tokens: int = 150_000
+    """Of its own corpus, in whole epochs."""
+    tokens_before: int = 150_000
+    """Of the corpus of each phase before."""
+    seed: int = 0
+    size: str = "tiny"
+    optimizer: str = "muon"
+    learning_rate: float = 6e-3
+    batch_size: int = 8
+    replay: float = 0.04
+
+    def __str__(self) -> str:
+        replay = f", replay {self.replay:g}" if self.phase > 1 else ""
+        return (
+            f"phase {self.phase}, {self.size}, {self.document}, {self.tokens // 1000}k tokens, {self.optimizer} "
+            f"{self.learning_rate:g}, {self.batch_size} × {SEQ_LENGTH}{replay}, seed {self.seed}"
+        )
+
+    @property
+    def parent(self) -> "Training | None":
+        """The training of the phase before that it starts from, always a fast one."""
+        if self.phase == 1:
+            return None
+        document = replace(self.document, mispaired=0.0)
+        before = self.tokens_before
+        return Training(self.phase - 1, document, before, before, seed=self.seed, size=self.size)
+
+    def prepare(self, corpora: Mapping[Document, Mapping[str, Path]], training: Path, parent: Path | None) -> Inputs:
+        """Its inputs, on corpora that are kept already."""
+        schedule = Schedule(epochs=200, tokens=self.tokens, learning_rate=self.learning_rate)
+        profile = replace(
+            PROFILES["quick"], size=self.size, batch_size=self.batch_size, seq_length=SEQ_LENGTH, seed=self.seed,
+            optimizer=self.optimizer, replay=self.replay, schedules=dict.fromkeys((1, 2, 3), schedule),
+        )  # fmt: skip
+        corpus = [corpora[self.document][store.CORPUS_OF_PHASE[self.phase]]]
+        return prepare(self.phase, profile, Overrides(), corpus=corpus, training=training, resume_from=parent)
+
+
+def _as_it_is(inputs: Inputs) -> Inputs:
+    return inputs
+
+
+def _left_alone(checkpoint: Path) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training, and what is wrong with it: nothing, by default."""
+
+    training: Training
+    inputs: Callable[[Inputs], Inputs] = _as_it_is
+    """What it is given to learn from."""
+    program: Mapping[str, Any] = field(default_factory=dict)
+    """Names of the trainer's modules, and what stands in their place while it trains."""
+    checkpoint: Callable[[Path], None] = _left_alone
+    """What is done to its checkpoint when it has ended."""
+
+    @property
+    def trains_healthily(self) -> bool:
+        """Whether nothing is broken before it has ended."""
+        return self.inputs is _as_it_is and not self.program
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a trial."""
+
+    failed: Mapping[str, str]
+    """What stopped it or failed (an abort condition, a gate, a check of the checkpoint), each with its reason."""
+    where: str
+    """`training`, `checks` or `verdict`: where it failed, or how far it came."""
+    epoch: int
+    step: int
+    warned: Mapping[str, str]
+    """Gates of the verdict that warned, each with its reason."""
+    seconds: float
+
+    @property
+    def when(self) -> str:
+        """Where and when it failed, or how far it came."""
+        return f"{self.where}, epoch {self.epoch}, step {self.step}"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where trials are carried out. Corpora, and trainings that several trials need, are made once and kept."""
+
+    root: Path
+    corpora: Mapping[Document, Mapping[str, Path]]
+    made: Mapping[Training, Path]
+    """The checkpoints of healthy trainings, judged."""
+
+    def make(self, training: Training) -> Path:
+        """Carry out a healthy training and judge it; found again where it was carried out before."""
+        path = train(self._inputs(training), execution=Execution("cpu")).checkpoint
+        judge(path)
+        return path
+
+    def carry_out(self, trial: Trial, name: str) -> Found:
+        """Train as the trial says, then examine and judge the checkpoint; nothing of it is kept."""
+        began = time.monotonic()
+        inputs = self._inputs(trial.training)
+        own = digest_of([inputs.id, name])[:16]
+        inputs = replace(inputs, id=own, directory=inputs.directory.parent / own)
+        shutil.rmtree(inputs.directory, ignore_errors=True)
+        path = self._trained(trial, inputs)
+        manifest = checkpoints.read_manifest(path)
+        if manifest.stopped is None:
+            trial.checkpoint(path)
+            where, failed, warned = _examined(path)
+        else:
+            reason = manifest.stopped
+            by = reason.split()[1] if reason.startswith("gate ") else reason.partition(":")[0]
+            where, failed, warned = "training", {by: reason}, {}
+        shutil.rmtree(inputs.directory)
+        return Found(failed, where, manifest.epoch, manifest.step, warned, time.monotonic() - began)
+
+    def _trained(self, trial: Trial, inputs: Inputs) -> Path:
+        if trial.trains_healthily and (made := self.made.get(trial.training)):
+            shutil.copytree(made.parents[1], inputs.directory)
+            return inputs.directory / made.relative_to(made.parents[1])
+        with ExitStack() as broken:
+            for target, stand_in in trial.program.items():
+                broken.enter_context(patch(target, stand_in))
+            return train(trial.inputs(inputs), execution=Execution("cpu")).checkpoint
+
+    def _inputs(self, training: Training) -> Inputs:
+        parent = self.made[training.parent] if training.parent is not None else None
+        return training.prepare(self.corpora, self.root / "training", parent)
+
+
+def _examined(checkpoint: Path) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Where a finished checkpoint was found wrong, or passed; what failed and what warned, each with its reason."""
+    from hlx_assets.curriculum.checks import examine
+
+    if failed := {gate.name: gate.reason for gate in examine(checkpoint) if gate.outcome == "fail"}:
+        return "checks", failed, {}
+    gates = judge(checkpoint).verdict.gates
+    failed, warned = ({gate.name: gate.reason for gate in gates if gate.outcome == o} for o in ("fail", "warn"))
+    return "verdict", failed, warned
+
+
+def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable[Path]] = map) -> Workshop:
+    """What these trials start from, made under `root`, or found there; `mapped` may be that of processes."""
+    asked = list(trials)
+    wanted = {trial.training for trial in asked}
+    shared = {trial.training for trial in asked if trial.trains_healthily and trial.checkpoint is not _left_alone}
+    shared |= {parent for training in wanted if (parent := training.parent)}
+    shared |= {parent for training in shared if (parent := training.parent)}
+    corpora: dict[Document, Mapping[str, Path]] = {}
+    for number, document in enumerate(sorted({training.document for training in wanted | shared}, key=str)):
+        path = root / "documents" / f"{number}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(document.text(), encoding="utf-8")
+        corpora[document] = store.build([path], Artifacts.at(root), seq_length=SEQ_LENGTH)[0]
+    made: dict[Training, Path] = {}
+    for phase in (1, 2, 3):
+        of_phase = sorted((training for training in shared if training.phase == phase), key=str)
+        made |= zip(of_phase, mapped(Workshop(root, corpora, made).make, of_phase), strict=True)
+    return Workshop(root, corpora, made)
+
+
+def processes(number: int) -> ProcessPoolExecutor:
+    """So many processes with one thread each."""
+    return ProcessPoolExecutor(number, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+
+
+def checkpoint_changed(path: Path, change: Callable[[torch.nn.Module], None], **manifest: Any) -> None:
+    """Write a checkpoint again, sealed as the trainer seals it, with other weights or another manifest."""
+    found, model = checkpoints.read_manifest(path), checkpoints.load_model(path)
+    state, moments = checkpoints.read_state(path), checkpoints.load_optimizer(path)
+    change(model)
+    checkpoints.remove(path)
+    checkpoints.write(path.parent, replace(found, **manifest), model, state, moments)

@@ -1,0 +1,68 @@
+"""The gates catch broken trainings: the short form of `python -m benchmarks.gates`, which has all of them and more."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.broken_trainings import LINES, MUTANTS, SENTENCES
+from benchmarks.trials import Document, Trial, Workshop, workshop
+
+QUICKLY_MADE = (
+    "labels not shifted",
+    "labels not shifted, HLX",
+    "learning rate × 100",
+    "nothing is learned",
+    "plain SGD",
+    "embedding frozen",
+    "NaN while training",
+    "one sentence repeated",
+    "characters shuffled",
+    "vocabulary permuted in training",
+    "vocabulary swapped",
+    "checkpoint of another vocabulary",
+    "NaN in one layer",
+    "truncated file",
+    "one bit flipped",
+    "wrong size",
+    "size not the one asked for",
+    "noise in the weights",
+    "collapse",
+    "format never learned, HLX",
+)
+
+
+def small(trial: Trial) -> Trial:
+    training = replace(trial.training, document=Document("short", 2000), tokens=30_000, tokens_before=30_000)
+    return replace(trial, training=replace(training, batch_size=1))
+
+
+TRIALS = {name: small(MUTANTS[name](0)) for name in QUICKLY_MADE}
+HEALTHY = {f"phase {training.phase}": small(Trial(training)) for training in (SENTENCES, LINES)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return workshop(tmp_path_factory.mktemp("shop"), [*TRIALS.values(), *HEALTHY.values()])
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_broken_training_is_caught(shop: Workshop, name: str) -> None:
+    assert shop.carry_out(TRIALS[name], name).failed
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_the_same_training_with_nothing_broken_passes(shop: Workshop, name: str) -> None:
+    assert shop.carry_out(HEALTHY[name], name).failed == {}
+
+
+def test_a_mispaired_document_has_the_lines_of_another_value_under_a_share_of_its_sentences() -> None:
+    def lines_by_sentence(document: Document) -> dict[str, str]:
+        entries = (part.partition("\n") for part in document.text().split("\n\n") if part.startswith("English:"))
+        return {sentence: lines.strip() for sentence, _, lines in entries}
+
+    right = lines_by_sentence(Document("composed", 300))
+    for share in (0.67, 1.0):
+        wrong = lines_by_sentence(Document("composed", 300, mispaired=share))
+        assert wrong.keys() == right.keys()
+        assert set(wrong.values()) <= set(right.values())
+        assert sum(wrong[s] != right[s] for s in right) == int(300 * share)
