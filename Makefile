@@ -48,11 +48,14 @@ ui: .venv/.installed ## Start the Dagster UI and its daemon
 	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
 
+# Two processes, a file of tests to each: a file's trainings are made once.
+SIDE_BY_SIDE = -n 2 --dist loadfile
+
 test: .venv/.installed-dev ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 nightly: .venv/.installed-dev ## Run the tests with 10,000 examples a property, and the slow ones
-	@$(BIN)/python -m pytest -m "" --hypothesis-profile nightly $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "" --hypothesis-profile nightly $(ARGS)
 
 lint: .venv/.installed-dev ## Check style, types and import contracts
 	$(BIN)/python -m ruff check .

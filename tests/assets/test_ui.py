@@ -86,7 +86,7 @@ class Ui:
 @contextmanager
 def dagster_dev(home: Home, workspace: Path | None = None) -> Iterator[Ui]:
     """The instance of a home, on the project's workspace or another."""
-    port = free_port()
+    port = free_port(0)  # 3000 may be wanted by the tests in another process
     program = command(port)
     if workspace is not None:
         program[program.index("-w") + 1] = str(workspace)
