@@ -279,7 +279,7 @@ UNWRITABLE: list[tuple[object, str]] = [
     (bytearray(b"a"), "type bytearray"),
     (1j, "type complex"),
     (Format.HLXL, "type Format"),
-    (object(), "type object"),
+    (range(3), "type range"),
 ]
 
 WRAPPERS: list[tuple[Format, str, str]] = [
