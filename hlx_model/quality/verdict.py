@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, read_json, write_json
+from hlx_model.artifacts import Artifacts, digest_of, read_json, write_json
 from hlx_model.checkpoint import Manifest
 from hlx_model.corpus import store
 from hlx_model.quality.gate import Gate, Outcome, worst
@@ -55,8 +55,9 @@ class Verdict:
         return {**asdict(self), "gates": [gate.to_json() for gate in self.gates]}
 
     def write(self, directory: Path) -> None:
-        """Write `verdict.json` into a report's directory."""
-        write_json(directory / VERDICT, self.to_json())
+        """Write `verdict.json` into a report's directory, with its own digest."""
+        content = self.to_json()
+        write_json(directory / VERDICT, {**content, "digest": digest_of(content)})
 
     @classmethod
     def read(cls, directory: Path) -> "Verdict":
@@ -64,6 +65,8 @@ class Verdict:
         path = directory / VERDICT
         try:
             content = read_json(path)
+            if content.pop("digest", None) != digest_of(content):
+                raise ValueError("its digest does not fit its content")
             content["gates"] = tuple(Gate.from_json(gate) for gate in content["gates"])
             return cls(**content)
         except FileNotFoundError:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts
+from hlx_model.artifacts import Artifacts, digest_of
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.corpus import CorpusError
 from hlx_model.quality import verdict as verdicts
@@ -34,11 +34,12 @@ def judged(curriculum: Curriculum, tmp_path: Path) -> Path:
 
 
 def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the verdict on a checkpoint."""
+    """Change the verdict on a checkpoint, and give it the digest that fits."""
     path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "verdict.json"
     content = json.loads(path.read_text(encoding="utf-8"))
+    del content["digest"]
     change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps({**content, "digest": digest_of(content)}), encoding="utf-8")
 
 
 def closed(checkpoint: Path) -> str:
@@ -65,6 +66,26 @@ def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path)
 def test_a_warning_does_not_close(judged: Path) -> None:
     edit(judged, lambda v: v["gates"].append(Gate("words", "warn", "few").to_json()))
     assert require_passed(judged).gates[-1].outcome == "warn"
+
+
+def test_any_one_changed_byte_of_the_verdict_closes(judged: Path) -> None:
+    path = Artifacts.of_checkpoint(judged).report(judged) / "verdict.json"
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 37):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        if json_or_none(path) != json.loads(whole):  # a changed blank says nothing else
+            assert "no verdict: " in closed(judged)
+    edited = json.loads(whole)
+    edited["gates"][0]["outcome"] = "gail"
+    path.write_text(json.dumps(edited))
+    assert "its digest does not fit its content" in closed(judged)
+
+
+def json_or_none(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
 
 
 def test_a_failed_gate_closes_and_is_named_with_its_figure(judged: Path) -> None:
