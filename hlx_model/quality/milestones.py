@@ -66,7 +66,7 @@ def milestone_gates(
         best_loss: the best held-out loss before, in nats.
         train_tokens: in the whole training text.
         unigram: the loss that counting symbols reaches on the held-out text, in nats.
-        began: the training loss of the first step of all, in nats.
+        began: held-out loss of the weights that the training began with, in nats; 0 where they were fresh.
         thresholds: others than the measured ones.
     """
     t = thresholds or Thresholds()

@@ -59,8 +59,7 @@ class Aborts:
 
     def __init__(self, limits: AbortLimits | None = None, *, first_epoch: int = 1) -> None:
         self.limits, self.first_epoch = limits or AbortLimits(), first_epoch
-        self.began: float | None = None
-        """Training loss of the first step of all, in nats."""
+        self._began: float | None = None
         self._losses: deque[float] = deque(maxlen=self.limits.spike_history)
         self._spikes: deque[int] = deque(maxlen=self.limits.spikes_within)
 
@@ -68,8 +67,8 @@ class Aborts:
         """Judge step number `step` by its loss and gradient norm."""
         if reason := not_finite(loss, gradient_norm):
             return Stop("aborted", f"{reason} at step {step}: use a lower learning rate")
-        if self.began is None:
-            self.began = loss
+        if self._began is None:
+            self._began = loss
         limits = self._limits()
         spike, median = self._is_spike(loss)
         self._spikes.append(int(spike))
@@ -91,7 +90,7 @@ class Aborts:
         A phase that starts from another's weights may: English learned by heart begins HLX at 18.7 nats, and has
         0.3 after a minute (the users' document, `docs/LOG.md`).
         """
-        return replace(self.limits, diverged=max(self.limits.diverged, self.began or 0.0))
+        return replace(self.limits, diverged=max(self.limits.diverged, self._began or 0.0))
 
     def _is_spike(self, loss: float) -> tuple[bool, float]:
         limits = self.limits
@@ -111,11 +110,11 @@ class Aborts:
 
     def state(self) -> dict[str, Any]:
         """What they remember, as JSON."""
-        return {"began": self.began, "losses": list(self._losses), "spikes": list(self._spikes)}
+        return {"began": self._began, "losses": list(self._losses), "spikes": list(self._spikes)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave."""
-        self.began = state["began"]
+        self._began = state["began"]
         self._losses.extend(state["losses"])
         self._spikes.extend(state["spikes"])
 

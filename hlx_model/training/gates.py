@@ -8,7 +8,7 @@ from hlx_model.artifacts import write_json
 from hlx_model.quality.gate import worst
 from hlx_model.quality.language_model import baselines
 from hlx_model.quality.milestones import SAMPLE, checkpoint_gates, due, milestone_gates
-from hlx_model.training.abort import Aborts, Stop
+from hlx_model.training.abort import Stop
 from hlx_model.training.inputs import Inputs, sample
 from hlx_model.training.progress import Progress
 from hlx_model.training.record import Listener
@@ -25,12 +25,11 @@ class Gates:
         self,
         inputs: Inputs,
         progress: Progress,
-        aborts: Aborts,
         held_out: Sequence[str],
         train_tokens: int,
         listen: Listener,
     ) -> None:
-        self._inputs, self._progress, self._aborts, self._listen = inputs, progress, aborts, listen
+        self._inputs, self._progress, self._listen = inputs, progress, listen
         self._train, self._held_out = sample(inputs.train, SAMPLE, inputs.settings.seed), held_out
         self._train_tokens = train_tokens
 
@@ -48,7 +47,7 @@ class Gates:
         gates += milestone_gates(
             model, self._train, self._held_out,
             epoch=epoch, epochs=s.epochs, step=self._progress.step, reported_loss=train_loss, best_loss=best_before,
-            train_tokens=self._train_tokens, unigram=self._unigram, began=self._aborts.began or 0.0,
+            train_tokens=self._train_tokens, unigram=self._unigram, began=self._progress.began,
         )  # fmt: skip
         content = {"epoch": epoch, "outcome": worst(gates), "gates": [gate.to_json() for gate in gates]}
         self._progress.milestones.append(content)

@@ -91,7 +91,7 @@ class _Training:
         if moments is not None:
             self.engine.optimizers.load(moments)
             self.engine.load(self.progress.scaler)
-        self.gates = Gates(inputs, self.progress, self.aborts, self.held_out, self.data.tokens, listen)
+        self.gates = Gates(inputs, self.progress, self.held_out, self.data.tokens, listen)
         self.recorder = Recorder(
             inputs, self.progress, self.engine.optimizers.learning_rate, steps, run_id, listen
         )  # fmt: skip
@@ -145,6 +145,8 @@ class _Training:
 
     def _train(self) -> Stop | None:
         p = self.progress
+        if p.step == 0 and self.inputs.parent is not None and self.ranks.first:
+            p.began = self._held_out_loss()
         while p.epoch <= self.settings.epochs:
             p.begun = p.epoch
             for batches in self._strides(self.data.epoch(p.epoch)[p.batch :]):
@@ -174,9 +176,9 @@ class _Training:
 
     def _end_of_epoch(self, train_loss: float) -> Stop | None:
         p, epoch, best_before = self.progress, self.progress.begun, self.progress.best_loss
+        held_out = self._held_out_loss()
         self.model.eval()
         with threads_for(self.model.architecture):
-            held_out = predict(self.model, self.held_out).loss
             self.recorder.after_epoch(train_loss, held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
@@ -185,6 +187,13 @@ class _Training:
         self.model.train()
         self.recorder.restart_clock()
         return stop
+
+    def _held_out_loss(self) -> float:
+        self.model.eval()
+        with threads_for(self.model.architecture):
+            loss = predict(self.model, self.held_out).loss
+        self.model.train()
+        return loss
 
     def _heed_signals(self) -> None:
         if self.ranks.any(self.signal is not None):
