@@ -8,9 +8,14 @@ import pytest
 SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
-def real_corpus() -> Path:
-    """The users' corpus document of 164 entries; the test is skipped, and says why, where it is absent."""
-    path = SHARED / "corpus" / "corpus_all_variants.md"
+def shared(folder: str, name: str) -> Path:
+    """A file that the project gives; the test is skipped, and says why, where it is absent."""
+    path = SHARED / folder / name
     if not path.exists():
-        pytest.skip(f"{path} is not here: set HLX_SHARED to the folder that holds corpus/")
+        pytest.skip(f"{path} is not here: set HLX_SHARED to the folder that holds {folder}/")
     return path
+
+
+def real_corpus() -> Path:
+    """The users' corpus document of 164 entries."""
+    return shared("corpus", "corpus_all_variants.md")

@@ -192,8 +192,9 @@ def test_what_a_pickle_asks_to_be_called_is_not_called(tmp_path: Path, wrap: Cal
     plain.write_bytes(pickle.dumps(content))
     assert "a pickle of something else" in refusal(plain)
     assert not (tmp_path / "touched").exists()
-    # That it would have been called, had the file been trusted.
-    torch.load(zipped, weights_only=False)
+    # The trap would have been seen: called as an unpickler calls it, it touches.
+    call, arguments = Touches(tmp_path / "touched").__reduce__()
+    call(*arguments)
     assert (tmp_path / "touched").exists()
 
 

@@ -12,16 +12,14 @@ from hlx_model.corpus import compose
 from hlx_model.language import Format
 from hlx_model.quality.detectors import THRESHOLDS, collapse, diagnose, diversity, parroting, scrambled
 from hlx_model.tokenizer import CHARACTERS
-from tests.shared import SHARED, real_corpus
+from tests.shared import real_corpus, shared
 
 Transcript = tuple[str, str]
 
 
 def transcripts() -> dict[str, list[Transcript]]:
     """The failure report's prompts and outputs by the heading of their model; its glyphs were misread as Mac Roman."""
-    path = SHARED / "seeds" / "003_488e42c5a7e17e3e.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here: set HLX_SHARED to the folder that holds seeds/")
+    path = shared("seeds", "003_488e42c5a7e17e3e.txt")
     found: dict[str, list[Transcript]] = {}
     for section in re.split(r"^### ", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
         for pair in re.findall(r"^Prompt: (.*)\nOutput: (.*)$", section, re.MULTILINE):
@@ -99,7 +97,7 @@ def test_look_alikes_get_one_right_name_or_none(given: str, written: str, expect
         "Find user.name in data.json, then e-mail bob@example.com",
         'Represent the string "hello world" (with quotes)',
         "Search &doc for 3.14, -42 and 1,000 items",
-        "Don't delete key=value pairs from /home/user/data.txt!",
+        "Don't delete key=value pairs from /data/old.txt!",
         "Let x = 5 and y = 7",
         "Is C:\\temp\\logs well-known at 10:30? Yes: 90% of https://example.com/a",
         "Tag [draft] as #urgent, {final} as done...",
