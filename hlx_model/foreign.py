@@ -81,12 +81,12 @@ def _read(path: Path) -> Any:
                 ) from None
             raise _unreadable(path, "a pickle of something else") from None
         except Exception as error:  # whatever bytes that are no checkpoint lead torch to
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:120]
             raise _unreadable(path, reason) from None
 
 
 def _unreadable(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: not a whole file of torch.save's ({reason}): use another one")
+    return CheckpointError(f"{path}: not a file that torch.save wrote, or not all of it ({reason}): {_SAVE_AGAIN}")
 
 
 def _state_dict(path: Path, content: Any) -> Mapping[str, Tensor]:

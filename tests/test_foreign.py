@@ -234,7 +234,7 @@ def torch_script(path: Path) -> None:
 def test_a_file_that_is_no_whole_checkpoint_is_refused(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     path = saved(tmp_path, users_model().state_dict())
     spoil(path)
-    assert "not a whole file of torch.save's" in refusal(path)
+    assert "not a file that torch.save wrote, or not all of it" in refusal(path)
 
 
 def renamed(state: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:

@@ -22,6 +22,9 @@ EXAMPLES = "corpus_examples"
 ROWS, QUARANTINE, DERIVED_FROM = "rows.parquet", "quarantine.parquet", "derived.json"
 CORPUS_OF_PHASE = {1: "english_corpus", 2: "hlx_corpus", 3: "paired_corpus"}
 _ROWS_READ = 100_000
+_MAKE_AGAIN = (
+    "make the corpus again from its documents (in Dagster: materialize it; else repeat the command that read them)"
+)
 
 
 def store_examples(artifacts: Artifacts, corpus: Collection) -> Path:
@@ -69,12 +72,12 @@ def batches(directory: Path) -> Iterator[pa.RecordBatch]:
     """The rows of a kept version, batch by batch. Raises `CorpusError` where they are missing or not Parquet."""
     path = directory / ROWS
     if not path.is_file():
-        raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): materialize it again")
+        raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): {_MAKE_AGAIN}")
     try:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=_ROWS_READ)
     except (pa.ArrowInvalid, OSError) as error:
-        raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): materialize it again") from None
+        raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): {_MAKE_AGAIN}") from None
 
 
 def verify(directory: Path) -> None:
@@ -90,9 +93,7 @@ def verify(directory: Path) -> None:
     except (KeyError, TypeError, pa.ArrowInvalid):
         found = "rows of other columns"
     if found != directory.name:
-        raise CorpusError(
-            f"{directory / ROWS}: its rows are not those of version {directory.name[:12]}: materialize it again"
-        )
+        raise CorpusError(f"{directory / ROWS}: its rows are not those of version {directory.name[:12]}: {_MAKE_AGAIN}")
 
 
 def load(directory: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -41,7 +41,7 @@ THRESHOLDS = Thresholds()
 
 _ECHO_LEAST = 4
 """Symbols of a prompt below which a text may begin with it by chance (`5` and `[5]`)."""
-_UNIT_MOST = 8
+_UNIT_MOST = 24
 _STRETCH_LEAST = 8
 _STRETCH_FULL = 24
 _REPEATED = [
@@ -81,8 +81,9 @@ def diagnose(given: str, written: str, expected: str | None = None) -> Finding |
     """What is wrong with an answer, by its one right name; None where nothing is that these detectors know.
 
     What an answer adds to its prompt's echo names it: garbage is `collapse` or `scrambled`, nothing or dots is
-    `parroting`. A text that parses in any format is neither collapsed nor scrambled, and where nothing is
-    expected it is no parrot either: a value may be given and asked for in the same words.
+    `parroting`. A text that parses in any format is not scrambled. Where nothing is expected it is not collapsed and no
+    parrot either: a value may be given and asked for in the same words, and be a run itself. No text at all, and dots
+    alone, have no name here: a parse rate sees them.
 
     Args:
         given: what was to be answered, without tag and arrow. "" for a text that answers nothing, or for a
@@ -94,7 +95,9 @@ def diagnose(given: str, written: str, expected: str | None = None) -> Finding |
     if expected is not None and text == _core(expected):
         return None
     if any(parses(text, format) for format in Format):
-        asked = [parroting(given, text, expected)] if expected is not None else []
+        asked = []
+        if expected is not None:
+            asked = [parroting(given, text, expected), *([] if collapse(expected).found else [collapse(text)])]
     else:
         added = text.removeprefix(given.strip())
         asked = [collapse(added), scrambled(added), parroting(given, text, expected)]
@@ -104,8 +107,9 @@ def diagnose(given: str, written: str, expected: str | None = None) -> Finding |
 def parroting(given: str, written: str, expected: str | None = None) -> Finding:
     """The text is what was given, again: begins with all of it, or is nearly the same.
 
-    The figure is their similarity (`difflib`'s ratio), 1 for a text that begins with what was given, 0 where the
-    text is at least as similar to what was expected: the same value may be written alike in two formats.
+    The figure is their similarity, in whatever case (`difflib`'s ratio), 1 for a text that begins with what was
+    given, 0 where the text is at least as similar to what was expected: the same value may be written alike in two
+    formats.
     """
     given, text = _core(given), _core(written)
     figure = _similarity(given, text)
@@ -119,7 +123,7 @@ def parroting(given: str, written: str, expected: str | None = None) -> Finding:
 def collapse(written: str) -> Finding:
     """The text runs on in one symbol, or in one short unit over and over (`::::pppp::::pppp`).
 
-    The figure is the longest stretch that repeats one unit (of at most 8 symbols, three times or more, 8 symbols
+    The figure is the longest stretch that repeats one unit (of at most 24 symbols, three times or more, 8 symbols
     or more) as a share of the text, or of 24 symbols where the text is longer.
     """
     text = _core(written)
@@ -176,7 +180,8 @@ def _core(text: str) -> str:
 
 
 def _similarity(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other, autojunk=False).ratio() if one and other else 0.0
+    matcher = SequenceMatcher(None, one.casefold(), other.casefold(), autojunk=False)
+    return matcher.ratio() if one and other else 0.0
 
 
 @dataclass(frozen=True)

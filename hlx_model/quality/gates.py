@@ -16,7 +16,7 @@ from hlx_model.language import Format
 from hlx_model.quality import detectors
 from hlx_model.quality.detectors import Finding, diagnose
 from hlx_model.quality.gate import Gate, Outcome, wilson
-from hlx_model.quality.language_model import Baselines, Prediction
+from hlx_model.quality.language_model import UNIFORM_LOSS, Baselines, Prediction
 from hlx_model.quality.thresholds import Thresholds
 from hlx_model.quality.translation import Answer, Score, score
 from hlx_model.transformer import Transformer
@@ -96,8 +96,8 @@ def lineage(ungated: Sequence[str]) -> Gate:
     return Gate("lineage", "pass", "every checkpoint that it was made from had passed its gates")
 
 
-def perplexity(unseen: Prediction, base: Baselines, t: Thresholds) -> Gate:
-    """Held-out loss against the corpus's own unigram and bigram baselines."""
+def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresholds) -> Gate:
+    """Held-out loss against the corpus's own unigram and bigram baselines; `seen` is of the training text."""
     limit = min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
     reason = (
         f"held-out loss {unseen.loss:.3f} nats (perplexity {unseen.perplexity:.2f}); unigram baseline "
@@ -106,7 +106,7 @@ def perplexity(unseen: Prediction, base: Baselines, t: Thresholds) -> Gate:
     outcome: Outcome = "pass"
     if not unseen.loss < limit:
         outcome = "fail"
-        if base.train_tokens < t.few_training_tokens:
+        if base.train_tokens < t.few_training_tokens and seen.loss < UNIFORM_LOSS:
             outcome = "warn"
             reason += f"; {base.train_tokens} training tokens are too few to ask it for sure"
     return Gate("perplexity", outcome, reason, unseen.loss, limit, unseen.tokens)
@@ -148,22 +148,28 @@ def diversity(model: Transformer, corpus_texts: int, samples: int = 64) -> Gate:
     return Gate(found.name, outcome, found.reason, found.figure, found.threshold, samples)
 
 
-def free_running(model: Transformer, held_out: Sequence[str], words: set[str], t: Thresholds) -> list[Gate]:
+def free_running(
+    model: Transformer, held_out: Sequence[str], words: set[str], t: Thresholds
+) -> tuple[list[Gate], list[dict[str, Any]]]:
     """Phase 1: complete the first words of held-out sentences and of the standard English prompts."""
     prefixes = [" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in held_out]
-    prefixes += [p for p in STANDARD_PROMPTS if ":" not in p]
+    rests = [text[len(prefix) :] for text, prefix in zip(held_out, prefixes, strict=True)]
+    standard = [p for p in STANDARD_PROMPTS if ":" not in p]
+    prefixes = standard + prefixes
     written = generate(model, prefixes, max_new_tokens=64)
-    found: list[str] = []
-    for prefix, text in zip(prefixes, written, strict=True):
+    examples: list[dict[str, Any]] = []
+    for prefix, rest, text in zip(prefixes, [*[None] * len(standard), *rests], written, strict=True):
         # A continuation may finish the prefix's last word, which then counts; the prefix's own words do not.
         finished = prefix[-1:].isalpha() and text[:1].isalpha()
-        found += words_of(prefix + text)[len(words_of(prefix)) - finished :]
-    known = sum(word in words for word in found)
+        found = words_of(prefix + text)[len(words_of(prefix)) - finished :]
+        known = sum(word in words for word in found)
+        examples.append({"prompt": prefix, "expected": rest, "written": text, "words": len(found), "known": known})
+    number, known = (sum(example[name] for example in examples) for name in ("words", "known"))
     findings = [diagnose(prefix, text) for prefix, text in zip(prefixes, written, strict=True)]
     return [
-        rate_gate("words", "words written that the corpus has", known, len(found), t.words, t.words_warn),
+        rate_gate("words", "words written that the corpus has", known, number, t.words, t.words_warn),
         *broken_texts("texts", written, findings, len(written), t),
-    ]
+    ], examples
 
 
 def words_of(text: str) -> list[str]:
@@ -183,7 +189,8 @@ def completions(
     for row, prefix, text in zip(rows, prefixes, written, strict=True):
         ok = parses(prefix + text, Format(row["format"]))
         parsed[row["format"]].append(ok)
-        examples.append({"format": row["format"], "prompt": prefix, "written": text, "parses": ok})
+        rest = row["text"][len(prefix) :]
+        examples.append({"format": row["format"], "prompt": prefix, "expected": rest, "written": text, "parses": ok})
     gate = _worst_format("completions_parse", "completions that parse", parsed, t.parse, t.parse_warn, lenient)
     whole = [prefix + text for prefix, text in zip(prefixes, written, strict=True)]
     findings = [diagnose("", text) for text in whole]  # nothing was given but the line's own beginning

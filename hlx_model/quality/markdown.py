@@ -104,10 +104,10 @@ def _rate(rates: Mapping[str, Any], name: str) -> str:
 
 def _examples(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
-        [_code(e["prompt"]), _code(e["written"]), _code(e["expected"]) if "expected" in e else NOTHING, _found(e)]
+        [_code(e["prompt"]), _code(e["written"]), NOTHING if e["expected"] is None else _code(e["expected"]), _found(e)]
         for e in examples
     ]
-    return _table(["prompt", "written", "expected", ""], rows)
+    return _table(["prompt", "written", "expected, or in the corpus", ""], rows)
 
 
 def _found(answer: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def page(report: Mapping[str, Any]) -> str:
         "By length": _by_length(f),
         "Gates during training": _milestones(report["milestones"]),
         "The worst answers": _worst(report["worst"]),
-        "What it writes": _examples(report["examples"]),
+        "What it writes": _examples(report["examples"], report["phase"]),
         "Standard prompts": _standard_prompts(f.get("standard_prompts", ())),
         "All figures": _figures(f),
         "Judged on": _judged_on(report),
@@ -254,13 +254,9 @@ def _wrong(answer: Mapping[str, Any]) -> Markup:
     sign, found = answer_found(answer)
     names = {"equal": "span", "insert": "ins", "delete": "del"}
     marked = [element(names[kind], text) for kind, text in answer["diff"]]
-    lines = {"prompt": _code(answer["prompt"])}
-    if "expected" in answer:
-        lines["expected"] = _code(answer["expected"])
+    lines = {"prompt": _code(answer["prompt"]), "expected": _code(answer["expected"])}
     lines |= {"written": _code(answer["written"]), "difference": element("code", *marked)}
-    about = [found, f"{percent(answer['distance'])} differs"]
-    if "source" in answer:
-        about.insert(0, f"{answer['source']} → {answer['target']}")
+    about = [f"{answer['source']} → {answer['target']}", found, f"{percent(answer['distance'])} differs"]
     return element(
         "li",
         element("p", element("b", f"{sign} "), " · ".join(about)),
@@ -268,13 +264,15 @@ def _wrong(answer: Mapping[str, Any]) -> Markup:
     )
 
 
-def _examples(examples: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    columns = [("prompt", "wide"), ("written", "wide"), ("expected", "wide"), ("", "found")]
+def _examples(examples: Sequence[Mapping[str, Any]], phase: int) -> list[Markup]:
+    expected = "expected" if phase == 3 else "in the corpus"
+    columns = [("prompt", "wide"), ("written", "wide"), (expected, "wide"), ("", "found")]
     rows = [
-        [_code(e["prompt"]), _code(e["written"]), _code(e["expected"]) if "expected" in e else NOTHING, _found(e)]
+        [_code(e["prompt"]), _code(e["written"]), NOTHING if e["expected"] is None else _code(e["expected"]), _found(e)]
         for e in examples
     ]
-    return [_table(columns, rows)] if rows else []
+    said = [] if phase == 3 else [_note("A beginning may go on in many ways: the corpus has one of them.")]
+    return [*said, _table(columns, rows)] if rows else []
 
 
 def _standard_prompts(answers: Sequence[Mapping[str, Any]]) -> list[Markup]:

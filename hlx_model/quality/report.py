@@ -110,7 +110,7 @@ def judge(checkpoint: Path, device: str = "cpu") -> Judgement:
     model = checkpoints.load_model(checkpoint, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
-    return report_on(_subject(checkpoint, manifest), model, corpora, directory, previous)
+    return report_on(subject_of(checkpoint, manifest), model, corpora, directory, previous)
 
 
 def report_on(
@@ -158,7 +158,7 @@ def report_on(
     return Judgement(directory, report, verdict)
 
 
-def _subject(checkpoint: Path, m: Manifest) -> Subject:
+def subject_of(checkpoint: Path, m: Manifest) -> Subject:
     """A checkpoint of ours, with what its manifest, its state and the reports on its ancestors record."""
     state, verdict = checkpoints.read_state(checkpoint), Verdict.on(checkpoint, m, [])
     return Subject(
@@ -223,7 +223,7 @@ class _Examination:
         }
         return [
             *s.recorded,
-            g.perplexity(unseen, base, t),
+            g.perplexity(unseen, seen, base, t),
             copy_rate_gate(unseen, t),
             reported,
         ]
@@ -231,16 +231,15 @@ class _Examination:
     def _english(self) -> list[Gate]:
         held_out = self._some(store.model_texts(self.rows, self.split))
         words = {word for text in store.model_texts(self.rows) for word in g.words_of(text)}
-        return [
-            *g.free_running(self.model, held_out[: self.sample.prefixes], words, self.thresholds),
-            g.diversity(self.model, self.rows.num_rows),
-        ]
+        gates, examples = g.free_running(self.model, held_out[: self.sample.prefixes], words, self.thresholds)
+        self.examples = _spread(examples)
+        return [*gates, g.diversity(self.model, self.rows.num_rows)]
 
     def _hlx(self) -> list[Gate]:
         rows = self._held_out()
         asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], self.sample.rows, SEED)]
         gates, examples = g.completions(self.model, asked, self._lenient(rows), self.thresholds)
-        self.examples = examples[:: max(1, len(examples) // 12)]
+        self.examples = _spread(examples)
         return [*gates, g.diversity(self.model, self.rows.num_rows)]
 
     def _translation(self) -> list[Gate]:
@@ -297,6 +296,11 @@ class _Examination:
         return g.pick(texts, self.sample.texts, SEED)
 
 
+def _spread(examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """About twelve, from all over."""
+    return list(examples[:: max(1, len(examples) // 12)])
+
+
 def _examples(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Six right answers and six wrong ones, from all over."""
     right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
@@ -311,9 +315,13 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
         ancestor = training / parent.training_id / "checkpoints" / parent.name
         try:
             manifest = checkpoints.read_manifest(ancestor)
-            report = read_json(Artifacts.of_checkpoint(ancestor).report(ancestor) / REPORT)
-        except (CheckpointError, OSError, ValueError) as error:
-            log.warning("the report on %s is not at hand (%s)", parent.name, error)
+        except CheckpointError as error:
+            log.warning("what was before %s is not at hand (%s)", parent.name, error)
             break
+        try:
+            report = read_json(Artifacts.of_checkpoint(ancestor).report(ancestor) / REPORT)
+        except (OSError, ValueError) as error:
+            log.warning("the report on %s is not at hand (%s)", parent.name, error)
+            continue
         losses.setdefault(store.CORPUS_OF_PHASE[manifest.phase], float(report["figures"]["held_out_loss"]))
     return losses

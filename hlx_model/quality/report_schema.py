@@ -119,11 +119,26 @@ class TranslationFigures(Figures):
     earlier_phases: dict[str, Forgotten]
 
 
+class Continuation(TypedDict):
+    """What phase 1 wrote after the first half of a held-out sentence, or after a standard prompt."""
+
+    prompt: str
+    expected: str | None
+    """How the held-out sentence goes on: one way among many. None after a standard prompt."""
+    written: str
+    words: int
+    """Words written."""
+    known: int
+    """Those of them that are words of the corpus."""
+
+
 class Completion(TypedDict):
     """What phase 2 wrote after the first half of a held-out line."""
 
     format: FormatTag
     prompt: str
+    expected: str
+    """How the held-out line goes on: one way among many."""
     written: str
     parses: bool
 
@@ -237,8 +252,8 @@ class Report(TypedDict):
     comparison: Comparison | None
     figures: Figures | TranslationFigures
     """The latter in phase 3."""
-    examples: list[Completion | Translation]
-    """Completions in phase 2, translations in phase 3, none in phase 1."""
+    examples: list[Continuation | Completion | Translation]
+    """Of phases 1, 2 and 3."""
     worst: list[WorstTranslation]
     """The worst answers on held-out pairs, in phase 3."""
     milestones: list[Milestone]

@@ -54,6 +54,8 @@ def _shown(character: str) -> str:
 
 def answer_found(answer: Mapping[str, object]) -> tuple[str, str]:
     """What came of an example of a report, as a sign and in words."""
+    if "words" in answer:
+        return ("✓" if answer["known"] == answer["words"] else "✗"), f"{answer['known']} of {answer['words']} words"
     if answer.get("exact"):
         return "✓", "right"
     if answer.get("same_value"):

@@ -15,10 +15,12 @@ from hlx_model.checkpoint import Manifest
 from hlx_model.corpus import store
 from hlx_model.quality.gate import Gate, Outcome, worst
 from hlx_model.quality.gates import GATES_OF_PHASE
+from hlx_model.quality.thresholds import Thresholds
 
 VERDICT = "verdict.json"
-GATES_VERSION = "2"
-"""Raised by hand when a gate or a threshold changes: verdicts of another version are void."""
+GATES_VERSION = f"3-{digest_of(asdict(Thresholds()))[:8]}"
+"""Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
+thresholds."""
 
 
 class GateClosed(ValueError):

@@ -185,6 +185,7 @@ def _say(outcome: Outcome) -> None:
         again = " before; change a setting, or pass --retry-stopped, to train again" if outcome.found else ""
         console.print(f"stopped{again}: {manifest.stopped}")
         console.print(f"its checkpoint: {outcome.checkpoint}")
+        console.print(f"its report: hlx validate --checkpoint {outcome.checkpoint}")
         raise typer.Exit(1)
     console.print("this training had ended before: nothing to do" if outcome.found else "trained")
     console.print(f"next: hlx validate --checkpoint {outcome.checkpoint}")

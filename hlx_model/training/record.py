@@ -73,6 +73,8 @@ class Recorder:
         beat = self.heartbeat
         beat.status, beat.reason = status, reason
         beat.epoch, beat.step = self._progress.begun, self._progress.step
+        # The first epoch's batches times the epochs: others may have a few more or fewer.
+        beat.steps = beat.step if status == "completed" else max(beat.step, beat.steps)
         if torch.cuda.is_available():
             beat.gpu_memory_bytes = torch.cuda.max_memory_allocated()
         beat.write(self._directory)

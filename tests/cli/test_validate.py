@@ -152,7 +152,7 @@ def test_what_cannot_be_judged_is_one_line_runs_nothing_and_leaves_no_report(
     for path, corpus, phase, said in (
         (evil, document, 1, "holds more than weights (posix.mkdir), which is never loaded"),
         (tmp_path / "none.pt", document, 1, "none.pt: no such checkpoint"),
-        (document, document, 1, "small.md: not a whole file of torch.save's"),
+        (document, document, 1, "small.md: not a file that torch.save wrote"),
         (good, document, 4, "phase is 4: it must be 1, 2 or 3"),
         (good, tmp_path / "none.md", 1, "none.md"),
         (good, empty, 1, "empty.md"),

@@ -52,7 +52,10 @@ def phase_1() -> dict[str, Any]:
             "held_out_loss": 1.25, "training_loss": 1.0, "perplexity": 3.49, "unigram_baseline": 3.18,
             "bigram_baseline": 2.34, "copy_rate": 0.01, "held_out_tokens": 4000, "training_tokens": 120000,
         },
-        "examples": [],
+        "examples": [
+            {"prompt": "Count the items", "expected": None, "written": "", "words": 0, "known": 0},
+            {"prompt": "Sort the", "expected": " users", "written": " usres by age", "words": 3, "known": 2},
+        ],
         "worst": [],
         "milestones": [{"epoch": 1, "outcome": "pass", "gates": [gate("next_token_loss", "pass", 2.5)]}],
         "curve": [

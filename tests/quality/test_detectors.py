@@ -64,6 +64,8 @@ def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
         ("Sort the users", " Sort the users . ", "parroting"),
         ("Sort the users", "Sort the user", "parroting"),
         ("Sort the users", "Sort the users by age", "parroting"),
+        ("Sort the users", "SORT THE USERS", "parroting"),
+        ("null", "Null value", None),
         ("5", "5...", None),  # what parses is no parrot, unless something else was expected
         ("LC-R: 🜊14🜁0 5🜂 please", "LC-R: 🜊14🜁0 5🜂 please ......", "parroting"),
         ("Sort the users", "Sort the users;;;;;;;;;;", "collapse"),
@@ -71,6 +73,7 @@ def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
         ("Sort the users", "}" * 200, "collapse"),
         ("Sort the users", "." * 200, "collapse"),
         ("Sort the users", "abab" * 3, "collapse"),
+        ("Sort the users", "the users and " * 4, "collapse"),
         ("Sort the users", '{1000: {@0: "sort"}' + "}" * 40, "collapse"),
         ("Sort the users", 'Sort the users00{@:tsor"x"🜁 &us1 @0🜂', "scrambled"),
         ("Sort the users", '1{🜁0:@"us"er,}C= 🜂', "scrambled"),
@@ -137,6 +140,20 @@ def test_parroting_measures_likeness(given: str, written: str, figure: float) ->
 
 
 # Collapse and scrambled
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "found"),
+    [
+        ('"pppppppppppp"', '"search"', "collapse"),
+        ('"pppppppppppp"', None, None),
+        ("[1, 1, 1, 1, 1]", "[1, 1, 1, 1, 1, 1]", None),  # a slip in what is a run itself
+    ],
+)
+def test_a_run_that_parses_is_a_collapse_where_none_was_expected(
+    written: str, expected: str | None, found: str | None
+) -> None:
+    assert name("Search for documents", written, expected) == found
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ def test_only_a_training_that_came_to_its_end_is_complete(kind: str, stopped: st
     assert stopped is None or stopped in gate.reason
 
 
+LEARNED = Prediction(0.24, 0.0, 900)
+"""Of training text."""
+
+
 @pytest.mark.parametrize(
     ("loss", "train_tokens", "outcome"),
     [
@@ -68,9 +72,15 @@ def test_only_a_training_that_came_to_its_end_is_complete(kind: str, stopped: st
     ],
 )
 def test_a_held_out_loss_must_be_below_what_counting_reaches(loss: float, train_tokens: int, outcome: Outcome) -> None:
-    gate = g.perplexity(Prediction(loss, 0.0, 900), Baselines(3.18, 2.34, train_tokens), T)
+    gate = g.perplexity(Prediction(loss, 0.0, 900), LEARNED, Baselines(3.18, 2.34, train_tokens), T)
     assert gate.outcome == outcome
     assert gate.threshold == pytest.approx(1.94) and "bigram 2.340" in gate.reason
+
+
+@pytest.mark.parametrize("loss", [5.0, 2e8, math.nan])
+def test_a_small_corpus_excuses_no_model_that_has_not_even_learned_it(loss: float) -> None:
+    unlearned = Prediction(loss, 0.0, 900)
+    assert g.perplexity(unlearned, unlearned, Baselines(3.18, 2.34, 4_000), T).outcome == "fail"
 
 
 @pytest.mark.parametrize(("hits", "outcome"), [(49, "fail"), (50, "warn"), (89, "warn"), (90, "pass"), (100, "pass")])
@@ -140,7 +150,7 @@ WORDS = {"Search", "for", "documents", "Sort", "the", "users", "by", "age", "Cou
 
 
 def free(answer: Callable[[str], str]) -> dict[str, Gate]:
-    return by_name(g.free_running(Writer(answer), HELD_OUT, WORDS, T))
+    return by_name(g.free_running(Writer(answer), HELD_OUT, WORDS, T)[0])
 
 
 def test_free_running_text_of_the_corpus_words_passes() -> None:
@@ -149,6 +159,16 @@ def test_free_running_text_of_the_corpus_words_passes() -> None:
         "words": "pass", "collapse": "pass", "scrambled": "pass", "parroting": "pass",
     }  # fmt: skip
     assert gates["words"].samples == 4 * gates["collapse"].samples
+
+
+def test_phase_1_shows_what_was_written_beside_what_the_corpus_has() -> None:
+    examples = g.free_running(Writer(lambda prompt: " the qomt"), HELD_OUT, WORDS, T)[1]
+    assert examples[0] == {
+        "prompt": "Search for documents", "expected": None, "written": " the qomt", "words": 2, "known": 1,
+    }  # fmt: skip
+    assert examples[-1] == {
+        "prompt": "Count", "expected": " the items", "written": " the qomt", "words": 2, "known": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

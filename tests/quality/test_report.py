@@ -16,7 +16,7 @@ from hlx_model.artifacts import Artifacts
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.quality.comparison import LOSS_MARGIN
 from hlx_model.quality.gates import GATES_OF_PHASE
-from hlx_model.quality.report import CPU_PARAMETERS, Sample, judge
+from hlx_model.quality.report import CPU_PARAMETERS, Sample, judge, subject_of
 from hlx_model.quality.verdict import Verdict
 from hlx_model.training.inputs import Overrides, prepare
 from hlx_model.training.loop import train
@@ -127,6 +127,17 @@ def test_a_report_is_compared_with_the_newest_other_one_of_its_phase(curriculum:
     assert (again["with"], again["outcome"]) == (f"{final.parents[1].name}/phase1_epoch1", "better")
     loss = again["figures"]["held_out_loss"]
     assert loss["before"] - loss["now"] > LOSS_MARGIN
+
+
+def test_phase_1_is_compared_with_its_own_report_where_phase_2_has_none(curriculum: Curriculum, tmp_path: Path) -> None:
+    copied(curriculum, tmp_path)
+    of_phase = {
+        n: tmp_path / "artifacts" / t.checkpoint.relative_to(curriculum.root) for n, t in curriculum.phases.items()
+    }
+    shutil.rmtree(Artifacts.of_checkpoint(of_phase[2]).report(of_phase[2]))
+    found = subject_of(of_phase[3], checkpoints.verify(of_phase[3])).earlier_losses
+    then = curriculum.phases[1].judgement.report["figures"]["held_out_loss"]
+    assert found == {"english_corpus": then}
 
 
 def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
