@@ -29,9 +29,9 @@ from hlx_model.training.optimization import Optimizers
 from hlx_model.transformer import SIZES, Transformer
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
-LINES = Training(2, Document("composed", 4500), tokens=600_000)
+LINES = Training(2, Document("composed", 4500), tokens=850_000)
 PAIRS = Training(3, Document("short", 10_000), tokens=1_500_000)
-"""What the mutants of each phase would be if nothing were broken."""
+"""What the mutants of each phase would be if nothing were broken: long enough to be asked what they break."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,8 @@ def of_another_size(path: Path) -> None:
 
 
 def _mispaired(share: float) -> Training:
-    return replace(PAIRS, document=replace(PAIRS.document, mispaired=share))
+    """Exact match alone tells: long enough to be asked that."""
+    return replace(PAIRS, document=replace(PAIRS.document, mispaired=share), tokens=3_200_000)
 
 
 _ENGINE, _LOOP = "hlx_model.training.engine", "hlx_model.training.loop"

@@ -8,6 +8,7 @@ and only what a small corpus can show may fail.
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hlx_model.corpus import ENGLISH, parses, prompt
@@ -56,6 +57,16 @@ GATES = {
 }
 """Every gate there is, with what it asks."""
 
+WRITING = (
+    "words", "completions_parse", "parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs",
+    "standard_prompts", "collapse", "scrambled",
+)  # fmt: skip
+"""The gates that ask a model to write: one that has not learned its corpus yet cannot, and is not broken for that."""
+TRANSLATING = ("exact_match_to_hlx", "exact_match_to_english")
+"""The gates that ask what is learned last, and steeply."""
+LEARNED = (*WRITING, "perplexity", "not_forgotten")
+"""The gates that ask what takes a training of some length."""
+
 DETECTED = {
     "collapse": "collapse into a few symbols",
     "scrambled": "are scrambled",
@@ -79,6 +90,46 @@ def few_held_out(values: int) -> str:
     return f"only {values} held-out values: so few cannot show generalization, so this is a warning at most"
 
 
+def excused(gates: Iterable[Gate], names: Sequence[str], reason: str | None) -> list[Gate]:
+    """The gates, where those of these names warn and give the reason, if there is one, instead of failing."""
+    return [
+        replace(gate, outcome="warn", reason=f"{gate.reason}; {reason}")
+        if reason and gate.outcome == "fail" and gate.name in names
+        else gate
+        for gate in gates
+    ]
+
+
+def too_short(phase: int, steps: int, tokens: int, t: Thresholds) -> str | None:
+    """Why a training of so many optimizer steps and tokens is excused from `LEARNED`, or None."""
+    least = t.tokens_to_learn[phase - 1]
+    if steps >= t.steps_to_learn and tokens >= least:
+        return None
+    return (
+        f"{steps} steps and {tokens} tokens are too few to ask it for sure: {t.steps_to_learn} and {least} are enough"
+    )
+
+
+def too_short_to_translate(tokens: int, t: Thresholds) -> str | None:
+    """Why a training of so many tokens of pairs is excused from `TRANSLATING`, or None."""
+    if tokens >= t.tokens_to_translate:
+        return None
+    return f"{tokens} tokens are too few to ask it for sure: {t.tokens_to_translate} are enough"
+
+
+def unlearned(seen: Prediction, base: Baselines, t: Thresholds) -> str | None:
+    """Why a model with this loss on its training text is excused from `WRITING`, or None."""
+    limit = learned_below(base, t)
+    if seen.loss < limit:
+        return None
+    return f"the loss on training text is {seen.loss:.2f} nats: only below {limit:.2f} has it learned to write"
+
+
+def learned_below(base: Baselines, t: Thresholds) -> float:
+    """The loss in nats below which a model knows more of a language than its symbols and pairs of symbols."""
+    return min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
+
+
 def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) -> Gate:
     """Fails for a STOPPED checkpoint, by its reason; warns for one from the middle of a training."""
     if stopped:
@@ -98,7 +149,7 @@ def lineage(ungated: Sequence[str]) -> Gate:
 
 def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresholds) -> Gate:
     """Held-out loss against the corpus's own unigram and bigram baselines; `seen` is of the training text."""
-    limit = min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
+    limit = learned_below(base, t)
     reason = (
         f"held-out loss {unseen.loss:.3f} nats (perplexity {unseen.perplexity:.2f}); unigram baseline "
         f"{base.unigram:.3f}, bigram {base.bigram:.3f}; below {limit:.3f} is asked"

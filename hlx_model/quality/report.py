@@ -5,7 +5,7 @@ is when people need it.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,7 @@ class _Examination:
         self.figures: dict[str, Any] = {"sample": asdict(sample)}
         self.examples: list[dict[str, Any]] = []
         self.worst: list[dict[str, Any]] = []
+        self.unlearned: str | None = None
         splits = set(self.rows["split"].to_pylist())
         # A corpus in which one single value could be held out has a validation split alone.
         self.split = "test" if "test" in splits else "validation"
@@ -199,6 +200,8 @@ class _Examination:
         """Every gate of the phase, in the order in which they are listed."""
         of_phase = {1: self._english, 2: self._hlx, 3: self._translation}[self.subject.phase]
         asked = [*self._language_model(), *of_phase()]
+        for names, reason in self._excuses():
+            asked = g.excused(asked, names, reason)
         by_name = {gate.name: gate for gate in asked}
         return [by_name[name] for name in g.GATES_OF_PHASE[self.subject.phase]]
 
@@ -208,6 +211,7 @@ class _Examination:
         unseen = predict(self.model, self._some(held_out))
         seen = predict(self.model, self._some(train))
         base = baselines(train, held_out)
+        self.unlearned = g.unlearned(seen, base, t)
         reported = Gate("reported_loss", "warn", "no loss that the trainer reported is on record to compare with")
         if s.reported_loss is not None:
             reported = reported_loss_gate(seen, s.reported_loss, t)
@@ -273,6 +277,15 @@ class _Examination:
             standard,
             self._not_forgotten(self._lenient(rows)),
         ]
+
+    def _excuses(self) -> Iterator[tuple[Sequence[str], str | None]]:
+        """What is not asked of this model for sure, and why. Of a file that records no training all is asked."""
+        s, t = self.subject, self.thresholds
+        if s.epoch is not None and s.step is not None:
+            tokens = s.epoch * self.figures["training_tokens"]
+            yield g.LEARNED, g.too_short(s.phase, s.step, tokens, t)
+            yield g.TRANSLATING, g.too_short_to_translate(tokens, t)
+        yield g.WRITING, self.unlearned
 
     def _held_out(self) -> list[dict[str, Any]]:
         return [row for row in self.rows.to_pylist() if row["split"] == self.split]

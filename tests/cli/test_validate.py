@@ -45,9 +45,9 @@ def test_a_pt_file_is_asked_what_our_own_checkpoint_of_the_same_weights_was_aske
     ours = curriculum.phases[phase].judgement.report
     found, expected = by_name(report), by_name(ours)
     assert list(found) == list(expected)
-    assert {name: gate for name, gate in found.items() if name not in UNRECORDED} == {
-        name: gate for name, gate in expected.items() if name not in UNRECORDED
-    }
+    # How long it was trained is not recorded either, so that of the short training of these tests more is asked.
+    for name in found.keys() - UNRECORDED:
+        assert {**found[name], "outcome": "", "reason": ""} == {**expected[name], "outcome": "", "reason": ""}
     assert {found[name]["outcome"] for name in UNRECORDED & found.keys()} == {"warn"}
     for figure in ("held_out_loss", "training_loss", "copy_rate", "unigram_baseline", "bigram_baseline"):
         assert report["figures"][figure] == ours["figures"][figure]
@@ -103,7 +103,7 @@ def test_heads_are_asked_for_where_the_shapes_are_of_no_size(hlx: Hlx, curriculu
     report = json.loads(ran.out)
     assert report["size"] == "24 wide, 1 layers, 4 heads, 40 feed-forward"
     # A model that has learned nothing does not pass for one that could not be asked.
-    assert ran.code == 1 and by_name(report)["words"]["outcome"] == "fail"
+    assert ran.code == 1 and by_name(report)["perplexity"]["outcome"] == "fail"
 
 
 @pytest.mark.parametrize(

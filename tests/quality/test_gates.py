@@ -83,6 +83,32 @@ def test_a_small_corpus_excuses_no_model_that_has_not_even_learned_it(loss: floa
     assert g.perplexity(unlearned, unlearned, Baselines(3.18, 2.34, 4_000), T).outcome == "fail"
 
 
+@pytest.mark.parametrize(
+    ("phase", "steps", "tokens", "short"),
+    [(1, 300, 300_000, False), (1, 299, 9_000_000, True), (2, 9_000, 299_999, True), (3, 9_000, 400_000, True)],
+)
+def test_a_training_is_short_by_its_steps_or_by_its_tokens(phase: int, steps: int, tokens: int, short: bool) -> None:
+    reason = g.too_short(phase, steps, tokens, T)
+    assert (reason is not None) == short
+    assert reason is None or reason.startswith(f"{steps} steps and {tokens} tokens are too few")
+
+
+@pytest.mark.parametrize(("loss", "excused"), [(1.93, False), (1.95, True), (math.nan, True)])
+def test_a_model_that_has_not_learned_its_own_training_text_is_not_asked_to_write(loss: float, excused: bool) -> None:
+    reason = g.unlearned(Prediction(loss, 0.0, 900), Baselines(3.18, 2.34, 4_000), T)
+    assert (reason is not None) == excused
+
+
+def test_what_is_excused_warns_and_says_why_and_the_rest_is_as_it_was() -> None:
+    names = ("copy_rate", "words", "collapse", "not_forgotten")
+    failed = [Gate(name, "fail", "its figure") for name in names]
+    passed = Gate("scrambled", "pass", "its figure")
+    found = g.excused([*failed, passed], g.WRITING, "too short")
+    assert [gate.outcome for gate in found] == ["fail", "warn", "warn", "fail", "pass"]
+    assert found[1].reason == "its figure; too short" and found[-1] is passed
+    assert g.excused(failed, g.WRITING, None) == failed
+
+
 @pytest.mark.parametrize(("hits", "outcome"), [(49, "fail"), (50, "warn"), (89, "warn"), (90, "pass"), (100, "pass")])
 def test_a_rate_fails_below_what_is_asked_and_warns_below_what_is_good(hits: int, outcome: Outcome) -> None:
     gate = g.rate_gate("parse_rate", "answers that parse", hits, 100, 0.5, 0.9)
