@@ -7,9 +7,9 @@ that start from them. Trials run side by side, each process with one thread.
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -147,6 +147,14 @@ class Trial:
     checkpoint: Callable[[Path], None] = _left_alone
     """What is done to its checkpoint when it has ended."""
 
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """While it trains: the trainer's modules as the trial has them."""
+        with ExitStack() as changes:
+            for target, stand_in in self.program.items():
+                changes.enter_context(patch(target, stand_in))
+            yield
+
     @property
     def trains_healthily(self) -> bool:
         """Whether nothing is broken before it has ended."""
@@ -184,14 +192,14 @@ class Workshop:
 
     def make(self, training: Training) -> Path:
         """Carry out a healthy training and judge it; found again where it was carried out before."""
-        path = train(self._inputs(training), execution=Execution("cpu")).checkpoint
+        path = train(self.inputs(training), execution=Execution("cpu")).checkpoint
         judge(path)
         return path
 
     def carry_out(self, trial: Trial, name: str) -> Found:
         """Train as the trial says, then examine and judge the checkpoint; nothing of it is kept."""
         began = time.monotonic()
-        inputs = self._inputs(trial.training)
+        inputs = self.inputs(trial.training)
         own = digest_of([inputs.id, name])[:16]
         inputs = replace(inputs, id=own, directory=inputs.directory.parent / own)
         shutil.rmtree(inputs.directory, ignore_errors=True)
@@ -211,12 +219,11 @@ class Workshop:
         if trial.trains_healthily and (made := self.made.get(trial.training)):
             shutil.copytree(made.parents[1], inputs.directory)
             return inputs.directory / made.relative_to(made.parents[1])
-        with ExitStack() as broken:
-            for target, stand_in in trial.program.items():
-                broken.enter_context(patch(target, stand_in))
+        with trial.broken():
             return train(trial.inputs(inputs), execution=Execution("cpu")).checkpoint
 
-    def _inputs(self, training: Training) -> Inputs:
+    def inputs(self, training: Training) -> Inputs:
+        """What a training is given, its parent made before."""
         parent = self.made[training.parent] if training.parent is not None else None
         return training.prepare(self.corpora, self.root / "training", parent)
 

@@ -17,6 +17,8 @@ from hlx_model.profiles import PHASES
 from hlx_model.training.settings import CODE_VERSION
 
 TRAINING_POOL = "training"
+NOT_STOPPED = "no"
+"""What a checkpoint's metadata says of a training that came to its end; else `stopped` is the reason."""
 ABOUT = {
     1: "learns English, from fresh weights",
     2: "learns the four HLX formats, from phase 1's weights",
@@ -111,7 +113,7 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "epochs": manifest.epochs,
         "step": manifest.step,
         "best_held_out_loss": state["best_loss"],
-        "stopped": manifest.stopped or "no",
+        "stopped": manifest.stopped or NOT_STOPPED,
         "found": found,
         "weights_sha256": manifest.weights_sha256,
         "corpora": kept,

@@ -5,6 +5,7 @@ Killed with `kill -9`, a run stays STARTED for ever and holds its pool slot: nob
 
 import os
 import signal
+import time
 from contextlib import suppress
 
 import dagster as dg
@@ -14,6 +15,10 @@ from hlx_model.training.heartbeat import Heartbeat
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
+TAG_LENGTH = 250
+GRACE = 60.0
+"""Seconds that a run has to end after it was asked: a trainer has 40 before it is killed."""
+_ASKED_TAG = "hlx/watchdog_asked"
 _SLACK_SECONDS = 2.0
 
 
@@ -56,22 +61,46 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     """End a run that nobody else will end."""
-    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:250]})
+    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:TAG_LENGTH]})
     instance.report_run_failed(run, f"watchdog: {reason}: materialize again to resume")
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat | None) -> str:
-    """Stop a run as the UI's Terminate does; where nobody answers, kill its trainer and close it."""
-    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:250]})
-    instance.report_engine_event(f"watchdog: {reason}", run)
-    if not is_gone(instance, run.run_id):
+def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat) -> str:
+    """Stop a run as the UI's Terminate does: its trainer is interrupted, then terminated, then killed.
+
+    Where nobody answers, or the run has not ended a minute after it was asked, its processes are killed and it is
+    closed.
+    """
+    asked = float(run.tags.get(_ASKED_TAG, 0.0))
+    if not asked:
+        tags = {REASON_TAG: reason[:TAG_LENGTH], _ASKED_TAG: f"{time.time():.0f}"}
+        instance.add_run_tags(run.run_id, tags)
+        instance.report_engine_event(f"watchdog: {reason}", run)
         # Raises where the worker's server is gone although its process is not.
         with suppress(Exception):
-            if instance.run_coordinator.cancel_run(run.run_id):
+            if not is_gone(instance, run.run_id) and instance.run_coordinator.cancel_run(run.run_id):
                 return "asked to stop"
-    if beat is not None:
+    elif time.time() - asked < GRACE and not is_gone(instance, run.run_id):
+        return "asked to stop, not yet ended"
+    kill(beat)
+    if (worker := worker_of(instance, run.run_id)) and not is_gone(instance, run.run_id):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(worker[0], signal.SIGKILL)
+    close(instance, run, reason)
+    return "killed and closed"
+
+
+def kill(beat: Heartbeat) -> None:
+    """Kill a trainer's whole process group."""
+    if beat.alive:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(beat.pid, signal.SIGKILL)
-    close(instance, run, reason)
-    return "closed"
+
+
+def without_owner(instance: dg.DagsterInstance, beat: Heartbeat) -> bool:
+    """Whether a trainer that Dagster started is at work although its run ended a minute ago, or is not there."""
+    if beat.run_id is None or not beat.running or not beat.alive:
+        return False
+    record = instance.get_run_record_by_id(beat.run_id)
+    return record is None or (record.end_time is not None and time.time() - record.end_time > GRACE)

@@ -1,34 +1,61 @@
-"""The watchdog sensor: every minute it looks at each run and at each training's heartbeat."""
+"""The watchdog sensor: every minute it looks at each run and at each training, stops what is lost and tells of it."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 
 from hlx_assets.artifacts import artifacts_at_home
-from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs, stop
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.watchdog import diagnose
+from hlx_assets.watchdog.alerts import Alert, Notifier
+from hlx_assets.watchdog.incidents import incidents
+from hlx_assets.watchdog.runs import TAG_LENGTH, UNFINISHED, close_dead_runs, kill, stop, without_owner
+from hlx_model.watchdog.judgement import judge
+from hlx_model.watchdog.ticks import INTERVAL, leave_tick
+from hlx_model.watchdog.trainings import limits, trainings
+
+SECONDS = int(os.environ.get("HLX_WATCHDOG_SECONDS", INTERVAL))
 
 
 @dg.sensor(
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Stops trainings that stall for five minutes or whose loss is NaN; closes runs whose process is gone.",
+    description="Stops trainings that are lost (stalled, diverged, of the wrong size, past a failed gate, without room "
+    "on the disk), closes runs whose process is gone; tells of that, of failures, cancels, recoveries (`HLX_ALERTS`).",
 )
 def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look once; the reason of a stop is on the run (tag `hlx/watchdog`) and in its log."""
-    instance = context.instance
-    said = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(instance)]
     training = artifacts_at_home().training
-    beats = [b for d in (training.iterdir() if training.is_dir() else ()) if (b := Heartbeat.read(d)) is not None]
-    watched = 0
-    for beat in beats:
-        if not beat.running or beat.run_id is None:
-            continue
-        watched += 1
-        reason = diagnose(beat)
-        run = instance.get_run_by_id(beat.run_id)
-        if reason is None or run is None or run.status not in UNFINISHED:
-            continue
-        said.append(f"{run.run_id[:8]}: {reason} ({stop(instance, run, reason, beat)})")
+    leave_tick(training, SECONDS)
+    notifier = Notifier.of(context.cursor, log=context.log)
+    said = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(context.instance)]
+    for line, alert in _looked_at(context.instance, training):
+        said.append(line)
+        notifier.tell(alert)
     for line in said:
         context.log.warning(line)
-    return dg.SkipReason("; ".join(said) or f"{watched} trainings at work, all well")
+    for ended, alert in incidents(context.instance, since=notifier.since):
+        notifier.tell(alert)
+        notifier.since = ended
+    context.update_cursor(notifier.cursor())
+    at_work = sum(found.seen.beat.running for found in trainings(training))
+    return dg.SkipReason("; ".join(said) or f"{at_work} trainings at work, all well")
+
+
+def _looked_at(instance: dg.DagsterInstance, training: Path) -> Iterator[tuple[str, Alert]]:
+    """What was wrong with each training that Dagster started, and what was done."""
+    for found in trainings(training):
+        beat = found.seen.beat
+        if without_owner(instance, beat):
+            kill(beat)
+            reason = f"process {beat.pid} was at work although its run had ended: killed"
+            yield f"{beat.training_id}: {reason}", Alert(f"phase{beat.phase}_checkpoint", reason, beat.run_id)
+            continue
+        run = instance.get_run_by_id(beat.run_id) if beat.run_id else None
+        trouble = judge(found.seen, time.time(), limits())
+        if trouble is None or run is None or run.status not in UNFINISHED:
+            continue
+        done = stop(instance, run, trouble.reason, beat) if trouble.lost else "a person must look"
+        alert = Alert(f"phase{beat.phase}_checkpoint", trouble.reason[:TAG_LENGTH], run.run_id)
+        yield f"{run.run_id[:8]}: {trouble.reason} ({done})", alert

@@ -1,4 +1,4 @@
-"""The command `hlx`: convert, corpus, train, validate, translate, status."""
+"""The command `hlx`: convert, corpus, train, validate, translate, status, watchdog."""
 
 import typer
 
@@ -7,6 +7,7 @@ from hlx_model.cli.corpus import corpus_app
 from hlx_model.cli.status import status_command
 from hlx_model.cli.translate import translate_command
 from hlx_model.cli.validate import validate_command
+from hlx_model.cli.watchdog import watchdog_app
 from hlx_model.training.command import run, train_command
 
 application = typer.Typer(
@@ -23,6 +24,7 @@ application.command("train")(train_command)
 application.command("validate")(validate_command)
 application.command("translate")(translate_command)
 application.command("status")(status_command)
+application.add_typer(watchdog_app, name="watchdog")
 
 
 def app() -> None:

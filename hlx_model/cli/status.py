@@ -1,7 +1,8 @@
-"""`hlx status`: what every training at hand is doing."""
+"""`hlx status`: what every training at hand is doing, and whether the watchdog looks at it."""
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,49 +13,90 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.artifacts import default_training, named_specials
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.watchdog import diagnose
+from hlx_model.watchdog.judgement import Limits, judge
+from hlx_model.watchdog.ticks import asleep, last_tick
+from hlx_model.watchdog.trainings import Training, limits, trainings
+
+Directory = Annotated[
+    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
+]
 
 
 def status_command(
-    checkpoint_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training"),
-    ] = None,
+    checkpoint_dir: Directory = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show each training's state, from its heartbeat, the newest first."""
-    training = checkpoint_dir or default_training()
-    directories = training.iterdir() if training.is_dir() else ()
-    beats = [beat for directory in directories if (beat := Heartbeat.read(directory)) is not None]
-    beats.sort(key=lambda beat: beat.time, reverse=True)
+    """Show each training's state, from its heartbeat, the newest first, and when the watchdog last looked."""
+    root, now, limit = checkpoint_dir or default_training(), time.time(), limits()
+    found = list(trainings(root))
     if as_json:
-        found = [named_specials({**asdict(beat), "trouble": diagnose(beat)}) for beat in beats]
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(named_specials(_content(root, found, now, limit)), indent=2))
         return
-    if not beats:
-        typer.echo(f"{training} holds no training")
+    if not found:
+        typer.echo(f"{root} holds no training")
         return
-    table = Table(
-        Column("training", no_wrap=True), "phase", Column("status", no_wrap=True), "epoch", "loss", "held-out",
+    Console(highlight=False).print(table(found, now, limit), markup=False)
+    for line in said(root, found, now, limit):
+        typer.echo(line)
+
+
+def _content(root: Path, found: Sequence[Training], now: float, limit: Limits) -> dict[str, object]:
+    tick = last_tick(root)
+    troubles = [judge(training.seen, now, limit) for training in found]
+    return {
+        "watchdog": {"last_tick": tick.time if tick else None, "awake": asleep(root, now) is None},
+        "trainings": [
+            {
+                **asdict(training.seen.beat),
+                "directory": str(training.directory),
+                "trouble": trouble.reason if trouble else None,
+                "lost": trouble is not None and trouble.lost,
+            }
+            for training, trouble in zip(found, troubles, strict=True)
+        ],
+    }
+
+
+def table(found: Sequence[Training], now: float, limit: Limits) -> Table:
+    """A row a training: status, epochs and their share, losses, speed, time to go, age of the last update."""
+    shown = Table(
+        Column("training", no_wrap=True), "phase", Column("status", no_wrap=True), "epochs", "loss", "held-out",
         "tokens/s", "ETA", "last update",
         box=SIMPLE, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    said = []
-    for beat in beats:
-        trouble = diagnose(beat)
-        status = "in trouble" if trouble else beat.status
-        if reason := trouble or (None if beat.running else beat.reason):
-            said.append(f"{beat.training_id}: {status}: {reason}")
-        eta = "" if beat.eta_seconds is None or not beat.running else f"{beat.eta_seconds / 60:.0f} min"
-        table.add_row(
-            beat.training_id, f"{beat.phase} {beat.size}", status, f"{beat.epoch}/{beat.epochs}",
+    for training in found:
+        beat = training.seen.beat
+        status = "in trouble" if judge(training.seen, now, limit) else beat.status
+        eta = "" if beat.eta_seconds is None or not beat.running else span(beat.eta_seconds)
+        share = f" ({beat.step / beat.steps:.1%})" if beat.steps else ""
+        shown.add_row(
+            beat.training_id, f"{beat.phase} {beat.size}", status, f"{beat.epoch}/{beat.epochs}{share}",
             _figure(beat.train_loss, 3), _figure(beat.held_out_loss, 3), _figure(beat.tokens_per_second, 0), eta,
-            f"{time.time() - beat.time:.0f}s ago",
+            f"{span(now - beat.time)} ago",
         )  # fmt: skip
-    Console(highlight=False).print(table, markup=False)
-    for line in said:
-        typer.echo(line)
+    return shown
+
+
+def said(root: Path, found: Sequence[Training], now: float, limit: Limits) -> list[str]:
+    """A line for each training that is in trouble or ended badly, and one where nobody watches those at work."""
+    lines = []
+    for training in found:
+        beat, trouble = training.seen.beat, judge(training.seen, now, limit)
+        reason = trouble.reason if trouble else None if beat.running else beat.reason
+        if reason:
+            lines.append(f"{beat.training_id}: {'in trouble' if trouble else beat.status}: {reason}")
+    # What the command line started is nobody's but its user's.
+    watched = any(training.seen.beat.running and training.seen.beat.run_id for training in found)
+    if watched and (reason := asleep(root, now)):
+        lines.append(f"nobody watches: {reason}")
+    return lines
+
+
+def span(seconds: float) -> str:
+    """A length of time in the unit that suits it: `15s`, `7.5 min`, `12.3h`."""
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f}s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f}h"
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from hlx_model.artifacts import named_specials, read_json, write_json
+from hlx_model.processes import process_alive, process_identity
 
 HEARTBEAT = "heartbeat.json"
 RUNNING = ("starting", "training")
@@ -30,10 +31,16 @@ class Heartbeat:
     learning_rate: float | None = None
     tokens_per_second: float | None = None
     eta_seconds: float | None = None
+    pace: float = 0.0
+    """The longest, in seconds, that this process has been without a sign of life so far."""
     gpu_memory_bytes: int | None = None
+    """The most that it has held so far."""
+    gpu_memory_total: int | None = None
     run_id: str | None = None
     """The Dagster run that started the trainer."""
     pid: int = field(default_factory=os.getpid)
+    process: str | None = field(default_factory=process_identity)
+    """Tells that process from a later one of the same number."""
     started: float = field(default_factory=time.time)
     time: float = field(default_factory=time.time)
 
@@ -41,6 +48,11 @@ class Heartbeat:
     def running(self) -> bool:
         """Whether the trainer says that it is at work; it may be dead all the same."""
         return self.status in RUNNING
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there, on this machine."""
+        return process_alive(self.pid, self.process)
 
     def write(self, directory: Path) -> None:
         """Write into a training's directory; NaN and infinity are written as their names."""

@@ -10,6 +10,7 @@ from hlx_model.metrics import Metrics
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs
 from hlx_model.training.progress import Progress
+from hlx_model.watchdog.ticks import Vigil
 
 Listener = Callable[[str, dict[str, Any]], None]
 """Told of `progress`, `milestone` and `checkpoint` events, each with its figures."""
@@ -36,6 +37,8 @@ class Recorder:
         self._metrics = Metrics(inputs.directory)
         self._every = max(1, steps // RECORDS)
         self._since, self._tokens = time.monotonic(), 0
+        # Dagster's watchdog looks at what Dagster started.
+        self._vigil = Vigil(inputs.directory.parent) if run_id else None
 
     def begin(self, *, resumed: bool) -> None:
         """A training begins, or goes on from where its progress says."""
@@ -60,6 +63,8 @@ class Recorder:
             self.restart_clock()
         elif time.time() - self.heartbeat.time > 1:
             self._say("training")
+        if self._vigil is not None:
+            self._vigil.look()
 
     def after_epoch(self, train_loss: float, held_out: float) -> None:
         """Record an epoch's losses, in nats."""
@@ -77,6 +82,8 @@ class Recorder:
         beat.steps = beat.step if status == "completed" else max(beat.step, beat.steps)
         if torch.cuda.is_available():
             beat.gpu_memory_bytes = torch.cuda.max_memory_allocated()
+            beat.gpu_memory_total = torch.cuda.mem_get_info()[1]
+        beat.pace = max(beat.pace, time.time() - beat.time) if beat.running else beat.pace
         beat.write(self._directory)
 
     def _record(self, train_loss: float, tokens_per_second: float | None, held_out: float | None = None) -> None:

@@ -13,8 +13,8 @@ import dagster as dg
 import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
+from hlx_model.processes import process_alive
 from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.watchdog import process_alive
 from tests.assets.conftest import SETTINGS, Home
 
 PATIENCE = 120.0

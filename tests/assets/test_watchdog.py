@@ -11,6 +11,7 @@ import pytest
 
 from hlx_assets.watchdog.runs import REASON_TAG
 from hlx_assets.watchdog.sensors import training_watchdog
+from hlx_model.processes import process_identity
 from hlx_model.training.heartbeat import Heartbeat
 from tests.assets.conftest import Home
 
@@ -38,7 +39,10 @@ def tick(instance: dg.DagsterInstance) -> str:
 
 
 def beat_of(run: dg.DagsterRun, pid: int) -> Heartbeat:
-    return Heartbeat("0" * 16, 1, "tiny", 10, status="training", run_id=run.run_id, pid=pid, train_loss=1.0)
+    return Heartbeat(
+        "0" * 16, 1, "tiny", 10, status="training", step=9, run_id=run.run_id, pid=pid, process=process_identity(pid),
+        train_loss=1.0,
+    )  # fmt: skip
 
 
 def write(home: Home, beat: Heartbeat, age: float = 0.0) -> None:
@@ -69,8 +73,8 @@ def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.
     ("change", "age", "reason"),
     [
         ({}, 400.0, "no progress for"),
-        ({"train_loss": float("nan")}, 0.0, "train_loss is nan"),
-        ({"held_out_loss": float("inf")}, 0.0, "held_out_loss is inf"),
+        ({"train_loss": float("nan")}, 100.0, "train_loss is nan"),
+        ({"held_out_loss": float("inf")}, 100.0, "held_out_loss is inf"),
     ],
 )
 def test_a_lost_training_is_stopped_with_its_reason_on_the_run(

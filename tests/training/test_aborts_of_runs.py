@@ -23,7 +23,8 @@ from hlx_model.training.batches import Batch, Data
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import train
-from hlx_model.training.watchdog import diagnose
+from hlx_model.watchdog.judgement import judge
+from hlx_model.watchdog.trainings import look
 from tests.conftest import CPU, QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -101,16 +102,18 @@ def test_a_trainer_that_stands_still_is_seen_by_who_watches(small_document: Path
     with subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
     ) as p:
-        while not (found := list(training.glob("*/heartbeat.json"))):
+        while not any(beat.step for d in training.glob("*") if (beat := Heartbeat.read(d))):
             assert p.poll() is None
             time.sleep(0.05)
         p.send_signal(signal.SIGSTOP)
-        beat = Heartbeat.read(found[0].parent)
-        assert beat is not None and diagnose(beat) is None
-        assert diagnose(beat, beat.time + 301) == (
-            "no progress for 301 seconds: look at the machine (GPU, disk, memory), then resume"
-        )
+        (directory,) = (path.parent for path in training.glob("*/heartbeat.json"))
+        seen = look(directory)
+        assert seen is not None and judge(seen, seen.beat.time) is None
+        stalled = judge(seen, seen.beat.time + 301)
+        assert stalled is not None and stalled.reason.startswith("no progress for 301 seconds")
         p.kill()
         p.wait()
-        gone = diagnose(beat)
-        assert gone is not None and f"process {p.pid} is gone" in gone
+        seen = look(directory)
+        assert seen is not None
+        gone = judge(seen, seen.beat.time)
+        assert gone is not None and f"process {p.pid} is gone" in gone.reason

@@ -1,0 +1,89 @@
+"""Record the curves that the watchdog's judgement is tested on: trainings that nothing stops, healthy and broken.
+
+    python -m benchmarks.curves tests/watchdog/curves
+
+Each is a small training whose abort conditions and gates are switched off, as a program without them would leave it:
+what the watchdog says of its `metrics.parquet` is `hlx watchdog replay`. Two minutes on two cores.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from benchmarks.broken_trainings import Spoilt, one_sentence, texts, unshifted
+from benchmarks.trials import Document, Training, Trial, workshop
+from hlx_model.metrics import METRICS
+from hlx_model.training.execution import Execution
+from hlx_model.training.loop import train
+from hlx_model.training.optimization import Optimizers
+
+CORPUS = Document("composed", 300)
+ENGLISH = Training(1, CORPUS, tokens=120_000)
+_LOOP, _ENGINE = "hlx_model.training.loop", "hlx_model.training.engine"
+
+
+def unheeding(*args: Any, **options: Any) -> None:
+    """Nothing stops a training."""
+
+
+class Uphill(Optimizers):
+    """After its 60th step it goes slowly where the loss rises."""
+
+    taken = 0
+
+    def step(self, pool: Any = None) -> None:
+        """Change the weights by their gradients."""
+        self.taken += 1
+        if self.taken > 60:
+            for group in (group for optimizer in self.all for group in optimizer.param_groups):
+                group["lr"] = -abs(group["lr"])
+        super().step(pool)
+
+
+UNSTOPPED: Mapping[str, Any] = {
+    f"{_LOOP}.Aborts.after_step": unheeding,
+    f"{_LOOP}.Aborts.after_epoch": unheeding,
+    f"{_LOOP}.Gates.after_epoch": unheeding,
+}
+CURVES = {
+    "healthy-english": Trial(ENGLISH, program=UNSTOPPED),
+    "healthy-english-slow": Trial(replace(ENGLISH, optimizer="adamw", learning_rate=1e-4), program=UNSTOPPED),
+    "healthy-hlx": Trial(Training(2, CORPUS, tokens=200_000), program=UNSTOPPED),
+    "healthy-hlx-without-replay": Trial(Training(2, CORPUS, tokens=200_000, replay=0.0), program=UNSTOPPED),
+    "healthy-pairs": Trial(Training(3, CORPUS, tokens=300_000), program=UNSTOPPED),
+    "diverged": Trial(replace(ENGLISH, learning_rate=0.6), program=UNSTOPPED),
+    "not_finite": Trial(ENGLISH, program={**UNSTOPPED, f"{_ENGINE}.Optimizers": Spoilt}),
+    "collapsed": Trial(
+        replace(ENGLISH, tokens=60_000), texts(one_sentence),
+        {**UNSTOPPED, f"{_ENGINE}.next_token_losses": unshifted},
+    ),
+    "rising": Trial(ENGLISH, program={**UNSTOPPED, f"{_ENGINE}.Optimizers": Uphill}),
+}  # fmt: skip
+"""By the name of the trouble that the watchdog sees, or `healthy`."""
+
+
+def record(directory: Path) -> None:
+    """Record every curve into a folder."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as root:
+        shop = workshop(Path(root), CURVES.values())
+        for name, trial in CURVES.items():
+            inputs = shop.inputs(trial.training)
+            inputs = replace(inputs, id=name, directory=inputs.directory.parent / name)
+            # A state that is not finite cannot be saved; the curve is recorded by then.
+            with trial.broken(), suppress(ValueError):
+                train(trial.inputs(inputs), execution=Execution("cpu"))
+            shutil.copy(inputs.directory / METRICS, directory / f"{name}.parquet")
+            typer.echo(name)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    typer.run(record)

@@ -1,0 +1,83 @@
+"""`hlx watchdog`: watch the trainings at hand from a terminal; `hlx watchdog replay`: when would it have spoken?"""
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from hlx_model.artifacts import default_training
+from hlx_model.cli.status import Directory, said, table
+from hlx_model.watchdog.judgement import Limits, judge
+from hlx_model.watchdog.replay import read_curve, replay
+from hlx_model.watchdog.ticks import INTERVAL
+from hlx_model.watchdog.trainings import Training, limits, trainings
+
+BADLY = ("quality_failed", "aborted", "failed")
+
+watchdog_app = typer.Typer(invoke_without_command=True)
+
+
+@watchdog_app.callback()
+def watchdog_command(
+    context: typer.Context,
+    checkpoint_dir: Directory = None,
+    check_interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = INTERVAL,
+    once: Annotated[bool, typer.Option(help="Look once.")] = False,
+) -> None:
+    """Show every training at hand, again and again. Exit code 1: one is in trouble, or ended badly while watched.
+
+    It stops nothing: trainings that Dagster started are stopped by its sensor, training_watchdog.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    root, limit = checkpoint_dir or default_training(), limits()
+    at_work: set[str] = set()
+    with Live(console=Console(highlight=False), auto_refresh=False, transient=False) as live:
+        while True:
+            now, found = time.time(), list(trainings(root))
+            lines = said(root, found, now, limit) if found else [f"{root} holds no training"]
+            clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+            shown = [table(found, now, limit)] if found else []
+            live.update(Group(f"training watchdog, {clock}", *shown, *map(Text, lines)), refresh=True)
+            if _in_trouble(found, at_work, now, limit):
+                raise typer.Exit(1)
+            if once:
+                return
+            at_work = {training.seen.beat.training_id for training in found if training.seen.beat.running}
+            time.sleep(check_interval)
+
+
+def _in_trouble(found: Iterable[Training], at_work: set[str], now: float, limit: Limits) -> bool:
+    """Whether a training is in trouble, or one that was at work at the last look has ended badly."""
+    return any(
+        judge(training.seen, now, limit) is not None
+        or (training.seen.beat.status in BADLY and training.seen.beat.training_id in at_work)
+        for training in found
+    )
+
+
+@watchdog_app.command("replay")
+def replay_command(
+    metrics: Annotated[Path, typer.Argument(help="A metrics.parquet, or a training's directory.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say at which step of a recorded curve the watchdog would have spoken. Exit code 1: it would have.
+
+    A curve has losses: what it does not record (a stall, a process that is gone, memory, disk) is not replayed.
+    """
+    rows = read_curve(metrics)
+    spoken = replay(rows)
+    if as_json:
+        content = {"step": spoken.step, "epoch": spoken.epoch, "trouble": spoken.trouble.reason} if spoken else None
+        typer.echo(json.dumps({"records": len(rows), "spoken": content}))
+    elif spoken is None:
+        typer.echo(f"{metrics}: {len(rows)} records, no alarm")
+    else:
+        typer.echo(f"{metrics}: at step {spoken.step}, epoch {spoken.epoch}: {spoken.trouble.reason}")
+    raise typer.Exit(1 if spoken else 0)

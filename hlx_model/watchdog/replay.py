@@ -1,0 +1,43 @@
+"""When would the watchdog have spoken? Its judgement over a recorded curve, row by row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hlx_model.metrics import METRICS, SCHEMA
+from hlx_model.watchdog.judgement import Trouble, judge_curve
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Where in a curve the watchdog speaks."""
+
+    step: int
+    epoch: int
+    trouble: Trouble
+
+
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """The rows of a `metrics.parquet`, or of a training's directory; `ValueError` where there are none to read."""
+    file = path / METRICS if path.is_dir() else path
+    try:
+        table = pq.read_table(file)
+    except FileNotFoundError:
+        raise ValueError(f"{file}: no such file: name a metrics.parquet, or the directory of a training") from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    if missing := [name for name in ("step", "epoch", "train_loss", "held_out_loss") if name not in table.schema.names]:
+        raise ValueError(f"{file}: lacks {', '.join(missing)}; a curve has the columns {', '.join(SCHEMA.names)}")
+    return list(table.sort_by("step").to_pylist())
+
+
+def replay(rows: Sequence[Mapping[str, Any]]) -> Spoken | None:
+    """The first row at which the watchdog speaks, as one who looks after every row; None where it never does."""
+    for seen, row in enumerate(rows, 1):
+        if trouble := judge_curve(rows[:seen]):
+            return Spoken(row["step"], row["epoch"], trouble)
+    return None

@@ -1,0 +1,161 @@
+"""Who is told what, and how often: real runs, and a server that stands for the address."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from hlx_assets.definitions import defs
+from hlx_assets.watchdog.alerts import Alert, Notifier
+from hlx_assets.watchdog.incidents import incidents
+from tests.assets.conftest import SETTINGS, Home
+
+LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
+
+
+class Log:
+    """What was logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str, /) -> None:
+        self.lines.append(message)
+
+    warning = info
+
+
+class Server(HTTPServer):
+    """Takes what is posted to it."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        """As Apprise writes it."""
+        return f"json://127.0.0.1:{self.server_port}/hook"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers["content-length"]))
+        assert isinstance(self.server, Server)
+        self.server.taken.append(json.loads(content))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server whose address is in `HLX_ALERTS`."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("HLX_ALERTS", server.address)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the machine", "0123")
+
+
+def test_a_trouble_is_told_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLX_UI_URL", "http://here:3000/")
+    notifier = Notifier.of(None, Log())
+    again = Alert("phase1_checkpoint", "no progress for 372 seconds: look at the machine", "4567")
+    other = Alert("phase1_checkpoint", "the run was cancelled", "4567")
+    well = Alert("phase1_checkpoint", None, "89ab")
+    assert [notifier.tell(alert) for alert in (STALL, again, other, well, well, again)] == [
+        True, False, True, True, False, True,
+    ]  # fmt: skip
+    assert [message["title"] for message in server.taken] == [
+        "HLX Brain: phase1_checkpoint is in trouble", "HLX Brain: phase1_checkpoint is in trouble",
+        "HLX Brain: phase1_checkpoint has recovered", "HLX Brain: phase1_checkpoint is in trouble",
+    ]  # fmt: skip
+    assert server.taken[0]["message"] == f"{STALL.trouble}\nhttp://here:3000/runs/0123"
+
+
+def test_what_was_told_is_remembered_from_tick_to_tick() -> None:
+    first = Notifier.of(None, Log())
+    assert first.tell(STALL)
+    second = Notifier.of(first.cursor(), Log())
+    assert not second.tell(STALL) and second.since == first.since
+
+
+def test_without_an_address_the_log_is_told() -> None:
+    log = Log()
+    assert Notifier.of(None, log).tell(STALL)
+    assert log.lines == [f"HLX Brain: phase1_checkpoint is in trouble: {STALL.trouble} run 0123"]
+
+
+def test_an_address_that_does_not_answer_is_a_line_in_the_log_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HLX_ALERTS", "json://user:secret@127.0.0.1:9/ nonsense://secret")
+    log = Log()
+    assert Notifier.of(None, log).tell(STALL)
+    assert log.lines[1:] == [
+        "HLX_ALERTS: json://… did not take the message",
+        "HLX_ALERTS: nonsense://… is no address that Apprise knows",
+    ]
+
+
+def found(home: Home, since: float) -> tuple[float, list[Alert]]:
+    """The alerts of what has ended since, and when the last of it did."""
+    with home.instance() as instance:
+        alerts = list(incidents(instance, since))
+    return max(time for time, _ in alerts), [alert for _, alert in alerts]
+
+
+def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Home) -> None:
+    since, before = found(home, 0.0)
+    assert {alert.trouble for alert in before} == {None}
+
+    home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)  # its run succeeds: the report would fail
+    since, (stopped, *others) = found(home, since)
+    assert stopped.subject == "phase1_checkpoint"
+    assert (stopped.trouble or "").startswith("its training was stopped: training loss diverged")
+    assert others == []
+
+    assert not home.materialize("phase2_checkpoint").success
+    since, (closed,) = found(home, since)
+    assert closed.subject == "phase2_checkpoint" and "the gate of phase1_STOPPED_epoch" in (closed.trouble or "")
+
+    assert home.materialize("phase1_checkpoint", "phase1_validation_report").success
+    since, recovered = found(home, since)
+    assert {(alert.subject, alert.trouble) for alert in recovered} == {
+        ("phase1_checkpoint", None), ("phase1_validation_report", None),
+    }  # fmt: skip
+
+
+def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of(home: Home) -> None:
+    since, _ = found(home, 0.0)
+    (weights,) = home.path.glob("artifacts/training/*/checkpoints/phase1_FINAL*/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    with home.instance() as instance:
+        assert (
+            not defs.resolve_job_def("revalidation").execute_in_process(instance=instance, raise_on_error=False).success
+        )
+    _, (failed, *_) = found(home, since)
+    assert failed.subject == "phase1_validation_report" and "phase1_FINAL" in (failed.trouble or "")
+    run = home.materialize("phase2_checkpoint")
+    assert not run.success
+
+
+def test_a_cancelled_run_is_told_of(empty_home: Home) -> None:
+    with empty_home.instance() as instance:
+        run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+        instance.report_run_canceled(run)
+    _, (alert,) = found(empty_home, 0.0)
+    assert (alert.subject, alert.trouble) == ("curriculum", "the run was cancelled")
