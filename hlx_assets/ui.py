@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
+import click
 import dagster as dg
 
 from hlx_model.corpus.documents import named_documents
@@ -35,8 +36,11 @@ if __name__ == "__main__":
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     # The processes of `dagster dev` must not all be the first to open an empty home.
-    with dg.DagsterInstance.get():
-        pass
+    try:
+        with dg.DagsterInstance.get():
+            pass
+    except click.ClickException as error:
+        sys.exit(f"error: {error.message}")
     # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
     if corpus := named_documents(os.environ.get("HLX_CORPUS")):
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)

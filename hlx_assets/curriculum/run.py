@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pyarrow.parquet as pq
 import yaml
@@ -44,7 +45,7 @@ def main() -> int:
     started = time.monotonic()
     # Dagster's own modules call what Dagster calls preview or deprecated: nothing that a user can mend.
     warnings.filterwarnings("ignore", module=r"dagster\.")
-    with dg.DagsterInstance.get() as instance:
+    with _instance() as instance:
         for run_id in close_dead_runs(instance):
             console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
         with dg.execute_job(
@@ -53,6 +54,14 @@ def main() -> int:
             events, success = result.all_events, result.success
         tell(instance, events, time.monotonic() - started)
     return 0 if success else 1
+
+
+def _instance() -> dg.DagsterInstance:
+    """That of DAGSTER_HOME; one line where its database is not to be had."""
+    try:
+        return dg.DagsterInstance.get()
+    except click.ClickException as error:
+        sys.exit(f"error: {error.message}")
 
 
 def curriculum_job() -> dg.JobDefinition:

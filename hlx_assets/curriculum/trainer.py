@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.events import DagsterEvent
+from pydantic import Field
 
 from hlx_assets.common import shown
 from hlx_model.processes import die_with_parent
@@ -36,6 +37,8 @@ class Ended(NamedTuple):
 class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
     """Runs `python -m hlx_model.training …` and relays what it says."""
 
+    launcher: list[str] = Field(default_factory=list)
+    """What comes before the command: `srun` and its options, where the trainer runs on another machine."""
     poll_seconds: float = 0.5
     interrupt_grace: float = 30.0
     """Seconds to write a last checkpoint after SIGINT; then SIGTERM."""
@@ -47,7 +50,7 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
 
         `arguments` are command-line options without their dashes; True is a flag, None is left out.
         """
-        command = [sys.executable, "-m", "hlx_model.training", *_options(arguments)]
+        command = [*self.launcher, sys.executable, "-m", "hlx_model.training", *_options(arguments)]
         context.log.info(" ".join(command))
         ended: Ended | None = None
         spoken, code = time.monotonic(), 0

@@ -100,11 +100,15 @@ class Run:
         return next(e for e in self.result.get_asset_check_evaluations() if e.asset_check_key == wanted)
 
 
+_OF_A_USER = ("HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS")
+"""Settings that a developer's own environment may hold."""
+
+
 @contextmanager
 def _home(path: Path) -> Iterator[Home]:
-    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", "HLX_CORPUS", "HLX_PROFILE")}
+    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", *_OF_A_USER)}
     os.environ["DAGSTER_HOME"] = str(path)
-    for name in ("HLX_CORPUS", "HLX_PROFILE"):
+    for name in _OF_A_USER:
         os.environ.pop(name, None)
     try:
         yield Home(path)

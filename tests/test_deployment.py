@@ -1,0 +1,135 @@
+"""The compose files are valid, name only what is there, and open one door: the proxy's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+COMPOSE = DEPLOY / "docker-compose.yaml"
+GPU = DEPLOY / "docker-compose.gpu.yaml"
+COMPOSE_FILES = (COMPOSE, GPU)
+SECRETS = {"POSTGRES_PASSWORD", "HLX_LOGIN_USER", "HLX_LOGIN_HASH"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = read(COMPOSE)["services"]
+    return found
+
+
+def option(service: str, name: str) -> str:
+    """What a service's command gives an option."""
+    command = services()[service]["command"]
+    return str(command[command.index(f"--{name}") + 1])
+
+
+def variables() -> dict[str, set[str]]:
+    """What the compose files take from the environment, each with what follows its name: `:?…`, `:-…` or nothing."""
+    found: dict[str, set[str]] = {}
+    for path in COMPOSE_FILES:
+        for name, rest in re.findall(r"\$\{(\w+)([^}]*)\}", path.read_text(encoding="utf-8")):
+            found.setdefault(name, set()).add(rest)
+    for service in services().values():
+        for name, value in service.get("environment", {}).items():
+            if value is None:
+                found.setdefault(name, set())
+    return found
+
+
+@pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.name)
+def test_the_compose_specification_has_nothing_against_it(path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_only_the_proxy_publishes_ports_and_on_loopback_unless_told() -> None:
+    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
+    assert list(published) == ["proxy"]
+    assert all(port.startswith("${HLX_BIND:-127.0.0.1}:") for port in published["proxy"])
+    assert not any({"ports", "network_mode"} & set(service) for service in read(GPU)["services"].values())
+    assert read(COMPOSE)["networks"]["inside"] == {"internal": True}
+    outside = {name for name, service in services().items() if "outside" in service["networks"]}
+    assert outside == {"code", "proxy"}
+
+
+def test_secrets_come_from_the_environment_and_have_no_default() -> None:
+    taken = variables()
+    assert taken.keys() >= SECRETS
+    for name in SECRETS:
+        assert all(rest.startswith(":?") for rest in taken[name]), name
+    example = (DEPLOY / ".env.example").read_text(encoding="utf-8")
+    for name in SECRETS:
+        assert re.search(rf"^{name}=(?:'')?$", example, re.MULTILINE), name
+    assert not SECRETS & set(re.findall(r"\w+", (DEPLOY / "Dockerfile").read_text(encoding="utf-8")))
+
+
+def test_the_example_of_the_environment_names_all_that_is_taken_from_it() -> None:
+    example = (DEPLOY / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)) == set(variables())
+
+
+def test_services_name_only_what_is_declared() -> None:
+    declared, all_services = read(COMPOSE), services()
+    for name, service in all_services.items():
+        assert "image" in service and "healthcheck" in service, name
+        assert set(service["networks"]) <= declared["networks"].keys()
+        for other, condition in service.get("depends_on", {}).items():
+            assert condition == {"condition": "service_healthy"} and "healthcheck" in all_services[other]
+        for volume in service["volumes"]:
+            source = volume.split(":")[0]
+            assert (DEPLOY / source).exists() if source.startswith(".") else source in declared["volumes"], volume
+    assert read(GPU)["services"].keys() <= all_services.keys()
+
+
+def test_the_image_is_built_from_files_that_are_there() -> None:
+    built = [service["build"] for service in services().values() if "build" in service]
+    assert built and all(build == built[0] for build in built)
+    context = (DEPLOY / built[0]["context"]).resolve()
+    assert context == ROOT and (context / built[0]["dockerfile"]) == DEPLOY / "Dockerfile"
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    sent = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = [s for line in re.findall(r"^COPY (.+)$", dockerfile, re.MULTILINE) for s in line.split()[:-1]]
+    sources = [source for source in copied if not source.startswith("--")]
+    assert sources
+    for source in sources:
+        assert (context / source).exists() and f"!{source}" in sent, source
+    arguments = set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
+    assert set(read(GPU)["services"]["code"]["build"]["args"]) <= arguments
+    assert re.search(r"^USER (?!root)", dockerfile, re.MULTILINE)
+
+
+def test_the_services_find_each_other() -> None:
+    (location,) = read(DEPLOY / "workspace.yaml")["load_from"]
+    (local,) = read(ROOT / "workspace.yaml")["load_from"]
+    assert location["grpc_server"]["host"] in services()
+    assert location["grpc_server"]["port"] == int(option("code", "port"))
+    assert location["grpc_server"]["location_name"] == local["python_module"]["location_name"]
+    assert option("code", "module-name") == local["python_module"]["module_name"]
+    door = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    assert f"reverse_proxy webserver:{option('webserver', 'port')}" in door and "basic_auth {" in door
+    assert set(re.findall(r"\{\$(\w+)", door)) == services()["proxy"]["environment"].keys()
+
+
+def test_every_part_of_dagster_has_the_same_home_and_the_same_database() -> None:
+    parts = [services()[name] for name in ("code", "webserver", "daemon")]
+    (home,) = re.findall(r"DAGSTER_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
+    mounted = ["home:" + home, f"../dagster_home/dagster.yaml:{home}/dagster.yaml:ro"]
+    assert all(part["volumes"] == mounted for part in parts)
+    (url,) = {part["environment"]["HLX_POSTGRES_URL"] for part in parts}
+    database = services()["postgres"]["environment"]
+    assert re.fullmatch(r"postgresql://(\w+):\$\{POSTGRES_PASSWORD:\?[^}]*\}@postgres:5432/(\w+)", url)
+    assert url.startswith(f"postgresql://{database['POSTGRES_USER']}:") and url.endswith(f"/{database['POSTGRES_DB']}")
