@@ -17,9 +17,13 @@ SMALL_WIDTH = 128
 tiny 21k tokens/s where one gave 20k, and 2.5k to 10k as soon as something else wanted a core (`docs/LOG.md`)."""
 
 
-def device_of() -> str:
-    """`cuda` where there is a GPU, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def device_of(named: str | None = None) -> str:
+    """The device that is named, or `cuda` where there is a GPU, else `cpu`; `ValueError` where it is not to be had."""
+    if named not in (None, "cpu", "cuda"):
+        raise ValueError(f"device is {named!r}: it must be cpu or cuda")
+    if named == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', and torch sees no GPU here: use --device cpu, or look at nvidia-smi")
+    return named or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def threads_of(a: Architecture) -> int:

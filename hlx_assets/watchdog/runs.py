@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import dagster as dg
 import psutil
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
 from hlx_model.training.heartbeat import Heartbeat
 
@@ -35,7 +36,12 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | 
 
 
 def is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the process that worked on a run is not there; False where the run named none yet."""
+    """Whether the process that worked on a run is not there.
+
+    False where the run named none yet, and where another launcher put it on another machine, and looks after it itself.
+    """
+    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+        return False
     worker = worker_of(instance, run_id)
     if worker is None:
         return False

@@ -40,7 +40,7 @@ def validate_command(
     A checkpoint of hlx train is judged on the corpora that its manifest names. A .pt file needs --corpus and --phase;
     only its weights are read, and its report is written beside it, into NAME.report.
     """
-    judgement = _judge(checkpoint, corpus or [], phase, heads, device or device_of())
+    judgement = _judge(checkpoint, corpus or [], phase, heads, device_of(device))
     if output is not None:
         write_json(output, judgement.report)
     if as_json:

@@ -50,6 +50,8 @@ _REPEATED = [
 ]
 """One pattern a length of the unit: a search for the shortest unit would take `::::pppp` for four colons."""
 
+_RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
+
 _JOINTS_LEAST = 8
 """A text of fewer joints is counted as one of so many: two strange ones of three are no sign."""
 _TOKEN = re.compile(
@@ -92,14 +94,14 @@ def diagnose(given: str, written: str, expected: str | None = None) -> Finding |
         expected: the right answer, where there is one.
     """
     text = _core(written)
-    if expected is not None and text == _core(expected):
+    added = text.removeprefix(given.strip())
+    if expected is not None and _core(expected) in (text, added.strip()):
         return None
     if any(parses(text, format) for format in Format):
         asked = []
         if expected is not None:
             asked = [parroting(given, text, expected), *([] if collapse(expected).found else [collapse(text)])]
     else:
-        added = text.removeprefix(given.strip())
         asked = [collapse(added), scrambled(added), parroting(given, text, expected)]
     return next((finding for finding in asked if finding.found), None)
 
@@ -123,13 +125,17 @@ def parroting(given: str, written: str, expected: str | None = None) -> Finding:
 def collapse(written: str) -> Finding:
     """The text runs on in one symbol, or in one short unit over and over (`::::pppp::::pppp`).
 
-    The figure is the longest stretch that repeats one unit (of at most 24 symbols, three times or more, 8 symbols
-    or more) as a share of the text, or of 24 symbols where the text is longer.
+    The figure is what is the longer, as a share of the text, or of 24 symbols where the text is longer: the longest
+    stretch that repeats one unit (of at most 24 symbols, three times or more, 8 symbols or more), or all runs of one
+    symbol (of 4 symbols or more, 8 together or more).
     """
     text = _core(written)
     longest = max((len(found.group()) for pattern in _REPEATED for found in pattern.finditer(text)), default=0)
-    figure = min(1.0, longest / max(1, min(len(text), _STRETCH_FULL)))
-    what = f"repeats one unit over {longest} of its {len(text)} symbols"
+    runs = sum(len(found.group()) for found in _RUN.finditer(text))
+    longest = max(longest, runs if runs >= _STRETCH_LEAST else 0)
+    whole = min(len(text), _STRETCH_FULL)
+    figure = min(1.0, longest / max(1, whole))
+    what = f"runs on in one symbol or unit over {longest} symbols ({whole} would be all)"
     return _finding("collapse", figure, THRESHOLDS.repeated, written, what)
 
 

@@ -53,4 +53,5 @@ def wilson(successes: int, samples: int, z: float = 1.96) -> tuple[float, float]
     rate, z2 = successes / samples, z * z
     centre = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
     half = z / (1 + z2 / samples) * math.sqrt(rate * (1 - rate) / samples + z2 / (4 * samples * samples))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounded: of no success the lower bound is 0, and not what the last bit of a root leaves.
+    return max(0.0, round(centre - half, 12)), min(1.0, round(centre + half, 12))

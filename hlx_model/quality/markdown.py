@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hlx_model.quality.comparison import COMPARED
 from hlx_model.quality.shown import NOTHING, answer_found, figure, percent, percents, visible
 
 _SIGN = {
@@ -68,7 +69,7 @@ def _comparison(comparison: Mapping[str, Any] | None) -> list[str]:
         shown = figure if name.endswith("loss") else percent
         rows.append([_code(name), shown(c["before"]), shown(c["now"]), _SIGN[c["outcome"]]])
     against = f"{_SIGN[comparison['outcome']]} than the report before, on {_code(comparison['with'])}."
-    return [against, "", *_table(["figure", "before", "now", ""], rows)]
+    return [against, "", COMPARED, "", *_table(["figure", "before", "now", ""], rows)]
 
 
 def _translation(f: Mapping[str, Any]) -> list[str]:

@@ -66,7 +66,7 @@ def milestone_gates(
         best_loss: the best held-out loss before, in nats.
         train_tokens: in the whole training text.
         unigram: the loss that counting symbols reaches on the held-out text, in nats.
-        began: held-out loss of the weights that the training began with, in nats; 0 where they were fresh.
+        began: held-out loss of the weights that the training began with, in nats.
         thresholds: others than the measured ones.
     """
     t = thresholds or Thresholds()
@@ -118,15 +118,14 @@ def gate_name(epoch: int) -> str:
 def _next_token_loss(
     seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, began: float, t: Thresholds
 ) -> Gate:
-    above_uniform = UNIFORM_LOSS + t.loss_above_uniform
+    bound = UNIFORM_LOSS + t.loss_above_uniform
     # What was learned by heart begins another language above a guess, and has to come down from there first.
-    steps, bound = t.steps_to_beat_uniform, above_uniform
-    if began > above_uniform:
-        steps, bound = t.steps_to_come_down, began
-    if step >= steps:
-        bound = above_uniform
-    if step < steps or unseen.loss > bound:
+    if began > bound and step < t.steps_to_come_down:
+        bound = began
+    if step < t.steps_to_learn_anything or unseen.loss > bound:
         value, limit = unseen.loss, bound
+    elif step < t.steps_to_beat_uniform:
+        value, limit = best, max(UNIFORM_LOSS, began - t.anything)
     else:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model.quality.charts import rate_bar, rates_bar
+from hlx_model.quality.comparison import COMPARED
 from hlx_model.quality.figure import loss_plot
 from hlx_model.quality.markup import Markup, element, join
 from hlx_model.quality.shown import NOTHING, answer_found, figure, finite, percent, percents
@@ -163,13 +164,14 @@ def _comparison(comparison: Mapping[str, Any] | None) -> list[Markup]:
         shown = figure if name.endswith("loss") else percent
         rows.append([_code(name), shown(c["before"]), shown(c["now"]), _badge(c["outcome"])])
     against = element("p", _badge(comparison["outcome"]), " than the report before, on ", _code(comparison["with"]))
-    return [against, _table(columns, rows, "plain")]
+    return [against, _note(COMPARED), _table(columns, rows, "plain")]
 
 
 def _loss(report: Mapping[str, Any]) -> list[Markup]:
     said = (
         "Lower is better. The dashed lines are what counting symbols (unigram) and pairs of symbols (bigram) reaches "
-        "on held-out text."
+        "on held-out text. In training, held-out is the validation split; this report and its gates are on the test "
+        "split, which nothing was chosen by."
     )
     return [
         element("figure", loss_plot(report["curve"], report["figures"]), element("figcaption", said), class_="beside")

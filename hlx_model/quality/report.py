@@ -281,7 +281,7 @@ class _Examination:
     def _excuses(self) -> Iterator[tuple[Sequence[str], str | None]]:
         """What is not asked of this model for sure, and why. Of a file that records no training all is asked."""
         s, t = self.subject, self.thresholds
-        if s.epoch is not None and s.step is not None:
+        if s.epoch is not None and s.step is not None and s.stopped is None:
             tokens = s.epoch * self.figures["training_tokens"]
             yield g.LEARNED, g.too_short(s.phase, s.step, tokens, t)
             yield g.TRANSLATING, g.too_short_to_translate(tokens, t)

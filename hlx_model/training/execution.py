@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from hlx_model.device import device_of
+
 TOKENS_A_THREAD = 512
 """A smaller share is not worth a CPU thread."""
 
@@ -27,10 +29,7 @@ class Execution:
     """GiB that the training may take; None takes what the device has free."""
 
     def __post_init__(self) -> None:
-        if self.device not in ("cpu", "cuda"):
-            raise ValueError(f"device is {self.device!r}: it must be cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is 'cuda', and torch sees no GPU here: use --device cpu, or look at nvidia-smi")
+        device_of(self.device)
         if self.accumulation < 1:
             raise ValueError(f"accumulation is {self.accumulation}: it must be at least 1")
         if self.memory_limit is not None and not self.memory_limit > 0:

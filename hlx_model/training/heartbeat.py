@@ -1,6 +1,7 @@
 """The one record of a training's state that the watchdog, the command line and the UI all read."""
 
 import os
+import platform
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -38,6 +39,7 @@ class Heartbeat:
     gpu_memory_total: int | None = None
     run_id: str | None = None
     """The Dagster run that started the trainer."""
+    host: str | None = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = field(default_factory=process_identity)
     """Tells that process from a later one of the same number."""
@@ -51,8 +53,8 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Whether its process is there, on this machine."""
-        return process_alive(self.pid, self.process)
+        """Whether its process is there; of a process on another machine only its silence tells that it is not."""
+        return self.host not in (None, platform.node()) or process_alive(self.pid, self.process)
 
     def write(self, directory: Path) -> None:
         """Write into a training's directory; NaN and infinity are written as their names."""

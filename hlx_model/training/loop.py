@@ -145,7 +145,7 @@ class _Training:
 
     def _train(self) -> Stop | None:
         p = self.progress
-        if p.step == 0 and self.inputs.parent is not None and self.ranks.first:
+        if p.step == 0 and self.ranks.first:
             p.began = self._held_out_loss()
         while p.epoch <= self.settings.epochs:
             p.begun = p.epoch

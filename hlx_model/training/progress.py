@@ -26,7 +26,7 @@ class Progress:
     window_tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
     began: float = 0.0
-    """Held-out loss of the parent's weights, in nats, before anything was learned of this phase; 0 without a parent."""
+    """Held-out loss in nats before anything was learned of this phase, of fresh weights or the parent's."""
     best_loss: float | None = None
     best_epoch: int | None = None
     milestones: list[dict[str, Any]] = field(default_factory=list)

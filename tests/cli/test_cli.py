@@ -313,7 +313,9 @@ def status(hlx: Hlx, training: Path) -> list[dict[str, Any]]:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    found: list[dict[str, Any]] = json.loads(ran.out, parse_constant=refuse)
+    content = json.loads(ran.out, parse_constant=refuse)
+    assert content["watchdog"] == {"last_tick": None, "awake": False}
+    found: list[dict[str, Any]] = content["trainings"]
     return found
 
 

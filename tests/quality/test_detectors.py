@@ -54,7 +54,7 @@ def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
 
     of_model = transcripts()
     assert min(scrambled(text).figure for text in added("100M")) == pytest.approx(0.40, abs=0.005)
-    assert min(collapse(text).figure for text in added("250M")) == pytest.approx(0.875, abs=0.005)
+    assert min(collapse(text).figure for text in added("250M")) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,8 @@ def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
         ("Sort the users", "}" * 200, "collapse"),
         ("Sort the users", "." * 200, "collapse"),
         ("Sort the users", "abab" * 3, "collapse"),
+        ("Sort the users", "::::pppp", "collapse"),
+        ("Sort the users", "::::pppp::::pppp", "collapse"),
         ("Sort the users", "the users and " * 4, "collapse"),
         ("Sort the users", '{1000: {@0: "sort"}' + "}" * 40, "collapse"),
         ("Sort the users", 'Sort the users00{@:tsor"x"🜁 &us1 @0🜂', "scrambled"),
@@ -124,6 +126,7 @@ def test_sentences_with_names_numbers_and_quotes_pass(sentence: str) -> None:
         ("[100, 200, 300]", "[100, 200, 300]", "🜃100, 200, 300🜄", True),
         ("{a: [1, 2]}", "{a: [1, 2]}", "◇a: 🜃1, 2🜄◆", True),
         ("{a: [1, 2]}", "{a: [1, 2]}", None, False),
+        ("Sort the users", 'Sort the users {1000: {@0: "sort"}}', '{1000: {@0: "sort"}}', False),  # behind an echo
         ("Sort the users", "Sort the users", '{1000: {@0: "sort", @1: &h_users}}', True),
     ],
 )

@@ -30,7 +30,7 @@ def judged(
     best: float | None = None,
     train_tokens: int = 1_000_000,
     epoch: int = 1,
-    began: float = 4.8,
+    began: float = 4.77,
 ) -> dict[str, Gate]:
     train, held_out = texts
     gates = milestone_gates(
@@ -96,8 +96,16 @@ def test_a_model_that_guesses_has_50_steps_to_do_better(texts: tuple[list[str], 
     assert "the model learns nothing" in gates["next_token_loss"].reason
 
 
+@pytest.mark.parametrize(("began", "step", "outcome"), [(4.77, 50, "fail"), (4.9, 299, "pass"), (4.9, 300, "fail")])
+def test_weights_that_learn_slowly_have_300_steps_if_they_learn_at_all(
+    texts: tuple[list[str], list[str]], began: float, step: int, outcome: str
+) -> None:
+    gates = judged(Uniform(), texts, step=step, reported=4.76, began=began)
+    assert gates["next_token_loss"].outcome == outcome
+
+
 @pytest.mark.parametrize(
-    ("began", "step", "outcome"), [(4.8, 5, "fail"), (6.0, 5, "fail"), (50.0, 5, "pass"), (50.0, 200, "fail")]
+    ("began", "step", "outcome"), [(4.77, 5, "fail"), (6.0, 5, "fail"), (50.0, 5, "pass"), (50.0, 200, "fail")]
 )
 def test_a_phase_that_begins_above_a_guess_has_200_steps_to_come_down(
     texts: tuple[list[str], list[str]], began: float, step: int, outcome: str
