@@ -117,6 +117,8 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "found": found,
         "weights_sha256": manifest.weights_sha256,
         "corpora": kept,
+        "corpus": dg.MetadataValue.asset(dg.AssetKey(CORPUS_OF_PHASE[manifest.phase])),
+        "report": dg.MetadataValue.asset(dg.AssetKey(f"phase{manifest.phase}_validation_report")),
         "settings": dict(manifest.settings),
         "loss_curve": dg.MetadataValue.table(
             [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],

@@ -1,15 +1,30 @@
 """phaseN_validation_report: what a checkpoint can do, on the corpora that its manifest names."""
 
+import os
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
 from hlx_model.artifacts import digest_of
+from hlx_model.corpus.store import CORPUS_OF_PHASE
 from hlx_model.device import device_of
 from hlx_model.profiles import PHASES
 from hlx_model.quality.report import PAGE, judge
 from hlx_model.quality.verdict import GATES_VERSION
+
+VALIDATION_POOL = "validation"
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
+"""A report is judged again every night (`nightly_revalidation`): one night may be missed."""
+
+
+class ReportConfig(dg.Config):
+    """How a checkpoint is judged."""
+
+    device: str | None = Field(default=None, description="cpu or cuda. Default: cuda where there is a GPU.")
+    nice: int = Field(default=0, ge=0, le=19, description="How far to stand back for other processes, 0 to 19.")
 
 
 def _report(phase: int) -> dg.AssetsDefinition:
@@ -19,12 +34,16 @@ def _report(phase: int) -> dg.AssetsDefinition:
         group_name=VALIDATION_GROUP,
         owners=OWNERS,
         kinds={"json", "html"},
+        pool=VALIDATION_POOL,
+        freshness_policy=FRESH,
         code_version=GATES_VERSION,
         description=f"The gates' figures and the verdict on phase {phase}'s checkpoint, made even of a bad model.",
     )
-    def report(checkpoint: Path) -> dg.MaterializeResult[Path]:
+    def report(config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
+        if config.nice:
+            os.nice(config.nice)
         with user_errors():
-            judgement = judge(checkpoint, device_of())
+            judgement = judge(checkpoint, device_of(config.device))
         figures, grade = judgement.report["figures"], judgement.report["grade"]
         comparison = judgement.report["comparison"]
         numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float))}
@@ -46,6 +65,8 @@ def _report(phase: int) -> dg.AssetsDefinition:
                 "than_before": comparison["outcome"] if comparison else "nothing to compare with",
                 "outcome": judgement.verdict.outcome,
                 "checkpoint": judgement.verdict.checkpoint,
+                "judged": dg.MetadataValue.asset(dg.AssetKey(f"phase{phase}_checkpoint")),
+                "judged_on": dg.MetadataValue.asset(dg.AssetKey(CORPUS_OF_PHASE[phase])),
                 **numbers,
             },
         )

@@ -1,20 +1,37 @@
-"""Re-validation: the three reports made again, by night, on the checkpoints that are there."""
+"""Re-validation: the reports made again, by night, on the checkpoints that are there, beside what is being trained."""
 
 import os
 
 import dagster as dg
 
 from hlx_assets.validation.assets import assets
+from hlx_model.profiles import PHASES
+
+DEVICE = os.environ.get("HLX_REVALIDATION_DEVICE", "cpu")
+"""A GPU is for the training that may be at work."""
+NICE = 10
 
 revalidation = dg.define_asset_job(
     "revalidation",
     selection=dg.AssetSelection.assets(*assets),
+    config={"ops": {asset.op.name: {"config": {"device": DEVICE, "nice": NICE}} for asset in assets}},
     description="Judge the checkpoints of the three phases again, with their gates; trains nothing.",
 )
 
-nightly_revalidation = dg.ScheduleDefinition(
+
+@dg.schedule(
     name="nightly_revalidation",
     job=revalidation,
     cron_schedule=os.environ.get("HLX_REVALIDATION_CRON", "0 3 * * *"),
-    description="Every night at three (`HLX_REVALIDATION_CRON`); switch it on in the UI.",
+    execution_timezone=os.environ.get("HLX_TIMEZONE"),
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night at three (`HLX_REVALIDATION_CRON`, `HLX_TIMEZONE`); a gate that fails is closed again.",
 )
+def nightly_revalidation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Ask for the reports on the checkpoints that there are."""
+    there = [
+        asset.key
+        for phase, asset in zip(PHASES, assets, strict=True)
+        if context.instance.get_latest_materialization_event(dg.AssetKey(f"phase{phase}_checkpoint"))
+    ]
+    return dg.RunRequest(asset_selection=there) if there else dg.SkipReason("there is no checkpoint to judge yet")

@@ -9,10 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from hlx_assets.definitions import defs
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
-from tests.assets.conftest import SETTINGS, Home
+from tests.assets.conftest import SETTINGS, Home, revalidated
 
 LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
 
@@ -143,9 +142,7 @@ def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of
     (weights,) = home.path.glob("artifacts/training/*/checkpoints/phase1_FINAL*/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     with home.instance() as instance:
-        assert (
-            not defs.resolve_job_def("revalidation").execute_in_process(instance=instance, raise_on_error=False).success
-        )
+        assert not revalidated(instance).success
     _, (failed, *_) = found(home, since)
     assert failed.subject == "phase1_validation_report" and "phase1_FINAL" in (failed.trouble or "")
     run = home.materialize("phase2_checkpoint")

@@ -7,10 +7,11 @@ import dagster as dg
 from hlx_assets.artifacts import latest_path
 from hlx_assets.definitions import CHECKS, defs
 from hlx_assets.validation.guard import gate_map
+from hlx_assets.validation.schedules import nightly_revalidation
 from hlx_model.artifacts import read_json
 from hlx_model.checkpoint import read_manifest
 from hlx_model.quality.milestones import MILESTONES
-from tests.assets.conftest import Home, Run
+from tests.assets.conftest import Home, Run, revalidated
 
 ASSETS = {
     "corpus_document",
@@ -134,7 +135,44 @@ def test_revalidation_makes_the_reports_again_and_keeps_their_data_versions(home
         key = dg.AssetKey("phase3_validation_report")
         report = latest_path(instance, key)
         before = read_json(report / "verdict.json")
-        result = defs.resolve_job_def("revalidation").execute_in_process(instance=instance, raise_on_error=False)
+        result = revalidated(instance)
         assert result.success
         assert len(result.get_asset_materialization_events()) == 3
         assert read_json(latest_path(instance, key) / "verdict.json") == before
+
+
+def test_every_night_the_checkpoints_that_are_there_are_asked_to_be_judged_again(home: Home) -> None:
+    with home.instance() as instance, dg.build_schedule_context(instance) as context:
+        asked = nightly_revalidation(context)
+        assert isinstance(asked, dg.RunRequest) and asked.asset_selection is not None
+        assert {key.to_user_string() for key in asked.asset_selection} == {
+            f"phase{phase}_validation_report" for phase in (1, 2, 3)
+        }
+
+
+def test_by_night_nothing_is_done_where_there_is_no_checkpoint(empty_home: Home) -> None:
+    with empty_home.instance() as instance, dg.build_schedule_context(instance) as context:
+        assert isinstance(nightly_revalidation(context), dg.SkipReason)
+
+
+def test_revalidation_stands_beside_a_training(home: Home) -> None:
+    job = defs.resolve_job_def("revalidation")
+    reports = [node for node in job.nodes if node.name.endswith("_validation_report")]
+    assert [node.definition.pools for node in reports] == [{"validation"}] * 3
+    assert job.run_config is not None
+    assert {str(op["config"]) for op in job.run_config["ops"].values()} == {"{'device': 'cpu', 'nice': 10}"}
+
+
+def test_the_reports_say_when_they_are_overdue() -> None:
+    graph = defs.resolve_asset_graph()
+    with_policy = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
+    assert with_policy == {f"phase{phase}_validation_report" for phase in (1, 2, 3)}
+
+
+def test_checkpoint_report_and_corpus_are_linked_both_ways(curriculum: tuple[Path, Run]) -> None:
+    def links(asset: str) -> set[str]:
+        found = curriculum[1].result.asset_materializations_for_node(asset)[0].metadata.values()
+        return {m.asset_key.to_user_string() for m in found if isinstance(m, dg.DagsterAssetMetadataValue)}
+
+    assert links("phase1_checkpoint") == {"english_corpus", "phase1_validation_report"}
+    assert links("phase1_validation_report") == {"english_corpus", "phase1_checkpoint"}
