@@ -24,7 +24,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test nightly lint bench clean
+.PHONY: help install curriculum ui test nightly lint bench screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -60,11 +60,14 @@ nightly: .venv/.installed-dev ## Run the tests with 10,000 examples a property, 
 lint: .venv/.installed-dev ## Check style, types and import contracts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy hlx_model hlx_assets tests benchmarks
+	$(BIN)/python -m mypy hlx_model hlx_assets tests benchmarks docs/screenshots.py
 	$(BIN)/lint-imports
 
 bench: .venv/.installed-dev ## Run a benchmark: make bench ARGS=training (none: list them)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: .venv/.installed-dev ## Take the pictures of the docs again, in headless Chromium
+	@$(BIN)/python -m docs.screenshots
 
 clean: ## Remove .venv and caches; artifacts and run history stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -53,6 +53,7 @@ HEALTHY = {
         *(Training(1, FEW, tokens=tokens, seed=seed) for seed, tokens in enumerate((60_000, 120_000, 250_000))),
         Training(1, FEW, tokens=120_000, optimizer="adamw", learning_rate=3e-3, batch_size=32),
         Training(1, MIDDLE, tokens=600_000, optimizer="adamw", learning_rate=1e-4),
+        *(Training(1, FEW, tokens=75_000, learning_rate=rate) for rate in (5e-5, 3e-5)),
         # Phase 2.
         Training(2, LARGE, tokens=600_000, optimizer="adamw", learning_rate=1e-4),
         Training(2, FEW, tokens=120_000, seed=1),

@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -38,19 +39,30 @@ def watchdog_command(
         return
     root, limit = checkpoint_dir or default_training(), limits()
     at_work: set[str] = set()
-    with Live(console=Console(highlight=False), auto_refresh=False, transient=False) as live:
+    with _screen() as show:
         while True:
             now, found = time.time(), list(trainings(root))
             lines = said(root, found, now, limit) if found else [f"{root} holds no training"]
             clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
             shown = [table(found, now, limit)] if found else []
-            live.update(Group(f"training watchdog, {clock}", *shown, *map(Text, lines)), refresh=True)
+            show(Group(f"training watchdog, {clock}", *shown, *map(Text, lines)))
             if _in_trouble(found, at_work, now, limit):
                 raise typer.Exit(1)
             if once:
                 return
             at_work = {training.seen.beat.training_id for training in found if training.seen.beat.running}
             time.sleep(check_interval)
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[[RenderableType], None]]:
+    """Shows one look in the place of the last; one after the other where there is no terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        yield console.print
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda look: live.update(look, refresh=True)
 
 
 def _in_trouble(found: Iterable[Training], at_work: set[str], now: float, limit: Limits) -> bool:

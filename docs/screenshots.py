@@ -1,0 +1,65 @@
+"""`make screenshots`: the pictures of the docs, taken in headless Chromium of a real instance at work.
+
+A home of its own, a small curriculum, a training that goes on, and one that stands still until the watchdog stops it.
+Needs Chromium (`apt-get install chromium`); five minutes on two cores.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.assets.conftest import SETTINGS, Home, make_home
+from tests.assets.live import Ui, at_work, dagster_dev, start_phase1, wait_for
+
+IMAGES = Path(__file__).parent / "images"
+ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}
+GROUPS = ",".join(f"global@global:{group}" for group in ("corpus", "curriculum", "validation"))
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
+    "--disable-background-networking", "--disable-sync", "--hide-scrollbars", "--virtual-time-budget=25000",
+)  # fmt: skip
+
+
+def shot(ui: Ui, name: str, page: str, *, width: int = 1600, height: int = 1000) -> None:
+    """Take a picture of a page of the UI, when it is loaded."""
+    address = ui.url.removesuffix("/graphql") + page
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}",
+             f"--screenshot={IMAGES / name}", address],
+            check=True, capture_output=True, timeout=180,
+        )  # fmt: skip
+    sys.stderr.write(f"docs/images/{name}: {page}\n")
+
+
+def main() -> None:
+    """Take all of them."""
+    if not CHROMIUM:
+        sys.exit("error: there is no Chromium here: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        make_home(home.path)
+        os.environ["DAGSTER_HOME"] = str(home.path)
+        with dagster_dev(home, ENVIRONMENT) as ui:
+            document = {"corpus_document": {"corpus": str(home.path / "small.md")}}
+            ui.launch("curriculum", {**SETTINGS, **document})
+            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=1700, height=900)
+            run_id = start_phase1(ui, seed=1)
+            beat = at_work(home, run_id)
+            wait_for(lambda: at_work(home, run_id).step > 400, "for a curve")
+            shot(ui, "run-in-training.png", f"/runs/{run_id}")
+            shot(ui, "checkpoint.png", "/assets/phase1_checkpoint?view=overview", height=1400)
+            os.kill(beat.pid, signal.SIGSTOP)
+            ui.ended(run_id)
+            shot(ui, "run-stopped.png", f"/runs/{run_id}?logs=watchdog", height=700)
+
+
+if __name__ == "__main__":
+    main()

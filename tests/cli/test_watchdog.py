@@ -1,0 +1,102 @@
+"""`hlx watchdog` and `hlx status`: who is watched, and who watches."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.watchdog.ticks import leave_tick
+from tests.conftest import Curriculum, Hlx
+
+CURVES = Path(__file__).parents[1] / "watchdog" / "curves"
+
+
+def at_work(root: Path, **changes: object) -> Path:
+    """A training whose heartbeat says that this process is at it."""
+    directory = root / "0123456789abcdef"
+    directory.mkdir(parents=True, exist_ok=True)
+    beat = Heartbeat("0123456789abcdef", 1, "tiny", 200, status="training", epoch=47, step=470, steps=2000)
+    beat.train_loss, beat.held_out_loss, beat.eta_seconds = 2.3421, 2.4156, 12.3 * 3600
+    for name, value in changes.items():
+        setattr(beat, name, value)
+    beat.write(directory)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def test_it_shows_what_the_guide_shows(hlx: Hlx, tmp_path: Path) -> None:
+    at_work(tmp_path)
+    ran = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
+    assert ran.code == 0
+    for figure in ("training", "47/200", "(23.5%)", "2.342", "2.416", "12.3h", "0s ago"):
+        assert figure in ran.out
+
+
+def test_it_ends_with_1_where_one_is_in_trouble_and_says_why(hlx: Hlx, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    at_work(tmp_path, pid=child.pid)
+    ran = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
+    assert ran.code == 1
+    assert f"0123456789abcdef: in trouble: process {child.pid} is gone: materialize again" in ran.out
+
+
+def test_it_ends_with_1_when_a_training_that_it_watches_ends_badly(tmp_path: Path) -> None:
+    at_work(tmp_path)
+    program = [sys.executable, "-u", "-c", "from hlx_model.cli import app; app()", "watchdog"]
+    program += ["--check-interval", "0.2", "--checkpoint-dir", str(tmp_path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        while "47/200" not in watching.stdout.readline():
+            assert watching.poll() is None
+        time.sleep(0.5)
+        at_work(tmp_path, status="quality_failed", reason="gate copy_rate failed at epoch 1")
+        said, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 1 and "quality_failed: gate copy_rate failed at epoch 1" in said
+
+
+def test_what_ended_before_is_no_trouble_now(hlx: Hlx, tmp_path: Path) -> None:
+    at_work(tmp_path, status="aborted", reason="loss is nan")
+    assert hlx("watchdog", "--once", "--checkpoint-dir", tmp_path).code == 0
+    empty = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path / "nowhere")
+    assert empty.code == 0 and "holds no training" in empty.out
+
+
+def test_a_watchdog_that_sleeps_is_told_of_where_dagster_started_a_training(hlx: Hlx, tmp_path: Path) -> None:
+    at_work(tmp_path)
+    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out  # a command's user watches it
+    at_work(tmp_path, run_id="0123")
+    assert "nobody watches: the watchdog has never looked here" in hlx("status", "--checkpoint-dir", tmp_path).out
+    leave_tick(tmp_path)
+    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out
+    content = json.loads(hlx("status", "--checkpoint-dir", tmp_path, "--json").out)
+    assert content["watchdog"]["awake"] and content["watchdog"]["last_tick"] > 0
+    (training,) = content["trainings"]
+    assert (training["trouble"], training["lost"], training["run_id"]) == (None, False, "0123")
+
+
+def test_a_curve_is_replayed(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    ran = hlx("watchdog", "replay", CURVES / "rising.parquet")
+    assert ran.code == 1 and "at step 90, epoch 15: training loss rose for 5 epochs in a row" in ran.out
+    content = json.loads(hlx("watchdog", "replay", CURVES / "rising.parquet", "--json").out)
+    assert (content["spoken"]["step"], content["spoken"]["epoch"]) == (90, 15)
+    healthy = hlx("watchdog", "replay", curriculum.phases[2].checkpoint.parents[1])
+    assert healthy.code == 0 and "no alarm" in healthy.out
+
+
+def test_what_is_no_curve_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
+    (tmp_path / "metrics.parquet").write_text("no Parquet")
+    for path, said in (
+        (tmp_path / "absent", "no such file: name a metrics.parquet, or the directory of a training"),
+        (tmp_path, "not a Parquet file"),
+    ):
+        ran = hlx("watchdog", "replay", path)
+        assert ran.code == 1 and ran.err == f"{ran.error}\n" and said in ran.error
