@@ -54,6 +54,11 @@ def is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
         return True
 
 
+def has_worker(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the process that works on a run is known, and there."""
+    return worker_of(instance, run_id) is not None and not is_gone(instance, run_id)
+
+
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark every run failed whose process is gone, free its slots, and return the runs' ids."""
     closed = []
@@ -62,7 +67,16 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         if is_gone(instance, run.run_id):
             close(instance, run, "the process of this run is gone (killed, or the machine went down)")
             closed.append(run.run_id)
+    _free_slots(instance)
     return closed
+
+
+def _free_slots(instance: dg.DagsterInstance) -> None:
+    """Free what is held by runs that Dagster itself found dead: it does so only a minute after, or more."""
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.is_finished and is_gone(instance, run_id):
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:

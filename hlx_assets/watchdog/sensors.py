@@ -2,18 +2,26 @@
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
 from hlx_assets.artifacts import artifacts_at_home
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
-from hlx_assets.watchdog.runs import TAG_LENGTH, UNFINISHED, close_dead_runs, kill, stop, without_owner
+from hlx_assets.watchdog.runs import (
+    GRACE,
+    TAG_LENGTH,
+    UNFINISHED,
+    close_dead_runs,
+    has_worker,
+    kill,
+    stop,
+    without_owner,
+)
 from hlx_model.watchdog.judgement import judge
 from hlx_model.watchdog.ticks import INTERVAL, leave_tick
-from hlx_model.watchdog.trainings import limits, trainings
+from hlx_model.watchdog.trainings import Training, limits, trainings
 
 SECONDS = int(os.environ.get("HLX_WATCHDOG_SECONDS", INTERVAL))
 
@@ -30,7 +38,8 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     leave_tick(training, SECONDS)
     notifier = Notifier.of(context.cursor, log=context.log)
     said = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(context.instance)]
-    for line, alert in _looked_at(context.instance, training):
+    at_work = [found for found in trainings(training) if found.seen.beat.running]
+    for line, alert in _looked_at(context.instance, at_work):
         said.append(line)
         notifier.tell(alert)
     for line in said:
@@ -39,13 +48,12 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         notifier.tell(alert)
         notifier.since = ended
     context.update_cursor(notifier.cursor())
-    at_work = sum(found.seen.beat.running for found in trainings(training))
-    return dg.SkipReason("; ".join(said) or f"{at_work} trainings at work, all well")
+    return dg.SkipReason("; ".join(said) or f"{len(at_work)} trainings at work, all well")
 
 
-def _looked_at(instance: dg.DagsterInstance, training: Path) -> Iterator[tuple[str, Alert]]:
+def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Iterator[tuple[str, Alert]]:
     """What was wrong with each training that Dagster started, and what was done."""
-    for found in trainings(training):
+    for found in at_work:
         beat = found.seen.beat
         if without_owner(instance, beat):
             kill(beat)
@@ -56,6 +64,8 @@ def _looked_at(instance: dg.DagsterInstance, training: Path) -> Iterator[tuple[s
         trouble = judge(found.seen, time.time(), limits())
         if trouble is None or run is None or run.status not in UNFINISHED:
             continue
+        if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(instance, run.run_id):
+            continue  # the worker ends the run in a moment, and knows how its trainer died
         done = stop(instance, run, trouble.reason, beat) if trouble.lost else "a person must look"
         alert = Alert(f"phase{beat.phase}_checkpoint", trouble.reason[:TAG_LENGTH], run.run_id)
         yield f"{run.run_id[:8]}: {trouble.reason} ({done})", alert

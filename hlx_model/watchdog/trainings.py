@@ -52,17 +52,17 @@ def trainings(root: Path) -> Iterator[Training]:
 def look(directory: Path) -> Seen | None:
     """What is seen of the training in a directory; None where it has no heartbeat that can be read.
 
-    Of a training that has ended only its heartbeat and its curve.
+    Of a training that has ended nothing but its heartbeat: there may be hundreds.
     """
     beat = Heartbeat.read(directory)
     if beat is None:
         return None
+    if not beat.running:
+        return Seen(beat)
     try:
         curve = read_metrics(directory)
     except (OSError, ValueError):
         curve = []
-    if not beat.running:
-        return Seen(beat, curve)
     milestones = directory / "milestones.json"
     return Seen(
         beat,

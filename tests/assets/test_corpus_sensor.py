@@ -10,7 +10,7 @@ import dagster as dg
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
 from tests.assets.conftest import Home
-from tests.assets.test_ui import PATIENCE, Ui, dagster_dev
+from tests.assets.live import PATIENCE, Ui, dagster_dev
 
 CORPORA = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
 MORE = '\nEnglish: Read the letters\nHLXL: {1000: {@0: "read", @1: &h_letters}}\n'
