@@ -107,7 +107,10 @@ def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
 
 
-_OF_A_USER = ("HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS")
+_OF_A_USER = (
+    "HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS", "HLX_WATCHDOG_SECONDS",
+    "HLX_SAVE_SECONDS",
+)  # fmt: skip
 """Settings that a developer's own environment may hold."""
 
 

@@ -1,0 +1,151 @@
+"""Nothing is orphaned: Dagster's real processes are killed with SIGKILL, one by one and all at once."""
+
+from contextlib import suppress
+
+import dagster as dg
+import psutil
+import pytest
+
+from hlx_assets.watchdog.runs import UNFINISHED, is_gone, worker_of
+from tests.assets.conftest import Home
+from tests.assets.live import (
+    Ui,
+    at_work,
+    corpora,
+    daemon_and_webserver,
+    dagster_dev,
+    kill_all,
+    processes_of,
+    resumed,
+    slots_held,
+    start_phase1,
+    wait_for,
+)
+
+SETTINGS = {"HLX_WATCHDOG_SECONDS": "5", "HLX_SAVE_SECONDS": "0"}
+
+
+def owned(home: Home) -> set[str]:
+    """The runs that have not ended and whose process is there."""
+    with home.instance() as instance:
+        runs = [record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))]
+        return {run_id for run_id in runs if not is_gone(instance, run_id)}
+
+
+def orphans(home: Home) -> list[str]:
+    """Trainers without an owner, runs without a process, and slots of the pool that nobody needs."""
+    with home.instance() as instance:
+        unfinished = {
+            record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+        }
+    well = owned(home)
+    found = [f"run {run_id} without a process" for run_id in unfinished - well]
+    found += [f"slot of run {run_id}" for run_id in slots_held(home) if run_id not in well]
+    for process in processes_of(home, "hlx_model.training"):
+        with suppress(psutil.Error):
+            if (run_id := process.environ()["HLX_RUN_ID"]) not in well:
+                found.append(f"trainer {process.pid} of run {run_id}")
+    return found
+
+
+def kill(home: Home, *words: str) -> None:
+    """SIGKILL to the processes with these words in their command."""
+    found = processes_of(home, *words)
+    assert found, words
+    for process in found:
+        process.kill()
+    psutil.wait_procs(found)
+
+
+def kill_worker(home: Home) -> None:
+    """SIGKILL to the process that works on the run."""
+    (run_id,) = owned(home)
+    with home.instance() as instance:
+        worker = worker_of(instance, run_id)
+    assert worker is not None
+    psutil.Process(worker[0]).kill()
+
+
+def resumes(home: Home, ui: Ui) -> None:
+    """Within three minutes nothing is orphaned, a run that goes on can be ended, and materialized again it resumes."""
+    wait_for(lambda: not orphans(home), "for nothing to be orphaned")
+    for run_id in owned(home):
+        ui.terminate(run_id)
+        ui.ended(run_id)
+    wait_for(lambda: not processes_of(home, "hlx_model.training"), "for the trainer to end")
+    before = resumed(home)
+    again = start_phase1(ui)
+    wait_for(lambda: resumed(home) > before, "for the training to resume")
+    at_work(home, again)
+    assert orphans(home) == []
+
+
+def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
+    home = corpora(empty_home)
+    with dagster_dev(home, SETTINGS) as ui:
+        at_work(home, start_phase1(ui))
+        kill_worker(home)
+        resumes(home, ui)
+
+
+def test_everything_killed_at_once_leaves_nothing_orphaned_after_a_restart(empty_home: Home) -> None:
+    home = corpora(empty_home)
+    with dagster_dev(home, SETTINGS) as ui:
+        at_work(home, start_phase1(ui))
+        kill_all(home)
+    with dagster_dev(home, SETTINGS) as ui:
+        resumes(home, ui)
+
+
+@pytest.mark.slow
+def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
+    home = corpora(empty_home)
+    with dagster_dev(home, SETTINGS) as ui:
+        run_id = start_phase1(ui)
+        at_work(home, run_id)
+        kill(home, "hlx_model.training")
+        status, why = ui.ended(run_id)
+        assert status == "FAILURE" and "was ended by SIGKILL: materialize again to resume" in why
+        resumes(home, ui)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("dagster._daemon",), ("dagster_webserver",), ("dagster", "dev")], ids=" ".join)
+def test_a_killed_part_of_dagster_dev_leaves_nothing_orphaned_after_a_restart(
+    empty_home: Home, words: tuple[str, ...]
+) -> None:
+    home = corpora(empty_home)
+    with dagster_dev(home, SETTINGS) as before:
+        at_work(home, start_phase1(before))
+        kill(home, *words)
+        # Without one of its parts it ends by itself.
+        wait_for(lambda: not processes_of(home, "dagster", "dev"))
+        with dagster_dev(home, SETTINGS) as ui:
+            resumes(home, ui)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("dagster._daemon",), ("dagster_webserver",)], ids=" ".join)
+def test_a_killed_daemon_or_webserver_by_itself_leaves_nothing_orphaned_after_a_restart(
+    empty_home: Home, words: tuple[str, ...]
+) -> None:
+    home = corpora(empty_home)
+    with daemon_and_webserver(home, SETTINGS) as before:
+        run_id = start_phase1(before)
+        at_work(home, run_id)
+        kill(home, *words)
+        with daemon_and_webserver(home, SETTINGS) as ui:
+            assert ui.status(run_id) == "STARTED"
+            resumes(home, ui)
+
+
+@pytest.mark.slow
+def test_a_run_whose_everything_is_killed_while_it_starts_is_ended_after_a_restart(empty_home: Home) -> None:
+    home = corpora(empty_home)
+    with dagster_dev(home, SETTINGS) as ui:
+        run_id = start_phase1(ui)
+        wait_for(lambda: ui.status(run_id) == "STARTING")
+        kill_all(home)
+    with dagster_dev(home, SETTINGS) as ui:
+        assert ui.ended(run_id)[0] == "FAILURE"
+        assert orphans(home) == []
