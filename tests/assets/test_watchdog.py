@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
-from hlx_assets.watchdog.runs import REASON_TAG
+from hlx_assets.watchdog.runs import REASON_TAG, close_dead_runs
 from hlx_assets.watchdog.sensors import training_watchdog
 from hlx_model.processes import process_identity
 from hlx_model.training.heartbeat import Heartbeat
@@ -98,3 +99,40 @@ def test_a_training_whose_process_is_dead_is_closed(empty_home: Home, worker: "s
         worker.wait()
         assert f"process {worker.pid} is gone" in tick(instance)
         assert status(instance, run) == dg.DagsterRunStatus.FAILURE
+
+
+def works_on(instance: dg.DagsterInstance, run: dg.DagsterRun, pid: int) -> None:
+    """As a run's worker says that it is at work, holding the slot of the pool `training`."""
+    data = EngineEventData(metadata={"pid": dg.MetadataValue.text(str(pid))})
+    instance.report_engine_event("at work", run, data)
+    instance.event_log_storage.set_concurrency_slots("training", 1)
+    assert instance.event_log_storage.claim_concurrency_slot("training", run.run_id, "phase1_checkpoint").is_claimed
+
+
+def test_the_slot_of_a_run_that_has_ended_is_freed_as_soon_as_its_process_is_gone(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        works_on(instance, run, worker.pid)
+        instance.report_run_failed(run, "as Dagster's own monitoring does")
+        storage = instance.event_log_storage
+        assert close_dead_runs(instance) == [] and storage.get_concurrency_info("training").claimed_slots
+        worker.kill()
+        worker.wait()
+        assert close_dead_runs(instance) == [] and not storage.get_concurrency_info("training").claimed_slots
+
+
+def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minute(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as trainer:
+        trainer.wait()
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        works_on(instance, run, worker.pid)
+        write(empty_home, beat_of(run, trainer.pid), age=50)
+        assert "all well" in tick(instance)
+        write(empty_home, beat_of(run, trainer.pid), age=70)
+        assert f"process {trainer.pid} is gone" in tick(instance)
+    worker.wait(10)
