@@ -126,6 +126,7 @@ def test_a_stalled_training_is_stopped_its_slot_freed_and_it_resumes(empty_home:
         at_work(home, again)
 
 
+@pytest.mark.slow
 def test_a_broken_training_whose_own_nets_are_cut_is_stopped_with_its_reason(empty_home: Home) -> None:
     home = corpora(empty_home)
     with daemon_and_webserver(home, changed(home, "")) as ui:
@@ -157,6 +158,7 @@ def _checkpoints(home: Home, training: str) -> list[Path]:
     return list(home.path.glob(f"artifacts/training/{training}/checkpoints/phase1_*"))
 
 
+@pytest.mark.slow
 def test_a_training_that_stops_itself_is_left_to_its_gate(empty_home: Home) -> None:
     document = {"corpus_document": {"corpus": str(empty_home.path / "small.md")}}
     lost = {**SETTINGS, **document, "phase1_checkpoint": {**SETTINGS["phase1_checkpoint"], "lr": 10.0}}
