@@ -119,11 +119,22 @@ def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
         assert info.claimed_slots == []
 
 
+def interrupt(process: "subprocess.Popen[str]") -> None:
+    """Press Ctrl-C, and again where it got lost: one that comes inside a callback of Dagster's database may."""
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.communicate(timeout=PATIENCE / 3)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+    raise AssertionError("it goes on in spite of three interrupts")
+
+
 def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
         wait_for(lambda: at_work(empty_home) is not None)
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
+        interrupt(process)
     (beat,) = (b for d in _trainings(empty_home) if (b := Heartbeat.read(d)) is not None)
     assert beat.status == "interrupted"
     wait_for(lambda: not process_alive(beat.pid))
