@@ -44,10 +44,12 @@ def _of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
             Alert(asset, None, run.run_id) for asset in well if asset not in {alert.subject for alert in failed}
         )
         return
-    if (reason := run.tags.get(REASON_TAG)) or not failed:
-        yield Alert(_at_work(events) or run.job_name, reason or "the run was cancelled", run.run_id)
-    else:
+    if run.status == dg.DagsterRunStatus.FAILURE and failed and REASON_TAG not in run.tags:
         yield failed[0]
+        return
+    # What is interrupted fails by that, whoever did it: the step's own error says nothing.
+    ended = "was cancelled" if run.status == dg.DagsterRunStatus.CANCELED else "ended without a word: see its log"
+    yield Alert(_at_work(events) or run.job_name, run.tags.get(REASON_TAG, f"the run {ended}"), run.run_id)
 
 
 def _failed(event: dg.DagsterEvent, run_id: str) -> Alert | None:

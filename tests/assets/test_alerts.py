@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -149,10 +149,19 @@ def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of
     assert not run.success
 
 
-def test_a_cancelled_run_is_told_of(empty_home: Home) -> None:
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (dg.DagsterInstance.report_run_canceled, "the run was cancelled"),
+        (dg.DagsterInstance.report_run_failed, "the run ended without a word: see its log"),
+    ],
+)
+def test_a_run_that_was_cancelled_or_whose_worker_was_killed_is_told_of(
+    empty_home: Home, end: Callable[[dg.DagsterInstance, dg.DagsterRun], object], said: str
+) -> None:
     with empty_home.instance() as instance:
         run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
-        instance.report_run_canceled(run)
+        end(instance, run)
     _, (alert,) = found(empty_home, 0.0)
-    assert (alert.subject, alert.trouble) == ("curriculum", "the run was cancelled")
+    assert (alert.subject, alert.trouble) == ("curriculum", said)
