@@ -24,7 +24,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test nightly lint bench screenshots clean
+.PHONY: help install curriculum ui test nightly lint bench alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ lint: .venv/.installed-dev ## Check style, types and import contracts
 
 bench: .venv/.installed-dev ## Run a benchmark: make bench ARGS=training (none: list them)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+alert: .venv/.installed ## Send a test alert to the addresses in HLX_ALERTS
+	@$(BIN)/python -m hlx_assets.watchdog.alerts
 
 screenshots: .venv/.installed-dev ## Take the pictures of the docs again, in headless Chromium
 	@$(BIN)/python -m docs.screenshots

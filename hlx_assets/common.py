@@ -21,6 +21,16 @@ def user_errors() -> Iterator[None]:
         raise dg.Failure(" ".join(str(error).split()), allow_retries=False) from None
 
 
+def why_failed(event: dg.DagsterEvent) -> str | None:
+    """Why a step failed; None where it did because one of its checks failed, which is told by itself."""
+    failure = event.step_failure_data
+    error = failure.error.cause or failure.error if failure.error else None
+    if error and error.cls_name == "DagsterAssetCheckFailedError":
+        return None
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    return " ".join((said or (error.message if error else "") or "it failed: see the run's log").split())
+
+
 def shown(gate: Gate) -> dict[str, Any]:
     """What a check says of a gate: whether it passed, how bad that is, why, and its figures."""
     metadata: dict[str, Any] = {"outcome": gate.outcome, "samples": gate.samples}

@@ -5,7 +5,9 @@ daemon, webserver, code location, run worker, test. The artifacts stay in DAGSTE
 """
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -16,6 +18,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from hlx_assets import settings
 
 POSTGRES_URL = "HLX_POSTGRES_URL"
 
@@ -44,7 +48,7 @@ def postgres(url: str, inst_data: ConfigurableClassData | None = None) -> Dagste
     """Runs, events and schedules in the database at `url`, whose tables are made where they are not there.
 
     `click.ClickException`, which every command of Dagster tells in one line, where it is no address of a Postgres
-    or dagster-postgres is not installed.
+    or no server answers there, or dagster-postgres is not installed.
     """
     try:
         address = make_url(url)
@@ -57,10 +61,27 @@ def postgres(url: str, inst_data: ConfigurableClassData | None = None) -> Dagste
         )
     try:
         from dagster_postgres import DagsterPostgresStorage
+        from dagster_postgres.utils import DagsterPostgresException
     except ImportError:
         raise click.ClickException(
-            f"{POSTGRES_URL} needs dagster-postgres: pip install 'hlx-brain[postgres]'"
+            f"{POSTGRES_URL} needs dagster-postgres: pip install -c constraints.txt -e '.[assets,postgres]'"
         ) from None
     # From SQLAlchemy 2.1 on an address without a driver means psycopg 3, and dagster-postgres brings psycopg2.
     address = address.set(drivername="postgresql+psycopg2")
-    return DagsterPostgresStorage(address.render_as_string(hide_password=False), inst_data=inst_data)
+    try:
+        return DagsterPostgresStorage(address.render_as_string(hide_password=False), inst_data=inst_data)
+    except DagsterPostgresException as error:
+        said = str(getattr(error.__cause__, "orig", error)).strip().splitlines()[0]
+        raise click.ClickException(f"{POSTGRES_URL}: {said}: start the server, or mend the address") from None
+
+
+@contextmanager
+def opened_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME; where the environment is wrong or its database not to be had, one line and exit."""
+    try:
+        settings.check()
+        instance = dg.DagsterInstance.get()
+    except (ValueError, click.ClickException) as error:
+        sys.exit(f"error: {error}")
+    with instance:
+        yield instance

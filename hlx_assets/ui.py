@@ -1,14 +1,13 @@
 """`make ui`: Dagster's UI, daemon and code location, on a free loopback port."""
 
+import argparse
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
 
-import click
-import dagster as dg
-
+from hlx_assets.storage import opened_instance
 from hlx_model.corpus.documents import named_documents
 
 
@@ -36,15 +35,15 @@ if __name__ == "__main__":
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
     # The processes of `dagster dev` must not all be the first to open an empty home.
-    try:
-        with dg.DagsterInstance.get():
-            pass
-    except click.ClickException as error:
-        sys.exit(f"error: {error.message}")
+    with opened_instance():
+        pass
     # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
     if corpus := named_documents(os.environ.get("HLX_CORPUS")):
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     os.chdir(os.environ["DAGSTER_HOME"])
-    port = free_port()
+    parser = argparse.ArgumentParser(prog="make ui", add_help=False)  # the rest is for `dagster dev`
+    parser.add_argument("-p", "--port", type=int)
+    arguments, more = parser.parse_known_args()
+    port = arguments.port or free_port()
     sys.stderr.write(f"the graph: http://127.0.0.1:{port}\n")
-    os.execv(sys.executable, command(port, *sys.argv[1:]))
+    os.execv(sys.executable, command(port, *more))

@@ -20,6 +20,8 @@ COMMANDS: tuple[list[str], ...] = (
     ["validate"],
     ["translate"],
     ["status"],
+    ["watchdog"],
+    ["watchdog", "replay"],
 )
 
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import dagster as dg
 import pyarrow.parquet as pq
 import yaml
@@ -21,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_assets.artifacts import latest_path
+from hlx_assets.common import why_failed
 from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
+from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs
 from hlx_model.artifacts import read_json
 from hlx_model.corpus import store as corpora
@@ -45,7 +46,7 @@ def main() -> int:
     started = time.monotonic()
     # Dagster's own modules call what Dagster calls preview or deprecated: nothing that a user can mend.
     warnings.filterwarnings("ignore", module=r"dagster\.")
-    with _instance() as instance:
+    with opened_instance() as instance:
         for run_id in close_dead_runs(instance):
             console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
         with dg.execute_job(
@@ -54,14 +55,6 @@ def main() -> int:
             events, success = result.all_events, result.success
         tell(instance, events, time.monotonic() - started)
     return 0 if success else 1
-
-
-def _instance() -> dg.DagsterInstance:
-    """That of DAGSTER_HOME; one line where its database is not to be had."""
-    try:
-        return dg.DagsterInstance.get()
-    except click.ClickException as error:
-        sys.exit(f"error: {error.message}")
 
 
 def curriculum_job() -> dg.JobDefinition:
@@ -97,13 +90,9 @@ def _tell_failure(event: dg.DagsterEvent) -> None:
             console.print(f"{sign} {check.asset_key.to_user_string()} {check.check_name}: ", end="")
             console.print(check.description or "", markup=False)
     elif event.is_step_failure:
-        failure = event.step_failure_data
-        error = failure.error.cause or failure.error if failure.error else None
-        if error and error.cls_name == "DagsterAssetCheckFailedError":
-            return
-        said = failure.user_failure_data.description if failure.user_failure_data else None
-        console.print(f"[red]failed[/] {event.step_key}: ", end="")
-        console.print(said or (error.message.strip() if error else "no reason was given"), markup=False)
+        if reason := why_failed(event):
+            console.print(f"[red]failed[/] {event.step_key}: ", end="")
+            console.print(reason, markup=False)
     elif event.event_type == dg.DagsterEventType.STEP_SKIPPED:
         console.print(f"[yellow]not run[/] {event.step_key}: what it builds on did not pass")
 

@@ -109,22 +109,22 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
         yield {"event": "exit", "code": process.returncode}
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """Make sure that the whole process group is gone: interrupt, terminate, kill."""
+        """Make sure that the whole process group is gone, its leader and all others: interrupt, terminate, kill."""
         steps = (
             (signal.SIGINT, self.interrupt_grace),
             (signal.SIGTERM, self.terminate_grace),
             (signal.SIGKILL, 10.0),
         )
         for signum, grace in steps:
-            if process.poll() is not None:
-                return
+            deadline = time.monotonic() + grace
             try:
                 os.killpg(process.pid, signum)
-                process.wait(timeout=grace)
+                while time.monotonic() < deadline:
+                    process.poll()  # it is there until it is waited for
+                    os.killpg(process.pid, 0)
+                    time.sleep(0.05)
             except ProcessLookupError:
                 return
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def _options(arguments: Mapping[str, object]) -> list[str]:
@@ -142,6 +142,10 @@ def _why(code: int, said: Sequence[str]) -> str:
     last = said[-1] if said else ""
     if last.startswith("error: "):
         return last.removeprefix("error: ")
+    if code == -signal.SIGKILL:  # it had no time to say anything of it
+        return (
+            "the trainer was killed (by the kernel, where memory ran out, or by somebody): materialize again to resume"
+        )
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     return f"the trainer {how}{f' ({last})' if last else ''}: materialize again to resume"
 

@@ -1,29 +1,30 @@
 """Re-validation: the reports made again, by night, on the checkpoints that are there, beside what is being trained."""
 
-import os
-
 import dagster as dg
 
+from hlx_assets import settings
 from hlx_assets.validation.assets import assets
 from hlx_model.profiles import PHASES
 
-DEVICE = os.environ.get("HLX_REVALIDATION_DEVICE", "cpu")
-"""A GPU is for the training that may be at work."""
 NICE = 10
+"""The training that may be at work comes first."""
 
 revalidation = dg.define_asset_job(
     "revalidation",
     selection=dg.AssetSelection.assets(*assets),
-    config={"ops": {asset.op.name: {"config": {"device": DEVICE, "nice": NICE}} for asset in assets}},
-    description="Judge the checkpoints of the three phases again, with their gates; trains nothing.",
+    config={
+        "ops": {asset.op.name: {"config": {"device": settings.revalidation_device(), "nice": NICE}} for asset in assets}
+    },
+    description="Judge the checkpoints of the three phases again, with their gates; trains nothing. "
+    "Started by hand, select the phases that were trained; the schedule does.",
 )
 
 
 @dg.schedule(
     name="nightly_revalidation",
     job=revalidation,
-    cron_schedule=os.environ.get("HLX_REVALIDATION_CRON", "0 3 * * *"),
-    execution_timezone=os.environ.get("HLX_TIMEZONE"),
+    cron_schedule=settings.revalidation_cron(),
+    execution_timezone=settings.timezone(),
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every night at three (`HLX_REVALIDATION_CRON`, `HLX_TIMEZONE`); a gate that fails is closed again.",
 )

@@ -7,6 +7,7 @@ trouble of the same asset is told once, until it has recovered.
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,7 @@ from typing import Protocol
 
 import apprise
 
-ADDRESSES = "HLX_ALERTS"
-UI = "HLX_UI_URL"
+from hlx_assets.settings import ALERTS, UI_URL, alert_addresses, service
 
 
 class Log(Protocol):
@@ -37,19 +37,24 @@ class Alert:
     trouble: str | None
     """One line with what to do; None where the subject has recovered."""
     run_id: str | None = None
+    training_id: str | None = None
+    cancelled: bool = False
+    """Somebody ended it: no trouble, but somebody else may wait for it."""
 
     @property
     def title(self) -> str:
         """What stands in a mail's subject."""
-        return f"HLX Brain: {self.subject} {'is in trouble' if self.trouble else 'has recovered'}"
+        what = "has recovered" if self.trouble is None else "was cancelled" if self.cancelled else "is in trouble"
+        return f"HLX Brain: {self.subject} {what}"
 
     @property
     def body(self) -> str:
         """The reason, and where to look."""
-        where = f"run {self.run_id}" if self.run_id else "no run"
-        if self.run_id and (ui := os.environ.get(UI)):
-            where = f"{ui.rstrip('/')}/runs/{self.run_id}"
-        return f"{self.trouble or 'materialized again, and its checks passed'}\n{where}"
+        where = [f"training {self.training_id}"] if self.training_id else []
+        if self.run_id:
+            ui = os.environ.get(UI_URL)
+            where.append(f"{ui.rstrip('/')}/runs/{self.run_id}" if ui else f"run {self.run_id}")
+        return "\n".join([self.trouble or "materialized again, and its checks passed", ", ".join(where)]).strip()
 
     @property
     def fingerprint(self) -> str | None:
@@ -71,8 +76,7 @@ class Notifier:
     @classmethod
     def of(cls, cursor: str | None, log: Log) -> "Notifier":
         """The notifier with what a cursor of an earlier one kept; the addresses come from the environment."""
-        addresses = os.environ.get(ADDRESSES, "").split()
-        return cls(log, addresses, **(json.loads(cursor) if cursor else {}))
+        return cls(log, alert_addresses(), **(json.loads(cursor) if cursor else {}))
 
     def cursor(self) -> str:
         """What the next one must know."""
@@ -88,13 +92,34 @@ class Notifier:
             self.told[alert.subject] = alert.fingerprint
         (self.log.warning if alert.trouble else self.log.info)(f"{alert.title}: {' '.join(alert.body.split())}")
         for address in self.addresses:
-            self._send(address, alert)
+            if problem := send(address, alert.title, alert.body, good=alert.trouble is None):
+                self.log.warning(problem)
         return True
 
-    def _send(self, address: str, alert: Alert) -> None:
-        kind = apprise.NotifyType.WARNING if alert.trouble else apprise.NotifyType.SUCCESS
-        sender, service = apprise.Apprise(), address.partition("://")[0]  # the rest holds passwords
-        if not sender.add(address):
-            self.log.warning(f"{ADDRESSES}: {service}://… is no address that Apprise knows")
-        elif not sender.notify(body=alert.body, title=alert.title, notify_type=kind):
-            self.log.warning(f"{ADDRESSES}: {service}://… did not take the message")
+
+def send(address: str, title: str, body: str, *, good: bool) -> str | None:
+    """Send a message to one of Apprise's addresses; what went wrong, without the address's secrets, or None."""
+    sender = apprise.Apprise()
+    if not sender.add(address):
+        return f"{ALERTS}: {service(address)} is no address that Apprise knows"
+    kind = apprise.NotifyType.SUCCESS if good else apprise.NotifyType.WARNING
+    if not sender.notify(body=body, title=title, notify_type=kind):
+        return f"{ALERTS}: {service(address)} did not take the message"
+    return None
+
+
+def main() -> int:
+    """`make alert`: a message to each address, so that one knows before the night that it arrives."""
+    addresses = alert_addresses()
+    if not addresses:
+        sys.exit(f"error: {ALERTS} names no address, such as mailto://me:password@example.org or json://host/path")
+    failed = 0
+    for address in addresses:
+        problem = send(address, "HLX Brain: a test", "If you read this, alerts reach you.", good=True)
+        sys.stdout.write(f"{problem or f'{service(address)} took the message'}\n")
+        failed += problem is not None
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

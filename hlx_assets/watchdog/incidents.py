@@ -2,13 +2,17 @@
 
 import datetime
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import dagster as dg
 
+from hlx_assets.common import why_failed
 from hlx_assets.curriculum.assets import NOT_STOPPED
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
 
+COMPLETED = "training_completed"
+"""The gate that says of a report what was said of its checkpoint: that its training was stopped."""
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 _TOLD_BY = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -35,48 +39,50 @@ def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[floa
 def _of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
     logged = instance.all_logs(run.run_id, of_type=_TOLD_BY)
     events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
-    failed = [alert for event in events if (alert := _failed(event, run.run_id))]
-    if run.status == dg.DagsterRunStatus.SUCCESS:
+    failed: dict[str, Alert] = {}
+    for event in events:
+        if alert := _failed(event, run.run_id):
+            failed.setdefault(alert.subject, alert)
+    stopped, status = run.tags.get(REASON_TAG), run.status
+    if status == dg.DagsterRunStatus.SUCCESS:
         # A training that a gate stopped is materialized too, and its run succeeds where it is alone in it.
-        yield from failed[:1]
-        well = {asset: None for event in events if (asset := _materialized(event))}
-        yield from (
-            Alert(asset, None, run.run_id) for asset in well if asset not in {alert.subject for alert in failed}
-        )
-        return
-    if run.status == dg.DagsterRunStatus.FAILURE and failed and REASON_TAG not in run.tags:
-        yield failed[0]
-        return
-    # What is interrupted fails by that, whoever did it: the step's own error says nothing.
-    ended = "was cancelled" if run.status == dg.DagsterRunStatus.CANCELED else "ended without a word: see its log"
-    yield Alert(_at_work(events) or run.job_name, run.tags.get(REASON_TAG, f"the run {ended}"), run.run_id)
+        yield from failed.values()
+        well = {alert.subject: alert for event in events if (alert := _materialized(event, run.run_id))}
+        yield from (alert for subject, alert in well.items() if subject not in failed)
+    elif status == dg.DagsterRunStatus.FAILURE and failed and not stopped:
+        yield from failed.values()
+    else:
+        # What is interrupted fails by that, whoever did it: the step's own error says nothing.
+        cancelled = status == dg.DagsterRunStatus.CANCELED and not stopped
+        said = "somebody cancelled the run" if cancelled else "the run ended without a word: see its log"
+        subject = _at_work(events) or run.job_name
+        yield Alert(subject, f"{stopped or said}", run.run_id, cancelled=cancelled)
 
 
 def _failed(event: dg.DagsterEvent, run_id: str) -> Alert | None:
-    """A gate or a step that failed, or a training that was stopped; a gate's comes before the step that it failed."""
-    if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+    """A gate or a step that failed, or a training that was stopped."""
+    if made := _materialized(event, run_id):
         stopped = event.step_materialization_data.materialization.metadata.get("stopped")
         if stopped is None or stopped.value == NOT_STOPPED:
             return None
-        return Alert(_materialized(event) or "", f"its training was stopped: {stopped.value}", run_id)
+        return replace(made, trouble=f"its training was stopped: {stopped.value}")
     if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
-        if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
+        if check.passed or check.severity != dg.AssetCheckSeverity.ERROR or check.check_name == COMPLETED:
             return None
         return Alert(check.asset_key.to_user_string(), f"gate {check.check_name}: {check.description}", run_id)
     if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-        failure = event.step_failure_data
-        said = failure.user_failure_data.description if failure.user_failure_data else None
-        error = failure.error.cause or failure.error if failure.error else None
-        reason = said or (error.message if error else "") or "it failed: see the run's log"
-        return Alert(event.step_key or "", " ".join(reason.split()), run_id)
+        reason = why_failed(event)
+        return Alert(event.step_key or "", reason, run_id) if reason else None
     return None
 
 
-def _materialized(event: dg.DagsterEvent) -> str | None:
+def _materialized(event: dg.DagsterEvent, run_id: str) -> Alert | None:
+    """An asset that came out."""
     if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION or event.asset_key is None:
         return None
-    return event.asset_key.to_user_string()
+    training = event.step_materialization_data.materialization.metadata.get("training_id")
+    return Alert(event.asset_key.to_user_string(), None, run_id, str(training.value) if training else None)
 
 
 def _at_work(events: Sequence[dg.DagsterEvent]) -> str | None:

@@ -1,18 +1,19 @@
 """The watchdog sensor: every minute it looks at each run and at each training, stops what is lost and tells of it."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import dagster as dg
 
 from hlx_assets.artifacts import artifacts_at_home
+from hlx_assets.settings import watchdog_seconds
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
 from hlx_assets.watchdog.runs import (
     GRACE,
+    REASON_TAG,
     TAG_LENGTH,
-    UNFINISHED,
     close_dead_runs,
     has_worker,
     kill,
@@ -20,10 +21,10 @@ from hlx_assets.watchdog.runs import (
     without_owner,
 )
 from hlx_model.watchdog.judgement import judge
-from hlx_model.watchdog.ticks import INTERVAL, leave_tick
+from hlx_model.watchdog.ticks import leave_tick
 from hlx_model.watchdog.trainings import Training, limits, trainings
 
-SECONDS = int(os.environ.get("HLX_WATCHDOG_SECONDS", INTERVAL))
+SECONDS = watchdog_seconds()
 
 
 @dg.sensor(
@@ -48,24 +49,33 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         notifier.tell(alert)
         notifier.since = ended
     context.update_cursor(notifier.cursor())
-    return dg.SkipReason("; ".join(said) or f"{len(at_work)} trainings at work, all well")
+    well = f"trainings at work: {len(at_work)}, all well" if at_work else "no training is at work"
+    return dg.SkipReason("; ".join(said) or well)
 
 
 def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Iterator[tuple[str, Alert]]:
-    """What was wrong with each training that Dagster started, and what was done."""
+    """What was wrong with each training, and what was done."""
     for found in at_work:
         beat = found.seen.beat
+        alert = Alert(f"phase{beat.phase}_checkpoint", None, beat.run_id, beat.training_id)
         if without_owner(instance, beat):
             kill(beat)
             reason = f"process {beat.pid} was at work although its run had ended: killed"
-            yield f"{beat.training_id}: {reason}", Alert(f"phase{beat.phase}_checkpoint", reason, beat.run_id)
+            yield f"{beat.training_id}: {reason}", replace(alert, trouble=reason)
+            continue
+        trouble = judge(found.seen, time.time(), limits())
+        if trouble is None:
             continue
         run = instance.get_run_by_id(beat.run_id) if beat.run_id else None
-        trouble = judge(found.seen, time.time(), limits())
-        if trouble is None or run is None or run.status not in UNFINISHED:
+        if run is None or run.is_finished:
+            if trouble.name == "gone":
+                # The run, where there was one, knows better why, and its end is told of as such.
+                beat.close(found.directory, run.tags.get(REASON_TAG, trouble.reason) if run else trouble.reason)
+            if run is None:  # started at a terminal: to stop it is for the one who sits there
+                alert = replace(alert, subject=f"hlx train --phase {beat.phase}", trouble=trouble.reason)
+                yield f"{beat.training_id}: {trouble.reason} (a person must look)", alert
             continue
         if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(instance, run.run_id):
             continue  # the worker ends the run in a moment, and knows how its trainer died
         done = stop(instance, run, trouble.reason, beat) if trouble.lost else "a person must look"
-        alert = Alert(f"phase{beat.phase}_checkpoint", trouble.reason[:TAG_LENGTH], run.run_id)
-        yield f"{run.run_id[:8]}: {trouble.reason} ({done})", alert
+        yield f"{run.run_id[:8]}: {trouble.reason} ({done})", replace(alert, trouble=trouble.reason[:TAG_LENGTH])

@@ -17,6 +17,8 @@ from hlx_model.watchdog.judgement import Limits, judge
 from hlx_model.watchdog.ticks import asleep, last_tick
 from hlx_model.watchdog.trainings import Training, limits, trainings
 
+WIDE = 100
+"""Columns of a terminal that the whole table needs."""
 Directory = Annotated[
     Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
 ]
@@ -34,8 +36,9 @@ def status_command(
         return
     if not found:
         typer.echo(f"{root} holds no training")
-        return
-    Console(highlight=False).print(table(found, now, limit), markup=False)
+    else:
+        console = Console(highlight=False)
+        console.print(table(found, now, limit, width=console.width), markup=False)
     for line in said(root, found, now, limit):
         typer.echo(line)
 
@@ -57,37 +60,43 @@ def _content(root: Path, found: Sequence[Training], now: float, limit: Limits) -
     }
 
 
-def table(found: Sequence[Training], now: float, limit: Limits) -> Table:
-    """A row a training: status, epochs and their share, losses, speed, time to go, age of the last update."""
-    shown = Table(
-        Column("training", no_wrap=True), "phase", Column("status", no_wrap=True), "epochs", "loss", "held-out",
-        "tokens/s", "ETA", "last update",
-        box=SIMPLE, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+def table(found: Sequence[Training], now: float, limit: Limits, *, width: int) -> Table:
+    """A row a training: status, epochs and their share, losses, speed, time to go, age of the last update.
+
+    On a terminal of fewer than 100 columns without the speed, and with the beginnings of the trainings' names.
+    """
+    headings = ("training", "phase", "status", "epochs", "loss", "held-out", "tokens/s", "ETA", "updated")
+    columns = {heading: Column(heading, no_wrap=True) for heading in headings}
+    if width < WIDE:
+        del columns["tokens/s"]
+    shown = Table(*columns.values(), box=SIMPLE, padding=0)
     for training in found:
         beat = training.seen.beat
         status = "in trouble" if judge(training.seen, now, limit) else beat.status
         eta = "" if beat.eta_seconds is None or not beat.running else span(beat.eta_seconds)
-        share = f" ({beat.step / beat.steps:.1%})" if beat.steps else ""
-        shown.add_row(
-            beat.training_id, f"{beat.phase} {beat.size}", status, f"{beat.epoch}/{beat.epochs}{share}",
+        share = f" ({beat.step / beat.steps:.1%})".replace("100.0%", "100%") if beat.steps else ""
+        row = (
+            beat.training_id[: None if "tokens/s" in columns else 8], f"{beat.phase} {beat.size}", status,
+            f"{beat.epoch}/{beat.epochs}{share}",
             _figure(beat.train_loss, 3), _figure(beat.held_out_loss, 3), _figure(beat.tokens_per_second, 0), eta,
             f"{span(now - beat.time)} ago",
         )  # fmt: skip
+        shown.add_row(*(text for heading, text in zip(headings, row, strict=True) if heading in columns))
     return shown
 
 
 def said(root: Path, found: Sequence[Training], now: float, limit: Limits) -> list[str]:
-    """A line for each training that is in trouble or ended badly, and one where nobody watches those at work."""
+    """A line for each training that is in trouble or ended badly, and whether the watchdog looks at them."""
     lines = []
     for training in found:
         beat, trouble = training.seen.beat, judge(training.seen, now, limit)
         reason = trouble.reason if trouble else None if beat.running else beat.reason
         if reason:
             lines.append(f"{beat.training_id}: {'in trouble' if trouble else beat.status}: {reason}")
-    # What the command line started is nobody's but its user's.
-    watched = any(training.seen.beat.running and training.seen.beat.run_id for training in found)
-    if watched and (reason := asleep(root, now)):
+    tick, reason = last_tick(root), asleep(root, now)
+    if tick and not reason:
+        lines.append(f"the watchdog looked {span(now - tick.time)} ago")
+    elif found:
         lines.append(f"nobody watches: {reason}")
     return lines
 
@@ -100,4 +109,4 @@ def span(seconds: float) -> str:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None else f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.2g}"

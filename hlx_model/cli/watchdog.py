@@ -39,12 +39,12 @@ def watchdog_command(
         return
     root, limit = checkpoint_dir or default_training(), limits()
     at_work: set[str] = set()
-    with _screen() as show:
+    with _screen() as (show, width):
         while True:
             now, found = time.time(), list(trainings(root))
-            lines = said(root, found, now, limit) if found else [f"{root} holds no training"]
+            lines = [*([] if found else [f"{root} holds no training"]), *said(root, found, now, limit)]
             clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-            shown = [table(found, now, limit)] if found else []
+            shown = [table(found, now, limit, width=width)] if found else []
             show(Group(f"training watchdog, {clock}", *shown, *map(Text, lines)))
             if _in_trouble(found, at_work, now, limit):
                 raise typer.Exit(1)
@@ -55,14 +55,14 @@ def watchdog_command(
 
 
 @contextmanager
-def _screen() -> Iterator[Callable[[RenderableType], None]]:
-    """Shows one look in the place of the last; one after the other where there is no terminal."""
+def _screen() -> Iterator[tuple[Callable[[RenderableType], None], int]]:
+    """Shows one look in the place of the last, one after the other where there is no terminal; and its columns."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        yield console.print
+        yield console.print, console.width
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda look: live.update(look, refresh=True)
+        yield lambda look: live.update(look, refresh=True), console.width
 
 
 def _in_trouble(found: Iterable[Training], at_work: set[str], now: float, limit: Limits) -> bool:
@@ -91,5 +91,5 @@ def replay_command(
     elif spoken is None:
         typer.echo(f"{metrics}: {len(rows)} records, no alarm")
     else:
-        typer.echo(f"{metrics}: at step {spoken.step}, epoch {spoken.epoch}: {spoken.trouble.reason}")
+        typer.echo(f"{metrics}: at step {spoken.step}: {spoken.trouble.reason}")
     raise typer.Exit(1 if spoken else 0)

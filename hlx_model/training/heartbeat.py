@@ -59,6 +59,14 @@ class Heartbeat:
     def write(self, directory: Path) -> None:
         """Write into a training's directory; NaN and infinity are written as their names."""
         self.time = time.time()
+        self._write(directory)
+
+    def close(self, directory: Path, reason: str) -> None:
+        """Write, in the place of a trainer that is gone, that it has failed; its last sign of life stays its last."""
+        self.status, self.reason = "failed", reason
+        self._write(directory)
+
+    def _write(self, directory: Path) -> None:
         write_json(directory / HEARTBEAT, named_specials(asdict(self)), durable=False)
 
     @classmethod

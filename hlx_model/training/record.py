@@ -17,6 +17,8 @@ Listener = Callable[[str, dict[str, Any]], None]
 
 RECORDS = 60
 """Figures recorded within a training, beside those at the end of each epoch."""
+MEASURED_SECONDS = 10.0
+"""Of so many at least is the heartbeat's speed between two records."""
 
 
 class Recorder:
@@ -51,20 +53,28 @@ class Recorder:
 
     def after_steps(self, steps: int) -> None:
         """Record a figure where one is due after these steps; show a sign of life at least."""
-        p = self._progress
+        p, beat = self._progress, self.heartbeat
         if p.step // self._every > (p.step - steps) // self._every:
-            seconds = max(1e-9, time.monotonic() - self._since)
-            beat, rate = self.heartbeat, (p.window_tokens - self._tokens) / seconds
-            beat.tokens_per_second = rate
-            tokens_a_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
-            beat.eta_seconds = (beat.steps - p.step) * tokens_a_step / rate if rate > 0 else None
+            rate = self._measure()
             self._record(p.window_loss / p.window_tokens, rate)
             p.window_loss, p.window_tokens = 0.0, 0
             self.restart_clock()
-        elif time.time() - self.heartbeat.time > 1:
+        elif time.time() - beat.time > 1:
+            if beat.tokens_per_second is None or time.monotonic() - self._since > MEASURED_SECONDS:
+                self._measure()  # the next record of a long training may be an hour away
+            beat.train_loss = p.window_loss / p.window_tokens
             self._say("training")
         if self._vigil is not None:
             self._vigil.look()
+
+    def _measure(self) -> float:
+        """Tokens a second since the last record, and the time that what is left takes at that rate."""
+        p, beat = self._progress, self.heartbeat
+        rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
+        tokens_a_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
+        beat.tokens_per_second = rate
+        beat.eta_seconds = (beat.steps - p.step) * tokens_a_step / rate if rate > 0 else None
+        return rate
 
     def after_epoch(self, train_loss: float, held_out: float) -> None:
         """Record an epoch's losses, in nats."""

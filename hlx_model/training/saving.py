@@ -1,6 +1,5 @@
 """Which checkpoints a training keeps: those of its gates, its best, a rolling one, the one it ends with."""
 
-import os
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ import torch
 import hlx_model
 from hlx_model import checkpoint
 from hlx_model.checkpoint import Manifest, Parent
+from hlx_model.environment import seconds
 from hlx_model.quality.milestones import MILESTONES
 from hlx_model.tokenizer import VOCABULARY_SHA256
 from hlx_model.training.abort import Aborts
@@ -23,8 +23,8 @@ from hlx_model.transformer import Transformer
 EVERY_EPOCHS = 10
 SAVE_SHARE = 0.02
 """At most this share of the time goes into saving the rolling checkpoint …"""
-SAVE_SECONDS = float(os.environ.get("HLX_SAVE_SECONDS", "20"))
-"""… and it is saved at most this often (`HLX_SAVE_SECONDS`)."""
+SAVE_SECONDS = 20.0
+"""… and it is saved at most this often (`HLX_SAVE_SECONDS` may say otherwise)."""
 
 
 class Saver:
@@ -43,11 +43,12 @@ class Saver:
         self._inputs, self._model, self._engine, self._aborts = inputs, model, engine, aborts
         self._progress, self._run_id, self._listen = progress, run_id, listen
         self._directory = inputs.directory / "checkpoints"
+        self._every = seconds("HLX_SAVE_SECONDS", SAVE_SECONDS, zero=True)
         self._saved, self._took = time.monotonic(), 0.0
 
     def after_steps(self) -> None:
         """Save the rolling checkpoint, where it is time."""
-        if time.monotonic() - self._saved > max(SAVE_SECONDS, self._took / SAVE_SHARE):
+        if time.monotonic() - self._saved > max(self._every, self._took / SAVE_SHARE):
             self.rolling()
 
     def rolling(self) -> None:

@@ -106,7 +106,7 @@ def _lost(seen: Seen, now: float, limits: Limits) -> Trouble | None:
     if found := judge_curve([row for row in seen.curve if settled or row["step"] < beat.step]):
         return found
     if settled:
-        return _not_finite({"train_loss": beat.train_loss, "held_out_loss": beat.held_out_loss}, beat.step)
+        return _not_finite({"train_loss": beat.train_loss, "held_out_loss": beat.held_out_loss}, beat.epoch)
     return None
 
 
@@ -138,7 +138,7 @@ def judge_curve(rows: Iterable[Mapping[str, Any]], limits: AbortLimits | None = 
     epochs: list[float] = []
     first_epoch = 1
     for row in rows:
-        if found := _not_finite(row, row["step"]):
+        if found := _not_finite(row, row["epoch"]):
             return found
         loss = float(row["train_loss"])
         if began is None:
@@ -146,7 +146,7 @@ def judge_curve(rows: Iterable[Mapping[str, Any]], limits: AbortLimits | None = 
             # A phase may begin above what has diverged later: English learned by heart begins HLX so.
             limits = replace(limits, diverged=max(limits.diverged, began))
         if reason := diverged(loss, limits):
-            return Trouble("diverged", f"{reason} (step {row['step']})")
+            return Trouble("diverged", f"{reason} (epoch {row['epoch']})")
         if row["held_out_loss"] is not None:
             epochs.append(loss)
             if reason := abort_reason(epochs, limits, first_epoch=first_epoch):
@@ -154,11 +154,11 @@ def judge_curve(rows: Iterable[Mapping[str, Any]], limits: AbortLimits | None = 
     return None
 
 
-def _not_finite(figures: Mapping[str, Any], step: int) -> Trouble | None:
+def _not_finite(figures: Mapping[str, Any], epoch: int) -> Trouble | None:
     for name in ("train_loss", "held_out_loss"):
         value = figures[name]
         if value is not None and not math.isfinite(value):
-            return Trouble("not_finite", f"{name} is {value} at step {step}: use a lower learning rate")
+            return Trouble("not_finite", f"{name} is {value} (epoch {epoch}): use a lower learning rate")
     return None
 
 

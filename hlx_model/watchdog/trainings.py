@@ -1,6 +1,5 @@
 """What one who watches sees of the trainings at hand, read from their directories."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from safetensors import SafetensorError
 
 from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import read_json
+from hlx_model.environment import seconds
 from hlx_model.metrics import read_metrics
 from hlx_model.quality.gate import Gate
 from hlx_model.quality.milestones import checkpoint_gates
@@ -17,7 +17,6 @@ from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.transformer import SIZES
 from hlx_model.watchdog.judgement import Limits, Seen
 
-STALL_SECONDS = "HLX_STALL_SECONDS"
 _BYTES_A_PARAMETER = 12
 """A checkpoint to resume from holds each weight and its two moments."""
 
@@ -32,14 +31,7 @@ class Training:
 
 def limits() -> Limits:
     """The limits; `HLX_STALL_SECONDS` may say others than five minutes. `ValueError` where it is no number above 0."""
-    said = os.environ.get(STALL_SECONDS)
-    try:
-        seconds = float(said) if said else Limits.stall_seconds
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise ValueError(f"{STALL_SECONDS} is {said!r}: it must be seconds, a number above 0")
-    return Limits(stall_seconds=seconds)
+    return Limits(stall_seconds=seconds("HLX_STALL_SECONDS", Limits.stall_seconds))
 
 
 def trainings(root: Path) -> Iterator[Training]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from hlx_assets.watchdog.alerts import Alert, Notifier
+from hlx_assets.watchdog.alerts import Alert, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
 from tests.assets.conftest import SETTINGS, Home, revalidated
 
@@ -65,23 +65,23 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the machine", "0123")
+STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the machine", "0123", "89abcdef")
 
 
 def test_a_trouble_is_told_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_UI_URL", "http://here:3000/")
     notifier = Notifier.of(None, Log())
     again = Alert("phase1_checkpoint", "no progress for 372 seconds: look at the machine", "4567")
-    other = Alert("phase1_checkpoint", "the run was cancelled", "4567")
+    other = Alert("phase1_checkpoint", "somebody cancelled the run", "4567", cancelled=True)
     well = Alert("phase1_checkpoint", None, "89ab")
     assert [notifier.tell(alert) for alert in (STALL, again, other, well, well, again)] == [
         True, False, True, True, False, True,
     ]  # fmt: skip
     assert [message["title"] for message in server.taken] == [
-        "HLX Brain: phase1_checkpoint is in trouble", "HLX Brain: phase1_checkpoint is in trouble",
+        "HLX Brain: phase1_checkpoint is in trouble", "HLX Brain: phase1_checkpoint was cancelled",
         "HLX Brain: phase1_checkpoint has recovered", "HLX Brain: phase1_checkpoint is in trouble",
     ]  # fmt: skip
-    assert server.taken[0]["message"] == f"{STALL.trouble}\nhttp://here:3000/runs/0123"
+    assert server.taken[0]["message"] == f"{STALL.trouble}\ntraining 89abcdef, http://here:3000/runs/0123"
 
 
 def test_what_was_told_is_remembered_from_tick_to_tick() -> None:
@@ -94,7 +94,7 @@ def test_what_was_told_is_remembered_from_tick_to_tick() -> None:
 def test_without_an_address_the_log_is_told() -> None:
     log = Log()
     assert Notifier.of(None, log).tell(STALL)
-    assert log.lines == [f"HLX Brain: phase1_checkpoint is in trouble: {STALL.trouble} run 0123"]
+    assert log.lines == [f"HLX Brain: phase1_checkpoint is in trouble: {STALL.trouble} training 89abcdef, run 0123"]
 
 
 def test_an_address_that_does_not_answer_is_a_line_in_the_log_without_its_secrets(
@@ -107,6 +107,21 @@ def test_an_address_that_does_not_answer_is_a_line_in_the_log_without_its_secret
         "HLX_ALERTS: json://… did not take the message",
         "HLX_ALERTS: nonsense://… is no address that Apprise knows",
     ]
+
+
+def test_a_test_alert_says_which_address_took_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main() == 0
+    assert [message["title"] for message in server.taken] == ["HLX Brain: a test"]
+    monkeypatch.setenv("HLX_ALERTS", f"{server.address} json://user:secret@127.0.0.1:9/")
+    assert main() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "json://… took the message", "json://… took the message", "HLX_ALERTS: json://… did not take the message",
+    ]  # fmt: skip
+    monkeypatch.delenv("HLX_ALERTS")
+    with pytest.raises(SystemExit, match="HLX_ALERTS names no address"):
+        main()
 
 
 def found(home: Home, since: float) -> tuple[float, list[Alert]]:
@@ -124,7 +139,7 @@ def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Hom
     since, (stopped, *others) = found(home, since)
     assert stopped.subject == "phase1_checkpoint"
     assert (stopped.trouble or "").startswith("its training was stopped: training loss diverged")
-    assert others == []
+    assert others == [] and stopped.training_id
 
     assert not home.materialize("phase2_checkpoint").success
     since, (closed,) = found(home, since)
@@ -139,12 +154,14 @@ def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Hom
 
 def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of(home: Home) -> None:
     since, _ = found(home, 0.0)
-    (weights,) = home.path.glob("artifacts/training/*/checkpoints/phase1_FINAL*/model.safetensors")
-    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    for weights in home.path.glob("artifacts/training/*/checkpoints/phase[13]_FINAL*/model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     with home.instance() as instance:
         assert not revalidated(instance).success
-    _, (failed, *_) = found(home, since)
-    assert failed.subject == "phase1_validation_report" and "phase1_FINAL" in (failed.trouble or "")
+    _, alerts = found(home, since)
+    for phase, failed in zip((1, 3), alerts, strict=True):
+        assert failed.subject == f"phase{phase}_validation_report"
+        assert f"phase{phase}_FINAL" in (failed.trouble or "")
     run = home.materialize("phase2_checkpoint")
     assert not run.success
 
@@ -152,7 +169,7 @@ def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (dg.DagsterInstance.report_run_canceled, "the run was cancelled"),
+        (dg.DagsterInstance.report_run_canceled, "somebody cancelled the run"),
         (dg.DagsterInstance.report_run_failed, "the run ended without a word: see its log"),
     ],
 )
@@ -164,4 +181,4 @@ def test_a_run_that_was_cancelled_or_whose_worker_was_killed_is_told_of(
         instance.add_run(run)
         end(instance, run)
     _, (alert,) = found(empty_home, 0.0)
-    assert (alert.subject, alert.trouble) == ("curriculum", said)
+    assert (alert.subject, alert.trouble, alert.cancelled) == ("curriculum", said, "cancelled" in said)

@@ -105,7 +105,7 @@ def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
         at_work(home, run_id)
         kill(home, "hlx_model.training")
         status, why = ui.ended(run_id)
-        assert status == "FAILURE" and "was ended by SIGKILL: materialize again to resume" in why
+        assert status == "FAILURE" and "the trainer was killed (by the kernel" in why
         resumes(home, ui)
 
 

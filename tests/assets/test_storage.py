@@ -136,5 +136,11 @@ def test_what_is_no_address_of_a_postgres_is_told_in_one_line_without_its_passwo
 
 def test_without_dagster_postgres_the_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dagster_postgres", None)
-    with pytest.raises(click.ClickException, match=r"pip install 'hlx-brain\[postgres\]'"):
+    with pytest.raises(click.ClickException, match=r"pip install .* -e '.\[assets,postgres\]'"):
         postgres("postgresql://hlx:secret@127.0.0.1/hlx")
+
+
+def test_a_server_that_is_not_there_is_one_line_without_its_password() -> None:
+    with pytest.raises(click.ClickException, match=f"{POSTGRES_URL}: .*refused.*: start the server") as raised:
+        postgres(f"postgresql://hlx:secret@127.0.0.1:{free_port(0)}/hlx")
+    assert "\n" not in raised.value.message and "secret" not in raised.value.message

@@ -14,6 +14,7 @@ from hlx_assets.watchdog.runs import REASON_TAG, close_dead_runs
 from hlx_assets.watchdog.sensors import training_watchdog
 from hlx_model.processes import process_identity
 from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.watchdog.trainings import trainings
 from tests.assets.conftest import Home
 
 
@@ -99,6 +100,37 @@ def test_a_training_whose_process_is_dead_is_closed(empty_home: Home, worker: "s
         worker.wait()
         assert f"process {worker.pid} is gone" in tick(instance)
         assert status(instance, run) == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_more(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    worker.kill()
+    worker.wait()
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        write(empty_home, beat_of(run, worker.pid), age=200)
+        instance.report_run_failed(run)
+        instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
+        tick(instance)
+        (found,) = trainings(empty_home.path / "artifacts" / "training")
+        beat = found.seen.beat
+        assert (beat.status, beat.reason) == ("failed", "no progress for 400 seconds")
+        assert beat.time < time.time() - 199
+        assert tick(instance) == "no training is at work"
+
+
+def test_a_training_of_the_command_line_is_told_of_and_not_stopped(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    with empty_home.instance() as instance:
+        beat = replace(beat_of(started_run(instance), worker.pid), run_id=None)
+        write(empty_home, beat, age=400)
+        with dg.build_sensor_context(instance=instance) as context:
+            said = training_watchdog(context)
+            assert isinstance(said, dg.SkipReason) and "a person must look" in (said.skip_message or "")
+            assert "hlx train --phase 1" in (context.cursor or "")
+    assert worker.poll() is None
 
 
 def works_on(instance: dg.DagsterInstance, run: dg.DagsterRun, pid: int) -> None:

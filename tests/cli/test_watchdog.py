@@ -40,6 +40,13 @@ def test_it_shows_what_the_guide_shows(hlx: Hlx, tmp_path: Path) -> None:
         assert figure in ran.out
 
 
+def test_it_fits_a_terminal_of_80_columns(hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    at_work(tmp_path, status="quality_failed", size="100m", epoch=200, step=2000, eta_seconds=None)
+    shown = hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "01234567 1 100m quality_failed 200/200 (100%) 2.342 2.416" in shown and "0s ago" in shown
+
+
 def test_it_ends_with_1_where_one_is_in_trouble_and_says_why(hlx: Hlx, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
@@ -70,13 +77,12 @@ def test_what_ended_before_is_no_trouble_now(hlx: Hlx, tmp_path: Path) -> None:
     assert empty.code == 0 and "holds no training" in empty.out
 
 
-def test_a_watchdog_that_sleeps_is_told_of_where_dagster_started_a_training(hlx: Hlx, tmp_path: Path) -> None:
-    at_work(tmp_path)
-    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out  # a command's user watches it
+def test_a_watchdog_that_sleeps_is_told_of(hlx: Hlx, tmp_path: Path) -> None:
+    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
     at_work(tmp_path, run_id="0123")
     assert "nobody watches: the watchdog has never looked here" in hlx("status", "--checkpoint-dir", tmp_path).out
     leave_tick(tmp_path)
-    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "the watchdog looked 0s ago" in hlx("status", "--checkpoint-dir", tmp_path).out
     content = json.loads(hlx("status", "--checkpoint-dir", tmp_path, "--json").out)
     assert content["watchdog"]["awake"] and content["watchdog"]["last_tick"] > 0
     (training,) = content["trainings"]
@@ -85,7 +91,8 @@ def test_a_watchdog_that_sleeps_is_told_of_where_dagster_started_a_training(hlx:
 
 def test_a_curve_is_replayed(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     ran = hlx("watchdog", "replay", CURVES / "rising.parquet")
-    assert ran.code == 1 and "at step 90, epoch 15: training loss rose for 5 epochs in a row" in ran.out
+    assert ran.code == 1 and "at step 90: training loss rose for 5 epochs in a row" in ran.out
+    assert "(epoch 15)" in ran.out
     content = json.loads(hlx("watchdog", "replay", CURVES / "rising.parquet", "--json").out)
     assert (content["spoken"]["step"], content["spoken"]["epoch"]) == (90, 15)
     healthy = hlx("watchdog", "replay", curriculum.phases[2].checkpoint.parents[1])

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.metrics import read_metrics
 from hlx_model.training.heartbeat import HEARTBEAT, Heartbeat
+from hlx_model.training.inputs import Overrides, prepare
+from hlx_model.training.progress import Progress
+from hlx_model.training.record import Recorder
+from tests.conftest import QUICK
 
 
 def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:
@@ -49,3 +54,29 @@ def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
     assert content.keys() == {field.name for field in fields(Heartbeat)}
     (tmp_path / HEARTBEAT).write_text(json.dumps({**content, "mood": "good"}))
     assert Heartbeat.read(tmp_path) is not None
+
+
+def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
+    small_document: Path, tmp_path: Path
+) -> None:
+    inputs = prepare(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path, resume_from=None)
+    inputs.directory.mkdir(parents=True)
+    progress = Progress()
+    recorder = Recorder(inputs, progress, lambda step: 1e-3, 1_000_000, None, lambda event, figures: None)
+    recorder.heartbeat.time = 0.0
+    progress.count(loss=2.0, tokens=100)
+    recorder.after_steps(1)
+    beat = Heartbeat.read(inputs.directory)
+    assert beat is not None and (beat.step, beat.train_loss) == (1, 2.0)
+    assert beat.tokens_per_second and beat.tokens_per_second > 0
+    assert beat.eta_seconds == pytest.approx(999_999 * 100 / beat.tokens_per_second)
+    assert read_metrics(inputs.directory) == []
+
+
+def test_a_record_is_closed_in_the_place_of_a_trainer_that_is_gone(tmp_path: Path) -> None:
+    beat = Heartbeat("0123", 1, "tiny", 10, status="training")
+    beat.write(tmp_path)
+    wrote = beat.time
+    beat.close(tmp_path, "it was killed")
+    found = Heartbeat.read(tmp_path)
+    assert found is not None and (found.status, found.reason, found.time) == ("failed", "it was killed", wrote)

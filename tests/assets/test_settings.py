@@ -1,0 +1,62 @@
+"""What the environment sets of the graph is refused in one line, before anything is started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hlx_assets import settings
+from hlx_assets.curriculum.trainer import TrainerClient
+from hlx_model.processes import process_alive
+from tests.assets.conftest import Home
+
+WRONG = [
+    ("HLX_WATCHDOG_SECONDS", "soon", "is 'soon': it must be seconds"),
+    ("HLX_WATCHDOG_SECONDS", "0", "is '0': it must be seconds"),
+    ("HLX_WATCHDOG_SECONDS", "0.5", "is 0.5: it must be whole seconds"),
+    ("HLX_STALL_SECONDS", "inf", "is 'inf': it must be seconds"),
+    ("HLX_REVALIDATION_CRON", "nonsense", "is 'nonsense': it must be a cron schedule"),
+    ("HLX_TIMEZONE", "Atlantis", "is 'Atlantis': it must be a time zone"),
+    ("HLX_REVALIDATION_DEVICE", "tpu", "is 'tpu': it must be cpu or cuda"),
+    ("HLX_ALERTS", "json://127.0.0.1/ nonsense://secret", "nonsense://… is no address that Apprise knows"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+def test_a_wrong_setting_is_named_with_what_is_allowed(
+    empty_home: Home, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    settings.check()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name) as raised:
+        settings.check()
+    assert said in str(raised.value) and "secret" not in str(raised.value)
+    monkeypatch.setenv(name, "")  # as compose hands over what is not set
+    settings.check()
+
+
+@pytest.mark.parametrize("program", ["hlx_assets.ui", "hlx_assets.curriculum"])
+def test_make_ui_and_make_curriculum_say_so_in_one_line(empty_home: Home, program: str) -> None:
+    environment = {**os.environ, "HLX_REVALIDATION_CRON": "nonsense"}
+    ran = subprocess.run([sys.executable, "-m", program], env=environment, capture_output=True, text=True, timeout=60)
+    (line,) = ran.stderr.splitlines()
+    assert ran.returncode == 1 and line.startswith("error: HLX_REVALIDATION_CRON is 'nonsense'")
+
+
+def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:
+    script = "trap '' INT; (trap - INT; exec sleep 600) & echo $!"
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    with process.stdout:
+        left = int(process.stdout.readline())
+    process.wait(10)
+    assert process_alive(left, None)
+    client = TrainerClient(interrupt_grace=1.0, terminate_grace=5.0)
+    client._stop(process)
+    deadline = time.monotonic() + 10
+    while process_alive(left, None) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not process_alive(left, None), signal.Signals.SIGTERM
