@@ -45,7 +45,7 @@ UNSTOPPED = """
 """
 PROGRAMS = {
     # What is not finite cannot be saved.
-    "_loss is nan at step": UNSTOPPED
+    "_loss is nan (epoch": UNSTOPPED
     + """
     class Spoilt(engine.Optimizers):
         count = 0
