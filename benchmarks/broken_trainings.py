@@ -23,10 +23,11 @@ from hlx_model.checkpoint import WEIGHTS, read_manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.prompts import answer_start, prompt
 from hlx_model.language import Format
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import BOS, EOS, PAD, SPECIAL, VOCABULARY_SIZE, encode
 from hlx_model.training.inputs import Inputs
 from hlx_model.training.optimization import Optimizers
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
@@ -133,10 +134,10 @@ def over_padding(model: nn.Module, ids_BT: Tensor) -> Tensor:
     return losses.view_as(labels_BT) * (labels_BT != PAD).float().mean()
 
 
-def in_another_vocabulary(text: str) -> Tensor:
+def in_another_vocabulary(text: str) -> list[int]:
     """Token ids of a text, as a program with the symbols in another order has them."""
     order = permutation()
-    return torch.tensor([BOS, *(int(order[i]) for i in encode(text)), EOS], dtype=torch.uint8)
+    return [BOS, *(int(order[i]) for i in encode(text)), EOS]
 
 
 def permutation() -> Tensor:

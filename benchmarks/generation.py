@@ -18,13 +18,14 @@ from rich.table import Table
 from benchmarks.training import paired_rows, users_document
 from hlx_model.corpus.store import model_texts
 from hlx_model.generation import generate
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.training.batches import Batch, Examples, batches
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import Execution
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 ROUNDS, PROMPTS, AT_ONCE, TOKENS = 5, 256, 4, 96
 STEPS = {"tiny": 300, "10m": 60}

@@ -35,12 +35,12 @@ from hlx_model.device import device_of
 from hlx_model.metrics import read_metrics
 from hlx_model.profiles import PROFILES, Profile
 from hlx_model.quality.report import judge
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import VOCABULARY_SIZE
 from hlx_model.training.execution import Execution
 from hlx_model.training.inputs import Inputs, Overrides, prepare
 from hlx_model.training.loop import train
 from hlx_model.training.memory import GIB, hidden
-from hlx_model.transformer import SIZES
 
 PRODUCTION = PROFILES["production"]
 NOMINAL = {"H200": 989.0, "H100": 989.0, "A100": 312.0}

@@ -30,13 +30,14 @@ from torch.nn import functional as F
 from hlx_model.corpus import PAIRED_CORPUS, collect, compose, examples_table, parse_document
 from hlx_model.corpus.store import model_texts
 from hlx_model.profiles import PROFILES
+from hlx_model.sizes import POSITIONS, SIZES, Architecture
 from hlx_model.tokenizer import PAD, VOCABULARY_SIZE, encode_example
 from hlx_model.training.batches import Batch, Examples, batches, tokens_to_predict
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import Execution
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import POSITIONS, SIZES, Architecture, Transformer
+from hlx_model.transformer import Transformer
 from tests.shared import SHARED
 
 ROUNDS = 5
@@ -165,7 +166,7 @@ def nano_gpt(size: str, texts: list[str], precision: torch.dtype) -> Contender:
     """Blocks of 256 from one stream, AdamW."""
     model = NanoGPT(SIZES[size])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
-    stream = torch.cat([encode_example(text) for text in texts]).long()
+    stream = torch.tensor([token for text in texts for token in encode_example(text)])
     generator = torch.Generator().manual_seed(0)
 
     def step(i: int) -> int:

@@ -1,135 +1,50 @@
-"""A checkpoint: weights, optimizer and state in safetensors and JSON, sealed by a manifest.
+"""A checkpoint's weights and moments, written and loaded: safetensors and JSON, sealed by its manifest.
 
-    phase1_epoch10/  phase1_BEST_epoch47/  phase1_LAST_step3200/  phase1_FINAL_epoch200/
-      model.safetensors  optimizer.safetensors (LAST and FINAL)  state.json  manifest.json
-
-A directory is a checkpoint when its manifest is there and every file has the hash and length that the
-manifest says; nothing in it is ever loaded with pickle.
+What a checkpoint is on the disk is in `manifest.py`, whose names are also this module's; nothing in it is ever loaded
+with pickle.
 """
 
-import logging
 import math
-import re
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hlx_model.artifacts import digest_of, new_directory, read_json, sha256_of, write_json
-from hlx_model.tokenizer import VOCABULARY_SHA256
-from hlx_model.transformer import SIZES, Architecture, Transformer
+from hlx_model.artifacts import new_directory, sha256_of, write_json
+from hlx_model.manifest import (
+    MANIFEST,
+    OPTIMIZER,
+    STATE,
+    WEIGHTS,
+    CheckpointError,
+    CorpusVersion,
+    Manifest,
+    Parent,
+    checkpoints,
+    directory_name,
+    newest_verified,
+    number,
+    read_manifest,
+    read_state,
+    remove,
+    verify,
+    verify_own,
+)  # fmt: skip
+from hlx_model.transformer import Transformer
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "MANIFEST", "OPTIMIZER", "STATE", "WEIGHTS", "CheckpointError", "CorpusVersion", "Manifest", "Parent",
+    "checkpoints", "directory_name", "load_model", "load_optimizer", "newest_verified", "number", "read_manifest",
+    "read_state", "remove", "stored_weights", "verify", "verify_own", "write",
+]  # fmt: skip
 
-MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
-    "manifest.json",
-    "model.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-)
 ROLLING = 2
 """LAST checkpoints that a training keeps: from the older one it goes on where the newer has gone bad."""
-_LATER = {"ungated"}
-"""Fields of the manifest that came later: what was written before has their defaults."""
-_NAME = re.compile(r"phase([123])_(?:(BEST|FINAL|STOPPED)_)?epoch(\d+)|phase([123])_(LAST)_step(\d+)")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, incomplete, changed, or not what was asked for: one line."""
-
-
-class CorpusVersion(NamedTuple):
-    """A corpus that went into a checkpoint: the SHA-256 of its rows and where they are kept."""
-
-    data_version: str
-    path: str
-    """Relative to the root of the artifacts."""
-
-
-@dataclass(frozen=True)
-class Parent:
-    """The checkpoint that a training started from."""
-
-    training_id: str
-    name: str
-    phase: int
-    epoch: int
-    weights_sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a checkpoint is, what it was made from, and the seal of its files."""
-
-    kind: str
-    """`EPOCH`, `BEST`, `LAST`, `FINAL` or `STOPPED`."""
-    phase: int
-    epoch: int
-    """Epochs begun: the epoch that this checkpoint ends or stands in."""
-    epochs: int
-    """Epochs asked for."""
-    step: int
-    size: str
-    parameters: int
-    training_id: str
-    settings: Mapping[str, Any]
-    vocabulary_sha256: str
-    corpora: Mapping[str, CorpusVersion]
-    """By asset: this phase's corpus and those of the phases before."""
-    parent: Parent | None
-    stopped: str | None
-    """Why a gate or an abort condition ended the training; None where nothing did."""
-    versions: Mapping[str, str]
-    run_id: str | None
-    created: str
-    """UTC, ISO 8601."""
-    ungated: tuple[str, ...] = ()
-    """Checkpoints that it was made from although their gate was closed, `<training id>/<name>`, the oldest first."""
-    weights_sha256: str = ""
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By file name: its `sha256` and its length in `bytes`."""
-
-    @property
-    def architecture(self) -> Architecture:
-        """The architecture of the manifest's size."""
-        return SIZES[self.size]
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON, with its own digest."""
-        content = asdict(self)
-        content["corpora"] = {asset: version._asdict() for asset, version in self.corpora.items()}
-        return {**content, "digest": digest_of(content)}
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Manifest":
-        """Raises `ValueError` where the digest does not fit, or a field is missing or unknown."""
-        content = dict(content)
-        if content.pop("digest", None) != digest_of(content):
-            raise ValueError("its digest does not fit its content")
-        if missing := ({f.name for f in fields(cls)} ^ content.keys()) - _LATER:
-            raise ValueError(f"its fields are not the expected ones: {', '.join(sorted(missing))}")
-        content["corpora"] = {asset: CorpusVersion(**version) for asset, version in content["corpora"].items()}
-        content["parent"] = Parent(**content["parent"]) if content["parent"] else None
-        content["ungated"] = tuple(content.get("ungated", ()))
-        return cls(**content)
-
-
-def directory_name(kind: str, phase: int, epoch: int, step: int) -> str:
-    """The directory of a checkpoint: `phase1_epoch10`, `phase1_FINAL_epoch200`, `phase1_LAST_step3200`."""
-    if kind == "LAST":
-        return f"phase{phase}_LAST_step{step}"
-    return f"phase{phase}_epoch{epoch}" if kind == "EPOCH" else f"phase{phase}_{kind}_epoch{epoch}"
-
-
-def number(checkpoint: Path) -> int:
-    """The epoch, or of a LAST checkpoint the step, that its directory is named after."""
-    return int(re.findall(r"\d+", checkpoint.name)[-1])
 
 
 def write(
@@ -154,16 +69,10 @@ def write(
             _save(optimizer, directory / OPTIMIZER)
         # The directory is synced as a whole before it takes its name.
         write_json(directory / STATE, dict(state), durable=False)
-        files = {
+        files: dict[str, dict[str, Any]] = {
             path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in sorted(directory.iterdir())
         }
-        sealed = Manifest(
-            **{
-                **{f.name: getattr(manifest, f.name) for f in fields(manifest)},
-                "weights_sha256": files[WEIGHTS]["sha256"],
-                "files": files,
-            }
-        )
+        sealed = replace(manifest, weights_sha256=files[WEIGHTS]["sha256"], files=files)
         write_json(directory / MANIFEST, sealed.to_json(), durable=False)
     return target
 
@@ -174,52 +83,6 @@ def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
     except SafetensorError as error:
         # A full disk is an `OSError` whoever writes.
         raise OSError(f"{path}: {error}") from None
-
-
-def read_manifest(checkpoint: Path) -> Manifest:
-    """The manifest of a checkpoint, its own digest checked but not yet its files.
-
-    Raises `CheckpointError` where there is none, or it is not as it was written.
-    """
-    path = checkpoint / MANIFEST
-    if not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint}: no such checkpoint")
-    if not path.is_file():
-        raise CheckpointError(f"{checkpoint}: not a complete checkpoint ({MANIFEST} is missing): use another one")
-    try:
-        manifest = Manifest.from_json(read_json(path))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {error}: use another checkpoint") from None
-    if manifest.size not in SIZES:
-        raise CheckpointError(f"{path}: its size {manifest.size!r} is not one of {', '.join(SIZES)}")
-    return manifest
-
-
-def verify(checkpoint: Path) -> Manifest:
-    """The manifest of a checkpoint whose every file is as it was written.
-
-    Raises `CheckpointError` that names the first file that is missing, truncated or changed.
-    """
-    manifest = read_manifest(checkpoint)
-    for name, seal in manifest.files.items():
-        path = checkpoint / name
-        if not path.is_file():
-            raise CheckpointError(f"{path}: the file is missing: use another checkpoint")
-        if (found := path.stat().st_size) != seal["bytes"]:
-            raise CheckpointError(f"{path}: {found} bytes where {seal['bytes']} were written: use another checkpoint")
-        if sha256_of(path) != seal["sha256"]:
-            raise CheckpointError(f"{path}: its SHA-256 is not the one recorded: use another checkpoint")
-    if manifest.vocabulary_sha256 != VOCABULARY_SHA256:
-        raise CheckpointError(f"{checkpoint}: written with another vocabulary than this program's")
-    return manifest
-
-
-def verify_own(checkpoint: Path, training_id: str) -> Manifest:
-    """The manifest of a checkpoint that `verify` accepts and that is of this training; else `CheckpointError`."""
-    manifest = verify(checkpoint)
-    if manifest.training_id != training_id:
-        raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
-    return manifest
 
 
 def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
@@ -247,44 +110,3 @@ def stored_weights(checkpoint: Path) -> tuple[int, int]:
 def load_optimizer(checkpoint: Path) -> dict[str, Tensor] | None:
     """The optimizer's tensors by name; None where the checkpoint holds none."""
     return load_file(checkpoint / OPTIMIZER) if OPTIMIZER in read_manifest(checkpoint).files else None
-
-
-def read_state(checkpoint: Path) -> dict[str, Any]:
-    """Where the training stood, as the trainer wrote it."""
-    state: dict[str, Any] = read_json(checkpoint / STATE)
-    return state
-
-
-def checkpoints(parent: Path) -> list[Path]:
-    """The directories in `parent` that bear a checkpoint's name, the newest (by step written) last."""
-    if not parent.is_dir():
-        return []
-    written: dict[Path, float] = {}
-    for path in parent.iterdir():
-        # A trainer at work may have discarded it since.
-        with suppress(FileNotFoundError):
-            if _NAME.fullmatch(path.name):
-                written[path] = (path / MANIFEST).stat().st_mtime
-    return sorted(written, key=written.__getitem__)
-
-
-def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:
-    """The checkpoint of the highest step in `parent` that verifies and is of that training; others are passed over."""
-    best: tuple[Path, Manifest] | None = None
-    for path in checkpoints(parent):
-        try:
-            manifest = verify_own(path, training_id)
-        except CheckpointError as error:
-            log.warning("passed over: %s", error)
-            continue
-        if with_optimizer and OPTIMIZER not in manifest.files:
-            continue
-        if best is None or manifest.step >= best[1].step:
-            best = path, manifest
-    return best
-
-
-def remove(checkpoint: Path) -> None:
-    """Delete a checkpoint, its manifest first, so that a half-deleted one is not taken for whole."""
-    (checkpoint / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint, ignore_errors=True)

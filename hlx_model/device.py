@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hlx_model.transformer import Architecture
+from hlx_model.sizes import Architecture
 
 T = TypeVar("T")
 

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from hlx_model.artifacts import sha256_of
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.sizes import POSITIONS, SIZES, Architecture
 from hlx_model.tokenizer import SYMBOLS, VOCABULARY_SIZE
-from hlx_model.transformer import POSITIONS, SIZES, Architecture, Transformer
+from hlx_model.transformer import Transformer
 
 HOLDERS = ("model_state_dict", "state_dict", "model")
 """The keys under which a checkpoint holds its state dict."""

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from hlx_model.device import side_by_side
+from hlx_model.sizes import POSITIONS
 from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
-from hlx_model.transformer import POSITIONS, Cache, Transformer
+from hlx_model.transformer import Cache, Transformer
 
 STILL_WRITING = 0.5
 """Where no more than this share of a batch's rows still write, the others leave it: to take them out is to copy the

@@ -7,8 +7,6 @@ a permuted vocabulary is invisible in every loss.
 import hashlib
 from collections.abc import Iterable
 
-import torch
-
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<PAD>", "<BOS>", "<EOS>", "<UNK>")
 CHARACTERS = (
@@ -38,9 +36,9 @@ def encode(text: str) -> list[int]:
     return [_ID_OF.get(character, UNK) for character in text]
 
 
-def encode_example(text: str) -> torch.Tensor:
-    """`<BOS>` text `<EOS>` as token ids: uint8 of shape (len(text) + 2,)."""
-    return torch.tensor([BOS, *encode(text), EOS], dtype=torch.uint8)
+def encode_example(text: str) -> list[int]:
+    """`<BOS>` text `<EOS>` as token ids."""
+    return [BOS, *encode(text), EOS]
 
 
 def decode(ids: Iterable[int]) -> str:

@@ -14,8 +14,9 @@ import torch
 from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import digest_of, sha256_of
 from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, Parent
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import VOCABULARY_SHA256
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = Manifest(

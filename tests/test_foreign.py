@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from hlx_model import foreign
 from hlx_model.artifacts import sha256_of
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.sizes import SIZES, Architecture
 from hlx_model.tokenizer import SYMBOLS
-from hlx_model.transformer import SIZES, Architecture
 
 SMALL = Architecture(d_model=24, layers=3, heads=4, ffn=40)
 

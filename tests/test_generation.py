@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from hlx_model.generation import generate
+from hlx_model.sizes import POSITIONS, SIZES
 from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
-from hlx_model.transformer import POSITIONS, SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hlx_model.transformer import POSITIONS, SIZES, Cache, Transformer, architecture
+from hlx_model.sizes import POSITIONS, SIZES, architecture
+from hlx_model.transformer import Cache, Transformer
 
 PARAMETERS = {
     "tiny": 492_149,

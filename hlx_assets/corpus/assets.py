@@ -89,7 +89,9 @@ def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.M
     seq_length = profile().seq_length if config.seq_length is None else config.seq_length
     with user_errors():
         corpus = read_kept(corpus_document, seq_length=seq_length)
-        directory = corpora.store_examples(artifacts_at_home(), corpus)
+        directory = corpora.store_examples(
+            artifacts_at_home(), corpus, [document.origin for document in kept_documents(corpus_document)]
+        )
         rows = corpora.load(directory)
     return _materialized(
         directory,

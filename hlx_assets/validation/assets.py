@@ -8,7 +8,6 @@ import dagster as dg
 from pydantic import Field
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
-from hlx_model.artifacts import digest_of
 from hlx_model.corpus.store import CORPUS_OF_PHASE
 from hlx_model.device import device_of
 from hlx_model.profiles import PHASES
@@ -56,7 +55,7 @@ def _report(phase: int) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=judgement.directory,
             # No times in it: judging again what did not change makes nothing stale.
-            data_version=dg.DataVersion(digest_of(judgement.verdict.to_json())),
+            data_version=dg.DataVersion(judgement.verdict.digest),
             metadata={
                 "report": dg.MetadataValue.md(judgement.markdown),
                 "page": dg.MetadataValue.path(judgement.directory / PAGE),

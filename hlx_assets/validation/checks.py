@@ -8,8 +8,8 @@ import dagster as dg
 from hlx_assets.common import shown
 from hlx_assets.validation.assets import assets
 from hlx_model.profiles import PHASES
+from hlx_model.quality.catalogue import GATES, GATES_OF_PHASE
 from hlx_model.quality.gate import Gate
-from hlx_model.quality.gates import GATES, GATES_OF_PHASE
 from hlx_model.quality.verdict import GateClosed, Verdict
 
 

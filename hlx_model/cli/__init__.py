@@ -1,32 +1,55 @@
-"""The command `hlx`: convert, corpus, train, validate, translate, status, watchdog."""
+"""The command `hlx`: convert, corpus, train, validate, translate, status, watchdog, lineage, history, export, clean.
+
+Only what is asked for is loaded: PyTorch alone takes longer than to look something up.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from hlx_model.cli.convert import convert_command
-from hlx_model.cli.corpus import corpus_app
-from hlx_model.cli.status import status_command
-from hlx_model.cli.translate import translate_command
-from hlx_model.cli.validate import validate_command
-from hlx_model.cli.watchdog import watchdog_app
-from hlx_model.training.command import run, train_command
+from hlx_model.cli.run import run
 
-application = typer.Typer(
-    name="hlx",
-    help="The HLX Brain: its language, corpora, training and quality gates.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-# `-100` is HLX, not an option.
-application.command("convert", context_settings={"ignore_unknown_options": True})(convert_command)
-application.add_typer(corpus_app, name="corpus")
-application.command("train")(train_command)
-application.command("validate")(validate_command)
-application.command("translate")(translate_command)
-application.command("status")(status_command)
-application.add_typer(watchdog_app, name="watchdog")
+COMMANDS = {
+    "convert": "hlx_model.cli.convert:convert_command",
+    "corpus": "hlx_model.cli.corpus:corpus_app",
+    "train": "hlx_model.training.command:train_command",
+    "validate": "hlx_model.cli.validate:validate_command",
+    "translate": "hlx_model.cli.translate:translate_command",
+    "status": "hlx_model.cli.status:status_command",
+    "watchdog": "hlx_model.cli.watchdog:watchdog_app",
+}
+"""By name, where each command is: a function, or an application with commands of its own."""
+
+
+def application(*names: str) -> typer.Typer:
+    """The commands of these names."""
+    made = typer.Typer(
+        name="hlx",
+        help="The HLX Brain: its language, corpora, training, quality gates and lineage.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    made.callback()(_group)
+    for name in names:
+        module, _, member = COMMANDS[name].partition(":")
+        command: Any = getattr(import_module(module), member)
+        if isinstance(command, typer.Typer):
+            made.add_typer(command, name=name)
+        else:
+            # `-100` is HLX, not an option.
+            made.command(name, context_settings={"ignore_unknown_options": name == "convert"})(command)
+    return made
+
+
+def _group() -> None:
+    # With a callback an application of one command still wants the command's name.
+    pass
 
 
 def app() -> None:
     """Run `hlx`: every user's error is one line, exit code 1."""
-    run(application)
+    asked = [name for name in sys.argv[1:2] if name in COMMANDS]
+    run(application(*(asked or COMMANDS)))

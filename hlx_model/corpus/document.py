@@ -27,8 +27,8 @@ from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined
 from hlx_model.corpus.markdown import Labelled, label_of, labelled
 from hlx_model.corpus.prompts import ENGLISH, conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
+from hlx_model.sizes import POSITIONS
 from hlx_model.tokenizer import unknown_characters
-from hlx_model.transformer import POSITIONS
 
 DEFAULT_SEQ_LENGTH = 256
 """Tokens of the longest example, `<BOS>` and `<EOS>` included."""

@@ -13,7 +13,7 @@ from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, 
 from hlx_model.corpus.collection import collect, read_corpus, require_different
 from hlx_model.corpus.compose import compose_lines
 from hlx_model.corpus.document import check_document, read_document
-from hlx_model.corpus.entries import Collection, CorpusError
+from hlx_model.corpus.entries import Collection, CorpusError, Source
 
 ASSET = "corpus_document"
 SOURCE = "source.json"
@@ -34,6 +34,11 @@ class Kept:
     entries: int = 0
     """How many were composed; 0 for a copy."""
     seed: int = 0
+
+    @property
+    def origin(self) -> Source:
+        """What examples say of it."""
+        return Source(self.name, self.sha256, self.bytes, self.source)
 
 
 def named_documents(setting: str | None) -> list[Path]:

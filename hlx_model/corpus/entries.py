@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hlx_model.language import Contract, Format, Handle, Value, parse
 
@@ -17,6 +18,17 @@ _TYPE_NAMES = {
     list: "array",
     dict: "object",
 }
+
+
+class Source(NamedTuple):
+    """A corpus document, as it was when it was read."""
+
+    name: str
+    """What entries and errors call it."""
+    sha256: str
+    bytes: int
+    source: str
+    """The path that it was read from, or how it was composed."""
 
 
 class CorpusError(ValueError):

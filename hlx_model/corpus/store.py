@@ -1,25 +1,25 @@
 """Corpora on disk: one directory a version, named by the SHA-256 of its rows.
 
-corpora/corpus_examples/<data version>/rows.parquet, quarantine.parquet
+corpora/corpus_examples/<data version>/rows.parquet, quarantine.parquet, documents.json
 corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_corpus, paired_corpus
 """
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, write_json
+from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, write_json
 from hlx_model.corpus.collection import read_corpus
-from hlx_model.corpus.entries import Collection, CorpusError
+from hlx_model.corpus.entries import Collection, CorpusError, Source
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
 from hlx_model.corpus.version import DataVersion, data_version
 
 EXAMPLES = "corpus_examples"
-ROWS, QUARANTINE, DERIVED_FROM = "rows.parquet", "quarantine.parquet", "derived.json"
+ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS = "rows.parquet", "quarantine.parquet", "derived.json", "documents.json"
 CORPUS_OF_PHASE = {1: "english_corpus", 2: "hlx_corpus", 3: "paired_corpus"}
 _ROWS_READ = 100_000
 _MAKE_AGAIN = (
@@ -27,14 +27,18 @@ _MAKE_AGAIN = (
 )
 
 
-def store_examples(artifacts: Artifacts, corpus: Collection) -> Path:
-    """Split a corpus, keep its examples and what was set aside, and return their directory."""
+def store_examples(artifacts: Artifacts, corpus: Collection, documents: Iterable[Source] = ()) -> Path:
+    """Split a corpus, keep its examples, what was set aside and which documents they are of; return their directory.
+
+    The same rows may come of other documents, in which a comment was written: then the last ones are noted.
+    """
     rows, quarantine = examples_table(corpus), quarantine_table(corpus)
     directory = artifacts.corpus(EXAMPLES, _version_of_examples(data_version(rows), quarantine))
     if not (directory / ROWS).exists():
         with new_directory(directory) as temporary:
             pq.write_table(quarantine, temporary / QUARANTINE)
             pq.write_table(rows, temporary / ROWS)
+    _note(directory / DOCUMENTS, [document._asdict() for document in documents])
     return directory
 
 
@@ -54,7 +58,7 @@ def store_derived(artifacts: Artifacts, asset: str, examples: Path) -> Path:
         if not (directory / ROWS).exists():
             with new_directory(directory) as temporary:
                 path.rename(temporary / ROWS)
-                write_json(temporary / DERIVED_FROM, {EXAMPLES: examples.name})
+    _note(directory / DERIVED_FROM, {EXAMPLES: examples.name})
     return directory
 
 
@@ -102,10 +106,24 @@ def load(directory: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.read_table(directory / ROWS, columns=columns)
 
 
+def _note(path: Path, content: object) -> None:
+    if not path.exists() or read_json(path) != content:
+        write_json(path, content)
+
+
 def examples_of(directory: Path) -> Path:
-    """The directory of the examples that a derived corpus was first made from."""
+    """The directory of the examples that a derived corpus was last made from."""
     version: str = read_json(directory / DERIVED_FROM)[EXAMPLES]
     return directory.parents[1] / EXAMPLES / version
+
+
+def origin(directory: Path) -> tuple[str | None, tuple[Source, ...]]:
+    """The examples that a derived corpus was last made from, and their documents; None where nobody noted it."""
+    try:
+        examples = examples_of(directory)
+        return examples.name, tuple(Source(**source) for source in read_json(examples / DOCUMENTS))
+    except FileNotFoundError:
+        return None, ()
 
 
 def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
@@ -114,7 +132,8 @@ def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -
     Returns the directories by asset name, and what was read. Raises `CorpusError`.
     """
     corpus = read_corpus(documents, seq_length=seq_length)
-    examples = store_examples(artifacts, corpus)
+    sources = [Source(d.name, sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
+    examples = store_examples(artifacts, corpus, sources)
     return {EXAMPLES: examples, **{asset: store_derived(artifacts, asset, examples) for asset in DERIVED}}, corpus
 
 

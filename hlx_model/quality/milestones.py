@@ -12,7 +12,8 @@ from hlx_model.checkpoint import stored_weights
 from hlx_model.quality.gate import Gate, Outcome, worst
 from hlx_model.quality.language_model import UNIFORM_LOSS, Prediction, predict
 from hlx_model.quality.thresholds import Thresholds
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.sizes import SIZES
+from hlx_model.transformer import Transformer
 
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)
 SAMPLE = 256

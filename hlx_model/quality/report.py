@@ -17,6 +17,7 @@ from hlx_model.corpus import ENGLISH, store
 from hlx_model.device import threads_for
 from hlx_model.language import Format
 from hlx_model.metrics import read_metrics
+from hlx_model.quality import catalogue
 from hlx_model.quality import gates as g
 from hlx_model.quality.comparison import compare, previous_report
 from hlx_model.quality.figure import loss_curve
@@ -203,7 +204,7 @@ class _Examination:
         for names, reason in self._excuses():
             asked = g.excused(asked, names, reason)
         by_name = {gate.name: gate for gate in asked}
-        return [by_name[name] for name in g.GATES_OF_PHASE[self.subject.phase]]
+        return [by_name[name] for name in catalogue.GATES_OF_PHASE[self.subject.phase]]
 
     def _language_model(self) -> list[Gate]:
         s, t = self.subject, self.thresholds
@@ -283,9 +284,9 @@ class _Examination:
         s, t = self.subject, self.thresholds
         if s.epoch is not None and s.step is not None and s.stopped is None:
             tokens = s.epoch * self.figures["training_tokens"]
-            yield g.LEARNED, g.too_short(s.phase, s.step, tokens, t)
-            yield g.TRANSLATING, g.too_short_to_translate(tokens, t)
-        yield g.WRITING, self.unlearned
+            yield catalogue.LEARNED, g.too_short(s.phase, s.step, tokens, t)
+            yield catalogue.TRANSLATING, g.too_short_to_translate(tokens, t)
+        yield catalogue.WRITING, self.unlearned
 
     def _held_out(self) -> list[dict[str, Any]]:
         return [row for row in self.rows.to_pylist() if row["split"] == self.split]

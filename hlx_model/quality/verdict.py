@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, digest_of, read_json, write_json
-from hlx_model.checkpoint import Manifest
+from hlx_model import manifest as manifests
+from hlx_model.artifacts import Artifacts, digest_of, read_json, sha256_of, write_json
 from hlx_model.corpus import store
+from hlx_model.manifest import LetPass, Manifest
+from hlx_model.quality.catalogue import GATES_OF_PHASE
 from hlx_model.quality.gate import Gate, Outcome, worst
-from hlx_model.quality.gates import GATES_OF_PHASE
 from hlx_model.quality.thresholds import Thresholds
 
 VERDICT = "verdict.json"
@@ -52,13 +52,24 @@ class Verdict:
             GATES_VERSION,
         )
 
+    @property
+    def digest(self) -> str:
+        """Of what was found: that of another judgement with the same findings is the same."""
+        return digest_of(self.to_json())
+
+    @property
+    def let_pass(self) -> LetPass:
+        """What the manifest of a checkpoint that is trained from this one says of it."""
+        return LetPass(self.outcome, self.digest, self.gates_version)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         return {**asdict(self), "gates": [gate.to_json() for gate in self.gates]}
 
     def write(self, directory: Path) -> None:
-        """Write `verdict.json` into a report's directory, with its own digest."""
-        content = self.to_json()
+        """Write `verdict.json` into a report's directory, last: with the hash of each file there, and its digest."""
+        sealed = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != VERDICT}
+        content = {**self.to_json(), "files": sealed}
         write_json(directory / VERDICT, {**content, "digest": digest_of(content)})
 
     @classmethod
@@ -69,6 +80,7 @@ class Verdict:
             content = read_json(path)
             if content.pop("digest", None) != digest_of(content):
                 raise ValueError("its digest does not fit its content")
+            content.pop("files", None)
             content["gates"] = tuple(Gate.from_json(gate) for gate in content["gates"])
             return cls(**content)
         except FileNotFoundError:
@@ -87,7 +99,7 @@ def require_passed(checkpoint: Path) -> Verdict:
         ValueError: the checkpoint or a corpus is not as it was (`CheckpointError`, `CorpusError`).
     """
     again = f"judge it with `hlx validate --checkpoint {checkpoint}`"
-    manifest = checkpoints.verify(checkpoint)
+    manifest = manifests.verify(checkpoint)
     artifacts = Artifacts.of_checkpoint(checkpoint)
     for version in manifest.corpora.values():
         store.load(artifacts.root / version.path)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from hlx_model.corpus.prompts import answer_start
+from hlx_model.sizes import POSITIONS
 from hlx_model.tokenizer import PAD, encode_example
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import POSITIONS
 
 STEP = 8
 """Widths of batches are this far apart: on a CPU each new shape costs tens of milliseconds, in which oneDNN
@@ -25,7 +25,7 @@ class Examples:
 
     def __init__(self, texts: Sequence[str], seq_length: int) -> None:
         """Raises `ValueError` that shows the first text longer than `seq_length` tokens."""
-        encoded = [encode_example(text) for text in texts]
+        encoded = [torch.tensor(encode_example(text), dtype=torch.uint8) for text in texts]
         for text, ids in zip(texts, encoded, strict=True):
             if len(ids) > seq_length:
                 raise ValueError(

@@ -5,8 +5,7 @@ Started by Dagster it speaks Dagster Pipes; otherwise it shows a progress bar.
 
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hlx_model.artifacts import default_training
-from hlx_model.checkpoint import read_manifest
 from hlx_model.corpus.documents import named_documents
 from hlx_model.device import device_of
+from hlx_model.manifest import LetPass, read_manifest
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import GateClosed, require_passed
 from hlx_model.training.directory import Outcome
@@ -119,7 +118,7 @@ def train_command(
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
     execution = Execution(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
-    closed = _gate_closed(resume_from, phase, ungated=ungated)
+    let_pass, closed = _gate(resume_from, phase, ungated=ungated)
     with Ranks(execution.device).together() as ranks:
         with ranks.first_one_first():
             inputs = prepare(
@@ -130,6 +129,7 @@ def train_command(
                 training=checkpoint_dir or default_training(),
                 resume_from=resume_from,
                 execution=execution,
+                let_pass=let_pass,
                 ungated=closed,
             )
         if not ranks.first:
@@ -151,18 +151,21 @@ def train_command(
     _say(outcome)
 
 
-def _gate_closed(parent: Path | None, phase: int, *, ungated: bool) -> bool:
-    """Whether the gate of the phase before is closed; `GateClosed` where it is and that was not asked for."""
+def _gate(parent: Path | None, phase: int, *, ungated: bool) -> tuple[LetPass | None, bool]:
+    """The verdict by which the phase before is handed on, and whether its gate is closed.
+
+    `GateClosed` where it is and that was not asked for.
+    """
     if parent is None or read_manifest(parent).phase != phase - 1:
-        return False
+        return None, False
     try:
-        require_passed(parent)
+        verdict = require_passed(parent)
     except GateClosed as error:
         if not ungated:
             raise
         log.warning("trained all the same (--ungated): %s", error)
-        return True
-    return False
+        return None, True
+    return verdict.let_pass, False
 
 
 @contextmanager
@@ -237,16 +240,3 @@ def _pipes() -> Iterator[Listener]:
 
     with open_dagster_pipes() as pipes:
         yield lambda event, figures: pipes.report_custom_message({"event": event, **figures})
-
-
-def run(command: Callable[..., Any]) -> None:
-    """Run a typer command or application; a user's error is one line on standard error and exit code 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        command()
-    except SystemExit as end:
-        # Typer ends with 2 where it does not understand a command line; here 2 is a command's warning.
-        not_understood = end.code == 2 and not isinstance(end.__context__, typer.Exit)
-        raise SystemExit(1 if not_understood else end.code) from None
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")

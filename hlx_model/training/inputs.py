@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from hlx_model.artifacts import Artifacts
-from hlx_model.checkpoint import CheckpointError, CorpusVersion, Manifest, verify
 from hlx_model.corpus import rules, store
 from hlx_model.corpus.entries import CorpusError
+from hlx_model.manifest import CheckpointError, CorpusVersion, LetPass, Manifest, verify
 from hlx_model.profiles import Profile
+from hlx_model.sizes import architecture
 from hlx_model.training.execution import Execution
 from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
-from hlx_model.transformer import architecture
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Inputs:
     """The training texts of each earlier phase that is replayed."""
     parent: Path | None
     parent_manifest: Manifest | None
+    let_pass: LetPass | None = None
+    """The verdict by which the parent was handed on."""
     ungated: tuple[str, ...] = ()
     """The manifest's: checkpoints that it is made from although their gate was closed."""
 
@@ -68,6 +70,7 @@ def prepare(
     training: Path,
     resume_from: Path | None = None,
     execution: Execution | None = None,
+    let_pass: LetPass | None = None,
     ungated: bool = False,
 ) -> Inputs:
     """Read and check what a training starts from.
@@ -81,6 +84,7 @@ def prepare(
         resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
             (it goes on at the epoch after, under its own id).
         execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
+        let_pass: the verdict by which `resume_from` is handed on; recorded.
         ungated: the gate of `resume_from` is closed, and it is trained from all the same; recorded for good.
 
     Raises:
@@ -111,10 +115,12 @@ def prepare(
     replay: list[list[str]] = []
     if parent is not None and resume_from is not None:
         root = Artifacts.of_checkpoint(resume_from).root
-        inherited = {a: root / v.path for a, v in parent.corpora.items() if a not in corpora}
-        corpora |= {asset: _version(artifacts, asset, directory) for asset, directory in inherited.items()}
+        inherited = {asset: version for asset, version in parent.corpora.items() if asset not in corpora}
+        for asset, version in inherited.items():
+            store.keep(artifacts, asset, root / version.path)
+        corpora |= inherited
         if settings.replay > 0:
-            replay = [store.model_texts(store.load(directory), "train") for directory in inherited.values()]
+            replay = [store.model_texts(store.load(root / v.path), "train") for v in inherited.values()]
     passed_over = tuple(parent.ungated) if parent else ()
     if ungated and parent and resume_from:
         passed_over += (f"{parent.training_id}/{resume_from.name}",)
@@ -124,7 +130,9 @@ def prepare(
         parent.weights_sha256 if parent else None,
         passed_over,
     )
-    inputs = Inputs(settings, name, training / name, corpora, train, held_out, replay, resume_from, parent, passed_over)
+    inputs = Inputs(
+        settings, name, training / name, corpora, train, held_out, replay, resume_from, parent, let_pass, passed_over
+    )  # fmt: skip
     if inputs.first_epoch > settings.epochs:
         raise ValueError(
             f"epochs is {settings.epochs}: {resume_from} has done {inputs.first_epoch - 1} of this phase already; "
@@ -197,4 +205,4 @@ def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length
 
 def _version(artifacts: Artifacts, asset: str, directory: Path) -> CorpusVersion:
     kept = store.keep(artifacts, asset, directory)
-    return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)))
+    return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)), *store.origin(directory))

@@ -16,6 +16,7 @@ from torch import Tensor
 from hlx_model import checkpoint
 from hlx_model.device import device_of, threads_for
 from hlx_model.quality.language_model import predict
+from hlx_model.sizes import SIZES
 from hlx_model.training.abort import Aborts, Stop
 from hlx_model.training.batches import Batch, Data
 from hlx_model.training.directory import Outcome, ended_training, only_one, set_stopped_aside, sweep
@@ -28,7 +29,7 @@ from hlx_model.training.progress import Progress
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.record import Listener, Recorder
 from hlx_model.training.saving import Saver
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 log = logging.getLogger(__name__)
 

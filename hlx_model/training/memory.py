@@ -19,10 +19,10 @@ import torch
 from hlx_model.checkpoint import ROLLING
 from hlx_model.device import precision_of
 from hlx_model.quality.milestones import MILESTONES
+from hlx_model.sizes import SIZES, Architecture
 from hlx_model.tokenizer import VOCABULARY_SIZE
 from hlx_model.training.execution import Execution
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Architecture
 
 GIB = 1024**3
 CUDA_CONTEXT = 0.7 * GIB

@@ -2,12 +2,8 @@
 
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
-import hlx_model
 from hlx_model import checkpoint
 from hlx_model.checkpoint import Manifest, Parent
 from hlx_model.environment import seconds
@@ -17,6 +13,7 @@ from hlx_model.training.abort import Aborts
 from hlx_model.training.engine import Engine
 from hlx_model.training.inputs import Inputs
 from hlx_model.training.progress import Progress
+from hlx_model.training.provenance import code_state, device_name, now, package_versions
 from hlx_model.training.record import Listener
 from hlx_model.transformer import Transformer
 
@@ -43,6 +40,7 @@ class Saver:
         self._inputs, self._model, self._engine, self._aborts = inputs, model, engine, aborts
         self._progress, self._run_id, self._listen = progress, run_id, listen
         self._directory = inputs.directory / "checkpoints"
+        self._started, self._device = now(), device_name(model.output_projection.weight.device)
         self._every = seconds("HLX_SAVE_SECONDS", SAVE_SECONDS, zero=True)
         self._saved, self._took = time.monotonic(), 0.0
 
@@ -95,13 +93,18 @@ class Saver:
             vocabulary_sha256=VOCABULARY_SHA256,
             corpora=inputs.corpora,
             parent=Parent(
-                parent.training_id, inputs.parent.name, parent.phase, parent.epoch, parent.weights_sha256
+                parent.training_id, inputs.parent.name, parent.phase, parent.epoch, parent.weights_sha256,
+                inputs.let_pass,
             ) if parent and inputs.parent else None,
             stopped=stopped,
-            versions={"hlx": hlx_model.__version__, "torch": torch.__version__},
+            versions=package_versions(),
             run_id=self._run_id,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=now(),
             ungated=inputs.ungated,
+            started=self._started,
+            device=self._device,
+            code=code_state(),
+            milestones={str(m["epoch"]): m["outcome"] for m in p.milestones},
         )  # fmt: skip
         moments = self._engine.optimizers.state() if kind in ("LAST", "FINAL") else None
         path = checkpoint.write(self._directory, manifest, self._model, asdict(p), moments)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hlx_model.artifacts import digest_of
+from hlx_model.sizes import POSITIONS, architecture
 from hlx_model.tokenizer import VOCABULARY_SHA256
-from hlx_model.transformer import POSITIONS, architecture
 
 CODE_VERSION = "2"
 """Raised by hand when the same inputs would give another result."""

@@ -13,8 +13,8 @@ from hlx_model.environment import seconds
 from hlx_model.metrics import read_metrics
 from hlx_model.quality.gate import Gate
 from hlx_model.quality.milestones import checkpoint_gates
+from hlx_model.sizes import SIZES
 from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.transformer import SIZES
 from hlx_model.watchdog.judgement import Limits, Seen
 
 _BYTES_A_PARAMETER = 12

@@ -19,8 +19,9 @@ from hlx_model.corpus import parse_document
 from hlx_model.generation import generate
 from hlx_model.quality import report as report_module
 from hlx_model.quality.thresholds import Thresholds
+from hlx_model.sizes import SIZES
 from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 from tests.conftest import Curriculum, Hlx, small_text
 
 LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'

@@ -12,7 +12,8 @@ from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import sha256_of
 from hlx_model.corpus import store
 from hlx_model.quality.verdict import Verdict
-from hlx_model.transformer import Architecture, Transformer
+from hlx_model.sizes import Architecture
+from hlx_model.transformer import Transformer
 from tests.conftest import Curriculum, Hlx, small_text
 
 UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hlx_model.sizes import SIZES, Architecture
 from hlx_model.tokenizer import EOS, VOCABULARY_SIZE, decode, encode
 from hlx_model.training.batches import Examples
-from hlx_model.transformer import SIZES, Architecture, Cache, Transformer
+from hlx_model.transformer import Cache, Transformer
 
 SMALLEST = Architecture(d_model=4, layers=1, heads=1, ffn=4)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hlx_model.language import Format
+from hlx_model.quality import catalogue
 from hlx_model.quality import gates as g
 from hlx_model.quality.detectors import diagnose
 from hlx_model.quality.gate import Gate, Outcome
@@ -30,8 +31,8 @@ def by_name(gates: list[Gate]) -> dict[str, Gate]:
 
 
 def test_the_gates_of_every_phase_are_described() -> None:
-    assert {name for names in g.GATES_OF_PHASE.values() for name in names} == set(g.GATES)
-    for names in g.GATES_OF_PHASE.values():
+    assert {name for names in catalogue.GATES_OF_PHASE.values() for name in names} == set(catalogue.GATES)
+    for names in catalogue.GATES_OF_PHASE.values():
         assert len(set(names)) == len(names)
         assert {"training_completed", "copy_rate", "reported_loss"} <= set(names)
 
@@ -103,10 +104,10 @@ def test_what_is_excused_warns_and_says_why_and_the_rest_is_as_it_was() -> None:
     names = ("copy_rate", "words", "collapse", "not_forgotten")
     failed = [Gate(name, "fail", "its figure") for name in names]
     passed = Gate("scrambled", "pass", "its figure")
-    found = g.excused([*failed, passed], g.WRITING, "too short")
+    found = g.excused([*failed, passed], catalogue.WRITING, "too short")
     assert [gate.outcome for gate in found] == ["fail", "warn", "warn", "fail", "pass"]
     assert found[1].reason == "its figure; too short" and found[-1] is passed
-    assert g.excused(failed, g.WRITING, None) == failed
+    assert g.excused(failed, catalogue.WRITING, None) == failed
 
 
 @pytest.mark.parametrize(("hits", "outcome"), [(49, "fail"), (50, "warn"), (89, "warn"), (90, "pass"), (100, "pass")])
@@ -144,7 +145,7 @@ RUN, SCRAMBLED = ":" * 30, 'h"o{@rorm"s"🜁1 &d{och1&h_1p{nts2'
 def test_a_share_of_broken_texts_fails_and_shows_one(name: str, texts: list[str], outcome: Outcome) -> None:
     findings = [diagnose("Count the items", text) for text in texts]
     gates = by_name(g.broken_texts("answers", texts, findings, 20, T))
-    assert gates.keys() == g.DETECTED.keys()
+    assert gates.keys() == catalogue.DETECTED.keys()
     assert gates[name].outcome == outcome and f"for example {texts[0]!r}" in gates[name].reason
     assert {gate.outcome for other, gate in gates.items() if other != name} == {"pass"}
 
@@ -227,7 +228,7 @@ def completing(text: str) -> str:
 def test_completions_of_held_out_lines_must_parse_in_every_format() -> None:
     gates, examples = g.completions(Writer(completing), lines_of(*SEARCH), None, T)
     assert [(gate.name, gate.outcome) for gate in gates] == [
-        (name, "pass") for name in ("completions_parse", *g.DETECTED)
+        (name, "pass") for name in ("completions_parse", *catalogue.DETECTED)
     ]
     assert all(example["parses"] for example in examples) and len(examples) == 4
 
@@ -280,7 +281,7 @@ def translated(answer: Callable[[str], str], lenient: str | None = None) -> dict
 
 RIGHT: dict[str, str] = {row["prompt"]: row["answer"] for row in pairs()}
 ALL_PASS = dict.fromkeys(
-    ("parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", *g.DETECTED), "pass"
+    ("parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", *catalogue.DETECTED), "pass"
 )
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from hlx_model.quality.language_model import UNIFORM_LOSS, Prediction, baselines, predict
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import BOS, EOS, encode
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 from tests.quality.models import Echo, Uniform
 
 TEXTS = ["Search for documents", "Sort", '🜊1000🜁0 "search"🜂', "aaab", ""]

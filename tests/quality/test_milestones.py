@@ -6,7 +6,8 @@ from hlx_model import checkpoint as checkpoints
 from hlx_model.quality.gate import Gate, worst
 from hlx_model.quality.language_model import predict
 from hlx_model.quality.milestones import MILESTONES, checkpoint_gates, milestone_gates, replayed
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.sizes import SIZES
+from hlx_model.transformer import Transformer
 from tests.conftest import Curriculum
 from tests.quality.models import Echo, Uniform, trained_on_unshifted_labels
 

@@ -14,8 +14,8 @@ import torch
 from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import Artifacts
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.quality.catalogue import GATES_OF_PHASE
 from hlx_model.quality.comparison import LOSS_MARGIN
-from hlx_model.quality.gates import GATES_OF_PHASE
 from hlx_model.quality.report import CPU_PARAMETERS, Sample, judge, subject_of
 from hlx_model.quality.verdict import Verdict
 from hlx_model.training.inputs import Overrides, prepare

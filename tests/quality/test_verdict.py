@@ -16,8 +16,8 @@ from hlx_model.artifacts import Artifacts, digest_of
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.corpus import CorpusError
 from hlx_model.quality import verdict as verdicts
+from hlx_model.quality.catalogue import GATES_OF_PHASE
 from hlx_model.quality.gate import Gate
-from hlx_model.quality.gates import GATES_OF_PHASE
 from hlx_model.quality.verdict import GateClosed, Verdict, require_passed
 from tests.conftest import Curriculum
 

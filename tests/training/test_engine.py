@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hlx_model.device import threads
+from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import PAD, VOCABULARY_SIZE
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.engine import Engine, Step, next_token_losses
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Cache, Transformer
+from hlx_model.transformer import Cache, Transformer
 from tests.conftest import CPU
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)

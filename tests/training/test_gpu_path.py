@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hlx_model.sizes import SIZES
 from hlx_model.training import engine as engines
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.engine import Engine
@@ -19,7 +20,7 @@ from hlx_model.training.inputs import Overrides, prepare
 from hlx_model.training.loop import train
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 from tests.conftest import CPU, QUICK
 
 SETTINGS = Settings(

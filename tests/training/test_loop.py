@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, read_json
+from hlx_model.artifacts import Artifacts, read_json, sha256_of
 from hlx_model.corpus import store
 from hlx_model.metrics import read_metrics
 from hlx_model.training import saving
@@ -57,8 +57,17 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert second.parent is not None
     assert vars(second.parent) == {
         "training_id": one.inputs.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
-        "weights_sha256": first.weights_sha256,
+        "weights_sha256": first.weights_sha256, "verdict": one.judgement.verdict.let_pass,
     }  # fmt: skip
+    (source,) = first.corpora["english_corpus"].documents
+    document = curriculum.document
+    assert source == (document.name, sha256_of(document), document.stat().st_size, str(document))
+    assert second.corpora["english_corpus"] == first.corpora["english_corpus"]
+    assert {version.examples for version in second.corpora.values()} == {first.corpora["english_corpus"].examples}
+    assert first.device == "cpu" and first.versions.keys() >= {"hlx", "python", "torch", "safetensors"}
+    assert first.code.keys() == {"version", "commit", "dirty"}
+    assert first.milestones["1"] in ("pass", "warn") and first.milestones.keys() >= {"1", "5", "10", "20", "30"}
+    assert first.started <= first.created
     for manifest in (first, second):
         for asset, version in manifest.corpora.items():
             directory = curriculum.root / version.path

@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from hlx_model import checkpoint as checkpoints
 from hlx_model.device import attention_kernel, threads
 from hlx_model.quality.language_model import predict
+from hlx_model.sizes import SIZES
 from hlx_model.training import memory, saving
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.engine import Engine, next_token_losses
@@ -38,7 +39,7 @@ from hlx_model.training.memory import (
 )
 from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Cache, Transformer
+from hlx_model.transformer import Cache, Transformer
 from tests.conftest import CPU, Curriculum, Hlx
 
 FP32, BF16 = torch.float32, torch.bfloat16

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from hlx_model.sizes import SIZES
 from hlx_model.training.optimization import Optimizers
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import SIZES, Transformer
+from hlx_model.transformer import Transformer
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
 

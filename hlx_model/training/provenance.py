@@ -1,0 +1,58 @@
+"""By what a checkpoint is made: the code, the packages, the device, the time."""
+
+import functools
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hlx_model
+from hlx_model.training.settings import CODE_VERSION
+
+_PACKAGES = ("numpy", "pyarrow", "safetensors", "torch")
+
+
+def now() -> str:
+    """The time: UTC, ISO 8601, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of this program, of Python and of the packages that compute and write."""
+    return {
+        "hlx": hlx_model.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The device, and of a GPU its name: `cpu`, `cuda (NVIDIA H200)`."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+@functools.cache
+def code_state() -> dict[str, Any]:
+    """The version of the code that is raised by hand; of a git checkout of this project its commit, and whether dirty.
+
+    Dirty is a checkout in which a file of the packages differs from the commit, or is not in it.
+    """
+    root = Path(hlx_model.__file__).parents[1]
+    state: dict[str, Any] = {"version": CODE_VERSION, "commit": None, "dirty": None}
+    if not (root / ".git").exists():  # installed, perhaps somewhere inside another repository
+        return state
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", "hlx_model", "hlx_assets")
+    return state if commit is None or changes is None else {**state, "commit": commit, "dirty": bool(changes)}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
