@@ -11,7 +11,8 @@ from pathlib import Path
 import dagster as dg
 
 from hlx_assets.validation.guard import require_checks, require_verdict
-from hlx_model.artifacts import Artifacts
+from hlx_model.artifacts import Artifacts, utc_now
+from hlx_model.lineage.events import Event, record
 
 ARTIFACT = "artifact"
 
@@ -48,8 +49,10 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
     """The checkpoint asset that each report asset judges."""
 
     def handle_output(self, context: dg.OutputContext, obj: Path) -> None:
-        """Record where the asset is kept, relative to the root of the artifacts."""
-        relative = obj.absolute().relative_to(artifacts_at_home().root)
+        """Record where the asset is kept, relative to the root of the artifacts: in Dagster, and beside them."""
+        root = artifacts_at_home().root
+        relative = obj.absolute().relative_to(root)
+        record(root, Event(context.asset_key.to_user_string(), str(relative), context.run_id, utc_now()))
         context.add_output_metadata({ARTIFACT: str(relative), "path": dg.MetadataValue.path(obj)})
 
     def load_input(self, context: dg.InputContext) -> Path:

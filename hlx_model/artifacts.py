@@ -3,6 +3,7 @@
     <root>/corpora/<asset>/<data version>/        document.md or rows.parquet, quarantine.parquet
     <root>/training/<training id>/                heartbeat.json, metrics.parquet, checkpoints/
     <root>/reports/<training id>/<checkpoint>/    report.json, report.html, report.md, verdict.json, loss.svg
+    <root>/cards/<training id>/<checkpoint>/      README.md
 
 `<root>/training` may bear another name (`hlx train --checkpoint-dir`); `corpora` and `reports` stand
 beside it. A checkpoint therefore finds its corpora and its verdict from its own path alone.
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ class Artifacts:
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
         """The artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
-        return cls(checkpoint.absolute().parents[2])
+        return cls(checkpoint.absolute().parent.parent.parent)
 
     @property
     def root(self) -> Path:
@@ -49,7 +51,17 @@ class Artifacts:
     def report(self, checkpoint: Path) -> Path:
         """Where the report and the verdict on a checkpoint are kept."""
         checkpoint = checkpoint.absolute()
-        return self.root / "reports" / checkpoint.parents[1].name / checkpoint.name
+        return self.root / "reports" / checkpoint.parent.parent.name / checkpoint.name
+
+    def card(self, checkpoint: Path) -> Path:
+        """The file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
+        checkpoint = checkpoint.absolute()
+        return self.root / "cards" / checkpoint.parent.parent.name / checkpoint.name / "README.md"
+
+
+def utc_now() -> str:
+    """The time: UTC, ISO 8601, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def default_training() -> Path:

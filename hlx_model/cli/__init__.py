@@ -19,6 +19,10 @@ COMMANDS = {
     "translate": "hlx_model.cli.translate:translate_command",
     "status": "hlx_model.cli.status:status_command",
     "watchdog": "hlx_model.cli.watchdog:watchdog_app",
+    "lineage": "hlx_model.cli.lineage:lineage_app",
+    "history": "hlx_model.cli.history:history_app",
+    "export": "hlx_model.cli.export:export_command",
+    "clean": "hlx_model.cli.clean:clean_command",
 }
 """By name, where each command is: a function, or an application with commands of its own."""
 

@@ -117,13 +117,21 @@ def examples_of(directory: Path) -> Path:
     return directory.parents[1] / EXAMPLES / version
 
 
+def sources_of(examples: Path) -> tuple[Source, ...]:
+    """The documents that a version of the examples was last read from; none where nobody noted it."""
+    try:
+        return tuple(Source(**source) for source in read_json(examples / DOCUMENTS))
+    except FileNotFoundError:
+        return ()
+
+
 def origin(directory: Path) -> tuple[str | None, tuple[Source, ...]]:
     """The examples that a derived corpus was last made from, and their documents; None where nobody noted it."""
     try:
         examples = examples_of(directory)
-        return examples.name, tuple(Source(**source) for source in read_json(examples / DOCUMENTS))
     except FileNotFoundError:
         return None, ()
+    return examples.name, sources_of(examples)
 
 
 def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
@@ -132,7 +140,7 @@ def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -
     Returns the directories by asset name, and what was read. Raises `CorpusError`.
     """
     corpus = read_corpus(documents, seq_length=seq_length)
-    sources = [Source(d.name, sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
+    sources = [Source(str(d), sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
     examples = store_examples(artifacts, corpus, sources)
     return {EXAMPLES: examples, **{asset: store_derived(artifacts, asset, examples) for asset in DERIVED}}, corpus
 

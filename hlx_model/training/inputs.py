@@ -125,7 +125,7 @@ def prepare(
     if ungated and parent and resume_from:
         passed_over += (f"{parent.training_id}/{resume_from.name}",)
     name = training_id(
-        settings,
+        settings.to_json(),
         {asset: version.data_version for asset, version in corpora.items()},
         parent.weights_sha256 if parent else None,
         passed_over,

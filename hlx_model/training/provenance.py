@@ -3,7 +3,6 @@
 import functools
 import platform
 import subprocess
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,6 @@ import hlx_model
 from hlx_model.training.settings import CODE_VERSION
 
 _PACKAGES = ("numpy", "pyarrow", "safetensors", "torch")
-
-
-def now() -> str:
-    """The time: UTC, ISO 8601, in seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def package_versions() -> dict[str, str]:

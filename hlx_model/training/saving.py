@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hlx_model import checkpoint
+from hlx_model.artifacts import utc_now
 from hlx_model.checkpoint import Manifest, Parent
 from hlx_model.environment import seconds
 from hlx_model.quality.milestones import MILESTONES
@@ -13,7 +14,7 @@ from hlx_model.training.abort import Aborts
 from hlx_model.training.engine import Engine
 from hlx_model.training.inputs import Inputs
 from hlx_model.training.progress import Progress
-from hlx_model.training.provenance import code_state, device_name, now, package_versions
+from hlx_model.training.provenance import code_state, device_name, package_versions
 from hlx_model.training.record import Listener
 from hlx_model.transformer import Transformer
 
@@ -40,7 +41,7 @@ class Saver:
         self._inputs, self._model, self._engine, self._aborts = inputs, model, engine, aborts
         self._progress, self._run_id, self._listen = progress, run_id, listen
         self._directory = inputs.directory / "checkpoints"
-        self._started, self._device = now(), device_name(model.output_projection.weight.device)
+        self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
         self._every = seconds("HLX_SAVE_SECONDS", SAVE_SECONDS, zero=True)
         self._saved, self._took = time.monotonic(), 0.0
 
@@ -99,7 +100,7 @@ class Saver:
             stopped=stopped,
             versions=package_versions(),
             run_id=self._run_id,
-            created=now(),
+            created=utc_now(),
             ungated=inputs.ungated,
             started=self._started,
             device=self._device,

@@ -66,7 +66,10 @@ class Settings:
 
 
 def training_id(
-    settings: Settings, data_versions: Mapping[str, str], parent_weights: str | None, ungated: Sequence[str] = ()
+    settings: Mapping[str, Any],
+    data_versions: Mapping[str, str],
+    parent_weights: str | None,
+    ungated: Sequence[str] = (),
 ) -> str:
     """The name of a training: 16 hexadecimal digits of the hash of all that determines its result.
 
@@ -75,7 +78,7 @@ def training_id(
     """
     return digest_of(
         {
-            "settings": settings.to_json(),
+            "settings": dict(settings),
             "corpora": dict(data_versions),
             "parent": parent_weights,
             "vocabulary": VOCABULARY_SHA256,

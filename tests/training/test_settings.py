@@ -47,8 +47,8 @@ def test_an_unknown_size_is_refused_with_those_there_are() -> None:
 
 
 def test_the_same_inputs_give_the_same_training() -> None:
-    name = training_id(SETTINGS, CORPORA, "parent")
-    assert name == training_id(replace(SETTINGS), dict(reversed(CORPORA.items())), "parent")
+    name = training_id(SETTINGS.to_json(), CORPORA, "parent")
+    assert name == training_id(replace(SETTINGS).to_json(), dict(reversed(CORPORA.items())), "parent")
     assert len(name) == 16 and int(name, 16) >= 0
 
 
@@ -60,11 +60,11 @@ def test_every_changed_input_gives_another_training() -> None:
     }  # fmt: skip
     assert others.keys() == {field.name for field in fields(Settings)}
     names = [
-        training_id(SETTINGS, CORPORA, "parent"),
-        training_id(SETTINGS, CORPORA, "another parent"),
-        training_id(SETTINGS, CORPORA, None),
-        training_id(SETTINGS, {**CORPORA, "hlx_corpus": "23"}, "parent"),
-        training_id(SETTINGS, {"hlx_corpus": "22"}, "parent"),
-        *(training_id(replace(SETTINGS, **{name: value}), CORPORA, "parent") for name, value in others.items()),
+        training_id(SETTINGS.to_json(), CORPORA, "parent"),
+        training_id(SETTINGS.to_json(), CORPORA, "another parent"),
+        training_id(SETTINGS.to_json(), CORPORA, None),
+        training_id(SETTINGS.to_json(), {**CORPORA, "hlx_corpus": "23"}, "parent"),
+        training_id(SETTINGS.to_json(), {"hlx_corpus": "22"}, "parent"),
+        *(training_id(replace(SETTINGS, **{name: value}).to_json(), CORPORA, "parent") for name, value in others.items()),
     ]
     assert len(set(names)) == len(names)

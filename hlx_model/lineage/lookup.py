@@ -1,0 +1,66 @@
+"""A checkpoint by its name: a path, `<training id>/<checkpoint>`, a training id, or an asset of the graph."""
+
+from pathlib import Path
+
+from hlx_model.artifacts import Artifacts
+from hlx_model.lineage.events import events
+from hlx_model.manifest import CheckpointError, checkpoints
+
+_SHORTEST = 4
+
+
+def checkpoint_of(name: str, training: Path) -> Path:
+    """The checkpoint that a user names.
+
+    Args:
+        name: a checkpoint's directory; `<training id>/<checkpoint>`; a training id or its beginning (its FINAL or
+            STOPPED checkpoint, else its newest); an asset such as `phase3_checkpoint` or `phase3_validation_report`
+            (what it was last materialized to).
+        training: the folder of the trainings.
+
+    Raises `CheckpointError` where there is none, or several.
+    """
+    if Path(name).is_dir() and ("/" in name or (Path(name) / "manifest.json").exists()):
+        return Path(name)
+    parts = name.rstrip("/").split("/")
+    if len(parts) == 2:
+        directory = _training(parts[0], training) / "checkpoints" / parts[1]
+        if directory.is_dir():
+            return directory
+        raise CheckpointError(f"{name}: {directory.parents[1].name} has no checkpoint {parts[1]}")
+    if len(parts) > 2:
+        raise CheckpointError(f"{name}: no such checkpoint")
+    if found := of_asset(name, Artifacts(training)):
+        return found
+    directory = _training(name, training)
+    if (ended := end_of(directory)) or (ended := next(reversed(checkpoints(directory / "checkpoints")), None)):
+        return ended
+    raise CheckpointError(f"{name}: this training has no checkpoint yet")
+
+
+def end_of(training: Path) -> Path | None:
+    """The FINAL or STOPPED checkpoint in a training's directory; None where it has not ended."""
+    ended = [p for p in checkpoints(training / "checkpoints") if "_FINAL_" in p.name or "_STOPPED_" in p.name]
+    return ended[-1] if ended else None
+
+
+def of_asset(name: str, artifacts: Artifacts) -> Path | None:
+    """The checkpoint that an asset was last materialized to, or reports on; None where `name` is no such asset."""
+    phase, _, what = name.partition("_")
+    if phase not in ("phase1", "phase2", "phase3") or what not in ("checkpoint", "validation_report", "model_card"):
+        return None
+    made = [event for event in events(artifacts.root) if event.asset == f"{phase}_checkpoint"]
+    if not made:
+        raise CheckpointError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a path")
+    return artifacts.root / made[-1].artifact
+
+
+def _training(name: str, training: Path) -> Path:
+    if (training / name / "checkpoints").is_dir():
+        return training / name
+    found = sorted(training.glob(f"{name}*/checkpoints")) if len(name) >= _SHORTEST and name.isalnum() else []
+    if len(found) == 1:
+        return found[0].parent
+    if found:
+        raise CheckpointError(f"{name}: {len(found)} trainings begin so: {', '.join(p.parent.name for p in found)}")
+    raise CheckpointError(f"{name}: no such checkpoint, asset, or training in {training} (`hlx history` lists them)")

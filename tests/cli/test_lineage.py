@@ -1,0 +1,61 @@
+"""`hlx lineage show | verify | uses`, as a user types them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Curriculum, Hlx
+
+
+def test_show_tells_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curriculum) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    shown = hlx("lineage", "show", checkpoint)
+    assert shown.code == 0
+    for text in ("phase3_FINAL_epoch1", "phase2_FINAL_epoch2", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
+        assert text in shown.out
+    content = json.loads(hlx("lineage", "show", checkpoint, "--json").out)
+    assert content["name"] == f"{curriculum.phases[3].inputs.id}/phase3_FINAL_epoch1"
+    assert content["settings"]["seed"] == 0 and content["made_from"][1]["made_from"][0]["name"] == "hlx_corpus"
+    assert hlx("lineage", "show", checkpoint, "--mermaid").out.startswith("flowchart TD")
+
+
+def test_verify_ends_with_0_or_1_and_names_what_is_broken_first(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
+    name = f"{curriculum.phases[3].inputs.id}/phase3_FINAL_epoch1"
+    arguments = ("lineage", "verify", name, "--checkpoint-dir", root / "training")
+    assert hlx(*arguments).code == 0
+    (root / "training" / name.replace("/", "/checkpoints/") / "state.json").unlink()
+    ran = hlx(*arguments)
+    assert ran.code == 1 and "broken first: phase3_FINAL_epoch1: state.json" in ran.out
+    content = json.loads(hlx(*arguments, "--json").out)
+    assert content["broken"] and {link["outcome"] for link in content["links"]} == {"ok", "broken"}
+
+
+def test_uses_tells_who_learned_from_a_document_an_entry_or_a_sentence(hlx: Hlx, curriculum: Curriculum) -> None:
+    there = ("--checkpoint-dir", curriculum.training)
+    document = hlx("lineage", "uses", curriculum.document, *there)
+    assert document.code == 0 and "3 trainings learned from it" in document.out
+    assert "Search for documents" in hlx("lineage", "uses", curriculum.document, "--line", 1, *there).out
+    ran = hlx("lineage", "uses", "--text", "Search for documents", "--json", *there)
+    assert {use["phase"] for use in json.loads(ran.out)} == {1, 3, 2}
+    assert hlx("lineage", "uses", "--text", "never written", *there).out == "no model saw it\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", "nothing"), "nothing: no such checkpoint, asset, or training"),
+        (("verify", "/no/where"), "no such checkpoint"),
+        (("uses",), "name a document"),
+        (("uses", "small.md", "--text", "x"), "name a document"),
+        (("uses", "--text", "x", "--line", "3"), "--line is of a document"),
+        (("uses", "absent.md"), "no document is on record"),
+    ],
+)
+def test_bad_input_is_one_line(hlx: Hlx, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ran = hlx("lineage", *arguments, "--checkpoint-dir", tmp_path)
+    assert ran.code == 1 and said in ran.error and ran.out == ""
