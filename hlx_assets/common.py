@@ -9,7 +9,7 @@ import dagster as dg
 from hlx_model.quality.gate import Gate
 
 OWNERS = ["team:hlx"]
-CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP = "corpus", "curriculum", "validation"
+CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
 
 
 @contextmanager

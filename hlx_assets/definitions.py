@@ -6,6 +6,7 @@ import hlx_assets.corpus.assets as corpus
 import hlx_assets.corpus.checks as corpus_checks
 import hlx_assets.curriculum.assets as training
 import hlx_assets.curriculum.checks as training_checks
+import hlx_assets.lineage.assets as lineage
 import hlx_assets.validation.assets as validation
 import hlx_assets.validation.checks as validation_checks
 from hlx_assets.artifacts import ArtifactIOManager
@@ -26,7 +27,7 @@ curriculum = dg.define_asset_job(
 )
 
 defs = dg.Definitions(
-    assets=[*corpus.assets, *training.assets, *validation.assets],
+    assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
     asset_checks=CHECKS,
     jobs=[curriculum, corpus_job, revalidation],
     schedules=[nightly_revalidation],

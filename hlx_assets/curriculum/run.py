@@ -29,7 +29,7 @@ from hlx_model.artifacts import read_json
 from hlx_model.corpus import store as corpora
 from hlx_model.profiles import PHASES
 from hlx_model.quality.gate import Gate
-from hlx_model.quality.report import REPORT
+from hlx_model.quality.verdict import REPORT
 from hlx_model.training.heartbeat import Heartbeat
 
 SHOWN = 10

@@ -14,11 +14,12 @@ from rich.table import Column, Table
 from rich.tree import Tree
 
 from hlx_model.artifacts import default_training
+from hlx_model.lineage.finding import Finding
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.lineage.mermaid import mermaid
 from hlx_model.lineage.tree import Node, lineage
 from hlx_model.lineage.uses import Use, uses_of_document, uses_of_line, uses_of_text
-from hlx_model.lineage.verification import Finding, verify_lineage
+from hlx_model.lineage.verification import verify_lineage
 
 lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus went into.")
 Directory = Annotated[

@@ -160,7 +160,8 @@ def _examples(version: str, documents: tuple[Source, ...], made: list[Event]) ->
 
 
 def _document(source: Source, made_by: Mapping[str, Any]) -> Node:
-    return Node("document", Path(source.name).name, source.sha256, {"bytes": source.bytes, "source": source.source, **made_by})
+    facts = {"bytes": source.bytes, "source": source.source, **made_by}
+    return Node("document", Path(source.name).name, source.sha256, facts)
 
 
 def _made_by(made: list[Event], asset: str | None = None, version: str | None = None) -> dict[str, Any]:

@@ -169,7 +169,8 @@ def _changed(corpus: str, document: Source) -> str:
 
 
 def _known(training: Path) -> str:
-    names = sorted({Path(d.name).name for m, _ in _trainings(training) for v in m.corpora.values() for d in v.documents})
+    corpora = (version for manifest, _ in _trainings(training) for version in manifest.corpora.values())
+    names = sorted({Path(document.name).name for version in corpora for document in version.documents})
     return f"on record are {', '.join(names)}" if names else "no document is on record"
 
 

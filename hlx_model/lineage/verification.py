@@ -6,14 +6,16 @@ checkpoint that was copied alone) is `unchecked`: it is missed, but nothing says
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hlx_model.artifacts import Artifacts, digest_of, read_json, sha256_of
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import ASSET as DOCUMENT
 from hlx_model.corpus.entries import CorpusError, Source
+from hlx_model.lineage.exported import is_exported, verify_export
+from hlx_model.lineage.finding import Finding, Outcome
+from hlx_model.lineage.signing import SIGNATURE, verify_signature
 from hlx_model.manifest import (
     MANIFEST,
     WEIGHTS,
@@ -25,37 +27,22 @@ from hlx_model.manifest import (
 )
 from hlx_model.quality.catalogue import GATES_OF_PHASE
 from hlx_model.quality.gate import worst
-from hlx_model.quality.verdict import GATES_VERSION, VERDICT, GateClosed, Verdict
+from hlx_model.quality.verdict import GATES_VERSION, REPORT, VERDICT, GateClosed, Verdict
 from hlx_model.training.settings import CODE_VERSION, training_id
-
-SIGNATURE = "model.sig"
-REPORT = "report.json"
-Outcome = Literal["ok", "broken", "unchecked"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found of one link."""
-
-    link: str
-    """Of what and to what: `phase1_FINAL_epoch1: model.safetensors`."""
-    outcome: Outcome
-    reason: str
-
-    def to_json(self) -> dict[str, str]:
-        """As JSON."""
-        return {"link": self.link, "outcome": self.outcome, "reason": self.reason}
 
 
 def verify_lineage(checkpoint: Path, key: Path | None = None) -> Iterator[Finding]:
     """Hash a checkpoint, its verdict, its corpora and its ancestors again; a finding for each link, in that order.
 
+    Of an exported folder all that it holds.
+
     Args:
         checkpoint: its directory.
         key: the public key (PEM) that it must be signed with; without one, a signature is not looked at.
     """
+    checkpoint = checkpoint.absolute()
     yield from _signature(checkpoint, key)
-    yield from _Look(checkpoint.absolute()).findings()
+    yield from verify_export(checkpoint) if is_exported(checkpoint) else _Look(checkpoint).findings()
 
 
 def _signature(directory: Path, key: Path | None) -> Iterator[Finding]:
@@ -66,8 +53,6 @@ def _signature(directory: Path, key: Path | None) -> Iterator[Finding]:
     elif not there:
         yield Finding(link, "broken", f"{directory / SIGNATURE}: missing: it is not signed")
     else:
-        from hlx_model.lineage.signing import verify_signature
-
         try:
             verify_signature(directory, key)
         except ValueError as error:
@@ -174,17 +159,16 @@ class _Look:
         return self._finding(asset, "ok", f"version {version[:16]}…")
 
     def _document(self, document: Source, all_of_them: tuple[Source, ...]) -> Finding:
-        version = digest_of([[one.name, one.sha256] for one in all_of_them])
-        directory = self.artifacts.corpus(DOCUMENT, version)
-        if not directory.is_dir():
-            source = Path(document.source)
-            if source.is_file() and sha256_of(source) == document.sha256:
-                return self._finding(Path(document.name).name, "ok", f"SHA-256 {document.sha256[:16]}…, in {source}")
-            return self._finding(Path(document.name).name, "unchecked", f"no copy of it is kept, and {source} is not what it was")
-        found = {sha256_of(path) for path in sorted(directory.glob("*.md"))}
-        if document.sha256 not in found:
-            return self._finding(Path(document.name).name, "broken", f"{directory}: changed or missing: no file has its SHA-256")
-        return self._finding(Path(document.name).name, "ok", f"SHA-256 {document.sha256[:16]}…")
+        version, link = digest_of([[one.name, one.sha256] for one in all_of_them]), Path(document.name).name
+        directory, source = self.artifacts.corpus(DOCUMENT, version), Path(document.source)
+        known = f"SHA-256 {document.sha256[:16]}…"
+        if directory.is_dir():
+            if document.sha256 in {sha256_of(path) for path in sorted(directory.glob("*.md"))}:
+                return self._finding(link, "ok", known)
+            return self._finding(link, "broken", f"{directory}: changed or missing: no file has its SHA-256")
+        if source.is_file() and sha256_of(source) == document.sha256:
+            return self._finding(link, "ok", f"{known}, in {source}")
+        return self._finding(link, "unchecked", f"no copy of it is kept, and {source} is not what it was")
 
     def _parent(self, m: Manifest) -> Iterator[Finding]:
         if m.parent is None:

@@ -42,12 +42,12 @@ from hlx_model.quality.translation import (
     translate,
     worst_answers,
 )
-from hlx_model.quality.verdict import Verdict
+from hlx_model.quality.verdict import REPORT, Verdict
 from hlx_model.transformer import Transformer
 
 log = logging.getLogger(__name__)
 
-REPORT, PAGE, MARKDOWN, FIGURE = "report.json", "report.html", "report.md", "loss.svg"
+PAGE, MARKDOWN, FIGURE = "report.html", "report.md", "loss.svg"
 CPU_PARAMETERS = 8_000_000
 """The largest model that is asked everything on a CPU. A larger one is asked less, so that the report on a 100m takes
 no more than two minutes on two cores, though its answers never end."""

@@ -17,7 +17,7 @@ from hlx_model.quality.catalogue import GATES_OF_PHASE
 from hlx_model.quality.gate import Gate, Outcome, worst
 from hlx_model.quality.thresholds import Thresholds
 
-VERDICT = "verdict.json"
+VERDICT, REPORT = "verdict.json", "report.json"
 GATES_VERSION = f"3-{digest_of(asdict(Thresholds()))[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""

@@ -11,7 +11,8 @@ import pytest
 
 from hlx_model.artifacts import Artifacts, digest_of, read_json, write_json
 from hlx_model.corpus.store import ROWS
-from hlx_model.lineage.verification import Finding, verify_lineage
+from hlx_model.lineage.finding import Finding
+from hlx_model.lineage.verification import verify_lineage
 from hlx_model.manifest import read_manifest
 from hlx_model.quality.report import judge
 from tests.conftest import Curriculum

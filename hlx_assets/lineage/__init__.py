@@ -1,0 +1,1 @@
+"""The model cards, and the history of all trainings."""

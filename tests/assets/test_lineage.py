@@ -1,0 +1,75 @@
+"""The corpus moves on, one phase is trained again: what was made before still says what it was made from."""
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+
+from hlx_assets.definitions import defs
+from hlx_model.artifacts import sha256_of
+from hlx_model.lineage.events import events
+from hlx_model.lineage.lookup import checkpoint_of
+from hlx_model.lineage.tree import Node, lineage
+from hlx_model.lineage.uses import uses_of_line, uses_of_text
+from hlx_model.lineage.verification import verify_lineage
+from hlx_model.manifest import read_manifest
+from tests.assets.conftest import Home
+
+OLD, NEW = "Read the files", "Read through the files"
+
+
+def stale(home: Home, *assets: str) -> dict[str, bool]:
+    """Which of the assets the UI shows as out of date."""
+    with home.instance() as instance:
+        resolver = CachingStaleStatusResolver(
+            instance=instance, asset_graph=defs.resolve_asset_graph(), loading_context=LoadingContextForTest(instance)
+        )
+        return {name: resolver.get_status(dg.AssetKey(name)) == StaleStatus.STALE for name in assets}
+
+
+def document_of(tree: Node) -> set[str | None]:
+    return {node.sha256 for node in tree.walk() if node.kind == "document"}
+
+
+def test_after_an_edit_the_old_model_names_the_old_corpus_and_the_new_one_the_new(home: Home) -> None:
+    document, training = home.path / "small.md", home.path / "artifacts" / "training"
+    assert home.materialize("corpus_document").success  # the same version, now at its place in this home
+    before = sha256_of(document)
+    old_phase1 = checkpoint_of("phase1_checkpoint", training)
+    old_phase3 = lineage("phase3_checkpoint", training)
+    assert document_of(old_phase3) == {before}
+    line = 1 + document.read_text(encoding="utf-8").splitlines().index(f"English: {OLD}")
+    document.write_text(document.read_text(encoding="utf-8").replace(OLD, NEW), encoding="utf-8")
+
+    corpora = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
+    run = home.materialize(*corpora, "phase1_checkpoint", "phase1_validation_report")
+    assert run.success, run.failures
+
+    assert document_of(lineage(old_phase3.name, training)) == {before}
+    assert lineage(old_phase3.name, training) == old_phase3
+    assert document_of(lineage("phase1_checkpoint", training)) == {sha256_of(document)}
+    assert stale(home, "phase1_checkpoint", "phase2_checkpoint", "phase3_checkpoint") == {
+        "phase1_checkpoint": False, "phase2_checkpoint": True, "phase3_checkpoint": True,
+    }  # fmt: skip
+
+    new_phase1 = checkpoint_of("phase1_checkpoint", training)
+    assert new_phase1 != old_phase1
+    assert {use.training_id for use in uses_of_text(NEW, training)} == {new_phase1.parents[1].name}
+    assert old_phase3.facts["training_id"] in {use.training_id for use in uses_of_text(OLD, training)}
+    saw = {use.training_id: use.what for use in uses_of_line(document.name, line, training)}
+    assert saw[new_phase1.parents[1].name].startswith(f"{NEW}: ")
+    assert saw[old_phase1.parents[1].name].startswith(f"{OLD}: ") and len(saw) == 4
+    assert {finding.outcome for finding in verify_lineage(checkpoint_of(old_phase3.name, training))} == {"ok"}
+
+
+def test_what_dagster_made_is_recorded_beside_the_artifacts(home: Home) -> None:
+    root = home.path / "artifacts"
+    made = {event.asset: event for event in events(root)}
+    assert made.keys() >= {"corpus_document", "paired_corpus", "phase3_checkpoint", "phase3_validation_report"}
+    manifest = read_manifest(checkpoint_of("phase3_checkpoint", root / "training"))
+    assert {event.run_id for event in made.values()} == {manifest.run_id}
+    with home.instance() as instance:
+        assert instance.get_run_by_id(made["phase3_checkpoint"].run_id) is not None
+    facts = [node.facts for node in lineage("phase3_checkpoint", root / "training").walk()]
+    assert {fact["run_id"] for fact in facts} == {manifest.run_id}
+    assert all("made" in fact or "created" in fact for fact in facts)
+    assert manifest.parent is not None and manifest.parent.verdict is not None

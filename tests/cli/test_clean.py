@@ -1,0 +1,76 @@
+"""`hlx clean` shows what goes, with its size and why, and removes it when it is told to."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hlx_model.cli.clean import size
+from hlx_model.manifest import verify
+from hlx_model.quality.verdict import require_passed
+from tests.conftest import Curriculum, Hlx
+
+
+@pytest.fixture
+def training(curriculum: Curriculum, tmp_path: Path) -> Path:
+    return shutil.copytree(curriculum.root, tmp_path / "artifacts") / "training"
+
+
+def test_it_shows_what_would_go_and_why_and_says_how(hlx: Hlx, curriculum: Curriculum, training: Path) -> None:
+    before = sorted(training.parent.rglob("*"))
+    ran = hlx("clean", "--checkpoint-dir", training)
+    assert ran.code == 0 and sorted(training.parent.rglob("*")) == before
+    title, *_, total, how = ran.out.splitlines()
+    assert title.startswith("checkpoints: ") and total.startswith("in all: ") and total.endswith("MiB")
+    (line,) = [line for line in ran.out.splitlines() if "phase1_epoch10 " in line]
+    assert line.startswith(f"  training/{curriculum.phases[1].inputs.id}/checkpoints/phase1_epoch10  ")
+    assert line.endswith("EPOCH of a training that has ended; nothing kept was made from it")
+    assert how == f"nothing was removed; `hlx clean --checkpoint-dir {training} --yes` removes it"
+
+
+def test_with_yes_it_removes_it_and_what_is_kept_is_what_it_was(
+    hlx: Hlx, curriculum: Curriculum, training: Path
+) -> None:
+    ran = hlx("clean", "--checkpoint-dir", training, "--yes")
+    assert ran.code == 0 and ran.out.splitlines()[-1].startswith("removed: ")
+    assert not list(training.glob("*/checkpoints/phase?_epoch*"))
+    for path in training.glob("*/checkpoints/*"):
+        verify(path)
+    for trained in curriculum.phases.values():
+        require_passed(training / trained.inputs.id / "checkpoints" / trained.checkpoint.name)
+    again = hlx("clean", "--checkpoint-dir", training, "--yes")
+    assert again.code == 0 and again.out.startswith("nothing goes")
+
+
+def test_programs_read_it_as_json(hlx: Hlx, training: Path) -> None:
+    shown = json.loads(hlx("clean", "--checkpoint-dir", training, "--json").out)
+    assert shown["removed"] is None and shown["bytes"] == sum(item["bytes"] for item in shown["goes"])
+    assert {item["group"] for item in shown["goes"]} == {"checkpoint"}
+    assert {"path", "reason"} == set(shown["stays"][0])
+    done = json.loads(hlx("clean", "--checkpoint-dir", training, "--json", "--yes").out)
+    assert done["removed"] == [item["path"] for item in shown["goes"]] and done["failed"] == done["spared"] == []
+
+
+def test_it_says_what_it_does_not_dare(hlx: Hlx, training: Path) -> None:
+    manifest = next(training.glob("*/checkpoints/phase1_epoch10/manifest.json"))
+    manifest.write_text("{}")
+    ran = hlx("clean", "--checkpoint-dir", training)
+    assert ran.code == 0 and f"{manifest.parent} is kept: its manifest cannot be read" in ran.out
+    assert "nothing goes" in ran.out
+
+
+def test_a_wrong_folder_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
+    ran = hlx("clean", "--checkpoint-dir", tmp_path / "nowhere")
+    assert ran.code == 1 and "holds no training" in ran.error
+
+
+def test_it_needs_no_torch() -> None:
+    program = "import sys, hlx_model.cli.clean; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_sizes_are_in_the_unit_that_suits_them() -> None:
+    assert [size(n) for n in (12, 2048, 5 * 1024**2, 3 * 1024**3)] == ["12 bytes", "2.0 KiB", "5.0 MiB", "3.0 GiB"]
