@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import corpus, gates, generation, gpu_curriculum, kill_matrix, skill, training
+from benchmarks import corpus, gates, generation, gpu_curriculum, history, kill_matrix, skill, training
 
 ALL = {
     "corpus": corpus.main,
@@ -12,6 +12,7 @@ ALL = {
     "kill_matrix": kill_matrix.main,
     "gpu_curriculum": gpu_curriculum.main,
     "gates": gates.main,
+    "history": history.main,
 }
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.assets.live import Ui, at_work, dagster_dev, start_phase1, wait_for
 
 IMAGES = Path(__file__).parent / "images"
 ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}
-GROUPS = ",".join(f"global@global:{group}" for group in ("corpus", "curriculum", "validation"))
+GROUPS = ",".join(f"global@global:{group}" for group in ("corpus", "curriculum", "validation", "lineage"))
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )

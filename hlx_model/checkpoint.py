@@ -5,7 +5,7 @@ with pickle.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -85,9 +85,12 @@ def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise OSError(f"{path}: {error}") from None
 
 
-def load_model(checkpoint: Path, device: str = "cpu") -> Transformer:
-    """The model of a checkpoint that `verify` accepts, on `device`; `CheckpointError` where it does not fit."""
-    manifest = verify(checkpoint)
+def load_model(checkpoint: Path, device: str = "cpu", *, only: Collection[str] | None = None) -> Transformer:
+    """The model of a checkpoint on `device`.
+
+    `CheckpointError` where its files, or those in `only`, are not as they were written, or its weights do not fit.
+    """
+    manifest = verify(checkpoint, only=only)
     model = Transformer(manifest.architecture)
     try:
         model.load_state_dict(load_file(checkpoint / WEIGHTS))

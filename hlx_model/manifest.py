@@ -10,7 +10,7 @@ manifest says.
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -180,13 +180,15 @@ def read_manifest(checkpoint: Path) -> Manifest:
     return manifest
 
 
-def verify(checkpoint: Path) -> Manifest:
-    """The manifest of a checkpoint whose every file is as it was written.
+def verify(checkpoint: Path, *, only: Collection[str] | None = None) -> Manifest:
+    """The manifest of a checkpoint whose every file, or every one of those in `only`, is as it was written.
 
     Raises `CheckpointError` that names the first file that is missing, truncated or changed.
     """
     manifest = read_manifest(checkpoint)
     for name, seal in manifest.files.items():
+        if only is not None and name not in only:
+            continue
         path = checkpoint / name
         if not path.is_file():
             raise CheckpointError(f"{path}: the file is missing: use another checkpoint")

@@ -22,6 +22,13 @@ COMMANDS: tuple[list[str], ...] = (
     ["status"],
     ["watchdog"],
     ["watchdog", "replay"],
+    ["lineage", "show"],
+    ["lineage", "verify"],
+    ["lineage", "uses"],
+    ["history"],
+    ["history", "compare"],
+    ["export"],
+    ["clean"],
 )
 
 

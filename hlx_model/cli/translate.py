@@ -31,7 +31,7 @@ def translate_command(
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     checkpoint = checkpoint or _newest(default_training())
-    model = checkpoints.load_model(checkpoint, device_of())
+    model = checkpoints.load_model(checkpoint, device_of(), only=(checkpoints.WEIGHTS,))
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:

@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hlx_model.lineage.signing import SIGNATURE
 from hlx_model.manifest import MANIFEST, OPTIMIZER, STATE, WEIGHTS, CheckpointError, Manifest, read_manifest
 from hlx_model.training.heartbeat import HEARTBEAT, Heartbeat
 
-CHECKPOINTS, LOCK, SIGNATURE = "checkpoints", "lock", "model.sig"
+CHECKPOINTS, LOCK = "checkpoints", "lock"
 CHECKPOINT_FILES = frozenset({MANIFEST, WEIGHTS, OPTIMIZER, STATE, SIGNATURE})
 DAY = 24 * 3600.0
 """Seconds after which something half written is not being written any more."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hlx_model.artifacts import Artifacts
 from hlx_model.lineage.events import events
-from hlx_model.manifest import CheckpointError, checkpoints
+from hlx_model.manifest import MANIFEST, CheckpointError, checkpoints
 
 _SHORTEST = 4
 
@@ -13,15 +13,16 @@ def checkpoint_of(name: str, training: Path) -> Path:
     """The checkpoint that a user names.
 
     Args:
-        name: a checkpoint's directory; `<training id>/<checkpoint>`; a training id or its beginning (its FINAL or
-            STOPPED checkpoint, else its newest); an asset such as `phase3_checkpoint` or `phase3_validation_report`
-            (what it was last materialized to).
+        name: the directory of a checkpoint or a training; `<training id>/<checkpoint>`; a training id or its
+            beginning (its FINAL or STOPPED checkpoint, else its newest); an asset such as `phase3_checkpoint` or
+            `phase3_validation_report` (what it was last materialized to).
         training: the folder of the trainings.
 
     Raises `CheckpointError` where there is none, or several.
     """
-    if Path(name).is_dir() and ("/" in name or (Path(name) / "manifest.json").exists()):
-        return Path(name)
+    path = Path(name)
+    if path.is_dir() and ("/" in name or (path / MANIFEST).exists()):
+        return _end(path) if (path / "checkpoints").is_dir() else path
     parts = name.rstrip("/").split("/")
     if len(parts) == 2:
         directory = _training(parts[0], training) / "checkpoints" / parts[1]
@@ -32,16 +33,20 @@ def checkpoint_of(name: str, training: Path) -> Path:
         raise CheckpointError(f"{name}: no such checkpoint")
     if found := of_asset(name, Artifacts(training)):
         return found
-    directory = _training(name, training)
-    if (ended := end_of(directory)) or (ended := next(reversed(checkpoints(directory / "checkpoints")), None)):
-        return ended
-    raise CheckpointError(f"{name}: this training has no checkpoint yet")
+    return _end(_training(name, training))
 
 
 def end_of(training: Path) -> Path | None:
     """The FINAL or STOPPED checkpoint in a training's directory; None where it has not ended."""
     ended = [p for p in checkpoints(training / "checkpoints") if "_FINAL_" in p.name or "_STOPPED_" in p.name]
     return ended[-1] if ended else None
+
+
+def _end(training: Path) -> Path:
+    found = end_of(training) or next(reversed(checkpoints(training / "checkpoints")), None)
+    if found is None:
+        raise CheckpointError(f"{training}: this training has no checkpoint yet")
+    return found
 
 
 def of_asset(name: str, artifacts: Artifacts) -> Path | None:

@@ -35,8 +35,8 @@ def loss_plot(rows: Rows, figures: Mapping[str, Any]) -> Markup:
 
 def loss_plot_parts(rows: Rows, figures: Mapping[str, Any]) -> Markup:
     """What is inside `loss_plot`."""
-    training = _points(rows, "train_loss", lambda row: row["held_out_loss"] is None)
-    held_out = _points(rows, "held_out_loss", lambda row: True)
+    training = loss_points(rows, "train_loss", lambda row: row["held_out_loss"] is None)
+    held_out = loss_points(rows, "held_out_loss", lambda row: True)
     both = training + held_out
     if not both:
         return element("text", "no loss was recorded", x=_LEFT, y=_TOP + _LINE)
@@ -66,11 +66,11 @@ def loss_plot_parts(rows: Rows, figures: Mapping[str, Any]) -> Markup:
 
 def _axes(most_x: float, most_y: float, place: Callable[[Point], Point]) -> list[Markup]:
     parts = []
-    for value in _ticks(most_y):
+    for value in ticks(most_y):
         y = _short(place((0, value))[1])
         parts.append(element("line", class_="grid", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y))
         parts.append(element("text", figure(value), x=_LEFT - 8, y=y, text_anchor="end", dominant_baseline="middle"))
-    for value in _ticks(most_x):
+    for value in ticks(most_x):
         x = _short(place((value, 0))[0])
         parts.append(element("text", figure(value), x=x, y=_HEIGHT - _BOTTOM + 22, text_anchor="middle"))
     return parts
@@ -99,14 +99,15 @@ def _said(training: Sequence[Point], held_out: Sequence[Point], baselines: Mappi
     return "; ".join([*last, *(f"{name} baseline {loss:.2f}" for name, loss in baselines.items())])
 
 
-def _ticks(most: float) -> list[float]:
+def ticks(most: float) -> list[float]:
     """Round numbers from 0 to `most`, three to six of them."""
     power = 10.0 ** math.floor(math.log10(most))
     step = next(share * power for share in (0.2, 0.5, 1, 2) if most / (share * power) < 6)
     return [i * step for i in range(int(most / step) + 1)]
 
 
-def _points(rows: Rows, column: str, wanted: Callable[[Mapping[str, Any]], bool]) -> list[Point]:
+def loss_points(rows: Rows, column: str, wanted: Callable[[Mapping[str, Any]], bool]) -> list[Point]:
+    """Step and loss of the rows that are wanted, where the loss is a finite number."""
     found = ((float(row["step"]), finite(row[column])) for row in rows if wanted(row))
     return [(step, loss) for step, loss in found if loss is not None]
 

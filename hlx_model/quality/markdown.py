@@ -19,30 +19,30 @@ def markdown(report: Mapping[str, Any], loss: str) -> str:
     f = report["figures"]
     grade = report["grade"]
     encoded = base64.b64encode(loss.encode()).decode()
-    versions = [[_code(asset), _code(version)] for asset, version in report["corpora"].items()]
+    versions = [[code(asset), code(version)] for asset, version in report["corpora"].items()]
     sections = {
-        "Grade": _table(["part", "points", "why"], [
-            [part["name"], f"{figure(part['points'])} of {figure(part['of'])}", _text(part["why"])]
+        "Grade": table(["part", "points", "why"], [
+            [part["name"], f"{figure(part['points'])} of {figure(part['of'])}", prose(part["why"])]
             for part in grade["parts"]
         ]),
-        "Gates": _table(["gate", "outcome", "figure", "interval (95%)"], [
-            [_code(gate["name"]), _SIGN[gate["outcome"]], _text(gate["reason"]), percents(gate["interval"])]
+        "Gates": table(["gate", "outcome", "figure", "interval (95%)"], [
+            [code(gate["name"]), _SIGN[gate["outcome"]], prose(gate["reason"]), percents(gate["interval"])]
             for gate in report["gates"]
         ]),
         "Comparison": _comparison(report["comparison"]),
-        "Translation of held-out pairs": _translation(f),
-        "Between formats": _between(f.get("between", {})),
+        "Translation of held-out pairs": translation(f),
+        "Between formats": between_formats(f.get("between", {})),
         "Loss": [f"![loss](data:image/svg+xml;base64,{encoded})"],
-        "Gates during training": _table(["epoch", "outcome", "figures"], [
-            [figure(m["epoch"]), _SIGN[m["outcome"]], _text("; ".join(gate["reason"] for gate in m["gates"]))]
+        "Gates during training": table(["epoch", "outcome", "figures"], [
+            [figure(m["epoch"]), _SIGN[m["outcome"]], prose("; ".join(gate["reason"] for gate in m["gates"]))]
             for m in report["milestones"]
         ]),
         "The worst answers": _examples(report["worst"]),
         "What it writes": _examples(report["examples"]),
-        "Standard prompts": _table(["prompt", "asked in", "written", ""], [
-            [_code(a["prompt"]), a["target"], _code(a["written"]), _found(a)] for a in f.get("standard_prompts", ())
+        "Standard prompts": table(["prompt", "asked in", "written", ""], [
+            [code(a["prompt"]), a["target"], code(a["written"]), _found(a)] for a in f.get("standard_prompts", ())
         ]),
-        "Judged on": _table(["corpus", "data version"], versions),
+        "Judged on": table(["corpus", "data version"], versions),
     }  # fmt: skip
     lines = [
         f"# Phase {report['phase']} report: {_SIGN[report['outcome']]}, "
@@ -54,7 +54,7 @@ def markdown(report: Mapping[str, Any], loss: str) -> str:
         "",
     ]
     if report["stopped"]:
-        lines += [f"**Training was stopped:** {_text(report['stopped'])}", ""]
+        lines += [f"**Training was stopped:** {prose(report['stopped'])}", ""]
     for title, content in sections.items():
         if content:
             lines += [f"## {title}", "", *content, ""]
@@ -67,12 +67,13 @@ def _comparison(comparison: Mapping[str, Any] | None) -> list[str]:
     rows = []
     for name, c in comparison["figures"].items():
         shown = figure if name.endswith("loss") else percent
-        rows.append([_code(name), shown(c["before"]), shown(c["now"]), _SIGN[c["outcome"]]])
-    against = f"{_SIGN[comparison['outcome']]} than the report before, on {_code(comparison['with'])}."
-    return [against, "", COMPARED, "", *_table(["figure", "before", "now", ""], rows)]
+        rows.append([code(name), shown(c["before"]), shown(c["now"]), _SIGN[c["outcome"]]])
+    against = f"{_SIGN[comparison['outcome']]} than the report before, on {code(comparison['with'])}."
+    return [against, "", COMPARED, "", *table(["figure", "before", "now", ""], rows)]
 
 
-def _translation(f: Mapping[str, Any]) -> list[str]:
+def translation(f: Mapping[str, Any]) -> list[str]:
+    """The rates of a report's figures by direction; nothing where it asked for no translation."""
     if "to_hlx" not in f:
         return []
     named = {f"English → {name}": rates for name, rates in f["to_hlx"].items()}
@@ -84,38 +85,39 @@ def _translation(f: Mapping[str, Any]) -> list[str]:
         "training pairs reproduced": f["training_pairs"],
     }
     rows = [
-        [name, *(_rate(rates, key) for key in ("exact_match", "value_match", "parse_rate")), figure(rates["samples"])]
+        [name, *(rate(rates, key) for key in ("exact_match", "value_match", "parse_rate")), figure(rates["samples"])]
         for name, rates in named.items()
     ]
-    return _table(["direction", "exact match", "value match", "parse rate", "samples"], rows)
+    return table(["direction", "exact match", "value match", "parse rate", "samples"], rows)
 
 
-def _between(between: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def between_formats(between: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Exact match from each format to each other."""
     rows = [
-        [source, *(_rate(row[target], "exact_match") if target in row else NOTHING for target in between)]
+        [source, *(rate(row[target], "exact_match") if target in row else NOTHING for target in between)]
         for source, row in between.items()
     ]
-    return _table(["exact match, from ↓ to →", *between], rows)
+    return table(["exact match, from ↓ to →", *between], rows)
 
 
-def _rate(rates: Mapping[str, Any], name: str) -> str:
+def rate(rates: Mapping[str, Any], name: str) -> str:
     """A rate with its interval."""
     return f"{percent(rates[name])} ({percents(rates[f'{name}_interval'])})" if rates["samples"] else NOTHING
 
 
 def _examples(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
-        [_code(e["prompt"]), _code(e["written"]), NOTHING if e["expected"] is None else _code(e["expected"]), _found(e)]
+        [code(e["prompt"]), code(e["written"]), NOTHING if e["expected"] is None else code(e["expected"]), _found(e)]
         for e in examples
     ]
-    return _table(["prompt", "written", "expected, or in the corpus", ""], rows)
+    return table(["prompt", "written", "expected, or in the corpus", ""], rows)
 
 
 def _found(answer: Mapping[str, Any]) -> str:
     return " ".join(answer_found(answer))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Inline code for a table's cell, whatever the model wrote."""
     shown = visible(text).replace("|", "\\|") or " "
     ticks = "`"
@@ -125,12 +127,12 @@ def _code(text: str) -> str:
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
-def _text(text: str) -> str:
+def prose(text: str) -> str:
     """Prose for a table's cell: a reason may quote what a model wrote, and that is no Markdown."""
     return re.sub(r"[|<`\[]", r"\\\g<0>", visible(text))
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A table; nothing where it has no rows."""
     if not rows:
         return []

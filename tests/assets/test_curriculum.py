@@ -21,12 +21,14 @@ ASSETS = {
     "paired_corpus",
     *(f"phase{phase}_{kind}" for phase in (1, 2, 3) for kind in ("checkpoint", "validation_report")),
 }
+TOLD = {*(f"phase{phase}_model_card" for phase in (1, 2, 3)), "training_history"}
+"""What nothing is built on."""
 
 
 def test_definitions_load_with_the_contracts_keys() -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | TOLD
     assert {job.name for job in defs.jobs or []} == {"curriculum", "corpus", "revalidation"}
 
 
@@ -41,6 +43,8 @@ def test_no_asset_consumes_another_but_through_the_guard() -> None:
     assert set(gates) == ASSETS - {"corpus_document"}
     for definition in defs.assets or []:
         assert isinstance(definition, dg.AssetsDefinition)
+        if definition.key.to_user_string() == "training_history":
+            continue  # it lists the failed as well
         # `deps=[...]` names an upstream that no IO manager loads, and so nobody asks for its gate.
         assert set(definition.keys_by_input_name.values()) == set(definition.dependency_keys)
         for spec in definition.specs:

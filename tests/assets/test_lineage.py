@@ -1,11 +1,14 @@
 """The corpus moves on, one phase is trained again: what was made before still says what it was made from."""
 
+from collections.abc import Mapping
+
 import dagster as dg
+import pyarrow.parquet as pq
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
 from hlx_assets.definitions import defs
-from hlx_model.artifacts import sha256_of
+from hlx_model.artifacts import Artifacts, sha256_of
 from hlx_model.lineage.events import events
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.lineage.tree import Node, lineage
@@ -73,3 +76,26 @@ def test_what_dagster_made_is_recorded_beside_the_artifacts(home: Home) -> None:
     assert {fact["run_id"] for fact in facts} == {manifest.run_id}
     assert all("made" in fact or "created" in fact for fact in facts)
     assert manifest.parent is not None and manifest.parent.verdict is not None
+
+
+def test_each_final_checkpoint_has_a_card_and_all_trainings_are_in_one_table(home: Home) -> None:
+    training = home.path / "artifacts" / "training"
+    for phase in (1, 2, 3):
+        card = Artifacts(training).card(checkpoint_of(f"phase{phase}_checkpoint", training))
+        assert card.read_text(encoding="utf-8") == latest(home, f"phase{phase}_model_card")["card"].value
+    table = pq.read_table(home.path / "artifacts" / "history.parquet")
+    assert sorted(table["phase"].to_pylist()) == [1, 2, 3] and latest(home, "training_history")["trainings"].value == 3
+
+
+def latest(home: Home, asset: str) -> Mapping[str, dg.MetadataValue]:
+    """The metadata of an asset's latest materialization."""
+    with home.instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    assert event is not None and event.asset_materialization is not None
+    return event.asset_materialization.metadata
+
+
+def test_a_model_that_did_not_pass_has_no_card(home: Home) -> None:
+    home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint={"lr": 10.0})
+    run = home.materialize("phase1_model_card")
+    assert "the gate of phase1_validation_report is closed" in run.failures["phase1_model_card"]

@@ -65,6 +65,6 @@ def test_every_changed_input_gives_another_training() -> None:
         training_id(SETTINGS.to_json(), CORPORA, None),
         training_id(SETTINGS.to_json(), {**CORPORA, "hlx_corpus": "23"}, "parent"),
         training_id(SETTINGS.to_json(), {"hlx_corpus": "22"}, "parent"),
-        *(training_id(replace(SETTINGS, **{name: value}).to_json(), CORPORA, "parent") for name, value in others.items()),
+        *(training_id({**SETTINGS.to_json(), name: value}, CORPORA, "parent") for name, value in others.items()),
     ]
     assert len(set(names)) == len(names)

@@ -1,0 +1,42 @@
+"""`hlx export`: a checkpoint as a folder to hand on, with its model card and what it was made from."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from hlx_model.artifacts import default_training
+from hlx_model.lineage.export import Format, export
+from hlx_model.lineage.lookup import checkpoint_of
+
+
+def export_command(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint's directory, ID/NAME, a training's id or its beginning, or an asset: phase3_checkpoint.",
+            show_default=False,
+        ),
+    ],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write: new, or empty.", show_default=False)
+    ],
+    format: Annotated[
+        str, typer.Option(help="Of the weights: safetensors, or pt for scripts that load a state dict.")
+    ] = "safetensors",
+    key: Annotated[
+        Path | None, typer.Option(help="Private key (PEM) to sign the folder with.", show_default=False)
+    ] = None,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
+    ] = None,
+) -> None:
+    """Write a checkpoint as a folder to hand on: weights, model card, report, and what it was made from.
+
+    One that did not pass its gates is written too, and the card and a warning say so.
+    """
+    found = checkpoint_of(checkpoint, checkpoint_dir or default_training())
+    record = export(found, directory, cast(Format, format), key)
+    for objection in record.objections():
+        typer.echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
+    typer.echo(directory)
