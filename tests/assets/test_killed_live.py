@@ -80,6 +80,7 @@ def resumes(home: Home, ui: Ui) -> None:
     assert orphans(home) == []
 
 
+@pytest.mark.slow
 def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
     with dagster_dev(home, SETTINGS) as ui:

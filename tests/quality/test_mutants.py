@@ -53,7 +53,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return workshop(tmp_path_factory.mktemp("shop"), [*TRIALS.values(), *HEALTHY.values()])
 
 
-@pytest.mark.parametrize("name", TRIALS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LEARNED_LATE else name for name in TRIALS]
+)
 def test_a_broken_training_is_caught(shop: Workshop, name: str) -> None:
     assert shop.carry_out(TRIALS[name], name).failed
 
