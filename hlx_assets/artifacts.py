@@ -15,6 +15,7 @@ from hlx_model.artifacts import Artifacts, utc_now
 from hlx_model.lineage.events import Event, record
 
 ARTIFACT = "artifact"
+NEVER_MADE = "was never materialized"
 
 
 def artifacts_at_home() -> Artifacts:
@@ -30,7 +31,7 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
     event = instance.get_latest_materialization_event(key)
     materialization = event.asset_materialization if event else None
     if materialization is None or ARTIFACT not in materialization.metadata:
-        raise dg.Failure(f"{key.to_user_string()} was never materialized: materialize it first", allow_retries=False)
+        raise dg.Failure(f"{key.to_user_string()} {NEVER_MADE}: materialize it first", allow_retries=False)
     path = artifacts_at_home().root / str(materialization.metadata[ARTIFACT].value)
     if not path.is_dir():
         raise dg.Failure(

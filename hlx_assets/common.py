@@ -27,6 +27,8 @@ def why_failed(event: dg.DagsterEvent) -> str | None:
     error = failure.error.cause or failure.error if failure.error else None
     if error and error.cls_name == "DagsterAssetCheckFailedError":
         return None
+    if error and error.cls_name == "DagsterExecutionInterruptedError":
+        return "interrupted: materialize again, or repeat the command, to resume"
     said = failure.user_failure_data.description if failure.user_failure_data else None
     return " ".join((said or (error.message if error else "") or "it failed: see the run's log").split())
 

@@ -1,4 +1,4 @@
-"""What the environment sets of the watchdog and of the nightly re-validation: read here, and refused in one line."""
+"""What the environment sets: read here before anything is started, and refused in one line."""
 
 import os
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import apprise
 from dagster._utils.schedules import is_valid_cron_schedule
 
-from hlx_model.environment import seconds
+from hlx_model.corpus.rules import most_quarantined
+from hlx_model.environment import SAVE_SECONDS, seconds
+from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.watchdog.ticks import INTERVAL
 from hlx_model.watchdog.trainings import limits
 
@@ -20,8 +22,12 @@ UI_URL = "HLX_UI_URL"
 
 def check() -> None:
     """Read them all; `ValueError` that names the first that is wrong."""
-    for read in (watchdog_seconds, revalidation_cron, timezone, revalidation_device, limits):
+    for read in (watchdog_seconds, revalidation_cron, timezone, revalidation_device, limits, profile, most_quarantined):
         read()
+    seconds(SAVE_SECONDS, 0.0, zero=True)
+    entries_to_compose(None, default=0)
+    if (ui := os.environ.get(UI_URL)) and not ui.startswith(("http://", "https://")):
+        raise ValueError(f"{UI_URL} is {ui!r}: it must be an address, such as http://10.0.0.2:3000")
     for address in alert_addresses():
         if not apprise.Apprise().add(address):
             # The rest of an address may hold passwords.

@@ -3,6 +3,8 @@
 import math
 import os
 
+SAVE_SECONDS = "HLX_SAVE_SECONDS"
+
 
 def seconds(name: str, default: float, *, zero: bool = False) -> float:
     """The seconds that the variable `name` says, or the default where it is unset or empty.
@@ -15,5 +17,5 @@ def seconds(name: str, default: float, *, zero: bool = False) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise ValueError(f"{name} is {said!r}: it must be seconds, a number above 0{' or 0' if zero else ''}")
+        raise ValueError(f"{name} is {said!r}: it must be seconds, {'0 or more' if zero else 'a number above 0'}")
     return value

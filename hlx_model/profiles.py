@@ -91,9 +91,9 @@ PROFILES = {
 
 def profile(name: str | None = None) -> Profile:
     """The profile of that name, or of `HLX_PROFILE`, or `quick`; `ValueError` names those there are."""
-    name = name or os.environ.get("HLX_PROFILE") or "quick"
+    source, name = ("profile", name) if name else ("HLX_PROFILE", os.environ.get("HLX_PROFILE") or "quick")
     if name not in PROFILES:
-        raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
+        raise ValueError(f"{source} is {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
 

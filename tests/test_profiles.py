@@ -20,7 +20,7 @@ def test_the_environment_chooses_and_a_name_overrides_it(monkeypatch: pytest.Mon
 
 def test_an_unknown_profile_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_PROFILE", "fast")
-    with pytest.raises(ValueError, match="profile is 'fast': choose one of quick, production"):
+    with pytest.raises(ValueError, match="HLX_PROFILE is 'fast': choose one of quick, production"):
         profile()
 
 

@@ -10,7 +10,9 @@ from hlx_assets.common import shown
 from hlx_assets.curriculum.assets import assets
 from hlx_model import checkpoint as checkpoints
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.quality.catalogue import COMPLETED, GATES
 from hlx_model.quality.gate import Gate
+from hlx_model.quality.gates import training_completed
 from hlx_model.quality.milestones import MILESTONES, checkpoint_gates, gate_name, replayed
 
 INTEGRITY = {
@@ -25,7 +27,8 @@ MILESTONE = "What the gates of epoch {} said, while training went on; a failure 
 def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     key = asset.key
     specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A failed milestone does not block the report, which is made even of a bad model; there `training_completed` does.
+    # A stop, or a failed milestone, does not block the report, which is made even of a bad model: its gate does.
+    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED])]
     specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
 
     @dg.multi_asset_check(
@@ -48,13 +51,14 @@ def examine(checkpoint: Path) -> Iterator[Gate]:
         manifest = checkpoints.verify(checkpoint)
         model = checkpoints.load_model(checkpoint)
     except CheckpointError as error:
-        yield from (Gate(name, "fail", str(error)) for name in (*INTEGRITY, *map(gate_name, MILESTONES)))
+        yield from (Gate(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES)))
         return
     yield Gate("verifies", "pass", f"{len(manifest.files)} files are as they were written")
     yield from checkpoint_gates(checkpoint, manifest.settings["size"])
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
     yield Gate("finite", "fail" if broken else "pass", finite)
+    yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
     milestones = checkpoints.read_state(checkpoint)["milestones"]
     yield from (replayed(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 

@@ -64,6 +64,8 @@ class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
                         context.log.info(_line(message))
                 elif event == "milestone":
                     _show_milestone(context, message)
+                elif event == "warning":
+                    context.log.warning(message["text"])
                 elif event == "result":
                     ended = Ended(Path(message["checkpoint"]), bool(message["found"]))
                 elif event == "exit":

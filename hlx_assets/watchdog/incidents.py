@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import dagster as dg
 
+from hlx_assets.artifacts import NEVER_MADE
 from hlx_assets.common import why_failed
 from hlx_assets.curriculum.assets import NOT_STOPPED
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
+from hlx_model.profiles import PHASES
+from hlx_model.quality.catalogue import COMPLETED
 
-COMPLETED = "training_completed"
-"""The gate that says of a report what was said of its checkpoint: that its training was stopped."""
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 _TOLD_BY = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_START,
+    dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
 }
 
@@ -43,6 +45,9 @@ def _of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
     for event in events:
         if alert := _failed(event, run.run_id):
             failed.setdefault(alert.subject, alert)
+    for phase in PHASES:
+        if f"phase{phase}_checkpoint" in failed:  # the report on what was stopped fails for that
+            failed.pop(f"phase{phase}_validation_report", None)
     stopped, status = run.tags.get(REASON_TAG), run.status
     if status == dg.DagsterRunStatus.SUCCESS:
         # A training that a gate stopped is materialized too, and its run succeeds where it is alone in it.
@@ -50,13 +55,14 @@ def _of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
         well = {alert.subject: alert for event in events if (alert := _materialized(event, run.run_id))}
         yield from (alert for subject, alert in well.items() if subject not in failed)
     elif status == dg.DagsterRunStatus.FAILURE and failed and not stopped:
-        yield from failed.values()
+        # Who started what cannot be made yet was told so where they started it.
+        yield from (alert for alert in failed.values() if NEVER_MADE not in (alert.trouble or ""))
     else:
         # What is interrupted fails by that, whoever did it: the step's own error says nothing.
         cancelled = status == dg.DagsterRunStatus.CANCELED and not stopped
-        said = "somebody cancelled the run" if cancelled else "the run ended without a word: see its log"
-        subject = _at_work(events) or run.job_name
-        yield Alert(subject, f"{stopped or said}", run.run_id, cancelled=cancelled)
+        said = stopped or ("somebody cancelled the run" if cancelled else f"the run ended: {_last_word(events)}")
+        again = "" if "resume" in said else ": materialize again to resume"
+        yield Alert(_at_work(events) or run.job_name, f"{said}{again}", run.run_id, cancelled=cancelled)
 
 
 def _failed(event: dg.DagsterEvent, run_id: str) -> Alert | None:
@@ -69,7 +75,7 @@ def _failed(event: dg.DagsterEvent, run_id: str) -> Alert | None:
     if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         if check.passed or check.severity != dg.AssetCheckSeverity.ERROR or check.check_name == COMPLETED:
-            return None
+            return None  # of a training that was stopped, which its checkpoint tells
         return Alert(check.asset_key.to_user_string(), f"gate {check.check_name}: {check.description}", run_id)
     if event.event_type == dg.DagsterEventType.STEP_FAILURE:
         reason = why_failed(event)
@@ -83,6 +89,12 @@ def _materialized(event: dg.DagsterEvent, run_id: str) -> Alert | None:
         return None
     training = event.step_materialization_data.materialization.metadata.get("training_id")
     return Alert(event.asset_key.to_user_string(), None, run_id, str(training.value) if training else None)
+
+
+def _last_word(events: Sequence[dg.DagsterEvent]) -> str:
+    """What Dagster says of a run that failed and none of its steps."""
+    said = [event.message for event in events if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message]
+    return " ".join(said[-1].split()).rstrip(".") if said else "nobody knows why"
 
 
 def _at_work(events: Sequence[dg.DagsterEvent]) -> str | None:

@@ -39,14 +39,16 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     leave_tick(training, SECONDS)
     notifier = Notifier.of(context.cursor, log=context.log)
     said = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(context.instance)]
-    at_work = [found for found in trainings(training) if found.seen.beat.running]
+    found = list(trainings(training))
+    at_work = [one for one in found if one.seen.beat.running]
     for line, alert in _looked_at(context.instance, at_work):
         said.append(line)
         notifier.tell(alert)
     for line in said:
         context.log.warning(line)
+    training_of = {one.seen.beat.run_id: one.seen.beat.training_id for one in found}
     for ended, alert in incidents(context.instance, since=notifier.since):
-        notifier.tell(alert)
+        notifier.tell(replace(alert, training_id=alert.training_id or training_of.get(alert.run_id)))
         notifier.since = ended
     context.update_cursor(notifier.cursor())
     well = f"trainings at work: {len(at_work)}, all well" if at_work else "no training is at work"

@@ -101,7 +101,7 @@ def most_quarantined(share: float | None = None) -> float:
         most = -1.0
     if not 0 <= most <= 1:
         name, value = ("HLX_MOST_QUARANTINED", said) if share is None else ("most-quarantined", share)
-        raise ValueError(f"{name} is {value}: a share from 0 to 1 is allowed")
+        raise ValueError(f"{name} is {value!r}: a share from 0 to 1 is allowed")
     return most
 
 

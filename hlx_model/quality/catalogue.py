@@ -1,7 +1,8 @@
 """Every gate there is of a finished training, by name: what it asks, and of which phase."""
 
+COMPLETED = "training_completed"
 GATES = {
-    "training_completed": "The training came to its last epoch; nothing stopped it.",
+    COMPLETED: "The training came to its last epoch; nothing stopped it.",
     "lineage": "Every checkpoint that it was made from had passed its gates.",
     "perplexity": "Held-out next-token loss is below what counting symbols and pairs of symbols reaches.",
     "copy_rate": "The likeliest next symbol is mostly not the current one (labels are shifted).",
@@ -38,7 +39,7 @@ DETECTED = {
 }
 """What the text detectors find, by gate."""
 
-_COMMON = ("training_completed", "lineage", "perplexity", "copy_rate", "reported_loss")
+_COMMON = (COMPLETED, "lineage", "perplexity", "copy_rate", "reported_loss")
 GATES_OF_PHASE = {
     1: (*_COMMON, "words", *DETECTED, "diversity"),
     2: (*_COMMON, "completions_parse", *DETECTED, "diversity"),

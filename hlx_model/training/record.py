@@ -1,5 +1,6 @@
 """What a training tells of itself: a heartbeat, a curve, and whoever listens."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +13,10 @@ from hlx_model.training.inputs import Inputs
 from hlx_model.training.progress import Progress
 from hlx_model.watchdog.ticks import Vigil
 
+log = logging.getLogger(__name__)
+
 Listener = Callable[[str, dict[str, Any]], None]
-"""Told of `progress`, `milestone` and `checkpoint` events, each with its figures."""
+"""Told of `progress`, `milestone`, `checkpoint` and `warning` events, each with its figures or its text."""
 
 RECORDS = 60
 """Figures recorded within a training, beside those at the end of each epoch."""
@@ -38,9 +41,9 @@ class Recorder:
         self.heartbeat = Heartbeat(inputs.id, s.phase, s.size, s.epochs, steps=steps, run_id=run_id)
         self._metrics = Metrics(inputs.directory)
         self._every = max(1, steps // RECORDS)
-        self._since, self._tokens = time.monotonic(), 0
+        self._since, self._tokens = time.monotonic(), progress.window_tokens
         # Dagster's watchdog looks at what Dagster started.
-        self._vigil = Vigil(inputs.directory.parent) if run_id else None
+        self._vigil = Vigil(inputs.directory.parent, self._warn) if run_id else None
 
     def begin(self, *, resumed: bool) -> None:
         """A training begins, or goes on from where its progress says."""
@@ -83,6 +86,10 @@ class Recorder:
     def restart_clock(self) -> None:
         """Tokens a second are counted from here: what came between was no training."""
         self._since, self._tokens = time.monotonic(), self._progress.window_tokens
+
+    def _warn(self, text: str) -> None:
+        log.warning("%s", text)
+        self.listen("warning", {"text": text})
 
     def _say(self, status: str, reason: str | None = None) -> None:
         beat = self.heartbeat

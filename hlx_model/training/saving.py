@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from hlx_model import checkpoint
+from hlx_model import checkpoint, environment
 from hlx_model.artifacts import utc_now
 from hlx_model.checkpoint import Manifest, Parent
 from hlx_model.environment import seconds
@@ -42,7 +42,7 @@ class Saver:
         self._progress, self._run_id, self._listen = progress, run_id, listen
         self._directory = inputs.directory / "checkpoints"
         self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
-        self._every = seconds("HLX_SAVE_SECONDS", SAVE_SECONDS, zero=True)
+        self._every = seconds(environment.SAVE_SECONDS, SAVE_SECONDS, zero=True)
         self._saved, self._took = time.monotonic(), 0.0
 
     def after_steps(self) -> None:

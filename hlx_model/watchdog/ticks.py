@@ -5,6 +5,7 @@ A sensor stops when the daemon does, and says nothing of it.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -64,18 +65,22 @@ def asleep(training: Path, now: float | None = None) -> str | None:
 class Vigil:
     """Looks from time to time whether the watchdog of a training is awake, and warns once where it is not."""
 
-    def __init__(self, training: Path) -> None:
-        self._training, self._warned = training, False
-        self._next = time.monotonic() + MISSED * INTERVAL
+    def __init__(self, training: Path, warn: Callable[[str], None]) -> None:
+        self._training, self._warn, self._warned = training, warn, False
+        self._next = time.monotonic() + MISSED * self._interval()
 
     def look(self) -> None:
         """Look, where it is time."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + INTERVAL
+        self._next = time.monotonic() + self._interval()
         reason = asleep(self._training)
         if reason and not self._warned:
-            log.warning("nobody watches this training: %s", reason)
+            self._warn(f"nobody watches this training: {reason}")
         elif not reason and self._warned:
             log.info("the watchdog looks again")
         self._warned = reason is not None
+
+    def _interval(self) -> float:
+        tick = last_tick(self._training)
+        return tick.interval if tick else INTERVAL

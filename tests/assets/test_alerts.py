@@ -135,7 +135,7 @@ def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Hom
     since, before = found(home, 0.0)
     assert {alert.trouble for alert in before} == {None}
 
-    home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)  # its run succeeds: the report would fail
+    home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint=LOST)  # told of once
     since, (stopped, *others) = found(home, since)
     assert stopped.subject == "phase1_checkpoint"
     assert (stopped.trouble or "").startswith("its training was stopped: training loss diverged")
@@ -143,7 +143,10 @@ def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Hom
 
     assert not home.materialize("phase2_checkpoint").success
     since, (closed,) = found(home, since)
-    assert closed.subject == "phase2_checkpoint" and "the gate of phase1_STOPPED_epoch" in (closed.trouble or "")
+    assert (
+        closed.subject == "phase2_checkpoint"
+        and "the gate of phase1_validation_report is closed: training_completed" in (closed.trouble or "")
+    )
 
     assert home.materialize("phase1_checkpoint", "phase1_validation_report").success
     since, recovered = found(home, since)
@@ -166,11 +169,22 @@ def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of
     assert not run.success
 
 
+def killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """As Dagster's own monitoring ends a run whose worker died."""
+    instance.report_run_failed(run, "Run worker process was ended by signal 9.")
+
+
+def test_what_cannot_be_made_yet_wakes_nobody(empty_home: Home) -> None:
+    assert not empty_home.materialize("phase2_validation_report").success
+    with empty_home.instance() as instance:
+        assert list(incidents(instance, 0.0)) == []
+
+
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (dg.DagsterInstance.report_run_canceled, "somebody cancelled the run"),
-        (dg.DagsterInstance.report_run_failed, "the run ended without a word: see its log"),
+        (dg.DagsterInstance.report_run_canceled, "somebody cancelled the run: materialize again to resume"),
+        (killed, "the run ended: Run worker process was ended by signal 9: materialize again to resume"),
     ],
 )
 def test_a_run_that_was_cancelled_or_whose_worker_was_killed_is_told_of(

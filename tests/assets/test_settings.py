@@ -21,6 +21,11 @@ WRONG = [
     ("HLX_REVALIDATION_CRON", "nonsense", "is 'nonsense': it must be a cron schedule"),
     ("HLX_TIMEZONE", "Atlantis", "is 'Atlantis': it must be a time zone"),
     ("HLX_REVALIDATION_DEVICE", "tpu", "is 'tpu': it must be cpu or cuda"),
+    ("HLX_SAVE_SECONDS", "-3", "is '-3': it must be seconds, 0 or more"),
+    ("HLX_PROFILE", "foo", "is 'foo': choose one of quick, production"),
+    ("HLX_ENTRIES", "abc", "is 'abc': a number of entries"),
+    ("HLX_MOST_QUARANTINED", "2", "is '2': a share from 0 to 1"),
+    ("HLX_UI_URL", "foo", "is 'foo': it must be an address"),
     ("HLX_ALERTS", "json://127.0.0.1/ nonsense://secret", "nonsense://… is no address that Apprise knows"),
 ]
 

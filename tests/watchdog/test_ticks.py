@@ -37,7 +37,7 @@ def test_a_trainer_warns_once_that_nobody_watches_and_says_when_somebody_does_ag
     caplog.set_level(logging.INFO, "hlx_model")
     clock = [0.0]
     monkeypatch.setattr("hlx_model.watchdog.ticks.time.monotonic", lambda: clock[0])
-    vigil = Vigil(tmp_path)
+    vigil = Vigil(tmp_path, logging.getLogger("hlx_model").warning)
 
     def said_after(seconds: float) -> list[str]:
         caplog.clear()
