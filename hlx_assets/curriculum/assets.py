@@ -12,6 +12,7 @@ from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_model import checkpoint as checkpoints
 from hlx_model.checkpoint import Manifest
 from hlx_model.corpus.store import CORPUS_OF_PHASE
+from hlx_model.lineage.tree import of_checkpoint, outline
 from hlx_model.metrics import SCHEMA, read_metrics
 from hlx_model.profiles import PHASES
 from hlx_model.training.settings import CODE_VERSION
@@ -119,6 +120,8 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "corpora": kept,
         "corpus": dg.MetadataValue.asset(dg.AssetKey(CORPUS_OF_PHASE[manifest.phase])),
         "report": dg.MetadataValue.asset(dg.AssetKey(f"phase{manifest.phase}_validation_report")),
+        "card": dg.MetadataValue.asset(dg.AssetKey(f"phase{manifest.phase}_model_card")),
+        "lineage": dg.MetadataValue.md(outline(of_checkpoint(checkpoint))),
         "settings": dict(manifest.settings),
         "loss_curve": dg.MetadataValue.table(
             [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],

@@ -193,7 +193,7 @@ def _made_from(record: Record) -> list[str]:
     m = record.manifest
     versions = {asset: version.data_version for asset, version in m.corpora.items()}
     documents = {d.sha256: d for version in m.corpora.values() for d in version.documents}
-    sources = [[code(d.name), code(d.sha256), f"{d.bytes:,}"] for d in documents.values()]
+    sources = [[code(Path(d.name).name), code(d.sha256), f"{d.bytes:,}"] for d in documents.values()]
     examples = {version.examples for version in m.corpora.values() if version.examples}
     corpora = [*versions.items(), *(("corpus_examples", version) for version in sorted(examples))]
     how = [

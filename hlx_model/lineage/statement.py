@@ -4,6 +4,7 @@ https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and https:
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hlx_model.corpus.store import EXAMPLES
@@ -47,7 +48,7 @@ def _dependencies(m: Manifest) -> Iterator[dict[str, Any]]:
     documents = {d.sha256: d for version in m.corpora.values() for d in version.documents}
     for document in documents.values():
         yield {
-            "name": document.name,
+            "name": Path(document.name).name,
             "digest": {"sha256": document.sha256},
             "annotations": {"kind": "document", "bytes": document.bytes},
         }

@@ -45,6 +45,19 @@ class Node:
             yield from node.walk()
 
 
+def outline(node: Node, depth: int = 0) -> str:
+    """The tree as a nested list in Markdown."""
+    verdict = node.facts.get("verdict")
+    told = [
+        f"`{(node.sha256 or '')[:16]}`",
+        *([f"verdict {verdict['outcome']}"] if verdict else []),
+        *([f"made {when}"] if (when := node.facts.get("made") or node.facts.get("created")) else []),
+        *([f"run `{node.facts['run_id'][:8]}`"] if node.facts.get("run_id") else []),
+    ]
+    line = f"{'  ' * depth}- **{node.name}** {', '.join(told)}"
+    return "\n".join([line, *(outline(one, depth + 1) for one in node.made_from)])
+
+
 def lineage(name: str, training: Path) -> Node:
     """The tree of a checkpoint, named as `lookup.checkpoint_of` takes it, or of a corpus asset as last materialized.
 

@@ -95,5 +95,6 @@ def set_stopped_aside(directory: Path) -> None:
     """Keep what a stopped training left in `stopped-N`, so that the training starts anew."""
     stopped = [p for p in checkpoints.checkpoints(directory / "checkpoints") if "_STOPPED_" in p.name]
     if stopped:
-        number = 1 + sum(1 for _ in directory.glob("stopped-*"))
+        taken = (path.name.removeprefix("stopped-") for path in directory.glob("stopped-*"))
+        number = 1 + max((int(name) for name in taken if name.isdecimal()), default=0)
         shutil.move(directory / "checkpoints", directory / f"stopped-{number}")

@@ -178,5 +178,6 @@ def test_checkpoint_report_and_corpus_are_linked_both_ways(curriculum: tuple[Pat
         found = curriculum[1].result.asset_materializations_for_node(asset)[0].metadata.values()
         return {m.asset_key.to_user_string() for m in found if isinstance(m, dg.DagsterAssetMetadataValue)}
 
-    assert links("phase1_checkpoint") == {"english_corpus", "phase1_validation_report"}
+    assert links("phase1_checkpoint") == {"english_corpus", "phase1_validation_report", "phase1_model_card"}
+    assert links("phase1_model_card") == {"phase1_checkpoint", "phase1_validation_report"}
     assert links("phase1_validation_report") == {"english_corpus", "phase1_checkpoint"}

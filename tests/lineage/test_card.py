@@ -57,7 +57,7 @@ def test_it_names_verdict_grade_every_gate_and_all_that_it_was_made_from(curricu
     assert f"**Grade {grade['letter']}**" in text and f"⚠️ {verdict.outcome}" in text
     assert all(f"`{gate.name}`" in text for gate in verdict.gates)
     (document,) = manifest.corpora["english_corpus"].documents
-    assert f"| `{document.name}` | `{document.sha256}` | {document.bytes:,} |" in text
+    assert f"| `{Path(document.name).name}` | `{document.sha256}` | {document.bytes:,} |" in text
     assert all(f"| `{asset}` | `{version.data_version}` |" in text for asset, version in manifest.corpora.items())
     for before in range(1, phase):
         parent = curriculum.phases[before]

@@ -78,7 +78,7 @@ def test_the_statement_is_on_every_other_file_and_names_all_that_it_was_made_fro
     assert definition["externalParameters"] == manifest.settings
     digests = {d["name"]: d["digest"] for d in definition["resolvedDependencies"]}
     (document,) = manifest.corpora["paired_corpus"].documents
-    assert digests[document.name] == {"sha256": document.sha256}
+    assert digests[Path(document.name).name] == {"sha256": document.sha256}
     for asset, version in manifest.corpora.items():
         assert digests[asset] == {"hlxDataVersion": version.data_version}
         assert digests["corpus_examples"] == {"hlxDataVersion": version.examples}

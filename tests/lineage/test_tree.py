@@ -10,7 +10,7 @@ from hlx_model.corpus.entries import CorpusError
 from hlx_model.lineage.events import EVENTS, Event, events, record
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.lineage.mermaid import mermaid
-from hlx_model.lineage.tree import lineage
+from hlx_model.lineage.tree import lineage, outline
 from hlx_model.manifest import CheckpointError, read_manifest
 from tests.conftest import Curriculum
 
@@ -101,6 +101,13 @@ def test_a_line_of_the_events_that_was_cut_short_is_passed_over(tmp_path: Path) 
         file.write('{"asset": "hlx_c\n')
     record(tmp_path, event)
     assert events(tmp_path) == [event, event]
+
+
+def test_the_outline_nests_what_each_was_made_from(curriculum: Curriculum) -> None:
+    lines = outline(lineage(str(curriculum.phases[3].checkpoint), curriculum.training)).splitlines()
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 2, 4, 6, 8, 4, 6, 8, 10]
+    assert lines[0].startswith(f"- **{curriculum.phases[3].inputs.id}/phase3_FINAL_epoch1** `")
+    assert lines[3].lstrip().startswith("- **small.md** `")
 
 
 def test_the_diagram_has_what_is_shared_once(curriculum: Curriculum) -> None:
