@@ -50,7 +50,7 @@ def main() -> None:
         with dagster_dev(home, ENVIRONMENT) as ui:
             document = {"corpus_document": {"corpus": str(home.path / "small.md")}}
             ui.launch("curriculum", {**SETTINGS, **document})
-            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=1700, height=900)
+            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2100, height=1150)
             run_id = start_phase1(ui, seed=1)
             beat = at_work(home, run_id)
             wait_for(lambda: at_work(home, run_id).step > 400, "for a curve")
