@@ -9,17 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from hlx_model.artifacts import default_training
+from hlx_model.cli.options import AsJson, Directory
 from hlx_model.lineage.retention import GROUPS, Done, Goes, Plan, Stays, carry_out, plan
-
-Directory = Annotated[
-    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
-]
 
 
 def clean_command(
     checkpoint_dir: Directory = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what no kept checkpoint needs, with its size and why it may go; with --yes, remove it.
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_model.artifacts import write_lines, write_text
+from hlx_model.cli.options import AsJson
 from hlx_model.corpus import (
     DEFAULT_SEQ_LENGTH,
     DERIVED,
@@ -50,7 +51,7 @@ def check_command(
             show_default="$HLX_MOST_QUARANTINED, or 0.05",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable.
 
@@ -157,7 +158,7 @@ def statistics_command(
     paths: _Paths,
     output: Annotated[Path | None, typer.Option(help="Write the page (Markdown) there.", show_default=False)] = None,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))

@@ -6,18 +6,13 @@ from typing import Annotated, cast
 import typer
 
 from hlx_model.artifacts import default_training
+from hlx_model.cli.options import Directory, Named
 from hlx_model.lineage.export import Format, export
 from hlx_model.lineage.lookup import checkpoint_of
 
 
 def export_command(
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            help="A checkpoint's directory, ID/NAME, a training's id or its beginning, or an asset: phase3_checkpoint.",
-            show_default=False,
-        ),
-    ],
+    checkpoint: Named,
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder to write: new, or empty.", show_default=False)
     ],
@@ -27,9 +22,7 @@ def export_command(
     key: Annotated[
         Path | None, typer.Option(help="Private key (PEM) to sign the folder with.", show_default=False)
     ] = None,
-    checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
-    ] = None,
+    checkpoint_dir: Directory = None,
 ) -> None:
     """Write a checkpoint as a folder to hand on: weights, model card, report, and what it was made from.
 

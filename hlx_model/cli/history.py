@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.artifacts import default_training, named_specials, write_text
+from hlx_model.cli.options import AsJson, Directory
 from hlx_model.lineage.comparison import Differences, Side, cautions, differences, outcomes
 from hlx_model.lineage.comparison_figure import comparison_figure
 from hlx_model.lineage.history import kept_history, newest_first
@@ -23,10 +24,6 @@ SHOWN = 20
 """Trainings that the table shows where nothing else is asked."""
 WIDE = 118
 """Columns of a terminal that the whole table needs."""
-Directory = Annotated[
-    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 history_app = typer.Typer(invoke_without_command=True)
 

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.tree import Tree
 
 from hlx_model.artifacts import default_training
+from hlx_model.cli.options import AsJson, Directory, Named
 from hlx_model.lineage.finding import Finding
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.lineage.mermaid import mermaid
@@ -22,17 +23,6 @@ from hlx_model.lineage.uses import Use, uses_of_document, uses_of_line, uses_of_
 from hlx_model.lineage.verification import verify_lineage
 
 lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus went into.")
-Directory = Annotated[
-    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
-]
-Named = Annotated[
-    str,
-    typer.Argument(
-        help="A checkpoint's directory, ID/NAME, a training's id or its beginning, or an asset: phase3_checkpoint.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 SIGNS = {"ok": "[green]ok[/]", "broken": "[red]broken[/]", "unchecked": "[yellow]unchecked[/]"}
 
 

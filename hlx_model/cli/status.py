@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
@@ -13,20 +12,18 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.artifacts import default_training, named_specials
+from hlx_model.cli.options import AsJson, Directory
 from hlx_model.watchdog.judgement import Limits, judge
 from hlx_model.watchdog.ticks import asleep, last_tick
 from hlx_model.watchdog.trainings import Training, limits, trainings
 
 WIDE = 100
 """Columns of a terminal that the whole table needs."""
-Directory = Annotated[
-    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
-]
 
 
 def status_command(
     checkpoint_dir: Directory = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show each training's state, from its heartbeat, the newest first, and when the watchdog last looked."""
     root, now, limit = checkpoint_dir or default_training(), time.time(), limits()

@@ -9,6 +9,7 @@ import typer
 from hlx_model import checkpoint as checkpoints
 from hlx_model.artifacts import default_training
 from hlx_model.checkpoint import CheckpointError
+from hlx_model.cli.options import AsJson
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.device import device_of
 from hlx_model.generation import generate
@@ -22,7 +23,7 @@ def translate_command(
     checkpoint: Annotated[
         Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest finished one")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Translate between English and HLX with a trained model."""
     targets = (*Format, ENGLISH)

@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from hlx_model.artifacts import default_training
-from hlx_model.cli.status import Directory, said, table
+from hlx_model.cli.options import AsJson, Directory
+from hlx_model.cli.status import said, table
 from hlx_model.watchdog.judgement import Limits, judge
 from hlx_model.watchdog.replay import read_curve, replay
 from hlx_model.watchdog.ticks import INTERVAL
@@ -77,7 +78,7 @@ def _in_trouble(found: Iterable[Training], at_work: set[str], now: float, limit:
 @watchdog_app.command("replay")
 def replay_command(
     metrics: Annotated[Path, typer.Argument(help="A metrics.parquet, or a training's directory.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say at which step of a recorded curve the watchdog would have spoken. Exit code 1: it would have.
 
