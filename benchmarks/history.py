@@ -3,7 +3,8 @@
     python -m benchmarks.history
 
 Both are read in turn in one run, from the same trainings: made up, each with the files that a judged training of phase
-3 leaves. `hlx history` is the whole process, with and without the table, beside one that only starts what it needs.
+3 leaves. Whole processes: `hlx history` without the table (first) and with it (later), `hlx lineage show` of the newest
+training, and one that only starts what they need.
 """
 
 import json
@@ -36,8 +37,8 @@ _HLX = "import sys; sys.argv[0] = 'hlx'; from hlx_model.cli import app; app()"
 def main() -> None:
     """Print the table; takes about a minute."""
     table = Table(
-        "trainings", "read anew ms", "from the table ms", "anew / table", "hlx history, first ms", "later ms",
-        "process start ms", title=f"the history of all trainings, median of {ROUNDS} rounds",
+        "trainings", "anew ms", "table ms", "anew/table", "first ms", "later ms", "show ms", "start ms",
+        title=f"the history of all trainings, median of {ROUNDS} rounds",
     )  # fmt: skip
     for number in NUMBERS:
         with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +50,7 @@ def measured(artifacts: Artifacts, number: int) -> list[str]:
     """The cells of one row, of so many trainings made up for it."""
     for i in range(number):
         make_up(artifacts, i)
-    kept = artifacts.root / HISTORY
+    kept, newest = artifacts.root / HISTORY, max(path.name for path in artifacts.training.iterdir())
     found: dict[str, list[float]] = {}
 
     def take(name: str, work: Callable[[], object]) -> None:
@@ -65,16 +66,18 @@ def measured(artifacts: Artifacts, number: int) -> list[str]:
         kept.unlink()
         take("first", lambda: process(_HLX, artifacts))
         take("later", lambda: process(_HLX, artifacts))
+        take("show", lambda: process(_HLX, artifacts, "lineage", "show", newest))
         take("start", lambda: process(_START, artifacts))
     medians = {name: statistics.median(times) for name, times in found.items()}
     ratio = f"{medians['anew'] / medians['table']:.1f}"
-    shown = [f"{medians[name]:,.0f}" for name in ("anew", "table", "first", "later", "start")]
+    shown = [f"{medians[name]:,.0f}" for name in ("anew", "table", "first", "later", "show", "start")]
     return [*shown[:2], ratio, *shown[2:]]
 
 
-def process(program: str, artifacts: Artifacts) -> None:
-    """Run `hlx history`, or a program of nothing but its imports, as a process of its own."""
-    command = [sys.executable, "-c", program, "history", "--checkpoint-dir", str(artifacts.training)]
+def process(program: str, artifacts: Artifacts, *arguments: str) -> None:
+    """Run `hlx history`, another command, or a program of nothing but its imports, as a process of its own."""
+    command = [sys.executable, "-c", program, *(arguments or ("history",))]
+    command += ["--checkpoint-dir", str(artifacts.training)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "120"})
 
 
