@@ -1,16 +1,14 @@
 """What the environment sets of the graph is refused in one line, before anything is started."""
 
+import fcntl
 import os
-import signal
+import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from hlx_assets import settings
-from hlx_assets.curriculum.trainer import TrainerClient
-from hlx_model.processes import process_alive
 from tests.assets.conftest import Home
 
 WRONG = [
@@ -51,17 +49,24 @@ def test_make_ui_and_make_curriculum_say_so_in_one_line(empty_home: Home, progra
     assert ran.returncode == 1 and line.startswith("error: HLX_REVALIDATION_CRON is 'nonsense'")
 
 
-def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:
-    script = "trap '' INT; (trap - INT; exec sleep 600) & echo $!"
-    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
-    assert process.stdout is not None
-    with process.stdout:
-        left = int(process.stdout.readline())
-    process.wait(10)
-    assert process_alive(left, None)
-    client = TrainerClient(interrupt_grace=1.0, terminate_grace=5.0)
-    client._stop(process)
-    deadline = time.monotonic() + 10
-    while process_alive(left, None) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not process_alive(left, None), signal.Signals.SIGTERM
+def test_one_ui_at_a_time_works_on_a_home(empty_home: Home) -> None:
+    with (empty_home.path / ".ui.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = make_ui()
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(f"error: another `make ui` is at work on {empty_home.path}: stop")
+
+
+def test_a_port_that_is_in_use_is_refused_before_anything_is_started(empty_home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = make_ui("-p", str(port))
+    assert refused.returncode == 1
+    assert refused.stderr == f"error: port {port} is in use: name another, or leave -p out\n"
+
+
+def make_ui(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = [sys.executable, "-m", "hlx_assets.ui", *arguments]
+    return subprocess.run(program, capture_output=True, text=True, timeout=60)
