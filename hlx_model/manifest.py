@@ -109,6 +109,8 @@ class Manifest:
     """UTC, ISO 8601."""
     ungated: tuple[str, ...] = ()
     """Checkpoints that it was made from although their gate was closed, `<training id>/<name>`, the oldest first."""
+    resumed: tuple[str, ...] = ()
+    """Checkpoints of the same phase that were gone on from by hand, `<training id>/<name>`, the oldest first."""
     started: str = ""
     """When this process began to train: UTC, ISO 8601."""
     device: str = ""
@@ -146,6 +148,7 @@ class Manifest:
             verdict = LetPass(**parent["verdict"]) if parent.get("verdict") else None
             content["parent"] = Parent(**{**parent, "verdict": verdict})
         content["ungated"] = tuple(content.get("ungated", ()))
+        content["resumed"] = tuple(content.get("resumed", ()))
         return cls(**content)
 
 

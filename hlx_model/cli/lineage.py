@@ -61,10 +61,11 @@ def _label(node: Node) -> Iterator[str]:
         yield f"from {escape(f['source'])}"
     elif node.kind == "corpus":
         yield f"[bold]{node.name}[/]  {sha256}…"
-        yield f"made {_time(f['made'])} by run {f['run_id'][:8]}" if "made" in f else "made at the command line"
+        if "made" in f:
+            yield f"made {_time(f['made'])} by run {f['run_id'][:8]}"
     elif not f["at_hand"]:
-        swapped = ": another checkpoint lies in its place" if f.get("swapped") else ""
-        yield f"[bold]{node.name}[/]  weights {sha256}…  [red]not at hand{swapped}[/]"
+        why = "another checkpoint lies in its place" if f.get("swapped") else f.get("damaged", "not at hand")
+        yield f"[bold]{node.name}[/]  weights {sha256}…  [red]{escape(why)}[/]"
     else:
         yield from _checkpoint(node, sha256)
 
@@ -85,6 +86,8 @@ def _checkpoint(node: Node, sha256: str) -> Iterator[str]:
         yield f"[red]stopped: {escape(f['stopped'])}[/]"
     if f["handed_on_by"]:
         yield f"its parent was handed on: {f['handed_on_by']}"
+    for name in f["resumed"]:
+        yield f"[yellow]resumed by hand from {name}[/]"
     for name in f["ungated"]:
         yield f"[red]made from {name} although its gate was closed (--ungated)[/]"
 
@@ -150,7 +153,10 @@ def uses_command(
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every model that a document, an entry (--line) or a sentence (--text) went into."""
+    """Show every model that a document, an entry (--line) or a sentence (--text) went into.
+
+    Exit code 1: something could not be looked at, a corpus that is not at hand or a manifest that cannot be read.
+    """
     training = checkpoint_dir or default_training()
     if (corpus is None) == (text is None):
         raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
@@ -162,11 +168,15 @@ def uses_command(
         assert corpus is not None
         found = uses_of_document(corpus, training) if line is None else uses_of_line(corpus, line, training)
     if as_json:
-        typer.echo(json.dumps([use.to_json() for use in found], indent=2, ensure_ascii=False))
-    elif not found:
-        typer.echo("no model saw it")
+        content = {"uses": [use.to_json() for use in found.found], "unchecked": list(found.unchecked)}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    elif found.found:
+        _table(found.found)
     else:
-        _table(found)
+        typer.echo("no model is known to have seen it" if found.unchecked else "no model saw it")
+    for unchecked in found.unchecked:
+        typer.echo(f"unchecked: {unchecked}", err=True)
+    raise typer.Exit(1 if found.unchecked else 0)
 
 
 def _table(found: Sequence[Use]) -> None:
@@ -181,4 +191,4 @@ def _table(found: Sequence[Use]) -> None:
         console.print(what, shown, markup=False, sep="\n")
     checkpoints = {f"{use.training_id}/{name}" for use in found for name in use.checkpoints}
     learned = {use.training_id for use in found if use.how.startswith("trained")}
-    typer.echo(f"{len(learned)} trainings learned from it, {len(checkpoints)} checkpoints (`--json` names them)")
+    typer.echo(f"trainings that learned from it: {len(learned)}, checkpoints: {len(checkpoints)} (`--json` names them)")

@@ -58,6 +58,9 @@ def store_derived(artifacts: Artifacts, asset: str, examples: Path) -> Path:
         if not (directory / ROWS).exists():
             with new_directory(directory) as temporary:
                 path.rename(temporary / ROWS)
+        else:
+            # What is learned is the same; where its entries stand may be another document, or other lines.
+            path.replace(directory / ROWS)
     _note(directory / DERIVED_FROM, {EXAMPLES: examples.name})
     return directory
 

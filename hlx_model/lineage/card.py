@@ -14,7 +14,7 @@ from hlx_model.lineage.record import Record, record_of
 from hlx_model.manifest import WEIGHTS
 from hlx_model.quality.catalogue import GATES, GATES_OF_PHASE
 from hlx_model.quality.markdown import between_formats, code, prose, rate, table, translation
-from hlx_model.quality.shown import NOTHING, figure, finite, percent, percents
+from hlx_model.quality.shown import NOTHING, figure, finite, percents
 from hlx_model.sizes import POSITIONS
 from hlx_model.tokenizer import VOCABULARY_SIZE
 
@@ -136,12 +136,11 @@ def _can(record: Record) -> list[str]:
 def _rates_of_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """What phases 1 and 2 are asked, in which there is no right answer to match."""
     rows = [
-        [GATES.get(gate["name"], gate["name"]), percent(gate["value"]), percents(gate["interval"]),
-         figure(gate["samples"])]
+        [code(gate["name"]), prose(gate["reason"]), percents(gate["interval"]), figure(gate["samples"])]
         for gate in gates
         if gate["interval"] is not None
     ]  # fmt: skip
-    return table(["asked", "rate", "interval (95%)", "samples"], rows)
+    return table(["gate", "figure", "interval (95%)", "samples"], rows)
 
 
 def _losses(f: Mapping[str, Any]) -> list[str]:

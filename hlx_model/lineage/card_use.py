@@ -67,7 +67,11 @@ def _exported(record: Record, weights: str) -> list[str]:
         *"\n".join(program).splitlines(),
         "```",
         "",
-        *([f"`{judged}` judges it on a corpus of yours.", ""] if weights != WEIGHTS else []),
+        *(
+            [f"`{judged}` judges a copy of it on a corpus of yours; the report is written beside the file.", ""]
+            if weights != WEIGHTS
+            else []
+        ),
         *([f"`hlx translate {shlex.quote(sentence)} --to {target} --checkpoint .` does it too.", ""] if asks else []),
         "`provenance.json` says what it was made from and holds the SHA-256 of every other file here: `hlx lineage "
         "verify .` hashes them again, and where there is a `model.sig`, `--key key.pub` asks whose it is.",

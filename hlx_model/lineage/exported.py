@@ -11,12 +11,12 @@ from hlx_model.lineage.statement import statement
 from hlx_model.manifest import MANIFEST, WEIGHTS, CheckpointError, Manifest, read_manifest
 from hlx_model.quality.verdict import REPORT, VERDICT, GateClosed, Verdict
 
-PROVENANCE = "provenance.json"
+PROVENANCE, CONFIG = "provenance.json", "config.json"
 
 
 def is_exported(directory: Path) -> bool:
     """Whether a folder was written by `hlx export`, and is no checkpoint's own directory."""
-    return (directory / PROVENANCE).is_file()
+    return (directory / PROVENANCE).is_file() or (directory / CONFIG).is_file()
 
 
 def verify_export(directory: Path) -> Iterator[Finding]:
@@ -26,6 +26,9 @@ def verify_export(directory: Path) -> Iterator[Finding]:
         return Finding(f"{directory.name}: {link}", outcome, reason)
 
     path = directory / PROVENANCE
+    if not path.is_file():
+        yield finding(PROVENANCE, "broken", f"{path}: missing: nothing says what the files here should be")
+        return
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from hlx_model.artifacts import Artifacts
+from hlx_model.corpus.store import CORPUS_OF_PHASE
 from hlx_model.lineage.events import events
-from hlx_model.manifest import MANIFEST, CheckpointError, checkpoints
+from hlx_model.manifest import CheckpointError, checkpoints
 
 _SHORTEST = 4
 
@@ -21,8 +22,12 @@ def checkpoint_of(name: str, training: Path) -> Path:
     Raises `CheckpointError` where there is none, or several.
     """
     path = Path(name)
-    if path.is_dir() and ("/" in name or (path / MANIFEST).exists()):
+    if path.is_dir():
         return _end(path) if (path / "checkpoints").is_dir() else path
+    if path.is_file():
+        raise CheckpointError(f"{name}: a file: name the directory of a checkpoint")
+    if name in (*CORPUS_OF_PHASE.values(), "corpus_document", "corpus_examples", "training_history"):
+        raise CheckpointError(f"{name}: no checkpoint: `hlx lineage show` knows corpora, `hlx history` the history")
     parts = name.rstrip("/").split("/")
     if len(parts) == 2:
         directory = _training(parts[0], training) / "checkpoints" / parts[1]

@@ -32,7 +32,13 @@ def _edges(node: Node) -> Iterator[tuple[Node, Node]]:
 
 def _box(name: str, node: Node) -> str:
     opening, closing = _SHAPES[node.kind]
-    verdict = node.facts.get("verdict")
-    lines = [node.name, f"{(node.sha256 or '')[:12]}…", *([f"verdict: {verdict['outcome']}"] if verdict else [])]
+    f = node.facts
+    lines = [node.name, f"{(node.sha256 or '')[:12]}…"]
+    if node.kind == "checkpoint":
+        judged = f"verdict: {f['verdict']['outcome']}" if f.get("verdict") else "never judged"
+        lines.append(judged if f["at_hand"] else "not at hand")
+        lines += [f"stopped: {f['stopped']}"] if f.get("stopped") else []
+        lines += [f"{name} passed over (--ungated)" for name in f.get("ungated", ())]
+        lines += [f"resumed by hand from {name}" for name in f.get("resumed", ())]
     text = "<br/>".join(line.replace('"', "#quot;") for line in lines)
     return f'  {name}{opening}"{text}"{closing}'

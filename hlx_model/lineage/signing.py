@@ -21,6 +21,10 @@ _MAKE_A_KEY = "make one with `openssl ecparam -name prime256v1 -genkey -noout -o
 _TAKE_THE_PUBLIC = "take the public one, of `openssl ec -in key.pem -pubout -out key.pub`"
 
 
+class BadKey(ValueError):
+    """A file that is no key of the kind that is asked for: one line."""
+
+
 def require_private_key(private_key: Path) -> None:
     """Raise `ValueError` unless `sign` can sign with this key (PEM, an elliptic curve's, without a password)."""
     _signing(private_key)
@@ -47,6 +51,7 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     Its one line names what is changed, missing or not signed, or says that the key is another.
     """
     verifying = _library("verifying")
+    _require_file(public_key)
     _require_plain(directory)
     signature = directory / SIGNATURE
     if not signature.is_file():
@@ -56,7 +61,7 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     except OSError:
         raise
     except Exception as error:  # whatever bytes that are no key lead cryptography to
-        raise ValueError(f"{public_key}: not the public key (PEM) of an elliptic curve: {_TAKE_THE_PUBLIC}") from error
+        raise BadKey(f"{public_key}: not the public key (PEM) of an elliptic curve: {_TAKE_THE_PUBLIC}") from error
     config.set_hashing_config(_hashing())
     try:
         config.verify(directory.resolve(), signature)
@@ -108,8 +113,14 @@ def _require_plain(directory: Path) -> None:
         raise ValueError(f"{links[0]}: a link: only a folder of plain files can be signed")
 
 
+def _require_file(key: Path) -> None:
+    if not key.is_file():
+        raise BadKey(f"{key}: no such file: {_MAKE_A_KEY}")
+
+
 def _signing(private_key: Path) -> Any:
     signing = _library("signing")
+    _require_file(private_key)
     try:
         return signing.Config().use_elliptic_key_signer(private_key=private_key)
     except OSError:

@@ -95,7 +95,8 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, made: list[
         told = {node.name for node in ancestor.walk() if node.kind == "corpus"}
         corpora = {asset: version for asset, version in corpora.items() if asset == own or asset not in told}
     # What the same phase has gone on from learned from the same corpus.
-    children += [_corpus(asset, version, made) for asset, version in corpora.items()]
+    until = [event for event in made if event.time <= m.created]
+    children += [_corpus(asset, version, until) for asset, version in corpora.items()]
     if ancestor is not None:
         children.append(ancestor)
     facts = {
@@ -120,6 +121,7 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, made: list[
         "verdict": _verdict(checkpoint, m, artifacts),
         "handed_on_by": _handed_on(m),
         "ungated": list(m.ungated),
+        "resumed": list(m.resumed),
         "at_hand": True,
     }
     return Node("checkpoint", f"{m.training_id}/{checkpoint.name}", m.weights_sha256, facts, tuple(children))
@@ -140,8 +142,10 @@ def _ancestor(parent: Parent, artifacts: Artifacts, made: list[Event]) -> Node:
     directory = artifacts.training / parent.training_id / "checkpoints" / parent.name
     try:
         manifest = read_manifest(directory)
-    except CheckpointError:
+    except CheckpointError as error:
         facts = {"training_id": parent.training_id, "phase": parent.phase, "epoch": parent.epoch, "at_hand": False}
+        if directory.exists():
+            facts["damaged"] = str(error)
         return Node("checkpoint", f"{parent.training_id}/{parent.name}", parent.weights_sha256, facts)
     node = _checkpoint(directory, manifest, artifacts, made)
     if manifest.weights_sha256 != parent.weights_sha256:
@@ -178,8 +182,8 @@ def _document(source: Source, made_by: Mapping[str, Any]) -> Node:
 
 
 def _made_by(made: list[Event], asset: str | None = None, version: str | None = None) -> dict[str, Any]:
-    """When and by which run a version was first made, as Dagster recorded it; nothing of what the command line made."""
-    for event in made:
+    """When and by which run a version was last made, as Dagster recorded it; nothing where that is not on record."""
+    for event in reversed(made):
         if asset is None or event.artifact == f"corpora/{asset}/{version}":
             return {"made": event.time, "run_id": event.run_id}
     return {}

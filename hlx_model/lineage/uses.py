@@ -6,7 +6,7 @@ Asked of what was recorded: the manifests name the documents and the versions of
 versions are kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from hlx_model.artifacts import Artifacts, sha256_of
 from hlx_model.corpus import store
 from hlx_model.corpus.entries import CorpusError, Source
-from hlx_model.lineage.lookup import end_of
 from hlx_model.manifest import CheckpointError, Manifest, checkpoints, read_manifest
 
 _SHORTEST = 8
@@ -49,6 +48,15 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Uses:
+    """What was found, and what could not be looked at."""
+
+    found: tuple[Use, ...]
+    unchecked: tuple[str, ...]
+    """Versions of corpora that are not at hand, and trainings whose manifests cannot be read: one line each."""
+
+
+@dataclass(frozen=True)
 class _Entry:
     """An entry as a version of the examples has it."""
 
@@ -57,7 +65,7 @@ class _Entry:
     shown: str
 
 
-def uses_of_document(corpus: str, training: Path) -> list[Use]:
+def uses_of_document(corpus: str, training: Path) -> Uses:
     """The trainings that a document went into, the oldest first.
 
     Args:
@@ -68,7 +76,8 @@ def uses_of_document(corpus: str, training: Path) -> list[Use]:
     Raises `CorpusError` where nothing of that name is on record.
     """
     found = []
-    for manifest, names in _trainings(training):
+    kept, unchecked = _trainings(training)
+    for manifest, names in kept:
         for asset, version in manifest.corpora.items():
             versions = {version.data_version, version.examples}
             if len(corpus) >= _SHORTEST and any(v and v.startswith(corpus) for v in versions):
@@ -77,14 +86,14 @@ def uses_of_document(corpus: str, training: Path) -> list[Use]:
                 what = f"{Path(document.name).name} ({document.sha256[:12]}{_changed(corpus, document)})"
                 found.append(_use(manifest, names, asset, _how(manifest, asset), what))
     if not found:
-        raise CorpusError(f"{corpus}: no training in {training} has it on record: {_known(training)}")
-    return found
+        raise CorpusError(f"{corpus}: no training in {training} has it on record: {_known(kept)}")
+    return Uses(tuple(found), tuple(unchecked))
 
 
-def uses_of_line(corpus: str, line: int, training: Path) -> list[Use]:
+def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     """The trainings that the entry at a line of a document went into, in each version of it that was read."""
     artifacts, found, seen = Artifacts(training), [], False
-    kept = list(_trainings(training))
+    kept, unchecked = _trainings(training)
     entries: dict[str, list[_Entry]] = {}
     for manifest, names in kept:
         for asset, version in manifest.corpora.items():
@@ -94,44 +103,55 @@ def uses_of_line(corpus: str, line: int, training: Path) -> list[Use]:
             seen = True
             if version.examples not in entries:
                 directory = artifacts.corpus(store.EXAMPLES, version.examples)
+                unchecked += _absent(directory)
                 entries[version.examples] = _entries_at(directory, {d.name for d in documents}, line)
             for entry in entries[version.examples]:
                 directory = artifacts.corpus(asset, version.data_version)
                 for split in _splits(directory, _of_entry(asset, entry)):
                     found.append(_use(manifest, names, asset, _how(manifest, asset, split), entry.shown))
     if not seen:
-        raise CorpusError(f"{corpus}: no training in {training} has it on record: {_known(training)}")
-    if not any(entries.values()):
+        raise CorpusError(f"{corpus}: no training in {training} has it on record: {_known(kept)}")
+    if not any(entries.values()) and not unchecked:
         raise CorpusError(f"{corpus}: no entry stood at line {line} of it in any version that was read")
-    return found
+    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
 
 
-def uses_of_text(text: str, training: Path) -> list[Use]:
+def uses_of_text(text: str, training: Path) -> Uses:
     """The trainings that a sentence, or a line of HLX, went into."""
     artifacts, found = Artifacts(training), []
     splits: dict[tuple[str, str], list[str]] = {}
-    for manifest, names in _trainings(training):
+    kept, unchecked = _trainings(training)
+    for manifest, names in kept:
         for asset, version in manifest.corpora.items():
             key = asset, version.data_version
             if key not in splits:
+                unchecked += _absent(artifacts.corpus(*key))
                 columns = [column for column in _TEXTS if column in _columns(artifacts.corpus(*key))]
                 splits[key] = _splits(artifacts.corpus(*key), dict.fromkeys(columns, text))
             found += [_use(manifest, names, asset, _how(manifest, asset, split), text) for split in splits[key]]
-    return found
+    return Uses(tuple(found), tuple(unchecked))
 
 
-def _trainings(training: Path) -> Iterator[tuple[Manifest, tuple[str, ...]]]:
-    """A manifest of each training, the oldest first, with the names of all its checkpoints."""
-    found = []
+def _trainings(training: Path) -> tuple[list[tuple[Manifest, tuple[str, ...]]], list[str]]:
+    """A manifest of each training, the oldest first, with the names of all its checkpoints; and what cannot be read."""
+    found, unreadable = [], []
     for directory in training.iterdir() if training.is_dir() else ():
         names = checkpoints(directory / "checkpoints")
-        newest = end_of(directory) or (names[-1] if names else None)
-        if newest is not None:
+        # All of a training tell the same of its corpora.
+        for path in reversed(names):
             try:
-                found.append((read_manifest(newest), tuple(path.name for path in names)))
+                found.append((read_manifest(path), tuple(one.name for one in names)))
+                break
             except CheckpointError:
                 continue
-    yield from sorted(found, key=lambda one: one[0].created)
+        else:
+            unreadable += [f"training {directory.name}: no manifest of it can be read"] if names else []
+    return sorted(found, key=lambda one: one[0].created), unreadable
+
+
+def _absent(directory: Path) -> list[str]:
+    there = (directory / store.ROWS).is_file()
+    return [] if there else [f"{directory.parent.name} {directory.name[:12]}: its rows are not at hand"]
 
 
 def _use(m: Manifest, names: tuple[str, ...], asset: str, how: str, what: str) -> Use:
@@ -168,8 +188,8 @@ def _changed(corpus: str, document: Source) -> str:
     return ", as it is now" if sha256_of(path) == document.sha256 else ", another version than now"
 
 
-def _known(training: Path) -> str:
-    corpora = (version for manifest, _ in _trainings(training) for version in manifest.corpora.values())
+def _known(kept: Sequence[tuple[Manifest, tuple[str, ...]]]) -> str:
+    corpora = (version for manifest, _ in kept for version in manifest.corpora.values())
     names = sorted({Path(document.name).name for version in corpora for document in version.documents})
     return f"on record are {', '.join(names)}" if names else "no document is on record"
 

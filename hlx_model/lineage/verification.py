@@ -15,9 +15,10 @@ from hlx_model.corpus.documents import ASSET as DOCUMENT
 from hlx_model.corpus.entries import CorpusError, Source
 from hlx_model.lineage.exported import is_exported, verify_export
 from hlx_model.lineage.finding import Finding, Outcome
-from hlx_model.lineage.signing import SIGNATURE, verify_signature
+from hlx_model.lineage.signing import SIGNATURE, BadKey, verify_signature
 from hlx_model.manifest import (
     MANIFEST,
+    STATE,
     WEIGHTS,
     CheckpointError,
     CorpusVersion,
@@ -55,6 +56,8 @@ def _signature(directory: Path, key: Path | None) -> Iterator[Finding]:
     else:
         try:
             verify_signature(directory, key)
+        except BadKey:
+            raise
         except ValueError as error:
             yield Finding(link, "broken", str(error))
         else:
@@ -77,6 +80,7 @@ class _Look:
         yield from self._files(manifest)
         yield self._place(manifest)
         yield self._identity(manifest)
+        yield from self._course(manifest)
         yield from self._verdict(manifest)
         for asset, version in manifest.corpora.items():
             yield from self._corpus(asset, version)
@@ -131,6 +135,19 @@ class _Look:
             reason = f"its settings, corpora and parent make {expected}, not {m.training_id}: {MANIFEST} was made anew"
             return self._finding("training id", "broken", reason)
         return self._finding("training id", "ok", "follows from settings, corpora, parent and code")
+
+    def _course(self, m: Manifest) -> Iterator[Finding]:
+        """What the manifest says of the training's course, beside its state."""
+        if (m.kind == "STOPPED") != (m.stopped is not None):
+            yield self._finding(MANIFEST, "broken", f"forged: {m.kind}, and stopped: {m.stopped}")
+        if not m.milestones or not (self.checkpoint / STATE).is_file():
+            return
+        try:
+            told = {str(one["epoch"]): one["outcome"] for one in read_json(self.checkpoint / STATE)["milestones"]}
+        except (ValueError, TypeError, KeyError):
+            return  # its hash has told
+        if told != m.milestones:
+            yield self._finding(MANIFEST, "broken", f"forged: {STATE} has other outcomes of the gates in training")
 
     def _verdict(self, m: Manifest) -> Iterator[Finding]:
         directory = self.artifacts.report(self.checkpoint)
@@ -205,7 +222,9 @@ class _Look:
             return
         if then is None:
             return
-        if then.digest == now.digest:
+        if then.digest == now.digest and then.outcome != now.outcome:
+            yield self._finding(link, "broken", f"forged: {MANIFEST} says {then.outcome}, that verdict {now.outcome}")
+        elif then.digest == now.digest:
             yield self._finding(link, "ok", f"the one by which it was handed on: {then.outcome}")
         elif (then.outcome == "fail") != (now.outcome == "fail"):
             yield self._finding(link, "broken", f"handed on with {then.outcome}; its report says {now.outcome} now")

@@ -55,6 +55,15 @@ class Inputs:
     """The manifest's: checkpoints that it is made from although their gate was closed."""
 
     @property
+    def resumed(self) -> tuple[str, ...]:
+        """The manifest's: checkpoints of the same phase that were gone on from by hand, here and before."""
+        parent = self.parent_manifest
+        if parent is None or self.parent is None:
+            return ()
+        here = (f"{parent.training_id}/{self.parent.name}",) if parent.phase == self.settings.phase else ()
+        return (*parent.resumed, *here)
+
+    @property
     def first_epoch(self) -> int:
         """1, or the epoch after the parent's where the parent is of the same phase."""
         same = self.parent_manifest is not None and self.parent_manifest.phase == self.settings.phase

@@ -102,6 +102,7 @@ class Saver:
             run_id=self._run_id,
             created=utc_now(),
             ungated=inputs.ungated,
+            resumed=inputs.resumed,
             started=self._started,
             device=self._device,
             code=code_state(),

@@ -56,9 +56,9 @@ def test_after_an_edit_the_old_model_names_the_old_corpus_and_the_new_one_the_ne
 
     new_phase1 = checkpoint_of("phase1_checkpoint", training)
     assert new_phase1 != old_phase1
-    assert {use.training_id for use in uses_of_text(NEW, training)} == {new_phase1.parents[1].name}
-    assert old_phase3.facts["training_id"] in {use.training_id for use in uses_of_text(OLD, training)}
-    saw = {use.training_id: use.what for use in uses_of_line(document.name, line, training)}
+    assert {use.training_id for use in uses_of_text(NEW, training).found} == {new_phase1.parents[1].name}
+    assert old_phase3.facts["training_id"] in {use.training_id for use in uses_of_text(OLD, training).found}
+    saw = {use.training_id: use.what for use in uses_of_line(document.name, line, training).found}
     assert saw[new_phase1.parents[1].name].startswith(f"{NEW}: ")
     assert saw[old_phase1.parents[1].name].startswith(f"{OLD}: ") and len(saw) == 4
     assert {finding.outcome for finding in verify_lineage(checkpoint_of(old_phase3.name, training))} == {"ok"}
@@ -99,3 +99,13 @@ def test_a_model_that_did_not_pass_has_no_card(home: Home) -> None:
     home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint={"lr": 10.0})
     run = home.materialize("phase1_model_card")
     assert "the gate of phase1_validation_report is closed" in run.failures["phase1_model_card"]
+
+
+def test_a_document_whose_lines_have_moved_passes_its_checks_and_nothing_is_stale(home: Home) -> None:
+    document = home.path / "small.md"
+    document.write_text(f"A note of mine.\n\n{document.read_text(encoding='utf-8')}", encoding="utf-8")
+    run = home.materialize("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
+    assert run.success, run.failures
+    assert stale(home, "phase1_checkpoint", "phase3_checkpoint") == {
+        "phase1_checkpoint": False, "phase3_checkpoint": False,
+    }  # fmt: skip

@@ -103,6 +103,7 @@ def group(pid: int) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_a_stalled_training_is_stopped_its_slot_freed_and_it_resumes(empty_home: Home) -> None:
     home = corpora(empty_home)
     with dagster_dev(home, WATCHED) as ui:

@@ -171,6 +171,19 @@ def test_a_corpus_is_the_same_version_wherever_its_document_stands(tmp_path: Pat
     assert a == b
 
 
+def test_kept_rows_stand_where_their_document_has_them_now(tmp_path: Path) -> None:
+    artifacts = Artifacts.at(tmp_path / "artifacts")
+    for name, above in (("one.md", ""), ("two.md", "A note of mine.\n\n")):
+        document = tmp_path / name
+        document.write_text(above + small_text(), encoding="utf-8")
+        kept, _ = store.build([document], artifacts, seq_length=256)
+        examples = {row["english"]: row for row in store.load(kept[store.EXAMPLES]).to_pylist()}
+        for row in store.load(kept["english_corpus"]).to_pylist():
+            assert (row["document"], row["line"]) == (str(document), examples[row["english"]]["line"])
+        assert store.examples_of(kept["paired_corpus"]) == kept[store.EXAMPLES]
+    assert len(list((artifacts.root / "corpora" / "paired_corpus").glob("[0-9a-f]*"))) == 1
+
+
 def test_batches_of_any_size_give_the_same_corpus(monkeypatch: pytest.MonkeyPatch, examples: pa.Table) -> None:
     whole = {name: data_version(derived.table(examples)) for name, derived in tables.DERIVED.items()}
     monkeypatch.setattr(tables, "BATCH", 37)

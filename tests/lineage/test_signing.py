@@ -174,7 +174,7 @@ def test_a_key_that_cannot_sign_is_one_line_and_nothing_is_written(
         (with_password, "has a password"),
         (of_rsa, "not of an elliptic curve"),
         (of_bitcoin, "not of an elliptic curve"),
-        (tmp_path / "none.pem", "No such file"),
+        (tmp_path / "none.pem", "no such file"),
     ):
         ran = hlx("export", curriculum.phases[1].checkpoint, tmp_path / "folder", "--key", key)
         assert ran.code == 1 and ran.err == f"{ran.error}\n" and key.name in ran.error and said in ran.error

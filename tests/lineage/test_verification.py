@@ -127,6 +127,13 @@ def manifest_made_anew(copy: Copy) -> None:
     resealed(path, settings={**read_json(path)["settings"], "seed": 77})
 
 
+def let_pass_forged(copy: Copy) -> None:
+    path = copy.phases[3] / "manifest.json"
+    parent = read_json(path)["parent"]
+    outcome = "pass" if parent["verdict"]["outcome"] != "pass" else "warn"
+    resealed(path, parent={**parent, "verdict": {**parent["verdict"], "outcome": outcome}})
+
+
 TAMPERINGS: dict[str, tuple[Callable[[Copy], object], str]] = {
     "one bit in the weights": (lambda c: flip(c.phases[3] / "model.safetensors", -1), "its SHA-256 is not the one in"),
     "truncated weights": (
@@ -145,6 +152,13 @@ TAMPERINGS: dict[str, tuple[Callable[[Copy], object], str]] = {
     "a forged gate": (forge_gates, "forged: report.json has other outcomes"),
     "a verdict of another checkpoint": (another_verdict, "verdict.json: of another checkpoint"),
     "a manifest made anew": (manifest_made_anew, "was made anew"),
+    "a milestone made to fail": (
+        lambda c: resealed(c.phases[3] / "manifest.json", milestones={"1": "fail"}), "forged: state.json has other",
+    ),
+    "a stop written into a FINAL": (
+        lambda c: resealed(c.phases[3] / "manifest.json", stopped="gate words"), "forged: FINAL, and stopped",
+    ),
+    "a verdict by which the parent was handed on": (let_pass_forged, "forged: manifest.json says"),
     "another checkpoint in its place": (
         lambda c: shutil.copytree(c.phases[1], c.phases[3], dirs_exist_ok=True), "swapped: in the place of",
     ),
@@ -187,7 +201,7 @@ def test_a_parent_that_was_judged_again_is_no_tampering_unless_it_failed(copy: C
 def test_an_older_manifest_without_what_came_later_is_verified_too(copy: Copy) -> None:
     path = copy.phases[1] / "manifest.json"
     content = json.loads(path.read_text())
-    for name in ("started", "device", "code", "milestones", "ungated", "digest"):
+    for name in ("started", "resumed", "device", "code", "milestones", "ungated", "digest"):
         del content[name]
     for version in content["corpora"].values():
         del version["examples"], version["documents"]

@@ -244,6 +244,10 @@ def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
     assert [row["epoch"] for row in ends] == [2, 3]
     assert outcome.manifest.parent is not None
     assert (outcome.manifest.parent.phase, outcome.manifest.parent.epoch) == (1, 1)
+    resumed = (f"{first.manifest.training_id}/{first.checkpoint.name}",)
+    assert (first.manifest.resumed, outcome.manifest.resumed) == ((), resumed)
+    two = inputs_of(small_document, tmp_path / "training", outcome.checkpoint, phase=2, epochs=1)
+    assert two.resumed == resumed  # for ever
     moments = checkpoints.load_optimizer(outcome.checkpoint)
     assert moments is not None
     steps = {float(tensor) for name, tensor in moments.items() if name.endswith(".step")}
