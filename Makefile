@@ -48,9 +48,9 @@ ui: .venv/.installed ## Start the Dagster UI and its daemon
 	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
 
-# Two processes, a file of tests to each: a file's trainings are made once.
+# Three processes on two cores, for many wait; a file of tests to each: a file's trainings are made once.
 # In their order: those of Dagster wait most, and come first, so that no process has only them at the end.
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)

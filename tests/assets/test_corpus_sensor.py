@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
@@ -113,6 +114,7 @@ def test_the_job_trains_nothing() -> None:
     assert set(CORPORA) <= names and not any("phase" in name for name in names)
 
 
+@pytest.mark.slow
 def test_an_edit_while_the_instance_runs_makes_the_old_checkpoints_stale(home: Home) -> None:
     document = home.path / "small.md"
     edit(document, document.read_text())
