@@ -93,9 +93,9 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, made: list[
     if m.parent is not None:
         ancestor = _ancestor(m.parent, artifacts, made)
         told = {node.name for node in ancestor.walk() if node.kind == "corpus"}
+        # Told once, by the ancestor that learned from it; its own corpus always.
         corpora = {asset: version for asset, version in corpora.items() if asset == own or asset not in told}
-    # What the same phase has gone on from learned from the same corpus.
-    until = [event for event in made if event.time <= m.created]
+    until = [event for event in made if event.time <= m.created]  # the same version may have been made again since
     children += [_corpus(asset, version, until) for asset, version in corpora.items()]
     if ancestor is not None:
         children.append(ancestor)
