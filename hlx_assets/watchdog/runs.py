@@ -17,6 +17,7 @@ from hlx_model.training.heartbeat import Heartbeat
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
 TAG_LENGTH = 250
+GONE = "the process of this run is gone (killed, or the machine went down)"
 GRACE = 60.0
 """Seconds that a run has to end after it was asked: a trainer has 40 before it is killed."""
 _ASKED_TAG = "hlx/watchdog_asked"
@@ -65,17 +66,22 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
         if is_gone(instance, run.run_id):
-            close(instance, run, "the process of this run is gone (killed, or the machine went down)")
+            close(instance, run, GONE)
             closed.append(run.run_id)
     _free_slots(instance)
     return closed
 
 
 def _free_slots(instance: dg.DagsterInstance) -> None:
-    """Free what is held by runs that Dagster itself found dead: it does so only a minute after, or more."""
+    """Free what is held by runs that Dagster itself found dead, and say so on them.
+
+    Dagster frees it only a minute after, or more, and says that the run "has been marked as failed from outside".
+    """
     for run_id in instance.event_log_storage.get_concurrency_run_ids():
         run = instance.get_run_by_id(run_id)
         if run is not None and run.is_finished and is_gone(instance, run_id):
+            if run.status == dg.DagsterRunStatus.FAILURE and REASON_TAG not in run.tags:
+                instance.add_run_tags(run_id, {REASON_TAG: GONE})
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 

@@ -22,7 +22,7 @@ class Progress:
     """Sum of the training loss over this epoch's tokens so far, in nats."""
     epoch_tokens: int = 0
     window_loss: float = 0.0
-    """The same since the last record."""
+    """The same since the last record within this epoch."""
     window_tokens: int = 0
     epoch_losses: list[float] = field(default_factory=list)
     began: float = 0.0
@@ -46,4 +46,5 @@ class Progress:
         mean = self.epoch_loss / self.epoch_tokens
         self.epoch_losses.append(mean)
         self.epoch, self.batch, self.epoch_loss, self.epoch_tokens = self.epoch + 1, 0, 0.0, 0
+        self.window_loss, self.window_tokens = 0.0, 0
         return mean

@@ -20,8 +20,6 @@ Listener = Callable[[str, dict[str, Any]], None]
 
 RECORDS = 60
 """Figures recorded within a training, beside those at the end of each epoch."""
-MEASURED_SECONDS = 10.0
-"""Of so many at least is the heartbeat's speed between two records."""
 
 
 class Recorder:
@@ -63,8 +61,7 @@ class Recorder:
             p.window_loss, p.window_tokens = 0.0, 0
             self.restart_clock()
         elif time.time() - beat.time > 1:
-            if beat.tokens_per_second is None or time.monotonic() - self._since > MEASURED_SECONDS:
-                self._measure()  # the next record of a long training may be an hour away
+            self._measure()  # the next record of a long training may be an hour away
             beat.train_loss = p.window_loss / p.window_tokens
             self._say("training")
         if self._vigil is not None:

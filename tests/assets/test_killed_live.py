@@ -6,7 +6,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from hlx_assets.watchdog.runs import UNFINISHED, is_gone, worker_of
+from hlx_assets.watchdog.runs import GONE, REASON_TAG, UNFINISHED, is_gone, worker_of
 from tests.assets.conftest import Home
 from tests.assets.live import (
     Ui,
@@ -84,9 +84,12 @@ def resumes(home: Home, ui: Ui) -> None:
 def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
     with dagster_dev(home, SETTINGS) as ui:
-        at_work(home, start_phase1(ui))
+        run_id = start_phase1(ui)
+        at_work(home, run_id)
         kill_worker(home)
         resumes(home, ui)
+        # Whoever finds it first, Dagster or the watchdog.
+        assert ui.status(run_id) == "FAILURE" and ui.tags(run_id)[REASON_TAG] == GONE
 
 
 def test_everything_killed_at_once_leaves_nothing_orphaned_after_a_restart(empty_home: Home) -> None:

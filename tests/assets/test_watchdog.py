@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
-from hlx_assets.watchdog.runs import REASON_TAG, close_dead_runs
+from hlx_assets.watchdog.runs import GONE, REASON_TAG, close_dead_runs
 from hlx_assets.watchdog.sensors import training_watchdog
 from hlx_model.processes import process_identity
 from hlx_model.training.heartbeat import Heartbeat
@@ -141,7 +141,7 @@ def works_on(instance: dg.DagsterInstance, run: dg.DagsterRun, pid: int) -> None
     assert instance.event_log_storage.claim_concurrency_slot("training", run.run_id, "phase1_checkpoint").is_claimed
 
 
-def test_the_slot_of_a_run_that_has_ended_is_freed_as_soon_as_its_process_is_gone(
+def test_the_slot_of_a_run_that_has_ended_is_freed_and_its_reason_noted_as_soon_as_its_process_is_gone(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     with empty_home.instance() as instance:
@@ -153,6 +153,8 @@ def test_the_slot_of_a_run_that_has_ended_is_freed_as_soon_as_its_process_is_gon
         worker.kill()
         worker.wait()
         assert close_dead_runs(instance) == [] and not storage.get_concurrency_info("training").claimed_slots
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None and found.tags[REASON_TAG] == GONE
 
 
 def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minute(

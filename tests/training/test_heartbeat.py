@@ -73,6 +73,14 @@ def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
     assert read_metrics(inputs.directory) == []
 
 
+def test_a_figure_is_of_one_epoch_alone() -> None:
+    progress = Progress()
+    progress.count(loss=4.0, tokens=100)
+    assert progress.end_epoch() == 4.0
+    progress.count(loss=1.0, tokens=100)
+    assert progress.window_loss / progress.window_tokens == 1.0
+
+
 def test_a_record_is_closed_in_the_place_of_a_trainer_that_is_gone(tmp_path: Path) -> None:
     beat = Heartbeat("0123", 1, "tiny", 10, status="training")
     beat.write(tmp_path)
