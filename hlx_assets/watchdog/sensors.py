@@ -79,5 +79,7 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
             continue
         if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(instance, run.run_id):
             continue  # the worker ends the run in a moment, and knows how its trainer died
-        done = stop(instance, run, trouble.reason, beat) if trouble.lost else "a person must look"
-        yield f"{run.run_id[:8]}: {trouble.reason} ({done})", replace(alert, trouble=trouble.reason[:TAG_LENGTH])
+        # A run that is being stopped is so for what was found first, whatever shows while it ends.
+        reason = run.tags.get(REASON_TAG, trouble.reason)
+        done = stop(instance, run, reason, beat) if trouble.lost else "a person must look"
+        yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, trouble=reason[:TAG_LENGTH])

@@ -170,3 +170,19 @@ def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minut
         write(empty_home, beat_of(run, trainer.pid), age=70)
         assert f"process {trainer.pid} is gone" in tick(instance)
     worker.wait(10)
+
+
+def test_a_run_that_is_being_stopped_keeps_its_first_reason_when_its_trainer_is_gone(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as trainer:
+        trainer.wait()
+    with empty_home.instance() as instance:
+        run = started_run(instance)
+        works_on(instance, run, worker.pid)
+        instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 301 seconds"})
+        write(empty_home, beat_of(run, trainer.pid), age=400)
+        assert "no progress for 301 seconds" in tick(instance)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None and found.tags[REASON_TAG] == "no progress for 301 seconds"
+    worker.wait(10)
