@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from hlx_model.metrics import METRICS, SCHEMA
 from hlx_model.watchdog.judgement import Trouble, judge_curve
 
+_ALWAYS = ("step", "epoch", "train_loss")
+
 
 @dataclass(frozen=True)
 class Spoken:
@@ -30,8 +32,16 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{file}: no such file: name a metrics.parquet, or the directory of a training") from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
-    if missing := [name for name in ("step", "epoch", "train_loss", "held_out_loss") if name not in table.schema.names]:
+    if missing := [name for name in SCHEMA.names if name not in table.schema.names]:
         raise ValueError(f"{file}: lacks {', '.join(missing)}; a curve has the columns {', '.join(SCHEMA.names)}")
+    try:
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"{file}: a figure is no number ({str(error).splitlines()[0]})") from None
+    if empty := [name for name in _ALWAYS if table[name].null_count or not len(table)]:
+        raise ValueError(
+            f"{file}: no curve: {', '.join(empty)} must have a figure in every row, and a row there must be"
+        )
     return list(table.sort_by("step").to_pylist())
 
 

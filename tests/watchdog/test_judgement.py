@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from hlx_model.metrics import METRICS, SCHEMA
 from hlx_model.quality.gate import Gate
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.watchdog.judgement import Limits, Seen, judge
@@ -180,3 +183,19 @@ def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Pa
     (found,) = trainings(tmp_path)
     assert found.directory.name == "training" and found.seen.curve == []
     assert list(trainings(tmp_path / "absent")) == []
+
+
+@pytest.mark.parametrize(
+    ("losses", "reason"),
+    [
+        (pa.array(["low"]), "a figure is no number"),
+        (pa.array([None], pa.float64()), "train_loss needs a figure in every row"),
+        (pa.array([], pa.float64()), "needs a figure in every row, and a row"),
+    ],
+)
+def test_what_is_no_curve_is_said(tmp_path: Path, losses: pa.Array, reason: str) -> None:
+    figures = {name: pa.array([1] * len(losses)) for name in SCHEMA.names} | {"train_loss": losses}
+    path = tmp_path / METRICS
+    pq.write_table(pa.table(figures), path)
+    with pytest.raises(ValueError, match=reason):
+        read_curve(path)
