@@ -38,10 +38,10 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"{file}: a figure is no number ({str(error).splitlines()[0]})") from None
-    if empty := [name for name in _ALWAYS if table[name].null_count or not len(table)]:
-        raise ValueError(
-            f"{file}: no curve: {', '.join(empty)} must have a figure in every row, and a row there must be"
-        )
+    if not len(table):
+        raise ValueError(f"{file}: no curve: it has no row")
+    if gaps := [name for name in _ALWAYS if table[name].null_count]:
+        raise ValueError(f"{file}: no curve: {', '.join(gaps)} must have a figure in every row")
     return list(table.sort_by("step").to_pylist())
 
 

@@ -189,8 +189,8 @@ def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Pa
     ("losses", "reason"),
     [
         (pa.array(["low"]), "a figure is no number"),
-        (pa.array([None], pa.float64()), "train_loss needs a figure in every row"),
-        (pa.array([], pa.float64()), "needs a figure in every row, and a row"),
+        (pa.array([None], pa.float64()), "train_loss must have a figure in every row"),
+        (pa.array([], pa.float64()), "no curve: it has no row"),
     ],
 )
 def test_what_is_no_curve_is_said(tmp_path: Path, losses: pa.Array, reason: str) -> None:
