@@ -29,6 +29,7 @@ MANIFEST, WEIGHTS, OPTIMIZER, STATE = (
     "optimizer.safetensors",
     "state.json",
 )
+_REMEDY = "use another checkpoint, or train that phase again"
 _NAME = re.compile(r"phase([123])_(?:(BEST|FINAL|STOPPED)_)?epoch(\d+)|phase([123])_(LAST)_step(\d+)")
 
 
@@ -173,11 +174,11 @@ def read_manifest(checkpoint: Path) -> Manifest:
     if not checkpoint.exists():
         raise CheckpointError(f"{checkpoint}: no such checkpoint")
     if not path.is_file():
-        raise CheckpointError(f"{checkpoint}: not a complete checkpoint ({MANIFEST} is missing): use another one")
+        raise CheckpointError(f"{checkpoint}: not a complete checkpoint ({MANIFEST} is missing): {_REMEDY}")
     try:
         manifest = Manifest.from_json(read_json(path))
     except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {error}: use another checkpoint") from None
+        raise CheckpointError(f"{path}: {error}: {_REMEDY}") from None
     if manifest.size not in SIZES:
         raise CheckpointError(f"{path}: its size {manifest.size!r} is not one of {', '.join(SIZES)}")
     return manifest
@@ -194,11 +195,11 @@ def verify(checkpoint: Path, *, only: Collection[str] | None = None) -> Manifest
             continue
         path = checkpoint / name
         if not path.is_file():
-            raise CheckpointError(f"{path}: the file is missing: use another checkpoint")
+            raise CheckpointError(f"{path}: the file is missing: {_REMEDY}")
         if (found := path.stat().st_size) != seal["bytes"]:
-            raise CheckpointError(f"{path}: {found} bytes where {seal['bytes']} were written: use another checkpoint")
+            raise CheckpointError(f"{path}: {found} bytes where {seal['bytes']} were written: {_REMEDY}")
         if sha256_of(path) != seal["sha256"]:
-            raise CheckpointError(f"{path}: its SHA-256 is not the one recorded: use another checkpoint")
+            raise CheckpointError(f"{path}: its SHA-256 is not the one recorded: {_REMEDY}")
     if manifest.vocabulary_sha256 != VOCABULARY_SHA256:
         raise CheckpointError(f"{checkpoint}: written with another vocabulary than this program's")
     return manifest

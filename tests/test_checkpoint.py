@@ -18,6 +18,7 @@ from hlx_model.sizes import SIZES
 from hlx_model.tokenizer import VOCABULARY_SHA256
 from hlx_model.transformer import Transformer
 
+REMEDY = ": use another checkpoint, or train that phase again"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = Manifest(
     kind="FINAL",
@@ -100,20 +101,20 @@ def test_one_changed_byte_is_found_in_every_file(found: Path, name: str, place: 
     content = bytearray((found / name).read_bytes())
     content[round(place * (len(content) - 1))] ^= 1
     (found / name).write_bytes(content)
-    assert refusal(found) == f"{found / name}: its SHA-256 is not the one recorded: use another checkpoint"
+    assert refusal(found) == f"{found / name}: its SHA-256 is not the one recorded{REMEDY}"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_truncated_file_is_found(found: Path, name: str) -> None:
     length = (found / name).stat().st_size
     os.truncate(found / name, length - 1)
-    assert refusal(found) == f"{found / name}: {length - 1} bytes where {length} were written: use another checkpoint"
+    assert refusal(found) == f"{found / name}: {length - 1} bytes where {length} were written{REMEDY}"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(found: Path, name: str) -> None:
     (found / name).unlink()
-    assert refusal(found) == f"{found / name}: the file is missing: use another checkpoint"
+    assert refusal(found) == f"{found / name}: the file is missing{REMEDY}"
 
 
 def test_without_its_manifest_it_is_no_checkpoint(found: Path) -> None:

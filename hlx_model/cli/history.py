@@ -10,8 +10,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from hlx_model.artifacts import default_training, named_specials, write_text
-from hlx_model.cli.options import AsJson, Directory
+from hlx_model.artifacts import named_specials, write_text
+from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.lineage.comparison import Differences, Side, cautions, differences, outcomes
 from hlx_model.lineage.comparison_figure import comparison_figure
 from hlx_model.lineage.history import kept_history, newest_first
@@ -43,7 +43,7 @@ def history_command(
     """
     if context.invoked_subcommand is not None:
         return
-    training = checkpoint_dir or default_training()
+    training = training_folder(checkpoint_dir)
     table = kept_history(training)
     rows = newest_first(table, limit or (None if as_json else SHOWN))
     if as_json:
@@ -117,7 +117,7 @@ def compare_command(
 ) -> None:
     """Say what differs between two trainings and what came of it, and draw their losses and rates in one figure."""
     outer: Path | None = context.parent.params.get("checkpoint_dir") if context.parent else None
-    training = checkpoint_dir or outer or default_training()
+    training = training_folder(checkpoint_dir or outer)
     if output is not None and output.suffix.lower() != ".svg":
         raise ValueError(f"{output}: the figure is written as SVG: name a file that ends in .svg")
     paths = [checkpoint_of(name, training).absolute() for name in (a, b)]

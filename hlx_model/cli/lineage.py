@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.tree import Tree
 
 from hlx_model.artifacts import default_training
-from hlx_model.cli.options import AsJson, Directory, Named
+from hlx_model.cli.options import AsJson, Directory, Named, training_folder
 from hlx_model.lineage.finding import Finding
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.lineage.mermaid import mermaid
@@ -157,7 +157,7 @@ def uses_command(
 
     Exit code 1: something could not be looked at, a corpus that is not at hand or a manifest that cannot be read.
     """
-    training = checkpoint_dir or default_training()
+    training = training_folder(checkpoint_dir)
     if (corpus is None) == (text is None):
         raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
     if text is not None:

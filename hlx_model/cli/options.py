@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hlx_model.artifacts import default_training
+
 Directory = Annotated[
     Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
 ]
@@ -18,3 +20,10 @@ Named = Annotated[
 ]
 """A checkpoint, as `lineage.lookup.checkpoint_of` takes it."""
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def training_folder(named: Path | None) -> Path:
+    """The folder of the trainings. The default one may not be there yet; one that was named must: `ValueError`."""
+    if named is not None and not named.is_dir():
+        raise ValueError(f"{named}: no such folder: name the folder of the trainings with --checkpoint-dir")
+    return named or default_training()

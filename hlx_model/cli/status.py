@@ -11,8 +11,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from hlx_model.artifacts import default_training, named_specials
-from hlx_model.cli.options import AsJson, Directory
+from hlx_model.artifacts import named_specials
+from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.watchdog.judgement import Limits, judge
 from hlx_model.watchdog.ticks import asleep, last_tick
 from hlx_model.watchdog.trainings import Training, limits, trainings
@@ -26,7 +26,7 @@ def status_command(
     as_json: AsJson = False,
 ) -> None:
     """Show each training's state, from its heartbeat, the newest first, and when the watchdog last looked."""
-    root, now, limit = checkpoint_dir or default_training(), time.time(), limits()
+    root, now, limit = training_folder(checkpoint_dir), time.time(), limits()
     found = list(trainings(root))
     if as_json:
         typer.echo(json.dumps(named_specials(_content(root, found, now, limit)), indent=2))

@@ -12,8 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from hlx_model.artifacts import default_training
-from hlx_model.cli.options import AsJson, Directory
+from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.status import said, table
 from hlx_model.watchdog.judgement import Limits, judge
 from hlx_model.watchdog.replay import read_curve, replay
@@ -38,7 +37,7 @@ def watchdog_command(
     """
     if context.invoked_subcommand is not None:
         return
-    root, limit = checkpoint_dir or default_training(), limits()
+    root, limit = training_folder(checkpoint_dir), limits()
     at_work: set[str] = set()
     with _screen() as (show, width):
         while True:

@@ -40,8 +40,7 @@ class Recorder:
         self._metrics = Metrics(inputs.directory)
         self._every = max(1, steps // RECORDS)
         self._since, self._tokens = time.monotonic(), progress.window_tokens
-        # Dagster's watchdog looks at what Dagster started.
-        self._vigil = Vigil(inputs.directory.parent, self._warn) if run_id else None
+        self._vigil = Vigil(inputs.directory.parent, self._warn)
 
     def begin(self, *, resumed: bool) -> None:
         """A training begins, or goes on from where its progress says."""
@@ -64,8 +63,7 @@ class Recorder:
             self._measure()  # the next record of a long training may be an hour away
             beat.train_loss = p.window_loss / p.window_tokens
             self._say("training")
-        if self._vigil is not None:
-            self._vigil.look()
+        self._vigil.look()
 
     def _measure(self) -> float:
         """Tokens a second since the last record, and the time that what is left takes at that rate."""

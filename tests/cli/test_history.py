@@ -129,10 +129,16 @@ def test_a_trainer_that_is_gone_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_trainings_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
-    ran = hlx("history", "--checkpoint-dir", tmp_path / "training")
-    assert ran.code == 0 and ran.out == f"{tmp_path / 'training'} holds no training\n"
+    ran = hlx("history", "--checkpoint-dir", tmp_path)
+    assert ran.code == 0 and ran.out == f"{tmp_path} holds no training\n"
     assert json.loads(hlx("history", "--checkpoint-dir", tmp_path, "--json").out) == {"total": 0, "trainings": []}
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_refused(hlx: Hlx, tmp_path: Path) -> None:
+    for command in (("history",), ("lineage", "uses", "--text", "Search for documents")):
+        ran = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
+        assert ran.code == 1 and "nowhere: no such folder: name the folder of the trainings" in ran.error
 
 
 def test_compare_names_the_settings_that_differ_and_no_other(

@@ -73,8 +73,14 @@ def test_it_ends_with_1_when_a_training_that_it_watches_ends_badly(tmp_path: Pat
 def test_what_ended_before_is_no_trouble_now(hlx: Hlx, tmp_path: Path) -> None:
     at_work(tmp_path, status="aborted", reason="loss is nan")
     assert hlx("watchdog", "--once", "--checkpoint-dir", tmp_path).code == 0
-    empty = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path / "nowhere")
+
+
+def test_a_folder_without_trainings_is_no_trouble_and_one_that_is_not_there_is(hlx: Hlx, tmp_path: Path) -> None:
+    empty = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
     assert empty.code == 0 and "holds no training" in empty.out
+    for command in (("watchdog", "--once"), ("status",)):
+        absent = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
+        assert absent.code == 1 and "nowhere: no such folder: name the folder of the trainings" in absent.error
 
 
 def test_a_watchdog_that_sleeps_is_told_of(hlx: Hlx, tmp_path: Path) -> None:
