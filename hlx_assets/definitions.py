@@ -14,6 +14,7 @@ from hlx_assets.console import console_logger
 from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
 from hlx_assets.curriculum.trainer import TrainerClient
+from hlx_assets.executor import in_process_executor
 from hlx_assets.validation.guard import gate_map
 from hlx_assets.validation.schedules import nightly_revalidation, revalidation
 from hlx_assets.watchdog.sensors import training_watchdog
@@ -33,8 +34,7 @@ defs = dg.Definitions(
     schedules=[nightly_revalidation],
     sensors=[training_watchdog, corpus_documents_changed],
     loggers={"console": console_logger},
-    # One process for all steps of a run: they are light, but for training, which has a child process.
-    executor=dg.in_process_executor,
+    executor=in_process_executor,
     resources={
         "io_manager": ArtifactIOManager(
             gates=gate_map(CHECKS),

@@ -1,42 +1,139 @@
-"""Processes: whether one is there, and is the one that was meant; one that must not outlive the one that started it."""
+"""Processes: which one on which machine, whether it has ended, and one that must not outlive its parent.
+
+A record of a process (a heartbeat, a tag of a run) is read on other machines, in other containers and after restarts,
+where its number belongs to somebody else. `ProcessRef` is the one place that decides whether this machine's process
+table can speak of it, and the only one that signals a process of which only a record is known.
+"""
 
 import ctypes
+import hashlib
 import os
+import platform
 import signal
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
+_INITIAL_PID_NAMESPACE = "4026531836"
+"""`PROC_PID_INIT_INO` of Linux: the namespace of all processes that are in no container."""
 
 
-def die_with_parent() -> None:
-    """Be killed by the kernel (Linux) as soon as the process that started this one is gone, however it went."""
-    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(signum: int = signal.SIGKILL) -> None:
+    """Let the kernel (Linux) send `signum` to this process as soon as the process that started it has ended."""
+    ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signum))
 
 
 def process_identity(pid: int | None = None) -> str | None:
-    """What tells a process (by default this one) from a later one of its number: when the machine and it started.
+    """Return what tells a process of this machine (by default this one) from every other process.
 
-    None where there is no such process, where it has ended and only waits to be asked how, or without Linux's `/proc`.
+    `machine:boot:namespace:start`: a digest of the machine's id, the kernel's boot id, the number of the pid namespace
+    and the start time in clock ticks since boot. None if there is no such process, if it is a zombie, or if `/proc` is
+    missing or belongs to another pid namespace.
     """
     try:
+        if str((_PROC / "self").readlink()) != str(os.getpid()):
+            return None
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        # After the name, which may hold anything, in brackets: the state first, the start in ticks since boot 20th.
+        namespace = (_PROC / "self/ns/pid").stat().st_ino
+        # The name, which may contain anything, is in brackets. After it: the state first, the start time 20th.
         state, *others = (_PROC / str(pid or "self") / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if state in "ZX" else f"{boot}:{others[18]}"
+    return None if state in "ZX" else f"{_machine()}:{boot}:{namespace}:{others[18]}"
 
 
-def process_alive(pid: int, identity: str | None = None) -> bool:
-    """Whether a process of that number runs on this machine; with an `identity`, whether it is that one."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _machine() -> str:
+    """Return a digest of the machine's id, which systemd asks programs not to publish; empty if it has none."""
+    with suppress(OSError):
+        if name := _MACHINE_ID.read_text().strip():
+            return hashlib.sha256(f"hlx-brain {name}".encode()).hexdigest()[:12]
+    return ""
+
+
+@dataclass(frozen=True)
+class ProcessRef:
+    """A process as it was recorded, perhaps on another machine."""
+
+    host: str | None
+    pid: int
+    identity: str | None
+    """What `process_identity` returned there; None if it was not recorded."""
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessRef":
+        """Refer to a process of this machine and pid namespace."""
+        return cls(platform.node(), pid, process_identity(pid))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this process table can speak of it: same host, machine, boot and pid namespace, and a pid above 1."""
+        # A damaged record may name any number: 1 would be everything in a container, 0 and -1 whole groups.
+        return type(self.pid) is int and self.pid > 1 and self._place is not None and self._place == _here()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is certain that it runs, on this machine."""
+        return self.is_local and process_identity(self.pid) == self.identity
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is certain that it has ended.
+
+        Either its place is this one and the process table does not contain it, or this machine has been restarted
+        since. Nobody can tell that of a process of another machine, or of another container.
+        """
+        if not self.is_local:
+            return self._before_restart
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            # Another user's process, which /proc may hide (hidepid).
+            return process_identity(self.pid) not in (None, self.identity)
+        return process_identity(self.pid) != self.identity
+
+    def kill(self, *, group: bool = False) -> bool:
+        """Send SIGKILL to it, or to its whole process group if it leads one; only if it certainly runs here.
+
+        Returns:
+            Whether the signal was sent.
+        """
+        if not self.is_running:
+            return False
+        with suppress(ProcessLookupError, PermissionError):
+            if group and os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, signal.SIGKILL)
+            else:
+                os.kill(self.pid, signal.SIGKILL)
+            return True
         return False
-    except PermissionError:
-        return True
-    if not _PROC.is_dir():
-        return True
-    found = process_identity(pid)
-    return found is not None and identity in (None, found)
+
+    def __str__(self) -> str:
+        host = self.host or "an unknown host"
+        here = self.host == platform.node() and not self.is_local
+        return f"process {self.pid} on {host}" + (" (another machine, container or boot)" if here else "")
+
+    @property
+    def _place(self) -> tuple[str, str, str, str] | None:
+        """Host, machine, boot and pid namespace; None if they were not recorded."""
+        if not self.host or self.identity is None or self.identity.count(":") != 3:
+            return None
+        machine, boot, namespace, _ = self.identity.split(":")
+        return self.host, machine, boot, namespace
+
+    @property
+    def _before_restart(self) -> bool:
+        """Whether it ran on this machine before its last restart, outside of any container."""
+        there, here = self._place, _here()
+        if there is None or here is None or not here[1] or there[:2] != here[:2]:
+            return False
+        return there[2] != here[2] and there[3] == here[3] == _INITIAL_PID_NAMESPACE
+
+
+def _here() -> tuple[str, str, str, str] | None:
+    """Return the place of this process; None if it cannot be told."""
+    return ProcessRef.of(os.getpid())._place

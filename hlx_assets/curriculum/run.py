@@ -24,7 +24,7 @@ from hlx_assets.common import why_failed
 from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
 from hlx_assets.storage import opened_instance
-from hlx_assets.watchdog.runs import close_dead_runs
+from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
 from hlx_model.artifacts import read_json
 from hlx_model.corpus import store as corpora
 from hlx_model.profiles import PHASES
@@ -49,6 +49,8 @@ def main() -> int:
     with opened_instance() as instance:
         for run_id in close_dead_runs(instance):
             console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
+        for line in runs_elsewhere(instance):
+            console.print(line, markup=False)
         with dg.execute_job(
             dg.reconstructable(curriculum_job), instance, run_config={**SHORT_LINES, **config}
         ) as result:

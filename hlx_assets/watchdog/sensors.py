@@ -16,7 +16,7 @@ from hlx_assets.watchdog.runs import (
     TAG_LENGTH,
     close_dead_runs,
     has_worker,
-    kill,
+    runs_elsewhere,
     stop,
     without_owner,
 )
@@ -52,7 +52,7 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         notifier.since = ended
     context.update_cursor(notifier.cursor())
     well = f"trainings at work: {len(at_work)}, all well" if at_work else "no training is at work"
-    return dg.SkipReason("; ".join(said) or well)
+    return dg.SkipReason("; ".join([*(said or [well]), *runs_elsewhere(context.instance)]))
 
 
 def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Iterator[tuple[str, Alert]]:
@@ -61,8 +61,9 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
         beat = found.seen.beat
         alert = Alert(f"phase{beat.phase}_checkpoint", None, beat.run_id, beat.training_id)
         if without_owner(instance, beat):
-            kill(beat)
-            reason = f"process {beat.pid} was at work although its run had ended: killed"
+            killed = beat.trainer.kill(group=True)
+            done = "killed" if killed else "end it there"
+            reason = f"{beat.trainer} was at work although its run had ended: {done}"
             yield f"{beat.training_id}: {reason}", replace(alert, trouble=reason)
             continue
         trouble = judge(found.seen, time.time(), limits())
@@ -72,14 +73,14 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
         if run is None or run.is_finished:
             if trouble.name == "gone":
                 # The run, where there was one, knows better why, and its end is told of as such.
-                beat.close(found.directory, run.tags.get(REASON_TAG, trouble.reason) if run else trouble.reason)
+                beat.close(found.directory, (run.tags.get(REASON_TAG) if run else None) or trouble.reason)
             if run is None:  # started at a terminal: to stop it is for the one who sits there
                 alert = replace(alert, subject=f"hlx train --phase {beat.phase}", trouble=trouble.reason)
                 yield f"{beat.training_id}: {trouble.reason} (a person must look)", alert
             continue
-        if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(instance, run.run_id):
+        if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(run):
             continue  # the worker ends the run in a moment, and knows how its trainer died
         # A run that is being stopped is so for what was found first, whatever shows while it ends.
-        reason = run.tags.get(REASON_TAG, trouble.reason)
+        reason = run.tags.get(REASON_TAG) or trouble.reason
         done = stop(instance, run, reason, beat) if trouble.lost else "a person must look"
         yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, trouble=reason[:TAG_LENGTH])

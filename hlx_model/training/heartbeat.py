@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from hlx_model.artifacts import named_specials, read_json, write_json
-from hlx_model.processes import process_alive, process_identity
+from hlx_model.processes import ProcessRef, process_identity
 
 HEARTBEAT = "heartbeat.json"
 RUNNING = ("starting", "training")
@@ -42,7 +42,7 @@ class Heartbeat:
     host: str | None = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = field(default_factory=process_identity)
-    """Tells that process from a later one of the same number."""
+    """Tells that process from every other one of any machine (`process_identity`)."""
     started: float = field(default_factory=time.time)
     time: float = field(default_factory=time.time)
 
@@ -52,9 +52,14 @@ class Heartbeat:
         return self.status in RUNNING
 
     @property
+    def trainer(self) -> ProcessRef:
+        """The process that wrote this."""
+        return ProcessRef(self.host, self.pid, self.process)
+
+    @property
     def alive(self) -> bool:
-        """Whether its process is there; of a process on another machine only its silence tells that it is not."""
-        return self.host not in (None, platform.node()) or process_alive(self.pid, self.process)
+        """Whether its process may still run. That it has ended can only be told on its own machine."""
+        return not self.trainer.is_gone
 
     def write(self, directory: Path) -> None:
         """Write into a training's directory; NaN and infinity are written as their names."""

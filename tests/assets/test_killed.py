@@ -13,7 +13,6 @@ import dagster as dg
 import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
-from hlx_model.processes import process_alive
 from hlx_model.training.heartbeat import Heartbeat
 from tests.assets.conftest import SETTINGS, Home
 
@@ -80,7 +79,7 @@ def kill_curriculum(home: Home) -> Heartbeat:
 
 def test_the_trainer_dies_with_its_killed_parent(empty_home: Home) -> None:
     beat = kill_curriculum(empty_home)
-    wait_for(lambda: not process_alive(beat.pid))
+    wait_for(lambda: beat.trainer.is_gone)
 
 
 def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_home: Home) -> None:
@@ -137,7 +136,7 @@ def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> No
         interrupt(process)
     (beat,) = (b for d in _trainings(empty_home) if (b := Heartbeat.read(d)) is not None)
     assert beat.status == "interrupted"
-    wait_for(lambda: not process_alive(beat.pid))
+    wait_for(lambda: beat.trainer.is_gone)
 
 
 def _trainings(home: Home) -> list[Path]:

@@ -13,8 +13,8 @@ from tests.assets.live import (
     at_work,
     corpora,
     daemon_and_webserver,
-    dagster_dev,
     kill_all,
+    make_ui,
     processes_of,
     resumed,
     slots_held,
@@ -28,8 +28,8 @@ SETTINGS = {"HLX_WATCHDOG_SECONDS": "5", "HLX_SAVE_SECONDS": "0"}
 def owned(home: Home) -> set[str]:
     """The runs that have not ended and whose process is there."""
     with home.instance() as instance:
-        runs = [record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))]
-        return {run_id for run_id in runs if not is_gone(instance, run_id)}
+        runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))]
+        return {run.run_id for run in runs if not is_gone(run)}
 
 
 def orphans(home: Home) -> list[str]:
@@ -61,9 +61,10 @@ def kill_worker(home: Home) -> None:
     """SIGKILL to the process that works on the run."""
     (run_id,) = owned(home)
     with home.instance() as instance:
-        worker = worker_of(instance, run_id)
-    assert worker is not None
-    psutil.Process(worker[0]).kill()
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        worker = worker_of(run)
+    assert worker is not None and worker.kill()
 
 
 def resumes(home: Home, ui: Ui) -> None:
@@ -83,7 +84,7 @@ def resumes(home: Home, ui: Ui) -> None:
 @pytest.mark.slow
 def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
         at_work(home, run_id)
         kill_worker(home)
@@ -94,17 +95,17 @@ def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
 
 def test_everything_killed_at_once_leaves_nothing_orphaned_after_a_restart(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         at_work(home, start_phase1(ui))
         kill_all(home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         resumes(home, ui)
 
 
 @pytest.mark.slow
 def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
         at_work(home, run_id)
         kill(home, "hlx_model.training")
@@ -114,30 +115,29 @@ def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("dagster._daemon",), ("dagster_webserver",), ("dagster", "dev")], ids=" ".join)
-def test_a_killed_part_of_dagster_dev_leaves_nothing_orphaned_after_a_restart(
-    empty_home: Home, words: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("word", ["dagster._daemon", "hlx_assets.webserver", "code-server", "hlx_assets.ui"])
+def test_a_killed_part_of_make_ui_leaves_nothing_orphaned_after_a_restart(empty_home: Home, word: str) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, SETTINGS) as before:
+    with make_ui(home, SETTINGS) as before:
         at_work(home, start_phase1(before))
-        kill(home, *words)
-        # Without one of its parts it ends by itself.
-        wait_for(lambda: not processes_of(home, "dagster", "dev"))
-        with dagster_dev(home, SETTINGS) as ui:
+        kill(home, word)
+        # Without one of its parts it ends by itself, and without it its parts do.
+        for part in ("hlx_assets.ui", "hlx_assets.webserver", "dagster._daemon", "code-server"):
+            wait_for(lambda: not processes_of(home, part), part)  # noqa: B023
+        with make_ui(home, SETTINGS) as ui:
             resumes(home, ui)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("dagster._daemon",), ("dagster_webserver",)], ids=" ".join)
+@pytest.mark.parametrize("word", ["dagster._daemon", "hlx_assets.webserver"])
 def test_a_killed_daemon_or_webserver_by_itself_leaves_nothing_orphaned_after_a_restart(
-    empty_home: Home, words: tuple[str, ...]
+    empty_home: Home, word: str
 ) -> None:
     home = corpora(empty_home)
     with daemon_and_webserver(home, SETTINGS) as before:
         run_id = start_phase1(before)
         at_work(home, run_id)
-        kill(home, *words)
+        kill(home, word)
         with daemon_and_webserver(home, SETTINGS) as ui:
             assert ui.status(run_id) == "STARTED"
             resumes(home, ui)
@@ -146,10 +146,10 @@ def test_a_killed_daemon_or_webserver_by_itself_leaves_nothing_orphaned_after_a_
 @pytest.mark.slow
 def test_a_run_whose_everything_is_killed_while_it_starts_is_ended_after_a_restart(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
         wait_for(lambda: ui.status(run_id) == "STARTING")
         kill_all(home)
-    with dagster_dev(home, SETTINGS) as ui:
+    with make_ui(home, SETTINGS) as ui:
         assert ui.ended(run_id)[0] == "FAILURE"
         assert orphans(home) == []

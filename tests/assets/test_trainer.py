@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from hlx_assets.curriculum.trainer import TrainerClient
-from hlx_model.processes import process_alive
+from hlx_model.processes import ProcessRef
 
 
 def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:
@@ -12,12 +12,12 @@ def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:
     process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     with process.stdout:
-        left = int(process.stdout.readline())
+        left = ProcessRef.of(int(process.stdout.readline()))
     process.wait(10)
-    assert process_alive(left, None)
+    assert left.is_running
     client = TrainerClient(interrupt_grace=1.0, terminate_grace=5.0)
     client._stop(process)
     deadline = time.monotonic() + 10
-    while process_alive(left, None) and time.monotonic() < deadline:
+    while left.is_running and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not process_alive(left, None)
+    assert left.is_gone

@@ -1,5 +1,6 @@
 """The watchdog sensor on a real instance: what it stops, and what it leaves alone."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,14 +9,29 @@ from dataclasses import replace
 
 import dagster as dg
 import pytest
-from dagster._core.events import EngineEventData
 
-from hlx_assets.watchdog.runs import GONE, REASON_TAG, close_dead_runs
+from hlx_assets.watchdog.runs import (
+    _REQUESTED_TAG,
+    GONE,
+    GRACE,
+    REASON_TAG,
+    WORKER_TAG,
+    close_dead_runs,
+    record_worker,
+    runs_elsewhere,
+    worker_of,
+)
 from hlx_assets.watchdog.sensors import training_watchdog
-from hlx_model.processes import process_identity
+from hlx_model.processes import ProcessRef
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.watchdog.trainings import trainings
 from tests.assets.conftest import Home
+
+
+def ended() -> ProcessRef:
+    """A process that has ended, as it recorded itself before."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        return ProcessRef.of(process.pid)
 
 
 @pytest.fixture
@@ -27,10 +43,17 @@ def worker() -> Iterator["subprocess.Popen[bytes]"]:
     process.wait()
 
 
-def started_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+def started_run(instance: dg.DagsterInstance, worker: ProcessRef) -> dg.DagsterRun:
+    """A run, on which the process that works on it has recorded itself."""
     run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
+    record(instance, run, worker)
     return run
+
+
+def record(instance: dg.DagsterInstance, run: dg.DagsterRun, worker: ProcessRef) -> None:
+    tag = f"{run.run_id[:8]} {worker.host} {worker.pid} {worker.identity}"
+    instance.add_run_tags(run.run_id, {WORKER_TAG: tag})
 
 
 def tick(instance: dg.DagsterInstance) -> str:
@@ -40,10 +63,10 @@ def tick(instance: dg.DagsterInstance) -> str:
     return result.skip_message or ""
 
 
-def beat_of(run: dg.DagsterRun, pid: int) -> Heartbeat:
+def beat_of(run: dg.DagsterRun, trainer: ProcessRef) -> Heartbeat:
     return Heartbeat(
-        "0" * 16, 1, "tiny", 10, status="training", step=9, run_id=run.run_id, pid=pid, process=process_identity(pid),
-        train_loss=1.0,
+        "0" * 16, 1, "tiny", 10, status="training", step=9, run_id=run.run_id, host=trainer.host, pid=trainer.pid,
+        process=trainer.identity, train_loss=1.0,
     )  # fmt: skip
 
 
@@ -64,8 +87,8 @@ def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSta
 
 def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        write(empty_home, beat_of(run, worker.pid), age=200)
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        write(empty_home, beat_of(run, ProcessRef.of(worker.pid)), age=200)
         assert "all well" in tick(instance)
         assert status(instance, run) == dg.DagsterRunStatus.STARTED
     assert worker.poll() is None
@@ -83,8 +106,8 @@ def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
     empty_home: Home, worker: "subprocess.Popen[bytes]", change: dict[str, float], age: float, reason: str
 ) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        write(empty_home, replace(beat_of(run, worker.pid), **change), age=age)  # type: ignore[arg-type]
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        write(empty_home, replace(beat_of(run, ProcessRef.of(worker.pid)), **change), age=age)  # type: ignore[arg-type]
         assert reason in tick(instance)
         found = instance.get_run_by_id(run.run_id)
         assert found is not None and found.is_finished
@@ -92,24 +115,18 @@ def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
     worker.wait(10)
 
 
-def test_a_training_whose_process_is_dead_is_closed(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
+def test_a_training_whose_process_is_dead_is_closed(empty_home: Home) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        write(empty_home, beat_of(run, worker.pid))
-        worker.kill()
-        worker.wait()
-        assert f"process {worker.pid} is gone" in tick(instance)
+        run = started_run(instance, ended())
+        write(empty_home, beat_of(run, ended()))
+        assert f"{run.run_id[:8]}: closed, its process is gone" in tick(instance)
         assert status(instance, run) == dg.DagsterRunStatus.FAILURE
 
 
-def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_more(
-    empty_home: Home, worker: "subprocess.Popen[bytes]"
-) -> None:
-    worker.kill()
-    worker.wait()
+def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_more(empty_home: Home) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        write(empty_home, beat_of(run, worker.pid), age=200)
+        run = started_run(instance, ended())
+        write(empty_home, beat_of(run, ended()), age=200)
         instance.report_run_failed(run)
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
         tick(instance)
@@ -124,7 +141,8 @@ def test_a_training_of_the_command_line_is_told_of_and_not_stopped(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     with empty_home.instance() as instance:
-        beat = replace(beat_of(started_run(instance), worker.pid), run_id=None)
+        process = ProcessRef.of(worker.pid)
+        beat = replace(beat_of(started_run(instance, process), process), run_id=None)
         write(empty_home, beat, age=400)
         with dg.build_sensor_context(instance=instance) as context:
             said = training_watchdog(context)
@@ -133,10 +151,8 @@ def test_a_training_of_the_command_line_is_told_of_and_not_stopped(
     assert worker.poll() is None
 
 
-def works_on(instance: dg.DagsterInstance, run: dg.DagsterRun, pid: int) -> None:
-    """As a run's worker says that it is at work, holding the slot of the pool `training`."""
-    data = EngineEventData(metadata={"pid": dg.MetadataValue.text(str(pid))})
-    instance.report_engine_event("at work", run, data)
+def claim_slot(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Let a run hold the slot of the pool `training`."""
     instance.event_log_storage.set_concurrency_slots("training", 1)
     assert instance.event_log_storage.claim_concurrency_slot("training", run.run_id, "phase1_checkpoint").is_claimed
 
@@ -145,8 +161,8 @@ def test_the_slot_of_a_run_that_has_ended_is_freed_and_its_reason_noted_as_soon_
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        works_on(instance, run, worker.pid)
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        claim_slot(instance, run)
         instance.report_run_failed(run, "as Dagster's own monitoring does")
         storage = instance.event_log_storage
         assert close_dead_runs(instance) == [] and storage.get_concurrency_info("training").claimed_slots
@@ -160,14 +176,12 @@ def test_the_slot_of_a_run_that_has_ended_is_freed_and_its_reason_noted_as_soon_
 def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minute(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as trainer:
-        trainer.wait()
+    trainer = ended()
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        works_on(instance, run, worker.pid)
-        write(empty_home, beat_of(run, trainer.pid), age=50)
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        write(empty_home, beat_of(run, trainer), age=50)
         assert "all well" in tick(instance)
-        write(empty_home, beat_of(run, trainer.pid), age=70)
+        write(empty_home, beat_of(run, trainer), age=70)
         assert f"process {trainer.pid} is gone" in tick(instance)
     worker.wait(10)
 
@@ -175,14 +189,107 @@ def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minut
 def test_a_run_that_is_being_stopped_keeps_its_first_reason_when_its_trainer_is_gone(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as trainer:
-        trainer.wait()
+    trainer = ended()
     with empty_home.instance() as instance:
-        run = started_run(instance)
-        works_on(instance, run, worker.pid)
+        run = started_run(instance, ProcessRef.of(worker.pid))
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 301 seconds"})
-        write(empty_home, beat_of(run, trainer.pid), age=400)
+        write(empty_home, beat_of(run, trainer), age=400)
         assert "no progress for 301 seconds" in tick(instance)
         found = instance.get_run_by_id(run.run_id)
         assert found is not None and found.tags[REASON_TAG] == "no progress for 301 seconds"
     worker.wait(10)
+
+
+OTHER = {
+    "host": lambda ref: replace(ref, host="another-machine"),
+    "machine": lambda ref: replace(ref, identity="f" * 12 + ref.identity[ref.identity.index(":") :]),
+    "pid namespace": lambda ref: replace(ref, identity=changed(ref.identity, 2, "4026539999")),
+    "start time": lambda ref: replace(ref, identity=changed(ref.identity, 3, "1")),
+    "of an older version": lambda ref: replace(ref, identity=":".join(ref.identity.split(":")[1::2])),
+    "unknown": lambda ref: replace(ref, identity=None),
+}
+"""What makes the same number another process."""
+ELSEWHERE = [name for name in OTHER if name != "start time"]
+
+
+def changed(identity: str, part: int, value: str) -> str:
+    parts = identity.split(":")
+    parts[part] = value
+    return ":".join(parts)
+
+
+@pytest.mark.parametrize("what", ELSEWHERE)
+def test_a_lost_training_elsewhere_is_neither_killed_nor_closed_and_a_line_says_where_it_runs(
+    empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
+) -> None:
+    there = OTHER[what](ProcessRef.of(worker.pid))
+    with empty_home.instance() as instance:
+        run = started_run(instance, there)
+        write(empty_home, beat_of(run, there), age=400)
+        tick(instance)
+        # It was asked to end through Dagster a minute ago.
+        instance.add_run_tags(run.run_id, {_REQUESTED_TAG: f"{time.time() - 2 * GRACE:.0f}"})
+        said = tick(instance)
+        assert f"process {worker.pid} on {there.host}" in said or "was not recorded" in said
+        assert "end it there" in said
+        assert not status_is_finished(instance, run)
+        (found,) = trainings(empty_home.path / "artifacts" / "training")
+        assert found.seen.beat.running and found.seen.alive
+        # Its run ends, and nobody here is the trainer's owner.
+        instance.report_run_failed(run)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hlx_assets.watchdog.runs.GRACE", -1.0)
+            assert "end it there" in tick(instance)
+    assert worker.poll() is None
+
+
+def status_is_finished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    return status(instance, run) in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@pytest.mark.parametrize("what", ELSEWHERE)
+def test_a_run_of_another_machine_is_not_closed_and_said_to_be_there(
+    empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
+) -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance, OTHER[what](ended()))
+        claim_slot(instance, run)
+        assert close_dead_runs(instance) == []
+        assert status(instance, run) == dg.DagsterRunStatus.STARTED
+        assert instance.event_log_storage.get_concurrency_info("training").claimed_slots
+        (line,) = runs_elsewhere(instance)
+        assert line.startswith(f"run {run.run_id[:8]}")
+        assert line in tick(instance)
+
+
+def test_a_process_that_only_bears_the_number_of_a_trainer_is_left_alone(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    reused = OTHER["start time"](ProcessRef.of(worker.pid))
+    with empty_home.instance() as instance:
+        run = started_run(instance, reused)
+        write(empty_home, beat_of(run, reused), age=400)
+        assert "closed" in tick(instance) and status_is_finished(instance, run)
+    assert worker.poll() is None
+
+
+def test_a_run_without_a_record_of_its_worker_is_not_closed(empty_home: Home) -> None:
+    run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
+    with empty_home.instance() as instance:
+        instance.add_run(run)
+        assert close_dead_runs(instance) == [] and "was not recorded" in tick(instance)
+
+
+def test_what_a_run_inherits_of_an_earlier_one_says_nothing_of_it(empty_home: Home) -> None:
+    with empty_home.instance() as instance:
+        earlier = started_run(instance, ended())
+        instance.add_run_tags(earlier.run_id, {REASON_TAG: "no progress", _REQUESTED_TAG: "1"})
+        before = instance.get_run_by_id(earlier.run_id)
+        assert before is not None
+        again = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED, tags=before.tags)
+        instance.add_run(again)
+        assert close_dead_runs(instance) == [earlier.run_id]
+        record_worker(instance, again)
+        found = instance.get_run_by_id(again.run_id)
+        assert found is not None and worker_of(found) == ProcessRef.of(os.getpid())
+        assert not found.tags[REASON_TAG] and not found.tags[_REQUESTED_TAG]
