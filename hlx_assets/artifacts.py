@@ -6,6 +6,7 @@ only: what holds in every run is that `load_input` refuses to hand an asset what
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -41,13 +42,19 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
     return path
 
 
-class ArtifactIOManager(dg.ConfigurableIOManager):
-    """Paths out, paths in; nothing gated is handed to an asset unless it passed."""
+class ArtifactIOManager(dg.IOManager):
+    """Paths out, paths in; an asset gets no gated input that did not pass.
 
-    gates: dict[str, list[str]]
-    """Names of the blocking checks of each asset."""
-    judged: dict[str, str]
-    """The checkpoint asset that each report asset judges."""
+    It is no configurable resource: its gates are fixed when the definitions are loaded, and no run can change them.
+
+    Args:
+        gates: names of the blocking checks by asset.
+        judged: the checkpoint asset that each report asset judges.
+    """
+
+    def __init__(self, *, gates: Mapping[str, Sequence[str]], judged: Mapping[str, str]) -> None:
+        self._gates = {asset: tuple(names) for asset, names in gates.items()}
+        self._judged = dict(judged)
 
     def handle_output(self, context: dg.OutputContext, obj: Path) -> None:
         """Record where the asset is kept, relative to the root of the artifacts: in Dagster, and beside them."""
@@ -66,8 +73,8 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         consumer = context.step_context.assets_def
         if consumer is not None and not consumer.keys:
             return path
-        require_checks(instance, key, self.gates.get(key.to_user_string(), []))
-        judged = self.judged.get(key.to_user_string())
+        require_checks(instance, key, self._gates.get(key.to_user_string(), ()))
+        judged = self._judged.get(key.to_user_string())
         if judged is not None:
             require_verdict(latest_path(instance, dg.AssetKey(judged)))
         return path

@@ -21,6 +21,15 @@ from hlx_assets.watchdog.sensors import training_watchdog
 
 CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
 
+IO_MANAGER = ArtifactIOManager(
+    gates=gate_map(CHECKS),
+    judged={
+        report.key.to_user_string(): checkpoint.key.to_user_string()
+        for checkpoint, report in zip(training.assets, validation.assets, strict=True)
+    },
+)
+TRAINER = TrainerClient()
+
 curriculum = dg.define_asset_job(
     "curriculum",
     selection=dg.AssetSelection.all(),
@@ -35,14 +44,9 @@ defs = dg.Definitions(
     sensors=[training_watchdog, corpus_documents_changed],
     loggers={"console": console_logger},
     executor=in_process_executor,
+    # What gates, and what trains, is code. A run can configure neither: both take no configuration at all.
     resources={
-        "io_manager": ArtifactIOManager(
-            gates=gate_map(CHECKS),
-            judged={
-                report.key.to_user_string(): checkpoint.key.to_user_string()
-                for checkpoint, report in zip(training.assets, validation.assets, strict=True)
-            },
-        ),
-        "trainer": TrainerClient(),
+        "io_manager": dg.IOManagerDefinition(lambda _: IO_MANAGER, config_schema={}),
+        "trainer": dg.ResourceDefinition(lambda _: TRAINER, config_schema={}),
     },
 )

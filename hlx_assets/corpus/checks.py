@@ -9,7 +9,6 @@ import dagster as dg
 import polars as pl
 import pyarrow.parquet as pq
 from pandera.errors import SchemaErrors
-from pydantic import Field
 
 from hlx_assets.common import user_errors
 from hlx_assets.corpus import assets as corpus
@@ -153,26 +152,15 @@ def enough(found: Sequence[Count]) -> dg.AssetCheckResult:
     )
 
 
-class QuarantineConfig(dg.Config):
-    """How much may be set aside."""
-
-    most: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description=f"Share of the entries, 0 to 1. Default: $HLX_MOST_QUARANTINED, or {MOST_QUARANTINED}.",
-    )
-
-
 @dg.asset_check(
     asset=corpus.corpus_examples,
     blocking=True,
     description=f"At most {MOST_QUARANTINED:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine.",
 )
-def quarantine(corpus_examples: Path, config: QuarantineConfig) -> dg.AssetCheckResult:
+def quarantine(corpus_examples: Path) -> dg.AssetCheckResult:
     """Show what was set aside; too much of it means that the document is not what it should be."""
     with user_errors():
-        most = most_quarantined(config.most)
+        most = most_quarantined()
     aside, kept = quarantine_of(corpus_examples), pq.read_metadata(corpus_examples / corpora.ROWS).num_rows
     entries = aside.num_rows + kept
     too_many = too_many_quarantined(aside.num_rows, entries, most)

@@ -66,7 +66,10 @@ def _phase(phase: int) -> dg.AssetsDefinition:
         "a training that a gate or an abort condition stopped is materialized too, with its reason.",
     )
     def checkpoint(
-        context: dg.AssetExecutionContext, config: TrainingConfig, trainer: TrainerClient, **inputs: Path
+        context: dg.AssetExecutionContext,
+        config: TrainingConfig,
+        trainer: dg.ResourceParam[TrainerClient],
+        **inputs: Path,
     ) -> dg.MaterializeResult[Path]:
         ended = trainer.train(context, {
             "phase": phase,

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.events import DagsterEvent
-from pydantic import Field
 
 from hlx_assets.common import shown
 from hlx_model.processes import die_with_parent
@@ -34,11 +34,15 @@ class Ended(NamedTuple):
     """Whether this training had ended before, so that nothing was trained."""
 
 
-class TrainerClient(dg.ConfigurableResource["TrainerClient"]):
-    """Runs `python -m hlx_model.training …` and relays what it says."""
+@dataclass(frozen=True)
+class TrainerClient:
+    """Runs `python -m hlx_model.training …` and relays what it says.
 
-    launcher: list[str] = Field(default_factory=list)
-    """What comes before the command: `srun` and its options, where the trainer runs on another machine."""
+    It is no configurable resource: which program trains is code, and no run can change it.
+    """
+
+    launcher: Sequence[str] = ()
+    """What comes before the command: `srun` and its options, if the trainer runs on another machine."""
     poll_seconds: float = 0.5
     interrupt_grace: float = 30.0
     """Seconds to write a last checkpoint after SIGINT; then SIGTERM."""

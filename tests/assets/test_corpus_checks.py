@@ -9,7 +9,6 @@ import pytest
 
 from hlx_assets.artifacts import latest_path
 from hlx_assets.corpus.checks import (
-    QuarantineConfig,
     quarantine,
     said_by_entries,
     validate,
@@ -179,7 +178,7 @@ def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
 @pytest.mark.parametrize("document", sorted(DEFECTS.iterdir()), ids=lambda path: path.stem)
 def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(document: Path, tmp_path: Path) -> None:
     kept, corpus = store.build([document], Artifacts.at(tmp_path), seq_length=256)
-    result = quarantine(kept["corpus_examples"], QuarantineConfig())
+    result = quarantine(kept["corpus_examples"])
     assert isinstance(result, dg.AssetCheckResult)
     assert not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
     (row,), (defect,) = failing(result), corpus.quarantined
