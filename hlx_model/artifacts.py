@@ -7,14 +7,17 @@
 
 `<root>/training` may bear another name (`hlx train --checkpoint-dir`); `corpora` and `reports` stand
 beside it. A checkpoint therefore finds its corpora and its verdict from its own path alone.
+
+Every file has mode 0666 and every folder 0777, each less the umask. A setgid folder hands on its group and its bit. The
+kernel does both when a file or a folder is made, so nothing here reads or sets the umask, or changes a folder's mode.
 """
 
 import hashlib
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +108,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def unfinished(path: Path) -> Path:
+    """Return a new hidden name beside `path`, for what is half written or half removed.
+
+    A name of this form is known to be a leftover after a kill (`lineage/inventory.py`, `training/directory.py`).
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file by atomic rename: readers see the old one or the new one.
 
@@ -123,17 +134,18 @@ def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a directory: name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = unfinished(path)
+    # Not `tempfile`, which makes its files 0600 and its folders 0700 under any umask.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with _named(path), os.fdopen(descriptor, "wb") as file:
             file.writelines(pieces)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if durable:
         _sync(path.parent)
@@ -166,21 +178,24 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
-    """A temporary directory to fill, which takes `target`'s name when the block ends well.
+    """Yield a temporary directory to fill, which takes `target`'s name when the block ends well.
 
-    Every file in it is synced first, then the directory is renamed and its parent synced; a directory
-    that bore the name is replaced, and on an error it stays as it was.
+    Every file in it gets the mode that the umask leaves, whatever wrote it, and is synced. Then the directory is
+    renamed and its parent synced. A directory that bore the name is replaced; on an error it stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = unfinished(target)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o755)
+        mode = temporary.stat().st_mode & 0o666
         for path in temporary.rglob("*"):
+            _set_mode(path, mode)
             _sync(path)
         _sync(temporary)
         if target.exists():
-            replaced = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+            replaced = unfinished(target.with_name(f"{target.name}.old"))
+            replaced.mkdir()
             target.replace(replaced / target.name)
             temporary.replace(target)
             shutil.rmtree(replaced)
@@ -190,3 +205,22 @@ def new_directory(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _sync(target.parent)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Give a file that a library wrote `mode`: safetensors makes its own 0600 under any umask."""
+    # A file system without modes refuses the call, so it is only made where something is to change.
+    if path.is_file() and path.stat().st_mode & 0o666 != mode:
+        path.chmod(mode)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden directory in `folder`, to write what is then renamed; it is removed when the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".new-{secrets.token_hex(4)}"
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary)

@@ -4,12 +4,11 @@ corpora/corpus_document/<data version>/document.md, document-2.md …, source.js
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, write_json
+from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, staging, write_json
 from hlx_model.corpus.collection import collect, read_corpus, require_different
 from hlx_model.corpus.compose import compose_lines
 from hlx_model.corpus.document import check_document, read_document
@@ -58,27 +57,25 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
     if not paths and not composed:
         raise CorpusError("no corpus: name a document, or the number of entries to compose")
     require_different(paths)
-    folder = artifacts.corpus(ASSET, "new").parent
-    folder.mkdir(parents=True, exist_ok=True)
     kept: list[Kept] = []
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
+    with staging(artifacts.corpus(ASSET, "new").parent) as temporary:
         for path, name in zip(paths, _names(paths), strict=True):
             check_document(path)
-            kept.append(_write(Path(staging), len(kept), name, str(path.absolute()), [path.read_bytes()]))
+            kept.append(_write(temporary, len(kept), name, str(path.absolute()), [path.read_bytes()]))
         if composed:
             there = {entry.english for entry in read_corpus(paths).entries if entry.english is not None}
             lines = (line.encode() for line in compose_lines(composed, seed, without=there))
             said = f"composed: {composed} entries, seed {seed}" + (", without the sentences above" if there else "")
             name = f"composed-{composed}-seed-{seed}.md"
-            document = _write(Path(staging), len(kept), name, said, lines)
+            document = _write(temporary, len(kept), name, said, lines)
             kept.append(replace(document, entries=composed, seed=seed))
         directory = artifacts.corpus(ASSET, digest_of([[document.name, document.sha256] for document in kept]))
         sources = [asdict(document) for document in kept]
         if not (directory / SOURCE).exists():
-            with new_directory(directory) as temporary:
+            with new_directory(directory) as made:
                 for document in kept:
-                    (Path(staging) / document.file).rename(temporary / document.file)
-                write_json(temporary / SOURCE, sources)
+                    (temporary / document.file).rename(made / document.file)
+                write_json(made / SOURCE, sources)
         elif read_json(directory / SOURCE) != sources:
             # The same documents from another place: that is where they will change.
             write_json(directory / SOURCE, sources)

@@ -5,14 +5,13 @@ corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_c
 """
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, write_json
+from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, staging, write_json
 from hlx_model.corpus.collection import read_corpus
 from hlx_model.corpus.entries import Collection, CorpusError, Source
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
@@ -45,19 +44,17 @@ def store_examples(artifacts: Artifacts, corpus: Collection, documents: Iterable
 def store_derived(artifacts: Artifacts, asset: str, examples: Path) -> Path:
     """Derive the corpus `asset` from kept examples, keep it and return its directory."""
     derived = DERIVED[asset]
-    folder = artifacts.corpus(asset, "new").parent
-    folder.mkdir(parents=True, exist_ok=True)
     version = DataVersion(derived.learned)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as staging:
-        path = Path(staging) / ROWS
+    with staging(artifacts.corpus(asset, "new").parent) as temporary:
+        path = temporary / ROWS
         with pq.ParquetWriter(path, derived.schema) as writer:
             for batch in derived.batches(load(examples)):
                 version.update(batch)
                 writer.write_batch(batch)
         directory = artifacts.corpus(asset, version.hexdigest())
         if not (directory / ROWS).exists():
-            with new_directory(directory) as temporary:
-                path.rename(temporary / ROWS)
+            with new_directory(directory) as made:
+                path.rename(made / ROWS)
         else:
             # What is learned is the same; where its entries stand may be another document, or other lines.
             path.replace(directory / ROWS)
@@ -71,7 +68,10 @@ def keep(artifacts: Artifacts, asset: str, directory: Path) -> Path:
     target = artifacts.corpus(asset, directory.name)
     if not (target / ROWS).exists():
         with new_directory(target) as temporary:
-            shutil.copytree(directory, temporary, dirs_exist_ok=True)
+            # Their contents alone: the modes of the source are its owner's.
+            for path in directory.iterdir():
+                if path.is_file():
+                    shutil.copyfile(path, temporary / path.name)
     return target
 
 

@@ -27,7 +27,7 @@ def record(root: Path, event: Event) -> None:
     """Append an event; a line is written whole or, by a power cut, not at all or cut short."""
     root.mkdir(parents=True, exist_ok=True)
     line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
-    descriptor = os.open(root / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(root / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, line.encode())
     finally:

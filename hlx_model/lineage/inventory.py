@@ -35,7 +35,7 @@ _WRITTEN = (
 _LEFTOVER = re.compile(
     rf"\.(?:new-|(?:{NAMED.pattern}|{VERSION.pattern}|{STOPPED.pattern}|{_WRITTEN})(?:\.old)?\.)[a-z0-9_]{{8}}"
 )
-"""The names under which we write and remove, before it is done: `tempfile` puts eight characters at the end."""
+"""The names under which we write and remove, before it is done: `unfinished` and `staging` in `artifacts.py`."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import itertools
 import os
-import secrets
 import shutil
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hlx_model.artifacts import unfinished
 from hlx_model.lineage import inventory
 from hlx_model.lineage.lookup import end_of
 from hlx_model.lineage.needs import GROUPS, Goes, Plan, Rules, Stays
@@ -86,7 +86,7 @@ def _gone(item: Goes) -> bool:
         elif path.is_dir():
             if not inventory.is_leftover(path):
                 # Whole or not at all: a version without one of its files would be taken for a damaged one.
-                hidden = path.rename(path.with_name(f".{path.name}.{secrets.token_hex(4)}"))
+                hidden = path.rename(unfinished(path))
             shutil.rmtree(hidden)
         else:
             path.unlink(missing_ok=True)

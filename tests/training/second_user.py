@@ -1,0 +1,104 @@
+"""Two users of one group share a training: the first is interrupted, the second resumes, judges and cleans it.
+
+    python -m tests.training.second_user FOLDER
+
+Run by `test_second_user.py`, as root, in a process of its own: it takes the effective ids of both users in turn, which
+decide what a process may read and write. Processes of theirs would not do: Python itself may lie where only root reads.
+FOLDER belongs to the group `GROUP`, has its setgid bit and holds `document.md`. Prints what happened, as JSON.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hlx_model.lineage.retention import carry_out, plan
+from hlx_model.quality.report import judge
+from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.loop import Interrupted, train
+from tests.conftest import CPU, QUICK, small_text
+
+FIRST, SECOND, GROUP = 1234, 1235, 4321
+
+
+@contextmanager
+def user(uid: int) -> Iterator[None]:
+    """Have the rights of a user whose own group is not `GROUP`, but who is in it; 0 stays root."""
+    before = os.getgroups()
+    os.setgroups([GROUP])
+    os.setegid(uid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(before)
+
+
+def inputs(folder: Path) -> Inputs:
+    overrides = Overrides(epochs=2, batch_size=1, learning_rate=1e-3)
+    return prepare(1, QUICK, overrides, corpus=[folder / "document.md"], training=folder / "artifacts" / "training")
+
+
+def shared(folder: Path, first: int, second: int) -> dict[str, Any]:
+    """One training of two users; what each of them did."""
+    steps: dict[int, list[int]] = {0: [], 1: []}
+
+    def interrupt(event: str, figures: dict[str, Any]) -> None:
+        if event == "progress":
+            steps[0].append(figures["step"])
+            if figures["epoch"] == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    def listen(event: str, figures: dict[str, Any]) -> None:
+        if event == "progress":
+            steps[1].append(figures["step"])
+
+    with user(first):
+        one = inputs(folder)
+        try:
+            train(one, execution=CPU, listen=interrupt)
+        except Interrupted:
+            left = sorted(path.name for path in (one.directory / "checkpoints").iterdir())
+        else:
+            raise AssertionError("the first training was not interrupted")
+    with user(second):
+        outcome = train(inputs(folder), execution=CPU, listen=listen)
+        judge(outcome.checkpoint)
+    with user(first):
+        judge(outcome.checkpoint)
+    with user(second):
+        again = judge(outcome.checkpoint)
+        done = carry_out(plan(one.directory.parent))
+    return {
+        "left": left,
+        "interrupted": steps[0][-1],
+        "resumed": steps[1][0],
+        "directory": str(one.directory),
+        "checkpoint": str(outcome.checkpoint),
+        "report": str(again.directory),
+        "removed": [item.path.name for item in done.removed],
+        "failed": [f"{item.path}: {item.reason}" for item in done.failed],
+    }
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    os.umask(0o002)
+    with tempfile.TemporaryDirectory() as warm:
+        # Imports what is only imported at work, before that cannot be read any more.
+        (Path(warm) / "document.md").write_text(small_text(), encoding="utf-8")
+        shared(Path(warm), 0, 0)
+    sys.stdout.write(json.dumps(shared(folder, FIRST, SECOND)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
