@@ -30,6 +30,7 @@ from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
 from hlx_model.corpus.statistics import markdown, statistics
+from hlx_model.outputs import require_output
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 
@@ -146,6 +147,7 @@ def compose_command(
     force: Annotated[bool, typer.Option("--force", help="Replace a document that is there.")] = False,
 ) -> None:
     """Write a composed corpus document."""
+    require_output(path, inputs=beside or [])
     if path.exists() and not force:
         raise ValueError(f"{path} is there already: name another file, or pass --force")
     there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
@@ -161,6 +163,8 @@ def statistics_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
+    if output is not None:
+        require_output(output, inputs=paths)
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else markdown(found)
     if output is None:

@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import write_json
+from hlx_model.artifacts import Artifacts, write_json
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.device import device_of
-from hlx_model.quality.foreign import judge_foreign
+from hlx_model.outputs import require_output
+from hlx_model.quality.foreign import judge_foreign, report_beside
 from hlx_model.quality.report import PAGE, Judgement, judge
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
@@ -40,6 +41,10 @@ def validate_command(
     A checkpoint of hlx train is judged on the corpora that its manifest names. A .pt file needs --corpus and --phase;
     only its weights are read, and its report is written beside it, into NAME.report.
     """
+    if output is not None:
+        ours = checkpoint.is_dir()
+        report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if ours else report_beside(checkpoint)
+        require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
     judgement = _judge(checkpoint, corpus or [], phase, heads, device_of(device))
     if output is not None:
         write_json(output, judgement.report)

@@ -15,6 +15,7 @@ from hlx_model.lineage.record import Record, record_of
 from hlx_model.lineage.signing import require_private_key, sign
 from hlx_model.lineage.statement import statement
 from hlx_model.manifest import MANIFEST, WEIGHTS, CheckpointError, Manifest, verify
+from hlx_model.outputs import require_output
 from hlx_model.quality.verdict import REPORT, VERDICT
 from hlx_model.sizes import POSITIONS
 from hlx_model.tokenizer import BOS, EOS, PAD, SPECIAL, SYMBOLS, UNK, VOCABULARY_SHA256, VOCABULARY_SIZE
@@ -35,11 +36,12 @@ def export(checkpoint: Path, target: Path, format: Format = "safetensors", key: 
 
     Raises:
         CheckpointError: the checkpoint or the report on it is not as it was written.
-        ValueError: the target is taken, or the key cannot be used.
+        ValueError: the target is taken or lies in a folder that hlx keeps, or the key cannot be used.
     """
     if format not in FORMATS:
         raise ValueError(f"--format is {format!r}: choose one of {', '.join(FORMATS)}")
     _require_free(target)
+    require_output(target)
     if key is not None:
         require_private_key(key)
     manifest = verify(checkpoint)

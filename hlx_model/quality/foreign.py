@@ -32,6 +32,11 @@ _RECORDED = (
 )
 
 
+def report_beside(path: Path) -> Path:
+    """Return the folder of the report on a `.pt` file: `<stem>.report` beside it."""
+    return path.with_suffix(".report")
+
+
 def judge_foreign(
     path: Path, corpus: Sequence[Path], phase: int, *, heads: int | None = None, device: str = "cpu"
 ) -> Judgement:
@@ -53,7 +58,7 @@ def judge_foreign(
     asset = store.CORPUS_OF_PHASE[phase]
     version, rows = _corpus(corpus, phase)
     subject = Subject(path.name, phase, found.size, found.sha256, {asset: version}, _RECORDED)
-    return report_on(subject, found.model.to(device), {asset: rows}, path.with_suffix(".report"))
+    return report_on(subject, found.model.to(device), {asset: rows}, report_beside(path))
 
 
 def _corpus(corpus: Sequence[Path], phase: int) -> tuple[str, pa.Table]:

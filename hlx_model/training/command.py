@@ -18,6 +18,7 @@ from hlx_model.artifacts import default_training
 from hlx_model.corpus.documents import named_documents
 from hlx_model.device import device_of
 from hlx_model.manifest import LetPass, read_manifest
+from hlx_model.outputs import require_output
 from hlx_model.profiles import profile as profile_of
 from hlx_model.quality.verdict import GateClosed, require_passed
 from hlx_model.training.directory import Outcome
@@ -113,6 +114,8 @@ def train_command(
     documents = corpus or named_documents(os.environ.get("HLX_CORPUS"))
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
+    training = checkpoint_dir or default_training()
+    _require_outputs(training, tensorboard)
     if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
         # Batches of many shapes leave gaps between fixed segments (the users' guide: "Environment").
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
@@ -126,7 +129,7 @@ def train_command(
                 profile_of(profile),
                 overrides,
                 corpus=documents,
-                training=checkpoint_dir or default_training(),
+                training=training,
                 resume_from=resume_from,
                 execution=execution,
                 let_pass=let_pass,
@@ -149,6 +152,17 @@ def train_command(
             console.print(f"interrupted: {error}; the same command resumes", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
+
+
+def _require_outputs(training: Path, tensorboard: Path | None) -> None:
+    """Require that neither the training nor its figures for TensorBoard change what hlx keeps: `ValueError`.
+
+    Each writes into a folder named after the training's id, which is known only once the corpus is read.
+    """
+    directory = training / "<training id>"
+    require_output(directory)
+    if tensorboard is not None:
+        require_output(tensorboard / directory.name, own=directory)
 
 
 def _gate(parent: Path | None, phase: int, *, ungated: bool) -> tuple[LetPass | None, bool]:

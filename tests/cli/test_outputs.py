@@ -1,0 +1,289 @@
+"""No output of `hlx` destroys an input, nor changes what hlx keeps; any other file is replaced as asked."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from hlx_model import checkpoint as checkpoints
+from hlx_model.artifacts import Artifacts
+from hlx_model.cli import validate
+from hlx_model.corpus.documents import keep_documents
+from hlx_model.corpus.store import CORPUS_OF_PHASE, EXAMPLES
+from hlx_model.lineage.card import write_card
+from hlx_model.lineage.events import EVENTS, Event, record
+from hlx_model.lineage.export import export
+from hlx_model.lineage.history import HISTORY, write_history
+from hlx_model.watchdog.ticks import TICK, leave_tick
+from tests.conftest import Curriculum, Hlx, Ran
+
+
+@pytest.fixture(scope="module")
+def original(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one of each that hlx keeps."""
+    root = Path(shutil.copytree(curriculum.root, tmp_path_factory.mktemp("kept") / "artifacts"))
+    artifacts, checkpoint = Artifacts.at(root), curriculum.phases[1].checkpoint.relative_to(curriculum.root)
+    keep_documents(artifacts, [curriculum.document], composed=0, seed=0)
+    write_card(root / checkpoint)
+    write_history(artifacts)
+    leave_tick(artifacts.training)
+    record(root, Event("phase1_checkpoint", str(checkpoint), "the run", "2024-01-01"))
+    export(root / checkpoint, root.parent / "exported")
+    export(root / checkpoint, root.parent / "exported-pt", "pt")
+    return root.parent
+
+
+@pytest.fixture
+def here(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with all that is kept."""
+    here = Path(shutil.copytree(original, tmp_path / "here"))
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def kept(here: Path, curriculum: Curriculum, document: Path) -> Mapping[str, Path]:
+    """By name every folder that hlx keeps, and where users keep copies of them."""
+    root, one = here / "artifacts", curriculum.phases[1]
+    checkpoint = root / one.checkpoint.relative_to(curriculum.root)
+    english = root / one.outcome.manifest.corpora[CORPUS_OF_PHASE[1]].path
+    (documents,) = (root / "corpora" / "corpus_document").iterdir()
+    found = {
+        "checkpoint": checkpoint,
+        "report": Artifacts.of_checkpoint(checkpoint).report(checkpoint),
+        "card": Artifacts.of_checkpoint(checkpoint).card(checkpoint).parent,
+        "corpus": english,
+        "examples": next((root / "corpora" / EXAMPLES).iterdir()),
+        "documents": documents,
+        "training": checkpoint.parents[1],
+        "checkpoints": checkpoint.parent,
+        "exported": here / "exported",
+        "exported-pt": here / "exported-pt",
+    }
+    for name in ("checkpoint", "report", "corpus", "examples", "documents", "training"):
+        found[f"copy-of-{name}"] = Path(shutil.copytree(found[name], here / f"copy-of-{name}"))
+    return found
+
+
+@pytest.fixture
+def document(here: Path, small_document: Path) -> Path:
+    return Path(shutil.copyfile(small_document, here / "c.md"))
+
+
+@pytest.fixture
+def users_file(here: Path, curriculum: Curriculum) -> Path:
+    model = checkpoints.load_model(curriculum.phases[1].checkpoint)
+    torch.save(model.state_dict(), here / "m.pt")
+    return here / "m.pt"
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refuse(hlx: Hlx, output: object, *arguments: object) -> Ran:
+    """Run a command, and require that it ends with one line: the output, why it is refused, what to do."""
+    ran = hlx(*arguments)
+    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n"
+    assert ran.error.startswith(f"error: {output}") and ran.error.count(": ") >= 3
+    return ran
+
+
+def refused(hlx: Hlx, here: Path, output: object, *arguments: object) -> Ran:
+    """Require too that nothing under the current folder was written."""
+    before = files(here)
+    ran = refuse(hlx, output, *arguments)
+    assert files(here) == before
+    return ran
+
+
+def test_statistics_do_not_replace_their_document(hlx: Hlx, here: Path, document: Path) -> None:
+    ran = refused(hlx, here, "c.md", "corpus", "statistics", "c.md", "--output", "c.md")
+    assert ran.error == "error: c.md: the input c.md would be lost: name another path"
+
+
+def test_composing_does_not_replace_the_document_beside_it(hlx: Hlx, here: Path, document: Path) -> None:
+    for force in ((), ("--force",)):
+        ran = refused(hlx, here, "c.md", "corpus", "compose", "c.md", "--beside", "c.md", "--entries", 10, *force)
+        assert "--force" not in ran.error
+
+
+def test_a_report_does_not_replace_the_model_that_is_judged(
+    hlx: Hlx, here: Path, document: Path, users_file: Path
+) -> None:
+    judge = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output")
+    for output in ("m.pt", "c.md", "m.report/verdict.json", "m.report", "m.report/new/er.json"):
+        refused(hlx, here, output, *judge, output)
+
+
+def test_a_report_does_not_replace_a_file_of_the_checkpoint(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate, "judge", None)  # called, it would end in another error
+    folder = kept["checkpoint"]
+    for output in (folder / "state.json", folder / "new.json", folder / "a" / "b.json", folder):
+        refused(hlx, here, output, "validate", "--checkpoint", folder, "--output", output)
+
+
+def test_a_report_is_not_written_into_the_folder_that_its_own_checkpoint_is_reported_in(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path]
+) -> None:
+    shutil.rmtree(kept["report"])
+    for name in ("verdict.json", "new.json"):
+        output = kept["report"] / name
+        refused(hlx, here, output, "validate", "--checkpoint", kept["checkpoint"], "--output", output)
+
+
+OTHER_NAMES: dict[str, Callable[[Path], object]] = {
+    "hard.md": lambda path: os.link("c.md", path),
+    "link.md": lambda path: None,
+    "link-of-link.md": lambda path: path.symlink_to("link.md"),
+    "folder/c.md": lambda path: path.parent.symlink_to("."),
+    "artifacts/../c.md": lambda path: None,
+    "./c.md": lambda path: None,
+    "exported/../new/../c.md": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_an_input_is_known_by_whatever_name(hlx: Hlx, here: Path, document: Path, name: str) -> None:
+    (here / "link.md").symlink_to("c.md")
+    OTHER_NAMES[name](here / name)
+    (here / "other.md").write_text("English: One\nHLXL: 1\n")
+    refused(hlx, here, Path(name), "corpus", "statistics", "other.md", "c.md", "--output", name)
+    refused(hlx, here, here / name, "corpus", "statistics", "c.md", "--output", here / name)
+    refused(hlx, here, "c.md", "corpus", "statistics", "other.md", name, "--output", "c.md")
+    beside = ("--beside", "other.md", "--beside", "c.md", "--entries", 10, "--force")
+    refused(hlx, here, Path(name), "corpus", "compose", name, *beside)
+
+
+def test_an_output_is_refused_before_a_document_is_read(hlx: Hlx, here: Path, document: Path) -> None:
+    refused(hlx, here, "c.md", "corpus", "statistics", "missing.md", "c.md", "--output", "c.md")
+    refused(hlx, here, "c.md", "corpus", "compose", "c.md", "--beside", "missing.md", "--beside", "c.md")
+    (here / "m.pt").write_bytes(b"not a model")
+    refused(hlx, here, "m.pt", "validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output", "m.pt")
+
+
+def test_no_command_writes_into_what_is_kept(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path, curriculum: Curriculum
+) -> None:
+    trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
+    for name, folder in kept.items():
+        (here / f"to-{name}").symlink_to(folder)
+    before = files(here)
+    for name, folder in kept.items():
+        for place in (folder, folder / "new" / "er", here / f"to-{name}", folder / ".." / folder.name):
+            page, figure, report = place / "new.md", place / "new.svg", place / "new.json"
+            refuse(hlx, page, "corpus", "statistics", "c.md", "--output", page)
+            refuse(hlx, page, "corpus", "compose", page, "--entries", 10, "--force")
+            refuse(hlx, figure, "history", "compare", *trained, "--output", figure)
+            refuse(hlx, report, "validate", "--checkpoint", kept["checkpoint"], "--output", report)
+            user = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1)
+            refuse(hlx, report, *user, "--output", report)
+            refuse(hlx, place / "new", "export", trained[0], place / "new")
+            train = ("train", "--phase", 1, "--corpus", "c.md")
+            refuse(hlx, place, *train, "--checkpoint-dir", place)
+            refuse(hlx, place, *train, "--checkpoint-dir", "new", "--tensorboard", place)
+    assert files(here) == before
+
+
+def test_no_file_that_is_kept_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
+    before = files(here)
+    for folder in kept.values():
+        for path in folder.iterdir():
+            refuse(hlx, path, "corpus", "statistics", "c.md", "--output", path)
+            refuse(hlx, path, "corpus", "compose", path, "--force")
+    assert files(here) == before
+
+
+def test_a_kept_file_is_known_by_a_link_of_the_users(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
+) -> None:
+    (here / "out.json").symlink_to(kept["checkpoint"] / "state.json")
+    refused(hlx, here, "out.json", "corpus", "statistics", "c.md", "--output", "out.json")
+    (kept["checkpoint"] / "out.json").symlink_to(here / "elsewhere.json")
+    output = kept["checkpoint"] / "out.json"
+    refused(hlx, here, output, "corpus", "statistics", "c.md", "--output", output)
+
+
+@pytest.mark.parametrize("name", [EVENTS, HISTORY, f"training/{TICK}"])
+def test_the_records_beside_the_trainings_are_not_replaced(hlx: Hlx, here: Path, document: Path, name: str) -> None:
+    output = Path("artifacts", name)
+    refused(hlx, here, output, "corpus", "statistics", "c.md", "--output", output)
+    refused(hlx, here, output, "corpus", "compose", output, "--force")
+
+
+def test_a_version_of_a_corpus_that_lacks_its_notes_is_kept_too(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
+) -> None:
+    (kept["corpus"] / "derived.json").unlink()
+    output = kept["corpus"] / "rows.parquet"
+    refused(hlx, here, output, "corpus", "statistics", "c.md", "--output", output)
+
+
+def test_a_figure_is_not_written_into_a_current_folder_that_is_kept(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
+    for name in ("checkpoint", "report", "exported"):
+        monkeypatch.chdir(kept[name])
+        refused(hlx, here, "compare-", "history", "compare", *trained)
+        refused(hlx, here, "new.svg", "history", "compare", *trained, "--output", "new.svg")
+        refused(hlx, here, "out", "export", trained[0], "out")
+        refused(hlx, here, "new.md", "corpus", "compose", "new.md")
+
+
+def test_the_curves_of_a_viewer_stay_out_of_the_trainings_own_folders(hlx: Hlx, here: Path, document: Path) -> None:
+    train = ("train", "--phase", 1, "--corpus", "c.md", "--checkpoint-dir")
+    for viewer in ("new", "exported/../new", here / "new"):
+        refused(hlx, here, f"{viewer}/<training id>", *train, "new", "--tensorboard", viewer)
+
+
+def test_any_other_file_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
+    """Also one that is called like a file of hlx's, in a folder of the user's and beside what is kept."""
+    page = hlx("corpus", "statistics", "c.md").out
+    names = ("page.md", "README.md", "manifest.json", "heartbeat.json", "rows.parquet", "source.json", "verdict.json")
+    for folder in (Path(), Path("artifacts"), Path("artifacts", "training"), Path("artifacts", "reports"), Path("new")):
+        for name in names:
+            for _ in range(2):
+                ran = hlx("corpus", "statistics", "c.md", "--output", folder / name)
+                assert ran.code == 0 and (folder / name).read_text() == page
+            # Alone: two of them would be what hlx itself leaves in such a folder.
+            (folder / name).unlink()
+    for _ in range(2):
+        assert hlx("corpus", "statistics", "c.md", "--output", f"new/{TICK}").code == 0
+
+
+def test_a_report_is_written_twice_into_the_current_folder(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path
+) -> None:
+    ours = ("validate", "--checkpoint", kept["checkpoint"])
+    theirs = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1)
+    for judge in (ours, theirs):
+        for _ in range(2):
+            ran = hlx(*judge, "--device", "cpu", "--output", "report.json", "--json")
+            assert ran.err == "" and json.loads(ran.out) == json.loads(Path("report.json").read_text())
+
+
+def test_a_figure_is_written_twice_into_the_current_folder(hlx: Hlx, here: Path, curriculum: Curriculum) -> None:
+    trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
+    for _ in range(2):
+        assert hlx("history", "compare", *trained).code == 0
+        assert hlx("history", "compare", *trained, "--output", "loss.svg").code == 0
+
+
+def test_a_document_is_composed_over_another_only_with_force(hlx: Hlx, here: Path, document: Path) -> None:
+    assert "pass --force" in hlx("corpus", "compose", "c.md", "--entries", 10).error
+    assert hlx("corpus", "compose", "new.md", "--entries", 10, "--beside", "c.md").code == 0
+    assert hlx("corpus", "compose", "new.md", "--entries", 20, "--beside", "c.md", "--force").code == 0
+
+
+def test_the_rule_is_looked_up_without_torch() -> None:
+    program = "import sys, hlx_model.cli.corpus; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
