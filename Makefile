@@ -24,7 +24,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test nightly lint bench alert screenshots clean
+.PHONY: help install curriculum ui test system nightly lint bench alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,7 +33,7 @@ help: ## Show this list
 	@echo '  CORPUS=one.md:two.md       train on these documents (HLX_CORPUS)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
-	@echo '  ARGS=...                   more arguments for curriculum, ui, test, nightly and bench'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, test, system, nightly and bench'
 
 install: .venv/.installed ## Install what running needs into .venv
 
@@ -54,6 +54,10 @@ SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+system: .venv/.installed-dev ## Run the tests that need a browser, Caddy and Postgres; installs these if run as root
+	@.ci/packages caddy chromium postgresql
+	@$(BIN)/python -m pytest -m system $(ARGS)
 
 nightly: .venv/.installed-dev ## Run the tests with 10,000 examples a property, and the slow ones
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "" --hypothesis-profile nightly $(ARGS)

@@ -9,6 +9,7 @@ from dagster._utils.schedules import is_valid_cron_schedule
 from hlx_model.corpus.rules import most_quarantined
 from hlx_model.environment import SAVE_SECONDS, seconds
 from hlx_model.profiles import entries_to_compose, profile
+from hlx_model.serving.guard import GuardSettings
 from hlx_model.watchdog.ticks import INTERVAL
 from hlx_model.watchdog.trainings import limits
 
@@ -25,6 +26,7 @@ def check() -> None:
     for read in (watchdog_seconds, revalidation_cron, timezone, revalidation_device, limits, profile, most_quarantined):
         read()
     seconds(SAVE_SECONDS, 0.0, zero=True)
+    GuardSettings.from_environment()
     entries_to_compose(None, default=0)
     if (ui := os.environ.get(UI_URL)) and not ui.startswith(("http://", "https://")):
         raise ValueError(f"{UI_URL} is {ui!r}: it must be an address, such as http://10.0.0.2:3000")

@@ -1,54 +1,188 @@
-"""`make ui`: Dagster's UI, daemon and code location, on a free loopback port."""
+"""`make ui`: the code server, the guarded webserver and the daemon of one home, on a free loopback port.
+
+Ctrl-C, SIGTERM and SIGHUP end all three, and the runs that are in progress: a training writes a checkpoint first. If one
+of the three ends by itself, the others are ended too: a UI without its daemon would look as if somebody watched. Runs
+then continue, and the next `make ui` finds them.
+"""
 
 import argparse
 import fcntl
 import os
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
+
+import yaml
 
 from hlx_assets.storage import opened_instance
 from hlx_model.corpus.documents import named_documents
+from hlx_model.processes import die_with_parent
+from hlx_model.serving.guard import TOKEN, GuardSettings
+
+LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
+START_SECONDS = 120.0
+"""How long the code server has to load the definitions."""
+END_SECONDS = 60.0
+"""How long the parts have to end, and runs with them; a second signal cuts it short. Then SIGKILL."""
+POLL_SECONDS = 0.2
+
+Parts = dict[str, "subprocess.Popen[bytes]"]
 
 
-def free_port(wanted: int = 3000) -> int:
-    """`wanted` where it is free on the loopback interface, else one that the system picks."""
+def free_port(wanted: int = 3000, host: str = "127.0.0.1") -> int:
+    """Return `wanted` if it is free on `host`, else a port that the system picks."""
     for port in (wanted, 0):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((host, port))
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise OSError("no free port on 127.0.0.1")
+    raise OSError(f"no free port on {host}")
 
 
-def command(port: int, *more: str) -> list[str]:
-    """`dagster dev` for this project, whatever the current directory."""
-    workspace = Path(__file__).parents[1] / "workspace.yaml"
-    return [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port), *more]
-
-
-def only_one(home: Path) -> None:
-    """Hold a home's lock as long as this process is there, whatever it becomes; end where another holds it.
+def only_one(home: Path) -> int:
+    """Hold a home's lock and return its descriptor; end this process if another one holds it.
 
     Two daemons on one home would do everything twice.
     """
-    lock = os.open(home / ".ui.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(home / ".ui.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"error: another `make ui` is at work on {home}: stop it, or set DAGSTER_HOME to another folder")
-    os.set_inheritable(lock, True)
+    return lock
 
 
-if __name__ == "__main__":
-    # Started from a script in the background, a process may have been told to ignore Ctrl-C: then nothing stops it.
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_DFL)
-    # The processes of `dagster dev` must not all be the first to open an empty home.
+def run(host: str, port: int, lock: int) -> str | None:
+    """Run the three parts until a signal comes or one of them ends.
+
+    The daemon holds the home's `lock` too: it may still be ending after this process was killed.
+
+    Returns:
+        Which part ended by itself and how; None after a signal.
+    """
+    received: list[int] = []
+
+    def receive(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, receive)
+    with tempfile.TemporaryDirectory(prefix="hlx-ui-") as folder, _ending(received) as parts:
+        code, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
+        server = {"socket": str(code), "location_name": LOCATION["location-name"]}
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
+        arguments = [f"--{name}={value}" for name, value in LOCATION.items()]
+        _start(parts, "code server", "dagster", "code-server", "start", f"--socket={code}", *arguments,
+               "--use-python-environment-entry-point", "--log-level=warning")  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while not received and not (ended := _ended(parts)) and not _answers(str(code)):
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() > deadline:
+                return f"the code server did not answer within {START_SECONDS:.0f} seconds"
+        if not received and not ended:
+            _start(parts, "webserver", "hlx_assets.webserver", f"--workspace={workspace}", f"--host={host}",
+                   f"--port={port}")  # fmt: skip
+            _start(parts, "daemon", "dagster._daemon", "run", f"--workspace={workspace}", lock=lock)
+        announced = False
+        while not received and not (ended := _ended(parts)):
+            if not announced and (announced := _answers((host, port))):
+                _announce(host, port)
+            time.sleep(POLL_SECONDS)
+        return None if received else ended
+
+
+def _start(parts: Parts, name: str, module: str, *arguments: str, lock: int | None = None) -> None:
+    parts[name] = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        # A group of its own: a signal of the terminal reaches this process alone, which passes it on.
+        process_group=0,
+        # If this process is killed, the kernel ends its parts.
+        preexec_fn=partial(die_with_parent, signal.SIGTERM),
+        pass_fds=() if lock is None else (lock,),
+    )
+
+
+def _ended(parts: Mapping[str, "subprocess.Popen[bytes]"]) -> str | None:
+    """Return which part has ended, and how."""
+    for name, process in parts.items():
+        if (code := process.poll()) is not None:
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            return f"the {name} {how}"
+    return None
+
+
+def _answers(address: str | tuple[str, int]) -> bool:
+    """Whether somebody accepts connections at a Unix socket, or at a host and port."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(address) == 0
+
+
+def _announce(host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    token = f"/?token=… (the value of {TOKEN}, once)" if GuardSettings.from_environment().token else ""
+    sys.stderr.write(f"the graph: http://{shown}:{port}{token}\n")
+
+
+@contextmanager
+def _ending(received: list[int]) -> Iterator[Parts]:
+    """Hold the parts that are started in the block, and end them after it; after a signal their runs too."""
+    parts: Parts = {}
+    try:
+        yield parts
+    finally:
+        for process in parts.values():
+            with suppress(ProcessLookupError):
+                if received:
+                    os.killpg(process.pid, signal.SIGINT)
+                else:
+                    process.terminate()
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline and len(received) < 2 and _remaining(parts, runs=bool(received)):
+            time.sleep(POLL_SECONDS)
+        for process in _remaining(parts, runs=bool(received)):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _remaining(parts: Parts, *, runs: bool) -> list["subprocess.Popen[bytes]"]:
+    """Return the parts that have not ended; with `runs` also those whose runs have not."""
+    return [process for process in parts.values() if process.poll() is None or (runs and _group_exists(process.pid))]
+
+
+def _group_exists(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Check everything that can be wrong, then run the UI."""
+    parser = argparse.ArgumentParser(prog="make ui", description="Start the Dagster UI and its daemon.", add_help=False)
+    parser.add_argument("--help", action="help", help="show this text")
+    parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("-p", "--port", type=int, help="port to listen on (3000, or a free one)")
+    arguments = parser.parse_args()
+    try:
+        GuardSettings.from_environment().require_safe(arguments.host)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    # The parts must not all be the first to open an empty home.
     with opened_instance():
         pass
     # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
@@ -56,12 +190,13 @@ if __name__ == "__main__":
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)
-    parser = argparse.ArgumentParser(prog="make ui", add_help=False)  # the rest is for `dagster dev`
-    parser.add_argument("-p", "--port", type=int)
-    arguments, more = parser.parse_known_args()
-    port = free_port(arguments.port or 3000)
+    port = free_port(arguments.port or 3000, arguments.host)
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
-    only_one(home)
-    sys.stderr.write(f"the graph: http://127.0.0.1:{port}\n")
-    os.execv(sys.executable, command(port, *more))
+    lock = only_one(home)
+    if ended := run(arguments.host, port, lock):
+        sys.exit(f"error: {ended}, and `make ui` has ended the rest: start it again")
+
+
+if __name__ == "__main__":
+    main()

@@ -109,7 +109,8 @@ def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 _OF_A_USER = (
     "HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS", "HLX_WATCHDOG_SECONDS",
-    "HLX_SAVE_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_UI_URL",
+    "HLX_SAVE_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_UI_URL", "HLX_SITE",
+    "HLX_API_TOKEN", "HLX_BEHIND_PROXY",
 )  # fmt: skip
 """Settings that a developer's own environment may hold."""
 

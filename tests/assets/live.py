@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hlx_assets.ui import command, free_port
+from hlx_assets.ui import free_port
 from hlx_model.training.heartbeat import Heartbeat
 from tests.assets.conftest import REPOSITORY, Home
 
@@ -29,8 +30,6 @@ RUNS = "{ runsOrError { ... on Runs { results { runId tags { key } } } } }"
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
 TICKS = """query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
   ... on Sensor { sensorState { ticks(limit: 200) { timestamp skipReason } } } } }"""
-GRACE = {"interrupt_grace": 5.0, "terminate_grace": 2.0}
-"""A trainer that is asked to stop is killed after these seconds, not after 40."""
 REPOSITORY_OF_HLX = {"repositoryLocationName": "hlx", "repositoryName": "__repository__"}
 
 
@@ -74,8 +73,7 @@ class Ui:
         """Launch a run as the launchpad does, with what is selected there; its id."""
         selector = {**REPOSITORY_OF_HLX, "jobName": job, **selection}
         ops = {asset: {"config": values} for asset, values in config.items()}
-        run_config = {"ops": ops, "resources": {"trainer": {"config": GRACE}}}
-        parameters = {"selector": selector, "runConfigData": run_config, "mode": "default"}
+        parameters = {"selector": selector, "runConfigData": {"ops": ops}, "mode": "default"}
         launched = self.ask(LAUNCH, p=parameters)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
@@ -89,6 +87,10 @@ class Ui:
                     return self.ended(run["runId"])
             assert time.monotonic() < deadline, tag
             time.sleep(1)
+
+    def newest_run(self) -> str:
+        """The id of the run that was started last."""
+        return str(self.ask(RUNS)["runsOrError"]["results"][0]["runId"])
 
     def ended(self, run_id: str) -> tuple[str, str]:
         """How a run ended, and the failures of its steps."""
@@ -108,8 +110,9 @@ class Ui:
         return {tag["key"]: tag["value"] for tag in self.ask(RUN, r=run_id)["runOrError"]["tags"]}
 
     def terminate(self, run_id: str) -> None:
-        """The button of that name."""
-        self.ask(TERMINATE, r=run_id)
+        """The button of that name. If the run's code server has ended, Dagster answers 500, and ends it in a minute."""
+        with suppress(urllib.error.HTTPError):
+            self.ask(TERMINATE, r=run_id)
 
     def ticks(self, sensor: str) -> dict[float, str]:
         """When a sensor looked (Unix seconds), and what it said."""
@@ -169,12 +172,10 @@ def _wait_until_ready(home: Home, ui: Ui, *processes: "subprocess.Popen[bytes]")
 
 
 @contextmanager
-def dagster_dev(home: Home, environment: Mapping[str, str] = {}, *, workspace: Path | None = None) -> Iterator[Ui]:
-    """`dagster dev` on a home, with the project's workspace or another."""
+def make_ui(home: Home, environment: Mapping[str, str] = {}) -> Iterator[Ui]:
+    """The program of `make ui` on a home, killed at the end with everything that it started."""
     port = free_port(0)  # 3000 may be wanted by the tests in another process
-    program = command(port)
-    if workspace is not None:
-        program[program.index("-w") + 1] = str(workspace)
+    program = [sys.executable, "-m", "hlx_assets.ui", "-p", str(port)]
     try:
         with _running(home, program, environment) as process:
             ui = Ui(port)
@@ -185,13 +186,14 @@ def dagster_dev(home: Home, environment: Mapping[str, str] = {}, *, workspace: P
 
 
 @contextmanager
-def daemon_and_webserver(home: Home, environment: Mapping[str, str]) -> Iterator[Ui]:
-    """`dagster-daemon` and `dagster-webserver` on a home, each by itself, as a service manager runs them."""
+def daemon_and_webserver(
+    home: Home, environment: Mapping[str, str] = {}, *, workspace: Path = REPOSITORY / "workspace.yaml"
+) -> Iterator[Ui]:
+    """The daemon and the webserver on a home, each by itself, as a service manager runs them."""
     port = free_port(0)
-    workspace = ["-w", str(REPOSITORY / "workspace.yaml")]
     programs = (
-        [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace],
-        [sys.executable, "-m", "dagster._daemon", "run", *workspace],
+        [sys.executable, "-m", "hlx_assets.webserver", "-p", str(port), "-w", str(workspace)],
+        [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
     )
     try:
         with ExitStack() as stack:

@@ -11,7 +11,7 @@ import pytest
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
 from tests.assets.conftest import Home
-from tests.assets.live import PATIENCE, Ui, dagster_dev
+from tests.assets.live import PATIENCE, Ui, make_ui
 
 CORPORA = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
 MORE = '\nEnglish: Read the letters\nHLXL: {1000: {@0: "read", @1: &h_letters}}\n'
@@ -119,7 +119,7 @@ def test_an_edit_while_the_instance_runs_makes_the_old_checkpoints_stale(home: H
     document = home.path / "small.md"
     edit(document, document.read_text())
     assert home.materialize(*CORPORA).success  # the same version, now watched in this home
-    with dagster_dev(home) as ui:
+    with make_ui(home) as ui:
         assert stale(ui) == {"phase1_checkpoint": [], "phase2_checkpoint": [], "phase3_checkpoint": []}
         edit(document, document.read_text() + MORE)
         deadline = time.monotonic() + PATIENCE

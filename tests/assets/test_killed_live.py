@@ -1,5 +1,6 @@
 """Nothing is orphaned: Dagster's real processes are killed with SIGKILL, one by one and all at once."""
 
+import signal
 from contextlib import suppress
 
 import dagster as dg
@@ -11,6 +12,7 @@ from tests.assets.conftest import Home
 from tests.assets.live import (
     Ui,
     at_work,
+    beat_of,
     corpora,
     daemon_and_webserver,
     kill_all,
@@ -153,3 +155,24 @@ def test_a_run_whose_everything_is_killed_while_it_starts_is_ended_after_a_resta
     with make_ui(home, SETTINGS) as ui:
         assert ui.ended(run_id)[0] == "FAILURE"
         assert orphans(home) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_make_ui_ends_what_trains_after_a_checkpoint(empty_home: Home, signum: signal.Signals) -> None:
+    home = corpora(empty_home)
+    with make_ui(home, SETTINGS) as ui:
+        run_id = start_phase1(ui)
+        at_work(home, run_id)
+        (process,) = processes_of(home, "hlx_assets.ui")
+        process.send_signal(signum)
+        wait_for(lambda: not processes_of(home), "for everything to end")
+    beat = beat_of(home, run_id)
+    assert beat is not None and beat.status == "interrupted"
+    with home.instance() as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None and run.is_finished
+    with make_ui(home, SETTINGS) as ui:
+        before = resumed(home)
+        at_work(home, start_phase1(ui))
+        assert resumed(home) == before + 1

@@ -67,6 +67,13 @@ def test_a_port_that_is_in_use_is_refused_before_anything_is_started(empty_home:
     assert refused.stderr == f"error: port {port} is in use: name another, or leave -p out\n"
 
 
+def test_a_ui_that_strangers_can_reach_needs_a_token(empty_home: Home) -> None:
+    refused = make_ui("-h", "0.0.0.0")
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: to listen on 0.0.0.0 needs HLX_API_TOKEN")
+
+
 def make_ui(*arguments: str) -> "subprocess.CompletedProcess[str]":
     program = [sys.executable, "-m", "hlx_assets.ui", *arguments]
     return subprocess.run(program, capture_output=True, text=True, timeout=60)

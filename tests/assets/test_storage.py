@@ -17,10 +17,10 @@ import yaml
 from hlx_assets.storage import POSTGRES_URL, postgres
 from hlx_assets.ui import free_port
 from tests.assets.conftest import Home
+from tests.system import program
 
 PASSWORD = "a/b@c:d%e"
 """Of what an address has to escape."""
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 FOUND_AGAIN = """
 import json, dagster as dg
 with dg.DagsterInstance.get() as instance:
@@ -33,9 +33,7 @@ with dg.DagsterInstance.get() as instance:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a Postgres of this test's own, which asks for a password."""
-    if not BINARIES:
-        pytest.skip("no Postgres server in /usr/lib/postgresql: apt-get install postgresql")
-    binaries, port = BINARIES[-1].parent, free_port(0)
+    binaries, port = Path(program("initdb")).parent, free_port(0)
     # It refuses to be run by root, and pytest's own folders are shut to others.
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="hlx-postgres-") as folder:
@@ -45,8 +43,8 @@ def server() -> Iterator[str]:
             for path in (folder, secret):
                 shutil.chown(path, "postgres")
 
-        def run(program: str, *arguments: str) -> None:
-            command = [*become, str(binaries / program), "--pgdata", str(data), *arguments]
+        def run(name: str, *arguments: str) -> None:
+            command = [*become, str(binaries / name), "--pgdata", str(data), *arguments]
             with (Path(folder) / "output").open("ab") as output:
                 subprocess.run(command, cwd="/", stdout=output, stderr=output, check=True)
 
@@ -68,6 +66,7 @@ def found_again(home: Home) -> dict[str, object]:
     return found
 
 
+@pytest.mark.system
 def test_runs_and_materializations_are_kept_in_postgres(
     empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +85,7 @@ def test_runs_and_materializations_are_kept_in_postgres(
     assert found_again(empty_home) == {"runs": {}, "made_by": None}
 
 
+@pytest.mark.system
 def test_a_pool_in_postgres_is_a_mutex_whose_slot_is_freed(
     empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

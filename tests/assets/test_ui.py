@@ -1,17 +1,80 @@
-"""The gate as a user of the UI meets it: a real `dagster dev`, runs launched through GraphQL."""
+"""The gate as a user of the UI meets it: a real `make ui`, runs launched through GraphQL."""
+
+import http.client
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from tests.assets.conftest import SETTINGS, Home
-from tests.assets.live import dagster_dev
+from tests.assets.live import LAUNCH, REPOSITORY_OF_HLX, Ui, daemon_and_webserver, make_ui
 
 BACKFILL = "mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename } }"
+
+
+WEBSOCKET = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Protocol": "graphql-ws", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
+WIPE = quote('mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["corpus_document"]}}]) { __typename } }')
+JSON = {"Content-Type": "application/json"}
+QUERY = '{"query": "{ version }"}'
+FOREIGN: dict[str, tuple[str, str, str | None, dict[str, str]]] = {
+    "a mutation in an address": ("GET", f"/graphql?query={WIPE}", None, {}),
+    "a mutation in an address, by HEAD": ("HEAD", f"/graphql?query={WIPE}", None, {}),
+    "text": ("POST", "/graphql", QUERY, {"Content-Type": "text/plain"}),
+    "text of another page": (
+        "POST",
+        "/graphql",
+        QUERY,
+        {"Content-Type": "text/plain", "Origin": "http://evil.example"},
+    ),
+    "text that is JSON to Dagster": ("POST", "/graphql", QUERY, {"Content-Type": "text/plain; application/json"}),
+    "a form": ("POST", f"/graphql?query={WIPE}", "a=1", {"Content-Type": "application/x-www-form-urlencoded"}),
+    "no body, of another page": ("POST", f"/graphql?query={WIPE}", None, {"Origin": "http://evil.example"}),
+    "another host": ("GET", "/graphql?query=%7Bversion%7D", None, {"Host": "evil.example:3000"}),
+    "a page without an origin": ("POST", "/graphql", QUERY, {**JSON, "Origin": "null"}),
+    "a page of another port": ("POST", "/graphql", QUERY, {**JSON, "Origin": "http://127.0.0.1:1"}),
+    "a page of the same site": ("POST", "/graphql", QUERY, {**JSON, "Sec-Fetch-Site": "same-site"}),
+    "a report by hand": ("POST", "/report_asset_check/x?check_name=y&passed=true", None, {"Origin": "null"}),
+    "a WebSocket of another page": ("GET", "/graphql", None, {**WEBSOCKET, "Origin": "http://evil.example"}),
+}
+
+
+def send(ui: Ui, method: str, path: str, body: str | None = None, headers: Mapping[str, str] = {}) -> int:
+    """Send one request to the webserver; the status of its answer."""
+    connection = http.client.HTTPConnection(urlsplit(ui.url).netloc, timeout=30)
+    try:
+        connection.request(method, path, body, dict(headers))
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def refuses_what_other_pages_send(ui: Ui) -> None:
+    for what, (method, path, body, headers) in FOREIGN.items():
+        assert send(ui, method, path, body, headers) == 403, what
+    own = {"Origin": ui.url.removesuffix("/graphql"), "Sec-Fetch-Site": "same-origin"}
+    assert send(ui, "POST", "/graphql", QUERY, {**JSON, **own}) == 200
+    assert send(ui, "GET", "/graphql?query=%7Bversion%7D", None, {"Sec-Fetch-Site": "cross-site"}) == 200
+    assert send(ui, "GET", "/graphql", None, {**WEBSOCKET, **own}) == 101
+
+
+def refuses_configuration_of_gates(ui: Ui) -> None:
+    selector = {**REPOSITORY_OF_HLX, "jobName": "__ASSET_JOB", "assetSelection": [{"path": ["phase1_checkpoint"]}]}
+    config: dict[str, Any] = {"resources": {"io_manager": {"config": {"gates": {}, "judged": {}}}}}
+    launched = ui.ask(LAUNCH, p={"selector": selector, "runConfigData": config, "mode": "default"})["launchRun"]
+    assert launched["__typename"] == "RunConfigValidationInvalid"
 
 
 def test_a_phase_that_was_stopped_closes_the_next_one_whichever_way_it_is_started(home: Home) -> None:
     lost = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
     settings = SETTINGS["phase2_checkpoint"]
-    with dagster_dev(home) as ui:
+    with make_ui(home) as ui:
+        refuses_what_other_pages_send(ui)
+        refuses_configuration_of_gates(ui)
+
         status, why = ui.materialize("phase2_checkpoint", settings)
         assert status == "SUCCESS", why
         status, why = ui.materialize("phase1_checkpoint", lost)
@@ -70,7 +133,7 @@ def test_a_closed_gate_holds_for_what_a_schedule_and_an_automation_condition_sta
     (home.path / "automated.py").write_text(AUTOMATED)
     workspace = home.path / "workspace.yaml"
     workspace.write_text("load_from: [{python_file: {relative_path: automated.py, location_name: hlx}}]")
-    with dagster_dev(home, workspace=workspace) as ui:
+    with daemon_and_webserver(home, workspace=workspace) as ui:
         for tag in ("dagster/schedule_name", "dagster/sensor_name"):
             status, why = ui.run_with_tag(tag)
             assert status == "FAILURE" and "the gate of phase1_STOPPED_epoch" in why

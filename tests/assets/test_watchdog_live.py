@@ -19,7 +19,7 @@ from tests.assets.live import (
     beat_of,
     corpora,
     daemon_and_webserver,
-    dagster_dev,
+    make_ui,
     resumed,
     slots_held,
     start_phase1,
@@ -108,7 +108,7 @@ def group(pid: int) -> list[psutil.Process]:
 @pytest.mark.slow
 def test_a_stalled_training_is_stopped_its_slot_freed_and_it_resumes(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, WATCHED) as ui:
+    with make_ui(home, WATCHED) as ui:
         run_id = start_phase1(ui)
         pid = at_work(home, run_id).pid
         os.kill(pid, signal.SIGSTOP)
@@ -165,7 +165,7 @@ def _checkpoints(home: Home, training: str) -> list[Path]:
 def test_a_training_that_stops_itself_is_left_to_its_gate(empty_home: Home) -> None:
     document = {"corpus_document": {"corpus": str(empty_home.path / "small.md")}}
     lost = {**SETTINGS, **document, "phase1_checkpoint": {**SETTINGS["phase1_checkpoint"], "lr": 10.0}}
-    with dagster_dev(empty_home, WATCHED) as ui:
+    with make_ui(empty_home, WATCHED) as ui:
         run_id = ui.start("curriculum", lost)
         status, why = ui.ended(run_id)
         assert status == "FAILURE" and "training_completed" in why
@@ -175,7 +175,7 @@ def test_a_training_that_stops_itself_is_left_to_its_gate(empty_home: Home) -> N
 @pytest.mark.slow
 def test_a_healthy_slow_training_is_left_alone_for_ten_minutes(empty_home: Home) -> None:
     home = corpora(empty_home)
-    with dagster_dev(home, changed(home, SLOW)) as ui:
+    with make_ui(home, changed(home, SLOW)) as ui:
         run_id = start_phase1(ui)
         wait_for(lambda: (beat := beat_of(home, run_id)) is not None and beat.step > 0)
         began, until = beat_of(home, run_id), time.time() + TEN_MINUTES

@@ -1,0 +1,91 @@
+"""Dagster's UI behind the request guard: `python -m hlx_assets.webserver --workspace workspace.yaml`.
+
+Dagster's own webserver executes a mutation that any web page sends, by GET or as plain text. `make ui` and the
+container `webserver` start this program instead of `dagster-webserver`.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import uvicorn
+from dagster import __version__ as version
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
+from starlette.datastructures import QueryParams
+
+from hlx_assets.storage import opened_instance
+from hlx_model.serving.guard import GuardSettings, RequestGuard, Scope
+
+STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
+"""How `dagster-webserver` uses a database."""
+POLL_MS = 2_000
+"""How often the pages ask for news."""
+GRACE_SECONDS = 5
+"""How long open connections hold up the end."""
+
+
+def only_queries(scope: Scope) -> str | None:
+    """Refuse GraphQL in an address, unless it is a query: an image on any page can send that."""
+    if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/graphql"):
+        return None
+    for name, text in QueryParams(scope["query_string"]).multi_items():
+        if name == "query" and not _is_query(text):
+            return "GraphQL in an address may only be a query: send anything else by POST, as application/json"
+    return None
+
+
+def _is_query(text: str) -> bool:
+    try:
+        definitions = parse(text).definitions
+    except (GraphQLError, RecursionError):
+        return False
+    operations = [found for found in definitions if isinstance(found, OperationDefinitionNode)]
+    return all(operation.operation == OperationType.QUERY for operation in operations)
+
+
+def serve(workspace: Path, host: str, port: int, *, read_only: bool = False) -> None:
+    """Serve the UI of a workspace until the process is told to end.
+
+    Raises:
+        ValueError: a setting of the guard is wrong, or strangers could reach the server.
+    """
+    settings = GuardSettings.from_environment()
+    settings.require_safe(host)
+    with opened_instance() as instance:
+        instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
+        with WorkspaceProcessContext(
+            instance,
+            version=version,
+            read_only=read_only,
+            workspace_load_target=WorkspaceFileTarget([str(workspace)]),
+            code_server_log_level="warning",
+        ) as context:
+            app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
+            guarded = RequestGuard(app, settings, only_queries)
+            uvicorn.run(
+                guarded, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
+            )  # fmt: skip
+
+
+def main() -> None:
+    """Serve what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m hlx_assets.webserver", description=__doc__, add_help=False)
+    parser.add_argument("--help", action="help", help="show this text")
+    parser.add_argument("-w", "--workspace", type=Path, required=True, help="the workspace file of Dagster")
+    parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("-p", "--port", type=int, default=3000, help="port to listen on (3000)")
+    parser.add_argument("--read-only", action="store_true", help="show everything, start and change nothing")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        serve(arguments.workspace, arguments.host, arguments.port, read_only=arguments.read_only)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The request guard: ASGI middleware that refuses what a foreign web page, or a stranger, could send to a server.
+
+A browser sends requests to this machine for any page that is open in it, with the cookies and logins that it keeps.
+The guard therefore asks of each request, before anything else sees it:
+
+- Its `Host` is a name of this machine's loopback interface or one of `HLX_SITE`. Without this rule a page whose name
+  is pointed at 127.0.0.1 after it was loaded (DNS rebinding) could read every answer.
+- If it may change something (any method except GET, HEAD and OPTIONS, and every WebSocket), its `Origin` is this
+  server or absent, and its `Sec-Fetch-Site` says the same. Browsers set both; a page cannot.
+- Its body is JSON or empty. A page may send other bodies to any server without asking first.
+- If `HLX_API_TOKEN` is set, it carries the token: programs as a bearer, browsers as a cookie that they get for it.
+
+A refusal is 403 with one sentence, which is logged too. No other page may show an answer in a frame, in which a person
+could be led to click unknowingly.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+log = logging.getLogger(__name__)
+
+SITE, TOKEN, BEHIND_PROXY = "HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+COOKIE = "hlx_token"
+PARAMETER = "token"
+"""What a link names the token: `http://127.0.0.1:3000/?token=…`, which a browser trades for the cookie."""
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Rule = Callable[[Scope], str | None]
+"""Returns why a request is refused, or None."""
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
+_FROM_HERE = frozenset({"same-origin", "none"})
+_LONGEST = 100
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """What a guard knows of its server."""
+
+    sites: frozenset[str] = frozenset()
+    """Host names that the server has beside those of loopback, in lower case, without ports."""
+    token: str | None = None
+    behind_proxy: bool = False
+    """A proxy that asks for a login stands before the server."""
+
+    @classmethod
+    def from_environment(cls) -> "GuardSettings":
+        """Read `HLX_SITE`, `HLX_API_TOKEN` and `HLX_BEHIND_PROXY`.
+
+        Raises:
+            ValueError: one of them is not usable; names it. The token itself is not repeated.
+        """
+        sites = {_site(name.strip()) for name in os.environ.get(SITE, "").split(",") if name.strip()}
+        token = os.environ.get(TOKEN, "").strip() or None
+        if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise ValueError(f"{TOKEN} must consist of printable ASCII characters without spaces")
+        proxy = os.environ.get(BEHIND_PROXY, "").strip()
+        if proxy not in ("", "0", "1"):
+            raise ValueError(f"{BEHIND_PROXY} is {proxy!r}: it must be 1, 0 or empty")
+        return cls(frozenset(sites), token, proxy == "1")
+
+    def require_safe(self, host: str) -> None:
+        """Refuse to serve strangers: to listen beyond loopback needs a token or a declared proxy.
+
+        Raises:
+            ValueError: `host`, the address to listen on, is not loopback, and neither is set.
+        """
+        if not is_loopback(host) and not self.behind_proxy and self.token is None:
+            raise ValueError(
+                f"to listen on {host or 'every interface'} needs {TOKEN}, a secret that each request must carry "
+                f"(or {BEHIND_PROXY}=1, if a proxy with a login stands before this server): set it, or listen on "
+                "127.0.0.1"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class RequestGuard:
+    """An ASGI application that passes on to another what its rules do not refuse.
+
+    Args:
+        app: the application to guard.
+        settings: the hosts and the token of this server.
+        rules: more rules, for what only this application accepts.
+    """
+
+    def __init__(self, app: App, settings: GuardSettings, *rules: Rule) -> None:
+        self._app, self._settings = app, settings
+        self._rules: tuple[Rule, ...] = (self._host, _cross_site, _body, *rules)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        for rule in self._rules:
+            if reason := rule(scope):
+                return await _refuse(scope, send, reason)
+        if self._settings.token is not None and not self._carries_token(scope, self._settings.token):
+            if link := self._traded(scope, self._settings.token):
+                return await _answer(send, 303, "", *link)
+            return await _refuse(scope, send, _TOKEN_MISSING)
+        return await self._app(scope, receive, _unframed(send))
+
+    def _host(self, scope: Scope) -> str | None:
+        """Refuse a request for a host that is not this server."""
+        hosts = _headers(scope, "host")
+        match = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+        if match is None:
+            return "the request names no host, or more than one"
+        if match[1] in LOOPBACK or match[1] in self._settings.sites:
+            return None
+        return f"this server is not {_shown(hosts[0])}: if it should be, add that name to {SITE}"
+
+    def _carries_token(self, scope: Scope, token: str) -> bool:
+        bearers = [value[7:].strip() for value in _headers(scope, "authorization") if value[:7].lower() == "bearer "]
+        cookies = [
+            value
+            for header in _headers(scope, "cookie")
+            for name, _, value in (part.strip().partition("=") for part in header.split(";"))
+            if name == COOKIE
+        ]
+        return _contains(bearers, token) or _contains(cookies, _cookie(token))
+
+    def _traded(self, scope: Scope, token: str) -> list[tuple[str, str]] | None:
+        """Return the headers that give a browser its cookie, if its link names the token."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return None
+        named = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if not _contains([value for name, value in named if name == PARAMETER], token):
+            return None
+        rest = urlencode([(name, value) for name, value in named if name != PARAMETER])
+        # One slash: to a browser two would begin the name of another host.
+        path = "/" + scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0].lstrip("/\\")
+        secure = "; Secure" if scope.get("scheme") == "https" else ""
+        return [
+            ("location", path + (f"?{rest}" if rest else "")),
+            ("set-cookie", f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"),
+            ("referrer-policy", "no-referrer"),
+        ]
+
+
+_TOKEN_MISSING = (
+    f"this server needs its token, the value of {TOKEN}: open its address with /?{PARAMETER}=… once in a browser, or "
+    "send the header Authorization: Bearer …"
+)
+
+
+def _cross_site(scope: Scope) -> str | None:
+    """Refuse what a page of another origin sends, if it may change something."""
+    if scope["type"] == "http" and scope["method"] in _READING:
+        return None
+    own = _headers(scope, "host")[0].lower()
+    for origin in _headers(scope, "origin"):
+        scheme, separator, host = origin.lower().partition("://")
+        if not separator or scheme not in ("http", "https") or host != own:
+            return f"it comes from a page of {_shown(origin)}: only pages of this server ({SITE}) may send it"
+    for relation in _headers(scope, "sec-fetch-site"):
+        if relation not in _FROM_HERE:
+            return f"it comes from a {_shown(relation)} page: only pages of this server ({SITE}) may send it"
+    return None
+
+
+def _body(scope: Scope) -> str | None:
+    """Refuse a body that a page may send to any server without asking it first."""
+    if scope["type"] != "http":
+        return None
+    lengths = _headers(scope, "content-length")
+    if not _headers(scope, "transfer-encoding") and all(length.strip() in ("", "0") for length in lengths):
+        return None
+    kinds = _headers(scope, "content-type")
+    # What comes before the parameters: Dagster also takes `text/plain; application/json` for JSON.
+    if len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json":
+        return None
+    return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
+
+
+def _site(name: str) -> str:
+    """Return the host of an entry of `HLX_SITE`, which may have a port."""
+    match = _HOST.fullmatch(name.lower())
+    if match is None:
+        raise ValueError(
+            f"{SITE} contains {name!r}: it must be host names, such as hlx.example.org, with commas between them"
+        )
+    return match[1]
+
+
+def _cookie(token: str) -> str:
+    """Return what a browser keeps: other servers of this host see its cookies, and must not learn the token."""
+    return hmac.new(token.encode(), b"hlx-brain cookie", hashlib.sha256).hexdigest()
+
+
+def _contains(found: Iterable[str], secret: str) -> bool:
+    """Whether the secret is among what was sent, in a time that does not tell how much of it was right."""
+    same = [hmac.compare_digest(value.encode("latin-1", "replace"), secret.encode()) for value in found]
+    return any(same)
+
+
+def _headers(scope: Scope, name: str) -> list[str]:
+    wanted = name.encode()
+    return [value.decode("latin-1").strip() for key, value in scope["headers"] if key.lower() == wanted]
+
+
+def _shown(text: str) -> str:
+    """Return what a stranger sent so that it cannot be more than text."""
+    return ascii(text[:_LONGEST])
+
+
+def _unframed(send: Send) -> Send:
+    async def send_unframed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"x-frame-options", b"SAMEORIGIN")]}
+        await send(message)
+
+    return send_unframed
+
+
+async def _refuse(scope: Scope, send: Send, reason: str) -> None:
+    log.warning("refused a request for %s: %s", _shown(scope["path"]), reason)
+    if scope["type"] == "http":
+        await _answer(send, 403, f"refused: {reason}\n")
+    else:
+        # Before a WebSocket is accepted, this makes the server answer 403. No browser shows more of it to a page.
+        await send({"type": "websocket.close", "code": 1008})
+
+
+async def _answer(send: Send, status: int, body: str, *more: tuple[str, str]) -> None:
+    headers = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body.encode()))),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+        *more,
+    ]
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body.encode()})
