@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.assets.conftest import SETTINGS, Home, make_home
-from tests.assets.live import Ui, at_work, dagster_dev, start_phase1, wait_for
+from tests.assets.live import Ui, at_work, make_ui, start_phase1, wait_for
 
 IMAGES = Path(__file__).parent / "images"
 ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}
@@ -47,7 +47,7 @@ def main() -> None:
         home = Home(Path(folder) / "home")
         make_home(home.path)
         os.environ["DAGSTER_HOME"] = str(home.path)
-        with dagster_dev(home, ENVIRONMENT) as ui:
+        with make_ui(home, ENVIRONMENT) as ui:
             document = {"corpus_document": {"corpus": str(home.path / "small.md")}}
             ui.launch("curriculum", {**SETTINGS, **document})
             shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2100, height=1150)

@@ -1,8 +1,8 @@
 """`make ui`: the code server, the guarded webserver and the daemon of one home, on a free loopback port.
 
-Ctrl-C, SIGTERM and SIGHUP end all three, and the runs that are in progress: a training writes a checkpoint first. If one
-of the three ends by itself, the others are ended too: a UI without its daemon would look as if somebody watched. Runs
-then continue, and the next `make ui` finds them.
+Ctrl-C, SIGTERM and SIGHUP end all three, and the runs that are in progress: a training writes a checkpoint first. If
+one of the three ends by itself, the others are ended too: a UI without its daemon would look as if somebody watched.
+Runs then continue, and the next `make ui` finds them.
 """
 
 import argparse
@@ -178,6 +178,8 @@ def main() -> None:
     parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("-p", "--port", type=int, help="port to listen on (3000, or a free one)")
     arguments = parser.parse_args()
+    if arguments.port is not None and not 0 < arguments.port < 2**16:
+        parser.error(f"--port is {arguments.port}: it must be from 1 to 65535")
     try:
         GuardSettings.from_environment().require_safe(arguments.host)
     except ValueError as error:
@@ -190,7 +192,10 @@ def main() -> None:
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)
-    port = free_port(arguments.port or 3000, arguments.host)
+    try:
+        port = free_port(arguments.port or 3000, arguments.host)
+    except OSError as error:
+        sys.exit(f"error: {error}: name an address of this machine with -h")
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
     lock = only_one(home)

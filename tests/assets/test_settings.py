@@ -74,6 +74,26 @@ def test_a_ui_that_strangers_can_reach_needs_a_token(empty_home: Home) -> None:
     assert line.startswith("error: to listen on 0.0.0.0 needs HLX_API_TOKEN")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("-h", "no-such-host.invalid"),
+            "no free port on no-such-host.invalid: name an address of this machine with -h",
+        ),
+        (("-p", "70000"), "--port is 70000: it must be from 1 to 65535"),
+        (("--read-only",), "unrecognized arguments: --read-only"),
+    ],
+)
+def test_an_address_that_cannot_be_is_told_in_one_line(
+    empty_home: Home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setenv("HLX_API_TOKEN", "secret")
+    refused = make_ui(*arguments)
+    assert refused.returncode in (1, 2) and "Traceback" not in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith(said)
+
+
 def make_ui(*arguments: str) -> "subprocess.CompletedProcess[str]":
     program = [sys.executable, "-m", "hlx_assets.ui", *arguments]
     return subprocess.run(program, capture_output=True, text=True, timeout=60)
