@@ -131,8 +131,11 @@ def _answers(address: str | tuple[str, int]) -> bool:
 
 
 def _announce(host: str, port: int) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    token = f"/?token=… (the value of {TOKEN}, once)" if GuardSettings.from_environment().token else ""
+    settings = GuardSettings.from_environment()
+    # A wildcard is no address to open.
+    named = next(iter(sorted(settings.sites)), "127.0.0.1") if host in ("0.0.0.0", "::") else host
+    shown = f"[{named}]" if ":" in named and not named.startswith("[") else named
+    token = f"/?token=… (the value of {TOKEN}, once)" if settings.token else ""
     sys.stderr.write(f"the graph: http://{shown}:{port}{token}\n")
 
 
@@ -181,7 +184,7 @@ def main() -> None:
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         parser.error(f"--port is {arguments.port}: it must be from 1 to 65535")
     try:
-        GuardSettings.from_environment().require_safe(arguments.host)
+        GuardSettings.from_environment().listening_on(arguments.host)
     except ValueError as error:
         sys.exit(f"error: {error}")
     # The parts must not all be the first to open an empty home.

@@ -53,8 +53,7 @@ def serve(workspace: Path, host: str, port: int, *, read_only: bool = False) -> 
     Raises:
         ValueError: a setting of the guard is wrong, or strangers could reach the server.
     """
-    settings = GuardSettings.from_environment()
-    settings.require_safe(host)
+    settings = GuardSettings.from_environment().listening_on(host)
     with opened_instance() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
         with WorkspaceProcessContext(

@@ -158,8 +158,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write JSON, indented for people, by atomic rename; NaN and infinity are a `ValueError`."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode(), durable=durable)
+    write_bytes(path, json_text(value).encode(), durable=durable)
+
+
+def json_text(value: Any) -> str:
+    """Return JSON, indented for people; NaN and infinity are a `ValueError`."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def named_specials(value: Any) -> Any:

@@ -17,6 +17,8 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PROC = Path("/proc")
 _MACHINE_ID = Path("/etc/machine-id")
+_HIGHEST_PID = 2**22
+"""`PID_MAX_LIMIT` of Linux."""
 _INITIAL_PID_NAMESPACE = "4026531836"
 """`PROC_PID_INIT_INO` of Linux: the namespace of all processes that are in no container."""
 
@@ -71,7 +73,8 @@ class ProcessRef:
     def is_local(self) -> bool:
         """Whether this process table can speak of it: same host, machine, boot and pid namespace, and a pid above 1."""
         # A damaged record may name any number: 1 would be everything in a container, 0 and -1 whole groups.
-        return type(self.pid) is int and self.pid > 1 and self._place is not None and self._place == _here()
+        possible = type(self.pid) is int and 1 < self.pid <= _HIGHEST_PID
+        return possible and self._place is not None and self._place == _here()
 
     @property
     def is_running(self) -> bool:
@@ -114,13 +117,13 @@ class ProcessRef:
 
     def __str__(self) -> str:
         host = self.host or "an unknown host"
-        here = self.host == platform.node() and not self.is_local
-        return f"process {self.pid} on {host}" + (" (another machine, container or boot)" if here else "")
+        elsewhere = self.host == platform.node() and self._place != _here()
+        return f"process {self.pid} on {host}" + (" (another machine, container or boot)" if elsewhere else "")
 
     @property
     def _place(self) -> tuple[str, str, str, str] | None:
         """Host, machine, boot and pid namespace; None if they were not recorded."""
-        if not self.host or self.identity is None or self.identity.count(":") != 3:
+        if not self.host or not isinstance(self.identity, str) or self.identity.count(":") != 3:
             return None
         machine, boot, namespace, _ = self.identity.split(":")
         return self.host, machine, boot, namespace

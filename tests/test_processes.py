@@ -45,6 +45,7 @@ ELSEWHERE = {
     "an older record": lambda ref: replace(ref, identity="boot:1234"),
     "no record": lambda ref: replace(ref, identity=None),
     "a damaged record": lambda ref: replace(ref, identity=":::"),
+    "a record of another type": lambda ref: replace(ref, identity=5),
 }
 
 
@@ -76,7 +77,7 @@ def test_nothing_is_known_of_a_process_elsewhere_and_nothing_done(
 ) -> None:
     ref: ProcessRef = change(ProcessRef.of(process.pid))  # type: ignore[arg-type,call-arg]
     if ended:
-        ref = replace(ref, pid=2**22 + 1)
+        ref = replace(ref, pid=2**22)
     assert not ref.is_local and not ref.is_running and not ref.is_gone
     assert not ref.kill() and not ref.kill(group=True)
     assert process.poll() is None
@@ -85,7 +86,7 @@ def test_nothing_is_known_of_a_process_elsewhere_and_nothing_done(
     assert beat.alive
 
 
-@pytest.mark.parametrize("pid", [1, 0, -1, -2, True, "12", None, 1.0])
+@pytest.mark.parametrize("pid", [1, 0, -1, -2, True, "12", None, 1.0, 2**22 + 1, 2**31, 10**30])
 def test_a_number_that_is_no_process_of_ours_is_never_signalled(pid: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError(f"signalled: {arguments}")

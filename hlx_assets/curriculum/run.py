@@ -34,6 +34,7 @@ from hlx_model.training.heartbeat import Heartbeat
 
 SHOWN = 10
 SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
+LONGEST_ERROR = 400
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
@@ -42,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make curriculum", description="Run the whole curriculum.")
     parser.add_argument("--config", type=Path, help="Dagster run configuration (YAML), as in the launchpad")
     arguments = parser.parse_args()
-    config = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) if arguments.config else {}
+    config = run_configuration(arguments.config)
     started = time.monotonic()
     # Dagster's own modules call what Dagster calls preview or deprecated: nothing that a user can mend.
     warnings.filterwarnings("ignore", module=r"dagster\.")
@@ -51,12 +52,24 @@ def main() -> int:
             console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
         for line in runs_elsewhere(instance):
             console.print(line, markup=False)
-        with dg.execute_job(
-            dg.reconstructable(curriculum_job), instance, run_config={**SHORT_LINES, **config}
-        ) as result:
+        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
             events, success = result.all_events, result.success
         tell(instance, events, time.monotonic() - started)
     return 0 if success else 1
+
+
+def run_configuration(path: Path | None) -> dict[str, Any]:
+    """Return the run configuration in a YAML file; ends the program with one line if Dagster would refuse it."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+        if not isinstance(config or {}, dict):
+            raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
+        merged = {**(config or {}), "loggers": {**SHORT_LINES["loggers"], **(config or {}).get("loggers", {})}}
+        dg.validate_run_config(curriculum_job(), merged)
+    except (OSError, ValueError, yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
+        said = " ".join(str(error).split())
+        sys.exit(f"error: --config {path}: {said[:LONGEST_ERROR]}")
+    return merged
 
 
 def curriculum_job() -> dg.JobDefinition:

@@ -125,15 +125,17 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
     if worker is None or not (worker.is_local or worker.is_gone):
         where = f"it runs as {worker}" if worker else UNKNOWN_WORKER
         return f"not ended, and not closed from here: {where}: end it there"
-    beat.trainer.kill(group=True)
+    killed = beat.trainer.kill(group=True)
     worker.kill()
     close(instance, run, reason)
-    return "killed and closed"
+    left = "" if killed or beat.trainer.is_gone else f", but not {beat.trainer}, which trains: end it there"
+    return f"killed and closed{left}"
 
 
 def without_owner(instance: dg.DagsterInstance, beat: Heartbeat) -> bool:
-    """Whether a trainer that Dagster started runs although its run ended a minute ago, or does not exist."""
+    """Whether a trainer that Dagster started runs although its run ended a minute ago."""
     if beat.run_id is None or not beat.running or not beat.alive:
         return False
+    # A run that is not on record may be one of another database: its trainer is not this instance's to end.
     record = instance.get_run_record_by_id(beat.run_id)
-    return record is None or (record.end_time is not None and time.time() - record.end_time > GRACE)
+    return record is not None and record.end_time is not None and time.time() - record.end_time > GRACE

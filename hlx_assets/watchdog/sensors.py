@@ -75,8 +75,9 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
                 # The run, where there was one, knows better why, and its end is told of as such.
                 beat.close(found.directory, (run.tags.get(REASON_TAG) if run else None) or trouble.reason)
             if run is None:  # started at a terminal: to stop it is for the one who sits there
-                alert = replace(alert, subject=f"hlx train --phase {beat.phase}", trouble=trouble.reason)
-                yield f"{beat.training_id}: {trouble.reason} (a person must look)", alert
+                where = "" if beat.trainer.is_local else f", {beat.trainer}"
+                alert = replace(alert, subject=f"hlx train --phase {beat.phase}", trouble=f"{trouble.reason}{where}")
+                yield f"{beat.training_id}: {trouble.reason}{where} (a person must look)", alert
             continue
         if trouble.name == "gone" and time.time() - beat.time < GRACE and has_worker(run):
             continue  # the worker ends the run in a moment, and knows how its trainer died

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import write_lines, write_text
 from hlx_model.cli.options import AsJson
 from hlx_model.corpus import (
     DEFAULT_SEQ_LENGTH,
@@ -30,7 +29,7 @@ from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
 from hlx_model.corpus.statistics import markdown, statistics
-from hlx_model.outputs import require_output
+from hlx_model.outputs import require_output, write_output
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 
@@ -147,11 +146,11 @@ def compose_command(
     force: Annotated[bool, typer.Option("--force", help="Replace a document that is there.")] = False,
 ) -> None:
     """Write a composed corpus document."""
-    require_output(path, inputs=beside or [])
-    if path.exists() and not force:
+    place = require_output(path, inputs=beside or [])
+    if place.exists() and not force:
         raise ValueError(f"{path} is there already: name another file, or pass --force")
     there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
-    write_lines(path, compose_lines(entries, seed, without=there))
+    write_output(place, compose_lines(entries, seed, without=there))
     typer.echo(f"{path}: {entries} entries, seed {seed}")
 
 
@@ -163,12 +162,11 @@ def statistics_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
-    if output is not None:
-        require_output(output, inputs=paths)
+    place = require_output(output, inputs=paths) if output is not None else None
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else markdown(found)
-    if output is None:
+    if place is None:
         typer.echo(page)
     else:
-        write_text(output, page + "\n")
+        write_output(place, [page, "\n"])
         typer.echo(f"{output}: {found.entries} entries")

@@ -10,14 +10,14 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from hlx_model.artifacts import named_specials, write_text
+from hlx_model.artifacts import named_specials
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.lineage.comparison import Differences, Side, cautions, differences, outcomes
 from hlx_model.lineage.comparison_figure import comparison_figure
 from hlx_model.lineage.history import kept_history, newest_first
 from hlx_model.lineage.lookup import checkpoint_of
 from hlx_model.manifest import CheckpointError
-from hlx_model.outputs import require_output
+from hlx_model.outputs import require_output, write_output
 from hlx_model.quality.shown import NOTHING, percent, percents
 from hlx_model.training.heartbeat import RUNNING, Heartbeat
 
@@ -127,8 +127,7 @@ def compare_command(
     first, second = (Side.of(path) for path in paths)
     ids = "-".join(side.manifest.training_id[:8] for side in (first, second))
     figure = output or Path(f"compare-{ids}.svg")
-    require_output(figure)
-    write_text(figure, comparison_figure(first, second))
+    write_output(require_output(figure), [comparison_figure(first, second)])
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
         content = {

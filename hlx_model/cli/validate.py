@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import Artifacts, write_json
+from hlx_model.artifacts import Artifacts, json_text
 from hlx_model.checkpoint import CheckpointError
 from hlx_model.device import device_of
-from hlx_model.outputs import require_output
+from hlx_model.outputs import require_output, write_output
 from hlx_model.quality.foreign import judge_foreign, report_beside
 from hlx_model.quality.report import PAGE, Judgement, judge
 
@@ -41,13 +41,14 @@ def validate_command(
     A checkpoint of hlx train is judged on the corpora that its manifest names. A .pt file needs --corpus and --phase;
     only its weights are read, and its report is written beside it, into NAME.report.
     """
+    place = None
     if output is not None:
         ours = checkpoint.is_dir()
         report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if ours else report_beside(checkpoint)
-        require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
+        place = require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
     judgement = _judge(checkpoint, corpus or [], phase, heads, device_of(device))
-    if output is not None:
-        write_json(output, judgement.report)
+    if place is not None:
+        write_output(place, [json_text(judgement.report)])
     if as_json:
         typer.echo(json.dumps(judgement.report, ensure_ascii=False, indent=2))
     else:

@@ -41,12 +41,12 @@ def export(checkpoint: Path, target: Path, format: Format = "safetensors", key: 
     if format not in FORMATS:
         raise ValueError(f"--format is {format!r}: choose one of {', '.join(FORMATS)}")
     _require_free(target)
-    require_output(target)
+    place = require_output(target)
     if key is not None:
         require_private_key(key)
     manifest = verify(checkpoint)
     record = record_of(checkpoint)
-    with new_directory(target.resolve()) as directory:
+    with new_directory(place) as directory:
         weights = _write_weights(checkpoint, manifest, directory, format)
         write_json(directory / CONFIG, config(manifest), durable=False)
         write_json(directory / VOCABULARY, vocabulary(), durable=False)
@@ -96,9 +96,11 @@ def vocabulary() -> dict[str, Any]:
 
 
 def _require_free(target: Path) -> None:
-    if target.exists() and not target.is_dir():
+    # Without links and `..`: where it will be written.
+    place = target.resolve()
+    if place.exists() and not place.is_dir():
         raise ValueError(f"{target}: a file: name a new or an empty directory")
-    if target.is_dir() and any(target.iterdir()):
+    if place.is_dir() and any(place.iterdir()):
         raise ValueError(f"{target}: not empty: name a new or an empty directory")
 
 

@@ -15,6 +15,7 @@ from hlx_model import foreign
 from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import CorpusError, rules, store
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
+from hlx_model.outputs import require_output
 from hlx_model.quality.gate import Gate
 from hlx_model.quality.report import Judgement, report_on
 from hlx_model.quality.subject import Subject
@@ -54,11 +55,18 @@ def judge_foreign(
     """
     if phase not in store.CORPUS_OF_PHASE:
         raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
+    report = require_output(
+        report_beside(path), inputs=corpus, advice=f"copy {path.name} into another folder, and validate the copy"
+    )
+    if report.exists() and not report.is_dir():
+        raise ValueError(
+            f"{report}: a file, and the report on {path.name} is written into a folder of that name: move it"
+        )
     found = foreign.load(path, heads)
     asset = store.CORPUS_OF_PHASE[phase]
     version, rows = _corpus(corpus, phase)
     subject = Subject(path.name, phase, found.size, found.sha256, {asset: version}, _RECORDED)
-    return report_on(subject, found.model.to(device), {asset: rows}, report_beside(path))
+    return report_on(subject, found.model.to(device), {asset: rows}, report)
 
 
 def _corpus(corpus: Sequence[Path], phase: int) -> tuple[str, pa.Table]:

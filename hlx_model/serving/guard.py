@@ -21,7 +21,7 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -73,11 +73,11 @@ class GuardSettings:
             raise ValueError(f"{BEHIND_PROXY} is {proxy!r}: it must be 1, 0 or empty")
         return cls(frozenset(sites), token, proxy == "1")
 
-    def require_safe(self, host: str) -> None:
-        """Refuse to serve strangers: to listen beyond loopback needs a token or a declared proxy.
+    def listening_on(self, host: str) -> "GuardSettings":
+        """Return the settings of a server at an address, by which it may be asked too unless that is a wildcard.
 
         Raises:
-            ValueError: `host`, the address to listen on, is not loopback, and neither is set.
+            ValueError: the address is not loopback, and neither a token nor a proxy is set: strangers could use it.
         """
         if not is_loopback(host) and not self.behind_proxy and self.token is None:
             raise ValueError(
@@ -85,6 +85,13 @@ class GuardSettings:
                 f"(or {BEHIND_PROXY}=1, if a proxy with a login stands before this server): set it, or listen on "
                 "127.0.0.1"
             )
+        try:
+            address = ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return self
+        # No page can have a number as its name, so nothing can be rebound to it.
+        named = f"[{address}]" if address.version == 6 else str(address)
+        return self if address.is_unspecified else replace(self, sites=self.sites | {named})
 
 
 def is_loopback(host: str) -> bool:
@@ -128,7 +135,7 @@ class RequestGuard:
         hosts = _headers(scope, "host")
         match = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         if match is None:
-            return "the request names no host, or more than one"
+            return f"its Host is not the one name of a server: {_shown(', '.join(hosts))}"
         if match[1] in LOOPBACK or match[1] in self._settings.sites:
             return None
         return f"this server is not {_shown(hosts[0])}: if it should be, add that name to {SITE}"

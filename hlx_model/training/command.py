@@ -159,6 +159,9 @@ def _require_outputs(training: Path, tensorboard: Path | None) -> None:
 
     Each writes into a folder named after the training's id, which is known only once the corpus is read.
     """
+    for folder in (training, *([tensorboard] if tensorboard else [])):
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder}: a file: name a folder")
     directory = training / "<training id>"
     require_output(directory)
     if tensorboard is not None:

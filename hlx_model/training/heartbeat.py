@@ -5,6 +5,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from hlx_model.artifacts import named_specials, read_json, write_json
 from hlx_model.processes import ProcessRef, process_identity
@@ -79,11 +80,21 @@ class Heartbeat:
         """The heartbeat of a training's directory; None where there is none, or it cannot be read."""
         try:
             content = read_json(directory / HEARTBEAT)
-            known = {f.name for f in fields(cls)}
-            content = {k: float(v) if v in _SPECIALS else v for k, v in content.items() if k in known}
+            known = {f.name: f.type for f in fields(cls)}
+            content = {name: _read(value, known[name]) for name, value in content.items() if name in known}
             return cls(**content)
         except (OSError, ValueError, TypeError, AttributeError):
             return None
 
 
 _SPECIALS = ("nan", "inf", "-inf")
+
+
+def _read(value: object, kind: Any) -> object:
+    """Return a JSON value as a field's type has it: a whole number is a float too; `TypeError` if it is of another."""
+    if value in _SPECIALS and isinstance(0.0, kind):
+        return float(str(value))
+    fits = isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
+    if isinstance(value, bool) or not fits:
+        raise TypeError(f"{value!r} is not of the type {kind}")
+    return value

@@ -201,7 +201,7 @@ def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
     assert "the gate of corpus_examples is closed: quarantine" in alone.failures["english_corpus"]
 
 
-def test_how_much_may_be_in_quarantine_is_set_in_the_environment_or_the_launchpad(
+def test_how_much_may_be_in_quarantine_is_set_in_the_environment_and_by_no_run(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
@@ -209,7 +209,8 @@ def test_how_much_may_be_in_quarantine_is_set_in_the_environment_or_the_launchpa
     assets = ("corpus_document", "corpus_examples", "english_corpus")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.2")
     assert "english_corpus" in empty_home.materialize(*assets).materialized
-    run = empty_home.materialize(*assets, corpus_examples_quarantine={"most": 0.01})
+    monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.01")
+    run = empty_home.materialize(*assets, corpus_examples_quarantine={"most": 1.0})
     assert "english_corpus" not in run.materialized
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "much")
     run = empty_home.materialize(*assets)

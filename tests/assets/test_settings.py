@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from hlx_assets import settings
+from hlx_assets.curriculum.run import run_configuration
 from tests.assets.conftest import Home
 
 WRONG = [
@@ -92,6 +93,34 @@ def test_an_address_that_cannot_be_is_told_in_one_line(
     refused = make_ui(*arguments)
     assert refused.returncode in (1, 2) and "Traceback" not in refused.stderr
     assert refused.stderr.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("resources: {io_manager: {config: {gates: {}, judged: {}}}}", "unexpected config entries"),
+        ("ops: {phase1_checkpoint: {config: {ungated: true}}}", 'unexpected config entry "ungated"'),
+        ("execution: {config: {retries: {enabled: {}}}}", 'unexpected config entry "retries"'),
+        ("[1, 2]", "it must be a mapping"),
+        ("just text", "it must be a mapping"),
+        ("ops: {", "expected the node content"),
+        (None, "No such file"),
+    ],
+)
+def test_run_configuration_that_is_refused_is_one_line(empty_home: Home, content: str | None, said: str) -> None:
+    path = empty_home.path / "run.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        run_configuration(path)
+    line = str(ended.value.code)
+    assert line.startswith(f"error: --config {path}: ") and said in line and "\n" not in line
+
+
+def test_run_configuration_keeps_the_short_lines(empty_home: Home) -> None:
+    path = empty_home.path / "run.yaml"
+    path.write_text("execution: {config: {}}\nops: {phase1_checkpoint: {config: {epochs: 3}}}")
+    assert run_configuration(path)["loggers"] == run_configuration(None)["loggers"] == {"console": {}}
 
 
 def make_ui(*arguments: str) -> "subprocess.CompletedProcess[str]":

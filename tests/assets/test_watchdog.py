@@ -22,7 +22,7 @@ from hlx_assets.watchdog.runs import (
     worker_of,
 )
 from hlx_assets.watchdog.sensors import training_watchdog
-from hlx_model.processes import ProcessRef
+from hlx_model.processes import ProcessRef, process_identity
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.watchdog.trainings import trainings
 from tests.assets.conftest import Home
@@ -235,7 +235,7 @@ def test_a_lost_training_elsewhere_is_neither_killed_nor_closed_and_a_line_says_
         assert not status_is_finished(instance, run)
         (found,) = trainings(empty_home.path / "artifacts" / "training")
         assert found.seen.beat.running and found.seen.alive
-        # Its run ends, and nobody here is the trainer's owner.
+        # Its run ends, and its trainer is still not this machine's.
         instance.report_run_failed(run)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hlx_assets.watchdog.runs.GRACE", -1.0)
@@ -293,3 +293,37 @@ def test_what_a_run_inherits_of_an_earlier_one_says_nothing_of_it(empty_home: Ho
         found = instance.get_run_by_id(again.run_id)
         assert found is not None and worker_of(found) == ProcessRef.of(os.getpid())
         assert not found.tags[REASON_TAG] and not found.tags[_REQUESTED_TAG]
+
+
+def test_a_trainer_whose_run_is_of_another_database_is_told_of_and_not_ended(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    elsewhere = dg.DagsterRun(job_name="curriculum")
+    with empty_home.instance() as instance:
+        write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=100)
+        assert "all well" in tick(instance)
+        write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=400)
+        assert "a person must look" in tick(instance)
+    assert worker.poll() is None
+
+
+def test_a_trainer_that_a_launcher_put_elsewhere_is_named_when_its_run_is_closed(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    trainer = replace(ProcessRef.of(worker.pid), host="node7")
+    with empty_home.instance() as instance:
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        write(empty_home, beat_of(run, trainer), age=400)
+        said = tick(instance)
+        assert f"killed and closed, but not process {worker.pid} on node7, which trains: end it there" in said
+        assert status_is_finished(instance, run)
+
+
+def test_a_damaged_tag_is_no_process(empty_home: Home) -> None:
+    with empty_home.instance() as instance:
+        for pid in ("99999999999999999999", "2147483648", "-1", "x", ""):
+            run = started_run(instance, ProcessRef.of(os.getpid()))
+            instance.add_run_tags(run.run_id, {WORKER_TAG: f"{run.run_id[:8]} here {pid} {process_identity()}"})
+        assert close_dead_runs(instance) == []
+        assert len(runs_elsewhere(instance)) == 5
+        assert "was not recorded" in tick(instance)

@@ -287,3 +287,61 @@ def test_a_document_is_composed_over_another_only_with_force(hlx: Hlx, here: Pat
 def test_the_rule_is_looked_up_without_torch() -> None:
     program = "import sys, hlx_model.cli.corpus; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_path_through_a_folder_that_does_not_exist_is_the_one_that_is_looked_at(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
+) -> None:
+    (here / "own").mkdir()
+    (here / "own" / "k.md").write_text("a document of the user's")
+    training, before = kept["training"].relative_to(here), files(here)
+    for target in (
+        "missing/../c.md",
+        "missing/../own",
+        "a/b/../../own",
+        f"missing/../{training}",
+        "missing/../artifacts",
+    ):
+        ran = hlx("export", kept["checkpoint"], f"missing/../{target}")
+        assert ran.code == 1 and ran.error.startswith(f"error: missing/../{target}: ")
+    assert "pass --force" in hlx("corpus", "compose", "missing/../own/k.md", "--entries", 5).error
+    assert files(here) == before
+    refused(hlx, here, "missing/../c.md", "corpus", "statistics", "c.md", "--output", "missing/../c.md")
+    assert hlx("export", kept["checkpoint"], "missing/../new").code == 0 and (here / "new" / "config.json").exists()
+
+
+def test_a_link_is_followed_and_a_pipe_or_a_device_is_written_to(hlx: Hlx, here: Path, document: Path) -> None:
+    (here / "target.md").write_text("old")
+    (here / "link.md").symlink_to("target.md")
+    assert hlx("corpus", "statistics", "c.md", "--output", "link.md").code == 0
+    assert (here / "link.md").is_symlink() and (here / "target.md").read_text().startswith("48 entries")
+
+    os.mkfifo(here / "pipe")
+    with subprocess.Popen(["cat", here / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        assert hlx("corpus", "statistics", "c.md", "--output", "pipe").code == 0
+        assert reader.communicate(timeout=20)[0] == (here / "target.md").read_text()
+    assert (here / "pipe").is_fifo()
+
+    null = Path("/dev/null")
+    assert hlx("corpus", "statistics", "c.md", "--output", null).code == 0
+    assert null.is_char_device()
+
+
+def test_the_report_on_a_file_of_weights_destroys_nothing_either(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path
+) -> None:
+    def judge(name: str, corpus: str = "c.md") -> tuple[object, ...]:
+        shutil.copyfile(users_file, here / f"{name}.pt")
+        return ("validate", "--checkpoint", f"{name}.pt", "--corpus", corpus, "--phase", 1, "--device", "cpu")
+
+    (here / "within.report").mkdir()
+    shutil.copyfile(document, here / "within.report" / "report.md")
+    (here / "link.report").symlink_to(kept["checkpoint"])
+    (here / "file.report").write_text("of the user's")
+    for name, corpus in (("within", "within.report/report.md"), ("link", "c.md"), ("file", "c.md")):
+        arguments = judge(name, corpus)
+        refused(hlx, here, f"{name}.report" if name != "file" else here / "file.report", *arguments)
+    exported = kept["exported-pt"].relative_to(here) / "model.report"
+    refused(hlx, here, exported, "validate", "--checkpoint", "exported-pt/model.pt", "--corpus", "c.md", "--phase", 1)
+    for _ in range(2):
+        assert hlx(*judge("again")).code in (0, 1, 2) and (here / "again.report" / "report.json").exists()

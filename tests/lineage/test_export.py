@@ -153,8 +153,11 @@ def test_a_pt_file_is_what_the_users_scripts_load(hlx: Hlx, curriculum: Curricul
     ids = torch.randint(4, 117, (2, 60), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(ours(ids), theirs.model(ids))
+    copy = shutil.copyfile(path, tmp_path / "model.pt")
+    refused = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu")
+    assert refused.code == 1 and "copy model.pt into another folder" in refused.error
     judged = hlx(
-        "validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu", "--json"
+        "validate", "--checkpoint", copy, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu", "--json"
     )
     figures = json.loads(judged.out)["figures"]
     assert figures["held_out_loss"] == three.judgement.report["figures"]["held_out_loss"]

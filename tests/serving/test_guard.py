@@ -93,7 +93,7 @@ def test_this_machine_is_served(host: str) -> None:
 def test_another_host_is_refused_by_a_sentence_that_names_the_variable(host: str | None, method: str) -> None:
     answer = ask(method, host=host)
     assert answer.status == 403 and answer.body.count(b"\n") == 1
-    assert b"HLX_SITE" in answer.body or b"names no host" in answer.body
+    assert b"HLX_SITE" in answer.body or b"its Host is not" in answer.body
     assert ask(host=host, kind="websocket").status == 403
 
 
@@ -225,16 +225,25 @@ def test_whatever_a_stranger_sends_the_guard_answers(headers: dict[str, str]) ->
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1", "[::1]"])
 def test_loopback_needs_no_token(host: str) -> None:
-    GuardSettings().require_safe(host)
+    GuardSettings().listening_on(host)
+
+
+def test_a_server_may_be_asked_by_the_address_that_it_listens_on() -> None:
+    for host, named in (("127.0.0.2", "127.0.0.2"), ("10.0.0.2", "10.0.0.2"), ("fd00::1", "[fd00::1]")):
+        settings = GuardSettings(token=TOKEN).listening_on(host)
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert ask(host=f"{named}:3000", headers=bearer, settings=settings).status == 200
+    for host in ("0.0.0.0", "::", "gpu-box"):
+        assert GuardSettings(token=TOKEN).listening_on(host).sites == frozenset()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.2", "gpu-box", "127.0.0.1.evil.example"])
 def test_a_server_that_strangers_can_reach_needs_a_token_or_a_proxy(host: str) -> None:
     with pytest.raises(ValueError, match=r"needs HLX_API_TOKEN.*HLX_BEHIND_PROXY=1"):
-        GuardSettings().require_safe(host)
+        GuardSettings().listening_on(host)
     assert not is_loopback(host)
-    GuardSettings(token=TOKEN).require_safe(host)
-    GuardSettings(behind_proxy=True).require_safe(host)
+    GuardSettings(token=TOKEN).listening_on(host)
+    GuardSettings(behind_proxy=True).listening_on(host)
 
 
 def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

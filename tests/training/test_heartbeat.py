@@ -48,6 +48,24 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) ->
     assert Heartbeat.read(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": "12"}, {"pid": 1.5}, {"pid": True}, {"pid": None}, {"process": 5}, {"time": "yesterday"},
+        {"time": None}, {"pace": "x"}, {"run_id": 5}, {"step": [1]}, {"training_id": None},
+        {"host": {}}, {"train_loss": "much"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_with_a_value_of_another_type_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
+    content = json.loads((tmp_path / HEARTBEAT).read_text())
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, "time": 1}))
+    assert Heartbeat.read(tmp_path) is not None
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, **change}))
+    assert Heartbeat.read(tmp_path) is None
+
+
 def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
     Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
     content = json.loads((tmp_path / HEARTBEAT).read_text())
