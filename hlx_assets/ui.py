@@ -76,8 +76,10 @@ def run(host: str, port: int, lock: int) -> str | None:
     def receive(signum: int, frame: FrameType | None) -> None:
         received.append(signum)
 
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, receive)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, receive)
     with tempfile.TemporaryDirectory(prefix="hlx-ui-") as folder, _ending(received) as parts:
         code, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
         server = {"socket": str(code), "location_name": LOCATION["location-name"]}
