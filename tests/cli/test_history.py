@@ -122,7 +122,7 @@ def test_a_trainer_that_is_gone_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
     beat = Heartbeat("0123456789abcdef", 1, "tiny", 10, status="training")
     directory = tmp_path / "training" / beat.training_id
     directory.mkdir(parents=True)
-    for pid, said in ((beat.pid, "training"), (2**22 + 1, "process gone")):
+    for pid, said in ((beat.pid, "training"), (2**22, "process gone")):
         beat.pid = pid
         beat.write(directory)
         assert f" 1 tiny {said} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out

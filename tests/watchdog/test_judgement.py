@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hlx_model.metrics import METRICS, SCHEMA
+from hlx_model.processes import process_identity
 from hlx_model.quality.gate import Gate
 from hlx_model.training.heartbeat import Heartbeat
 from hlx_model.watchdog.judgement import Limits, Seen, judge
@@ -170,8 +171,15 @@ def test_a_checkpoint_of_another_size_is_seen(curriculum: Curriculum, tmp_path: 
 
 
 def test_another_process_of_the_same_number_is_not_the_trainer(curriculum: Curriculum, tmp_path: Path) -> None:
-    seen = look(at_work(curriculum, tmp_path, process="another boot:1"))
+    mine = process_identity()
+    assert mine is not None
+    seen = look(at_work(curriculum, tmp_path, process=f"{mine.rpartition(':')[0]}:1"))
     assert seen is not None and not seen.alive
+
+
+def test_of_a_trainer_elsewhere_nobody_can_tell_that_it_has_ended(curriculum: Curriculum, tmp_path: Path) -> None:
+    seen = look(at_work(curriculum, tmp_path, process="another boot:1"))
+    assert seen is not None and seen.alive
 
 
 def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Path) -> None:
