@@ -24,7 +24,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test system nightly lint bench alert screenshots clean
+.PHONY: help install curriculum ui test golden system nightly lint bench alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ SIDE_BY_SIDE = -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed-dev ## Run the tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+golden: .venv/.installed-dev ## Write the golden files anew: what a small curriculum gives (say in the commit why)
+	@HLX_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
 system: .venv/.installed-dev ## Run the tests that need a browser, Caddy and Postgres; installs these if run as root
 	@.ci/packages caddy chromium postgresql
