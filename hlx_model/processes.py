@@ -86,7 +86,7 @@ class ProcessRef:
         """Whether it is certain that it has ended.
 
         Either its place is this one and the process table does not contain it, or this machine has been restarted
-        since. Nobody can tell that of a process of another machine, or of another container.
+        since. Of a process of another machine or container, neither can be known.
         """
         if not self.is_local:
             return self._before_restart

@@ -63,7 +63,7 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
         if without_owner(instance, beat):
             killed = beat.trainer.kill(group=True)
             done = "killed" if killed else "end it there"
-            reason = f"{beat.trainer} was at work although its run had ended: {done}"
+            reason = f"{beat.trainer} was still training although its run had ended: {done}"
             yield f"{beat.training_id}: {reason}", replace(alert, trouble=reason)
             continue
         trouble = judge(found.seen, time.time(), limits())

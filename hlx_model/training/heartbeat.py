@@ -83,7 +83,7 @@ class Heartbeat:
             known = {f.name: f.type for f in fields(cls)}
             content = {name: _read(value, known[name]) for name, value in content.items() if name in known}
             return cls(**content)
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
             return None
 
 
@@ -92,9 +92,10 @@ _SPECIALS = ("nan", "inf", "-inf")
 
 def _read(value: object, kind: Any) -> object:
     """Return a JSON value as a field's type has it: a whole number is a float too; `TypeError` if it is of another."""
-    if value in _SPECIALS and isinstance(0.0, kind):
-        return float(str(value))
-    fits = isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
-    if isinstance(value, bool) or not fits:
+    if isinstance(value, bool):
+        raise TypeError(f"{value!r} is not of the type {kind}")
+    if isinstance(0.0, kind) and (value in _SPECIALS or isinstance(value, int)):
+        return float(value)  # a name, or a whole number; `OverflowError` above 1e308
+    if not isinstance(value, kind):
         raise TypeError(f"{value!r} is not of the type {kind}")
     return value

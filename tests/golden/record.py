@@ -34,7 +34,7 @@ _BY_KEY = frozenset({
     "digest", "report.json", "bytes",
 })  # fmt: skip
 """Names of what differs from run to run, and of digests over it."""
-_WORDS = frozenset({"reason", "reasons", "text", "said", "detail", "description", "note", "warning"})
+_WORDS = frozenset({"reason", "reasons", "text", "said", "detail", "description", "note", "warning", "cautions"})
 """Names of what is written for people."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?")
 

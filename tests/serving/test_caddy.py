@@ -63,7 +63,7 @@ class Door:
 
     @property
     def site(self) -> str:
-        """The host by which it is asked."""
+        """Its host and port."""
         return f"localhost:{self.https}"
 
     def ask(self, method: str = "GET", path: str = "/", body: str | None = None, **headers: str) -> tuple[int, str]:

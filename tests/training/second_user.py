@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     os.umask(0o002)
     with tempfile.TemporaryDirectory() as warm:
-        # Imports what is only imported at work, before that cannot be read any more.
+        # Imports what is imported while it trains, before that cannot be read any more.
         (Path(warm) / "document.md").write_text(small_text(), encoding="utf-8")
         shared(Path(warm), 0, 0)
     sys.stdout.write(json.dumps(shared(folder, FIRST, SECOND)))

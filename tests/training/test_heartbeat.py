@@ -53,7 +53,7 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) ->
     [
         {"pid": "12"}, {"pid": 1.5}, {"pid": True}, {"pid": None}, {"process": 5}, {"time": "yesterday"},
         {"time": None}, {"pace": "x"}, {"run_id": 5}, {"step": [1]}, {"training_id": None},
-        {"host": {}}, {"train_loss": "much"},
+        {"host": {}}, {"train_loss": "much"}, {"pace": 10**400},
     ],
     ids=str,
 )  # fmt: skip
