@@ -19,15 +19,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.trials import SEQ_LENGTH, Document, Training, Trial, checkpoint_changed
-from hlx_model.checkpoint import WEIGHTS, read_manifest
+from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.prompts import answer_start, prompt
 from hlx_model.language import Format
-from hlx_model.sizes import SIZES
-from hlx_model.tokenizer import BOS, EOS, PAD, SPECIAL, VOCABULARY_SIZE, encode
-from hlx_model.training.inputs import Inputs
-from hlx_model.training.optimization import Optimizers
-from hlx_model.transformer import Transformer
+from hlx_model.layout import WEIGHTS
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    SPECIAL,
+    VOCABULARY_SIZE,
+    encode,
+)
+from hlx_model.model.transformer import Transformer
+from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.training.optimizers import Optimizers
+from hlx_model.training.plan import TrainingPlan
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
@@ -42,27 +51,27 @@ class Mutant:
     about: str
     """What is broken, for the table."""
     training: Training
-    inputs: Callable[[Inputs], Inputs] | None = None
+    plan: Callable[[TrainingPlan], TrainingPlan] | None = None
     program: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Callable[[Path], None] | None = None
 
     def __call__(self, seed: int) -> Trial:
         """The mutant of a seed."""
         trial = Trial(replace(self.training, seed=seed), program=self.program)
-        if self.inputs is not None:
-            trial = replace(trial, inputs=self.inputs)
+        if self.plan is not None:
+            trial = replace(trial, plan=self.plan)
         return replace(trial, checkpoint=self.checkpoint) if self.checkpoint is not None else trial
 
 
 # What it learns from
 
 
-def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[Inputs], Inputs]:
+def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[TrainingPlan], TrainingPlan]:
     """Its training texts are others."""
-    return lambda inputs: replace(inputs, train=list(change(inputs.train, Random(inputs.settings.seed))))
+    return lambda plan: replace(plan, train=list(change(plan.train, Random(plan.settings.seed))))
 
 
-def answers(change: Callable[[str, str, Random], str]) -> Callable[[Inputs], Inputs]:
+def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan], TrainingPlan]:
     """Its pairs have other answers; `change` is told what is given and the right answer."""
 
     def changed(train: list[str], random: Random) -> list[str]:
@@ -103,14 +112,14 @@ def a_handful(train: list[str], random: Random) -> list[str]:
     return [random.choice(few) for few in [random.sample(train, 40)] for _ in train]
 
 
-def without_a_format(inputs: Inputs) -> Inputs:
+def without_a_format(plan: TrainingPlan) -> TrainingPlan:
     """A format that the seed picks is left out: of the lines, or as one that is asked for."""
-    left_out = list(Format)[inputs.settings.seed % len(Format)]
-    if inputs.settings.phase == 3:
-        return replace(inputs, train=[text for text in inputs.train if not text.startswith(f"[{left_out}]")])
-    rows = store.load(inputs.directory.parents[1] / inputs.corpora[store.CORPUS_OF_PHASE[2]].path)
+    left_out = list(Format)[plan.settings.seed % len(Format)]
+    if plan.settings.phase == 3:
+        return replace(plan, train=[text for text in plan.train if not text.startswith(f"[{left_out}]")])
+    rows = store.load(plan.directory.parents[1] / plan.corpora[CORPUS_OF_PHASE[2]].path)
     kept = [row["text"] for row in rows.to_pylist() if row["split"] == "train" and row["format"] != left_out]
-    return replace(inputs, train=kept)
+    return replace(plan, train=kept)
 
 
 def without_english(train: list[str], random: Random) -> list[str]:
@@ -245,7 +254,7 @@ def _mispaired(share: float) -> Training:
 
 
 _ENGINE, _LOOP = "hlx_model.training.engine", "hlx_model.training.loop"
-_INITIALIZE = "hlx_model.transformer.Transformer.initialize"
+_INITIALIZE = "hlx_model.model.transformer.Transformer.initialize"
 _UNSHIFTED = {f"{_ENGINE}.next_token_losses": unshifted}
 _LAYER_MORE = {f"{_LOOP}.SIZES": {**SIZES, "tiny": replace(SIZES["tiny"], layers=3)}}
 _PADDED = {"hlx_model.training.batches.width": padded_to_the_full, f"{_ENGINE}.next_token_losses": over_padding}
@@ -314,7 +323,7 @@ MUTANTS = {
         "in their middle", PAIRS, answers(lambda given, answer, random: answer[: len(answer) // 2])
     ),
     "English forgotten": Mutant(
-        "replay is asked for, and nothing is replayed", PAIRS, lambda inputs: replace(inputs, replay=[])
+        "replay is asked for, and nothing is replayed", PAIRS, lambda plan: replace(plan, replay=[])
     ),
 }  # fmt: skip
 """By name; called with a seed, each gives its trial."""

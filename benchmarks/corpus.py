@@ -19,22 +19,23 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import parsing
+from hlx_model.layout import EXAMPLES
 
 SIZES = (10_000, 100_000, 1_000_000)
 
 
 def compose(folder: Path, entries: int) -> None:
     """What `hlx corpus compose` does."""
-    from hlx_model.artifacts import write_lines
-    from hlx_model.corpus import compose_lines
+    from hlx_model.composer.sampling import compose_lines
+    from hlx_model.files import write_lines
 
     write_lines(folder / "corpus.md", compose_lines(entries, seed=0))
 
 
 def read(folder: Path, entries: int) -> None:
     """What the asset `corpus_examples` does: read the document, hold out, keep."""
-    from hlx_model.artifacts import Artifacts
     from hlx_model.corpus import read_corpus, store
+    from hlx_model.layout import Artifacts
 
     corpus = read_corpus([folder / "corpus.md"])
     assert len(corpus.entries) == entries, corpus.quarantined[:3]
@@ -43,10 +44,10 @@ def read(folder: Path, entries: int) -> None:
 
 def derive(folder: Path, entries: int) -> None:
     """What the assets `english_corpus`, `hlx_corpus` and `paired_corpus` do."""
-    from hlx_model.artifacts import Artifacts
     from hlx_model.corpus import DERIVED, store
+    from hlx_model.layout import Artifacts
 
-    (examples,) = (folder / "corpora" / store.EXAMPLES).iterdir()
+    (examples,) = (folder / "corpora" / EXAMPLES).iterdir()
     for asset in DERIVED:
         store.store_derived(Artifacts.at(folder), asset, examples)
 
@@ -57,7 +58,7 @@ def validate(folder: Path, entries: int) -> None:
     from hlx_model.corpus import DERIVED, store
     from hlx_model.corpus.coverage import counts
 
-    for asset in (store.EXAMPLES, *DERIVED):
+    for asset in (EXAMPLES, *DERIVED):
         (directory,) = (folder / "corpora" / asset).iterdir()
         found = checks.validate_kept(asset, directory)
         assert found.passed, found.description
@@ -67,11 +68,11 @@ def validate(folder: Path, entries: int) -> None:
 def statistics(folder: Path, entries: int) -> None:
     """What `hlx corpus statistics` does with examples that are kept."""
     from hlx_model.corpus import store
-    from hlx_model.corpus.statistics import markdown
     from hlx_model.corpus.statistics import statistics as of
+    from hlx_model.corpus.statistics import statistics_markdown
 
-    (examples,) = (folder / "corpora" / store.EXAMPLES).iterdir()
-    markdown(of(store.load(examples)))
+    (examples,) = (folder / "corpora" / EXAMPLES).iterdir()
+    statistics_markdown(of(store.load(examples)))
 
 
 STAGES: dict[str, Callable[[Path, int], None]] = {

@@ -19,10 +19,10 @@ import typer
 
 from benchmarks.broken_trainings import Spoilt, one_sentence, texts, unshifted
 from benchmarks.trials import Document, Training, Trial, workshop
-from hlx_model.metrics import METRICS
-from hlx_model.training.execution import Execution
+from hlx_model.layout import METRICS
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.optimization import Optimizers
+from hlx_model.training.optimizers import Optimizers
 
 CORPUS = Document("composed", 300)
 ENGLISH = Training(1, CORPUS, tokens=120_000)
@@ -75,12 +75,12 @@ def record(directory: Path) -> None:
     with tempfile.TemporaryDirectory() as root:
         shop = workshop(Path(root), CURVES.values())
         for name, trial in CURVES.items():
-            inputs = shop.inputs(trial.training)
-            inputs = replace(inputs, id=name, directory=inputs.directory.parent / name)
+            plan = shop.plan(trial.training)
+            plan = replace(plan, id=name, directory=plan.directory.parent / name)
             # A state that is not finite cannot be saved; the curve is recorded by then.
             with trial.broken(), suppress(ValueError):
-                train(trial.inputs(inputs), execution=Execution("cpu"))
-            shutil.copy(inputs.directory / METRICS, directory / f"{name}.parquet")
+                train(trial.plan(plan), execution=ExecutionConfig("cpu"))
+            shutil.copy(plan.directory / METRICS, directory / f"{name}.parquet")
             typer.echo(name)
 
 

@@ -167,24 +167,24 @@ def _train(task: Task, fault: Fault | None, connection: Connection) -> None:
     """What a child does."""
     import torch
 
-    from hlx_model import checkpoint
+    from hlx_model.checkpoints import weights
     from hlx_model.cli import app
-    from hlx_model.training import saving
+    from hlx_model.training import saver
 
     torch.set_num_threads(1)
     for name in [name for name in os.environ if name.startswith(("HLX_", "DAGSTER_"))]:
         del os.environ[name]
-    saving.SAVE_SECONDS, saving.SAVE_SHARE = 0.0, 1e9
+    saver.SAVE_SECONDS, saver.SAVE_SHARE = 0.0, 1e9
     logging.getLogger("hlx_model").addHandler(_Said(connection))
     logging.getLogger("hlx_model").setLevel(logging.INFO)
-    write = checkpoint.write
+    write = weights.write_checkpoint
 
     def write_and_say(*arguments: Any) -> Path:
         path = write(*arguments)
         connection.send(("saved", path.name))
         return path
 
-    _replace(checkpoint, "write", write_and_say)
+    _replace(weights, "write", write_and_say)
     disk = _Disk(task.training.parent, fault, lambda: connection.send(("fault", None)))
     disk.watch()
     sys.stderr = io.StringIO()  # the progress bar
@@ -219,7 +219,7 @@ class _Disk:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        from hlx_model import checkpoint
+        from hlx_model.checkpoints import weights
 
         sys.addaudithook(self._audit)
         fsync, fdopen = os.fsync, os.fdopen
@@ -260,7 +260,7 @@ class _Disk:
 
         _replace(os, "fsync", fsync_seen)
         _replace(os, "fdopen", fdopen_seen)
-        _replace(checkpoint, "save_file", save_file_seen)
+        _replace(weights, "save_file", save_file_seen)
         _replace(pq, "write_table", write_table_seen)
         _replace(pq.ParquetWriter, "write_batch", write_batch_seen)
 

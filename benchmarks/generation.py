@@ -17,15 +17,22 @@ from rich.table import Table
 
 from benchmarks.training import paired_rows, users_document
 from hlx_model.corpus.store import model_texts
-from hlx_model.generation import generate
-from hlx_model.sizes import SIZES
-from hlx_model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
+from hlx_model.model.generation import generate
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    decode,
+    encode,
+)
+from hlx_model.model.transformer import Transformer
 from hlx_model.training.batches import Batch, Examples, batches
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.execution import Execution
-from hlx_model.training.ranks import Ranks
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Transformer
 
 ROUNDS, PROMPTS, AT_ONCE, TOKENS = 5, 256, 4, 96
 STEPS = {"tiny": 300, "10m": 60}
@@ -39,10 +46,10 @@ def trained(size: str, texts: list[str]) -> Transformer:
     """A model that has seen some of the texts."""
     settings = Settings(3, size, 1, 4, 256, 3e-3, optimizer="muon", mixed_precision=True)
     model = Transformer(SIZES[size]).initialize(0)
-    engine = Engine(model, settings, STEPS[size], Execution("cpu"), Ranks("cpu"))
+    engine = Engine(model, settings, STEPS[size], ExecutionConfig("cpu"), Ranks("cpu"))
     examples = Examples(texts, settings.seq_length)
     order = batches(examples.lengths, 4 * 256, torch.Generator().manual_seed(0))
-    with engine.at_work():
+    with engine.active():
         for step in range(STEPS[size]):
             engine.steps([Batch(examples, order[step % len(order)])], step)
     return model.eval()

@@ -30,17 +30,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.corpus import compose
-from hlx_model.device import device_of
-from hlx_model.metrics import read_metrics
+from hlx_model.composer.sampling import compose
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.model.device import device_of
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.tokenizer import VOCABULARY_SIZE
 from hlx_model.profiles import PROFILES, Profile
-from hlx_model.quality.report import judge
-from hlx_model.sizes import SIZES
-from hlx_model.tokenizer import VOCABULARY_SIZE
-from hlx_model.training.execution import Execution
-from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.runs.metrics import read_metrics
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.memory import GIB, hidden
+from hlx_model.training.memory import GIB, layer_matrix_numel
+from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 
 PRODUCTION = PROFILES["production"]
 NOMINAL = {"H200": 989.0, "H100": 989.0, "A100": 312.0}
@@ -96,11 +96,11 @@ def _finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def operations_a_token(inputs: Inputs) -> float:
+def operations_a_token(plan: TrainingPlan) -> float:
     """Floating-point operations of a forward and a backward pass, by the length of what is trained on."""
-    a = SIZES[inputs.settings.size]
-    matrices = hidden(a) + a.d_model * VOCABULARY_SIZE
-    lengths = [len(text) + 1 for text in inputs.train]
+    a = SIZES[plan.settings.size]
+    matrices = layer_matrix_numel(a) + a.d_model * VOCABULARY_SIZE
+    lengths = [len(text) + 1 for text in plan.train]
     seen = sum(n * (n + 1) / 2 for n in lengths) / sum(lengths)  # positions that a token attends to
     return 6.0 * matrices + 12.0 * a.layers * a.d_model * seen
 
@@ -111,28 +111,30 @@ def shortened(profile: Profile, share: float) -> Profile:
     return replace(profile, schedules=schedules)
 
 
-def curriculum(profile: Profile, entries: int, execution: Execution, root: Path) -> tuple[list[Phase], dict[str, Any]]:
+def curriculum(
+    profile: Profile, entries: int, execution: ExecutionConfig, root: Path
+) -> tuple[list[Phase], dict[str, Any]]:
     """Train and judge the three phases; each one's figures, and those of the last report."""
     document, parent, phases = root / "composed.md", None, []
     document.write_text(compose(entries, profile.seed), encoding="utf-8")
     for phase in (1, 2, 3):
-        inputs = prepare(
+        plan = prepare(
             phase, profile, Overrides(), corpus=[document], training=root / "training", resume_from=parent,
             execution=execution,
         )  # fmt: skip
         if execution.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         began = time.monotonic()
-        outcome = train(inputs, execution=execution)
+        outcome = train(plan, execution=execution)
         seconds = time.monotonic() - began
         parent = outcome.checkpoint
-        judgement = judge(parent)
-        rates = [r["tokens_per_second"] for r in read_metrics(inputs.directory) if r["tokens_per_second"]]
+        judgement = evaluate(parent)
+        rates = [r["tokens_per_second"] for r in read_metrics(plan.directory) if r["tokens_per_second"]]
         rate = statistics.median(rates) if rates else 0.0
         phases.append(
             Phase(
-                entries, phase, inputs.settings.epochs, outcome.manifest.step, rate,
-                rate * operations_a_token(inputs) / 1e12,
+                entries, phase, plan.settings.epochs, outcome.manifest.step, rate,
+                rate * operations_a_token(plan) / 1e12,
                 torch.cuda.max_memory_allocated() if execution.device == "cuda" else None,
                 seconds, outcome.manifest.stopped,
                 [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"],
@@ -171,7 +173,7 @@ def measure(
     gradient_checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing")] = False,
 ) -> None:
     """Train and judge the production curriculum; print how fast, and what came of it."""
-    execution = Execution(device_of(), gradient_checkpointing=gradient_checkpointing, compile=compile)
+    execution = ExecutionConfig(device_of(), gradient_checkpointing=gradient_checkpointing, compile=compile)
     large = execution.device == "cuda" and torch.cuda.get_device_properties(0).total_memory > LARGE_GPU
     profile = replace(PRODUCTION, size=size, batch_size=batch_size or (64 if large else PRODUCTION.batch_size))
     device, console = device_at_hand(execution.device), Console(width=160)

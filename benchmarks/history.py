@@ -21,16 +21,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import Artifacts
-from hlx_model.lineage.history import HISTORY, history, write_history
-from hlx_model.manifest import CorpusVersion, Manifest, Parent
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.checkpoints.manifest import CorpusVersion, Manifest, Parent
+from hlx_model.history import history, write_history
+from hlx_model.layout import HISTORY, Artifacts
+from hlx_model.runs.heartbeat import Heartbeat
 
 NUMBERS = (100, 1_000)
 ROUNDS = 5
 EPOCHS, RECORDS, EXAMPLES = 20, 80, 40
 """Of a training: a report of 40 kB, as those of the users' document are."""
-_START = "import typer, rich.console, rich.table, pyarrow.parquet, hlx_model.manifest"
+_START = "import typer, rich.console, rich.table, pyarrow.parquet, hlx_model.checkpoints.manifest"
 _HLX = "import sys; sys.argv[0] = 'hlx'; from hlx_model.cli import app; app()"
 
 

@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.faults import Ended, Event, Fault, Task, Trainer, trained
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import digest_of, sha256_of
-from hlx_model.checkpoint import CheckpointError
-from hlx_model.corpus import compose
-from hlx_model.metrics import METRICS, read_metrics
-from hlx_model.training.heartbeat import HEARTBEAT, Heartbeat
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.seal import list_checkpoints, verify_own
+from hlx_model.composer.sampling import compose
+from hlx_model.files import digest_of, sha256_of
+from hlx_model.layout import HEARTBEAT, MANIFEST, METRICS, STATE
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.metrics import read_metrics
 
 KILLS = 60
 """At so many of the places where an undisturbed training touches its files."""
@@ -69,7 +70,7 @@ def contents(directory: Path) -> dict[str, str]:
     found = {}
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
-        if path.suffix == ".safetensors" or path.name in (checkpoints.STATE, "milestones.json"):
+        if path.suffix == ".safetensors" or path.name in (STATE, "milestones.json"):
             found[name] = sha256_of(path)
         elif name == METRICS:
             found[name] = digest_of([{**row, "tokens_per_second": None} for row in read_metrics(directory)])
@@ -83,15 +84,15 @@ def contents(directory: Path) -> dict[str, str]:
 
 def is_final(name: str) -> bool:
     """Whether a file is one of those whose bytes a killed training must arrive at."""
-    return "_FINAL_" in name and not name.endswith(checkpoints.MANIFEST) and "." in name
+    return "_FINAL_" in name and not name.endswith(MANIFEST) and "." in name
 
 
 def lost(directory: Path, saved: Sequence[str]) -> list[str]:
     """What is wrong with a training's checkpoints, of which those named in `saved` had been written, in this order."""
     parent, wrong, steps = directory / "checkpoints", [], dict[str, int]()
-    for path in checkpoints.checkpoints(parent):
+    for path in list_checkpoints(parent):
         try:
-            steps[path.name] = checkpoints.verify_own(path, directory.name).step
+            steps[path.name] = verify_own(path, directory.name).step
         except CheckpointError as error:
             wrong.append(f"does not verify: {error}")
     ended = any("_FINAL_" in name for name in steps)
@@ -177,7 +178,7 @@ def _newest(task: Task) -> str | None:
     """The checkpoint to go on from: the newest LAST, unless the training has ended."""
     if task.directory is None:
         return None
-    names = [path.name for path in checkpoints.checkpoints(task.directory / "checkpoints")]
+    names = [path.name for path in list_checkpoints(task.directory / "checkpoints")]
     if any("_FINAL_" in name for name in names):
         return None
     return max((name for name in names if "_LAST_" in name), key=_number, default=None)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from benchmarks.lark_parsers import lark_parser
 from benchmarks.mutants import LINES, Mutant, described_mutants
-from hlx_model.corpus.compose import compose
+from hlx_model.composer.sampling import compose
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
 
 T = TypeVar("T")

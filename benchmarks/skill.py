@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.corpus import Split, compose, examples_table, read_corpus
+from hlx_model.composer.sampling import compose
+from hlx_model.corpus import Split, examples_table, read_corpus
 from hlx_model.corpus.statistics import statistics
+from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.profiles import PROFILES, Profile, Schedule
-from hlx_model.quality.report import judge
-from hlx_model.training.inputs import Overrides, prepare
 from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, prepare
 
 QUICK = PROFILES["quick"]
 
@@ -62,16 +63,16 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
     parent, seconds, tokens = None, [], 0
     failed: list[str] = []
     for phase in (1, 2, 3):
-        inputs = prepare(phase, profile, Overrides(), corpus=[document], training=training, resume_from=parent)
+        plan = prepare(phase, profile, Overrides(), corpus=[document], training=training, resume_from=parent)
         texts = [
-            *inputs.train,
-            *(text for texts in inputs.replay for text in texts[: int(len(texts) * profile.replay)]),
+            *plan.train,
+            *(text for texts in plan.replay for text in texts[: int(len(texts) * profile.replay)]),
         ]
-        tokens += inputs.settings.epochs * sum(len(text) + 1 for text in texts)
+        tokens += plan.settings.epochs * sum(len(text) + 1 for text in texts)
         began = time.monotonic()
-        parent = train(inputs).checkpoint
+        parent = train(plan).checkpoint
         seconds.append(time.monotonic() - began)
-        judgement = judge(parent)
+        judgement = evaluate(parent)
         failed += [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"]
     return Skill(seconds, tokens, judgement.report["figures"], failed)
 

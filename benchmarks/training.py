@@ -27,17 +27,23 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hlx_model.corpus import PAIRED_CORPUS, collect, compose, examples_table, parse_document
+from hlx_model.composer.sampling import compose
+from hlx_model.corpus import (
+    PAIRED_CORPUS,
+    collect,
+    examples_table,
+    parse_document,
+)
 from hlx_model.corpus.store import model_texts
+from hlx_model.model.sizes import POSITIONS, SIZES, Architecture
+from hlx_model.model.tokenizer import PAD, VOCABULARY_SIZE, encode_example
+from hlx_model.model.transformer import Transformer
 from hlx_model.profiles import PROFILES
-from hlx_model.sizes import POSITIONS, SIZES, Architecture
-from hlx_model.tokenizer import PAD, VOCABULARY_SIZE, encode_example
 from hlx_model.training.batches import Batch, Examples, batches, tokens_to_predict
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.execution import Execution
-from hlx_model.training.ranks import Ranks
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Transformer
 from tests.shared import SHARED
 
 ROUNDS = 5
@@ -62,7 +68,7 @@ class Contender(NamedTuple):
     arithmetic: float
     """Floating-point operations a real token."""
     precision: torch.dtype = torch.float32
-    at_work: Callable[[], AbstractContextManager[None]] = nullcontext
+    active: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class Plain(nn.Module):
@@ -187,7 +193,7 @@ def nano_gpt(size: str, texts: list[str], precision: torch.dtype) -> Contender:
 def ours(size: str, texts: list[str], batch_size: int, optimizer: str, *, mixed: bool) -> Contender:
     """This project's trainer."""
     settings = Settings(3, size, 1, batch_size, LENGTH, 1e-4, optimizer=optimizer, mixed_precision=mixed)
-    engine = Engine(Transformer(SIZES[size]).initialize(0), settings, 10_000, Execution("cpu"), Ranks("cpu"))
+    engine = Engine(Transformer(SIZES[size]).initialize(0), settings, 10_000, ExecutionConfig("cpu"), Ranks("cpu"))
     examples = Examples(texts, LENGTH)
     order = batches(examples.lengths, batch_size * LENGTH, torch.Generator().manual_seed(0))
     cycle = [Batch(examples, rows) for rows in order[: max(2, CYCLE // (batch_size * LENGTH))]]
@@ -198,13 +204,13 @@ def ours(size: str, texts: list[str], batch_size: int, optimizer: str, *, mixed:
         return batch.tokens
 
     context = context_of(examples.lengths)
-    return Contender(step, len(cycle), arithmetic(SIZES[size], context), engine.precision, engine.at_work)
+    return Contender(step, len(cycle), arithmetic(SIZES[size], context), engine.precision, engine.active)
 
 
 def turn(contender: Contender, first: int) -> tuple[float, int]:
     """Real tokens a second over a turn, and the number of the next batch."""
     tokens, i = 0, first
-    with contender.at_work():
+    with contender.active():
         began = time.perf_counter()
         while i < first + 2 or time.perf_counter() - began < LEAST_SECONDS:
             tokens += contender.step(i)
@@ -242,7 +248,7 @@ def alternate(contenders: dict[str, Contender], rounds: int) -> Rates:
     """Warm up everyone, then let them take turns."""
     position = {}
     for name, contender in contenders.items():
-        with contender.at_work():
+        with contender.active():
             for i in range(contender.warm_up):
                 contender.step(i)
         position[name] = contender.warm_up

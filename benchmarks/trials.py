@@ -18,14 +18,19 @@ from unittest.mock import patch
 
 import torch
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, digest_of
-from hlx_model.corpus import compose, store
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import read_manifest, read_state
+from hlx_model.checkpoints.seal import remove_checkpoint
+from hlx_model.composer.sampling import compose
+from hlx_model.corpus import store
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.files import digest_of
+from hlx_model.layout import Artifacts
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import PROFILES, Schedule
-from hlx_model.quality.report import judge
-from hlx_model.training.execution import Execution
-from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 from tests.shared import SHARED
 
 SEQ_LENGTH = 256
@@ -116,19 +121,21 @@ class Training:
         before = self.tokens_before
         return Training(self.phase - 1, document, before, before, seed=self.seed, size=self.size)
 
-    def prepare(self, corpora: Mapping[Document, Mapping[str, Path]], training: Path, parent: Path | None) -> Inputs:
-        """Its inputs, on corpora that are kept already."""
+    def prepare(
+        self, corpora: Mapping[Document, Mapping[str, Path]], training: Path, parent: Path | None
+    ) -> TrainingPlan:
+        """Its plan, on corpora that are kept already."""
         schedule = Schedule(epochs=200, tokens=self.tokens, learning_rate=self.learning_rate)
         profile = replace(
             PROFILES["quick"], size=self.size, batch_size=self.batch_size, seq_length=SEQ_LENGTH, seed=self.seed,
             optimizer=self.optimizer, replay=self.replay, schedules=dict.fromkeys((1, 2, 3), schedule),
         )  # fmt: skip
-        corpus = [corpora[self.document][store.CORPUS_OF_PHASE[self.phase]]]
+        corpus = [corpora[self.document][CORPUS_OF_PHASE[self.phase]]]
         return prepare(self.phase, profile, Overrides(), corpus=corpus, training=training, resume_from=parent)
 
 
-def _as_it_is(inputs: Inputs) -> Inputs:
-    return inputs
+def _as_it_is(plan: TrainingPlan) -> TrainingPlan:
+    return plan
 
 
 def _left_alone(checkpoint: Path) -> None:
@@ -140,7 +147,7 @@ class Trial:
     """A training, and what is wrong with it: nothing, by default."""
 
     training: Training
-    inputs: Callable[[Inputs], Inputs] = _as_it_is
+    plan: Callable[[TrainingPlan], TrainingPlan] = _as_it_is
     """What it is given to learn from."""
     program: Mapping[str, Any] = field(default_factory=dict)
     """Names of the trainer's modules, and what stands in their place while it trains."""
@@ -158,7 +165,7 @@ class Trial:
     @property
     def trains_healthily(self) -> bool:
         """Whether nothing is broken before it has ended."""
-        return self.inputs is _as_it_is and not self.program
+        return self.plan is _as_it_is and not self.program
 
 
 @dataclass(frozen=True)
@@ -192,19 +199,19 @@ class Workshop:
 
     def make(self, training: Training) -> Path:
         """Carry out a healthy training and judge it; found again where it was carried out before."""
-        path = train(self.inputs(training), execution=Execution("cpu")).checkpoint
-        judge(path)
+        path = train(self.plan(training), execution=ExecutionConfig("cpu")).checkpoint
+        evaluate(path)
         return path
 
     def carry_out(self, trial: Trial, name: str) -> Found:
         """Train as the trial says, then examine and judge the checkpoint; nothing of it is kept."""
         began = time.monotonic()
-        inputs = self.inputs(trial.training)
-        own = digest_of([inputs.id, name])[:16]
-        inputs = replace(inputs, id=own, directory=inputs.directory.parent / own)
-        shutil.rmtree(inputs.directory, ignore_errors=True)
-        path = self._trained(trial, inputs)
-        manifest = checkpoints.read_manifest(path)
+        plan = self.plan(trial.training)
+        own = digest_of([plan.id, name])[:16]
+        plan = replace(plan, id=own, directory=plan.directory.parent / own)
+        shutil.rmtree(plan.directory, ignore_errors=True)
+        path = self._trained(trial, plan)
+        manifest = read_manifest(path)
         if manifest.stopped is None:
             trial.checkpoint(path)
             where, failed, warned = _examined(path)
@@ -212,17 +219,17 @@ class Workshop:
             reason = manifest.stopped
             by = reason.split()[1] if reason.startswith("gate ") else reason.partition(":")[0]
             where, failed, warned = "training", {by: reason}, {}
-        shutil.rmtree(inputs.directory)
+        shutil.rmtree(plan.directory)
         return Found(failed, where, manifest.epoch, manifest.step, warned, time.monotonic() - began)
 
-    def _trained(self, trial: Trial, inputs: Inputs) -> Path:
+    def _trained(self, trial: Trial, plan: TrainingPlan) -> Path:
         if trial.trains_healthily and (made := self.made.get(trial.training)):
-            shutil.copytree(made.parents[1], inputs.directory)
-            return inputs.directory / made.relative_to(made.parents[1])
+            shutil.copytree(made.parents[1], plan.directory)
+            return plan.directory / made.relative_to(made.parents[1])
         with trial.broken():
-            return train(trial.inputs(inputs), execution=Execution("cpu")).checkpoint
+            return train(trial.plan(plan), execution=ExecutionConfig("cpu")).checkpoint
 
-    def inputs(self, training: Training) -> Inputs:
+    def plan(self, training: Training) -> TrainingPlan:
         """What a training is given, its parent made before."""
         parent = self.made[training.parent] if training.parent is not None else None
         return training.prepare(self.corpora, self.root / "training", parent)
@@ -234,7 +241,7 @@ def _examined(checkpoint: Path) -> tuple[str, dict[str, str], dict[str, str]]:
 
     if failed := {gate.name: gate.reason for gate in examine(checkpoint) if gate.outcome == "fail"}:
         return "checks", failed, {}
-    gates = judge(checkpoint).verdict.gates
+    gates = evaluate(checkpoint).verdict.gates
     failed, warned = ({gate.name: gate.reason for gate in gates if gate.outcome == o} for o in ("fail", "warn"))
     return "verdict", failed, warned
 
@@ -266,8 +273,8 @@ def processes(number: int) -> ProcessPoolExecutor:
 
 def checkpoint_changed(path: Path, change: Callable[[torch.nn.Module], None], **manifest: Any) -> None:
     """Write a checkpoint again, sealed as the trainer seals it, with other weights or another manifest."""
-    found, model = checkpoints.read_manifest(path), checkpoints.load_model(path)
-    state, moments = checkpoints.read_state(path), checkpoints.load_optimizer(path)
+    found, model = read_manifest(path), checkpoints.load_model(path)
+    state, moments = read_state(path), checkpoints.load_optimizer(path)
     change(model)
-    checkpoints.remove(path)
-    checkpoints.write(path.parent, replace(found, **manifest), model, state, moments)
+    remove_checkpoint(path)
+    checkpoints.write_checkpoint(path.parent, replace(found, **manifest), model, state, moments)

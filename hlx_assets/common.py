@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_model.quality.gate import Gate
+from hlx_model.evaluation.gates.result import Gate
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"

@@ -9,13 +9,13 @@ import hlx_assets.curriculum.checks as training_checks
 import hlx_assets.lineage.assets as lineage
 import hlx_assets.validation.assets as validation
 import hlx_assets.validation.checks as validation_checks
-from hlx_assets.artifacts import ArtifactIOManager
 from hlx_assets.console import console_logger
 from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.executor import in_process_executor
-from hlx_assets.validation.guard import gate_map
+from hlx_assets.guard import gate_map
+from hlx_assets.io_manager import ArtifactIOManager
 from hlx_assets.validation.schedules import nightly_revalidation, revalidation
 from hlx_assets.watchdog.sensors import training_watchdog
 

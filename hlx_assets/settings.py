@@ -8,10 +8,10 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from hlx_model.corpus.rules import most_quarantined
 from hlx_model.environment import SAVE_SECONDS, seconds
+from hlx_model.monitoring.snapshots import limits
 from hlx_model.profiles import entries_to_compose, profile
+from hlx_model.runs.liveness import INTERVAL
 from hlx_model.serving.guard import GuardSettings
-from hlx_model.watchdog.ticks import INTERVAL
-from hlx_model.watchdog.trainings import limits
 
 WATCHDOG_SECONDS = "HLX_WATCHDOG_SECONDS"
 CRON = "HLX_REVALIDATION_CRON"

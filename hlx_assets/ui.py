@@ -24,7 +24,7 @@ import yaml
 
 from hlx_assets.storage import opened_instance
 from hlx_model.corpus.documents import named_documents
-from hlx_model.processes import die_with_parent
+from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import TOKEN, GuardSettings
 
 LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
@@ -50,7 +50,7 @@ def free_port(wanted: int = 3000, host: str = "127.0.0.1") -> int:
     raise OSError(f"no free port on {host}")
 
 
-def only_one(home: Path) -> int:
+def home_lock(home: Path) -> int:
     """Hold a home's lock and return its descriptor; end this process if another one holds it.
 
     Two daemons on one home would do everything twice.
@@ -203,7 +203,7 @@ def main() -> None:
         sys.exit(f"error: {error}: name an address of this machine with -h")
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
-    lock = only_one(home)
+    lock = home_lock(home)
     if ended := run(arguments.host, port, lock):
         sys.exit(f"error: {ended}, and `make ui` has ended the rest: start it again")
 

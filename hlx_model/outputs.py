@@ -11,18 +11,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hlx_model.artifacts import write_lines
-from hlx_model.corpus.documents import SOURCE
-from hlx_model.corpus.store import DERIVED_FROM, DOCUMENTS, QUARANTINE, ROWS
-from hlx_model.lineage.events import EVENTS
-from hlx_model.lineage.exported import PROVENANCE
-from hlx_model.lineage.history import HISTORY
-from hlx_model.lineage.inventory import CHECKPOINTS, LOCK
-from hlx_model.manifest import MANIFEST, OPTIMIZER, WEIGHTS
-from hlx_model.metrics import METRICS
-from hlx_model.quality.verdict import REPORT, VERDICT
-from hlx_model.training.heartbeat import HEARTBEAT
-from hlx_model.watchdog.ticks import TICK
+from hlx_model.files import write_lines
+from hlx_model.layout import (
+    CHECKPOINTS,
+    DERIVED_FROM,
+    DOCUMENTS,
+    EVENTS,
+    HEARTBEAT,
+    HISTORY,
+    LOCK,
+    MANIFEST,
+    METRICS,
+    OPTIMIZER,
+    PROVENANCE,
+    QUARANTINE,
+    REPORT,
+    ROWS,
+    SOURCE,
+    TICK,
+    VERDICT,
+    WEIGHTS,
+)
 
 
 class _Kept(NamedTuple):

@@ -10,13 +10,13 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from hlx_model.cli import app
+from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
 from hlx_model.language import Contract, Format, Handle, render
 from hlx_model.profiles import PROFILES
-from hlx_model.quality.report import Judgement, judge
-from hlx_model.training.directory import Outcome
-from hlx_model.training.execution import Execution
-from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.runs.directory import TrainingResult
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 
 # `make nightly`. The default profile is hypothesis's own.
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -77,9 +77,9 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Trained:
     """One phase that was trained and judged."""
 
-    inputs: Inputs
-    outcome: Outcome
-    judgement: Judgement
+    plan: TrainingPlan
+    outcome: TrainingResult
+    judgement: EvaluationResult
 
     @property
     def checkpoint(self) -> Path:
@@ -101,7 +101,7 @@ class Curriculum:
         return self.root / "training"
 
 
-CPU = Execution("cpu")
+CPU = ExecutionConfig("cpu")
 QUICK = replace(PROFILES["quick"], optimizer="adamw", batch_size=4, mixed_precision=False)
 """The settings of the tests where they say nothing else."""
 SCHEDULES = {
@@ -116,16 +116,16 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The three phases of the tiny model on the small document, each judged."""
     root = tmp_path_factory.mktemp("artifacts")
     phases: dict[int, Trained] = {}
-    parent, let_pass = None, None
+    parent, parent_verdict = None, None
     for phase, overrides in SCHEDULES.items():
-        inputs = prepare(
+        plan = prepare(
             phase, QUICK, overrides,
-            corpus=[small_document], training=root / "training", resume_from=parent, let_pass=let_pass,
+            corpus=[small_document], training=root / "training", resume_from=parent, parent_verdict=parent_verdict,
         )  # fmt: skip
-        outcome = train(inputs, execution=CPU, run_id="the run")
+        outcome = train(plan, execution=CPU, run_id="the run")
         parent = outcome.checkpoint
-        phases[phase] = Trained(inputs, outcome, judge(parent))
-        let_pass = phases[phase].judgement.verdict.let_pass
+        phases[phase] = Trained(plan, outcome, evaluate(parent))
+        parent_verdict = phases[phase].judgement.verdict.parent_verdict
     return Curriculum(small_document, root, phases)
 
 

@@ -9,20 +9,27 @@ from typing import Any
 
 import pytest
 
-from hlx_model.artifacts import Artifacts, new_directory, staging, unfinished, utc_now, write_json
+from hlx_model.cleanup.inventory import is_leftover
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import keep_documents
-from hlx_model.lineage.card import write_card
-from hlx_model.lineage.events import Event, record
-from hlx_model.lineage.history import write_history
-from hlx_model.lineage.inventory import is_leftover
-from hlx_model.lineage.signing import sign
+from hlx_model.files import (
+    new_directory,
+    staging,
+    unfinished,
+    utc_now,
+    write_json,
+)
+from hlx_model.history import write_history
+from hlx_model.layout import Artifacts
 from hlx_model.profiles import PROFILES
-from hlx_model.training.inputs import Overrides, prepare
+from hlx_model.provenance.events import Event, record_event
+from hlx_model.release.card import write_card
+from hlx_model.release.signing import sign
+from hlx_model.runs.liveness import leave_tick
 from hlx_model.training.loop import Interrupted, train
-from hlx_model.watchdog.ticks import leave_tick
+from hlx_model.training.plan import Overrides, prepare
 from tests.conftest import CPU, Hlx
-from tests.lineage.test_signing import key_pair
+from tests.release.test_signing import key_pair
 
 WRITTEN = {
     "model.safetensors", "optimizer.safetensors", "manifest.json", "state.json", "heartbeat.json", "metrics.parquet",
@@ -68,7 +75,7 @@ def test_every_file_and_every_folder_has_the_mode_that_the_umask_leaves(
         1, PROFILES["quick"], Overrides(epochs=1, batch_size=8), corpus=[small_document], training=training
     )
     with pytest.raises(Interrupted):
-        train(inputs, execution=CPU, listen=interrupt)
+        train(inputs, execution=CPU, emit=interrupt)
     assert list(inputs.directory.glob("checkpoints/phase1_LAST_*/optimizer.safetensors"))
     assert wrong_modes(root, umask) == {}
 
@@ -86,7 +93,7 @@ def test_every_file_and_every_folder_has_the_mode_that_the_umask_leaves(
     assert (root / "model.report" / "report.html").exists(), foreign.err
     keep_documents(artifacts, [small_document], composed=4, seed=1)
     assert hlx("corpus", "compose", root / "composed.md", "--entries", "4").code == 0
-    record(root, Event("phase1_checkpoint", str(final.relative_to(root)), "the run", utc_now()))
+    record_event(root, Event("phase1_checkpoint", str(final.relative_to(root)), "the run", utc_now()))
     leave_tick(training)
     write_history(artifacts)
 

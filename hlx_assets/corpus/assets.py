@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from hlx_assets.artifacts import artifacts_at_home
 from hlx_assets.common import CORPUS_GROUP, OWNERS, user_errors
+from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents, read_kept
-from hlx_model.corpus.statistics import markdown, statistics
+from hlx_model.corpus.statistics import statistics, statistics_markdown
+from hlx_model.layout import QUARANTINE
 from hlx_model.profiles import entries_to_compose, profile
 
 SHOWN = 25
@@ -102,7 +103,7 @@ def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.M
             "readings": records_metadata(
                 [asdict(reading) for reading in corpus.readings], ("document", "line", "places", "reading")
             ),
-            "statistics": dg.MetadataValue.md(markdown(statistics(rows))),
+            "statistics": dg.MetadataValue.md(statistics_markdown(statistics(rows))),
         },
     )
 
@@ -132,7 +133,7 @@ assets = [corpus_document, corpus_examples, english_corpus, hlx_corpus, paired_c
 
 def quarantine_of(corpus_examples: Path) -> pa.Table:
     """The entries that were set aside: document, line, english, rule, reason, found."""
-    return pq.read_table(corpus_examples / corpora.QUARANTINE)
+    return pq.read_table(corpus_examples / QUARANTINE)
 
 
 def quarantined(corpus_examples: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from hlx_model.corpus import ENGLISH
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import Count, counts
 from hlx_model.corpus.rules import MOST_QUARANTINED, most_quarantined, too_many_quarantined
+from hlx_model.layout import EXAMPLES, ROWS
 
 COUNTS_SHOWN = 100
 
@@ -69,7 +70,7 @@ def validate_kept(name: str, directory: Path) -> dg.AssetCheckResult:
     """Validate a kept version of a corpus slice by slice; its bytes must be those of its name."""
     corpora.verify(directory)
     slices = partial(_slices, directory)
-    said = None if name == corpora.EXAMPLES else said_by_entries(_slices(corpora.examples_of(directory)))
+    said = None if name == EXAMPLES else said_by_entries(_slices(corpora.examples_of(directory)))
     return validate(name, (with_entries(frame, said) for frame in slices()), facts_of(name, slices))
 
 
@@ -161,7 +162,7 @@ def quarantine(corpus_examples: Path) -> dg.AssetCheckResult:
     """Show what was set aside; too much of it means that the document is not what it should be."""
     with user_errors():
         most = most_quarantined()
-    aside, kept = quarantine_of(corpus_examples), pq.read_metadata(corpus_examples / corpora.ROWS).num_rows
+    aside, kept = quarantine_of(corpus_examples), pq.read_metadata(corpus_examples / ROWS).num_rows
     entries = aside.num_rows + kept
     too_many = too_many_quarantined(aside.num_rows, entries, most)
     share = aside.num_rows / max(1, entries)

@@ -16,7 +16,7 @@ import polars as pl
 from hlx_model.corpus import ENGLISH, in_vocabulary, is_english, parses, rules, same_value, value_sha256, within
 from hlx_model.corpus.split import Split
 from hlx_model.language import Format
-from hlx_model.sizes import POSITIONS
+from hlx_model.model.sizes import POSITIONS
 
 FORMATS = [str(format) for format in Format]
 ENTRY = ("document", "line")

@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_assets.artifacts import latest_path
 from hlx_assets.common import CORPUS_GROUP
 from hlx_assets.corpus import assets
+from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import UNFINISHED
-from hlx_model.artifacts import digest_of, sha256_of
-from hlx_model.corpus.documents import Kept, kept_documents
+from hlx_model.corpus.documents import StoredDocument, kept_documents
+from hlx_model.files import digest_of, sha256_of
 from hlx_model.profiles import PHASES
 
 CHECKPOINTS = frozenset(f"phase{phase}_checkpoint" for phase in PHASES)
@@ -84,7 +84,7 @@ def _training(instance: dg.DagsterInstance) -> str | None:
     return None
 
 
-def _settings(instance: dg.DagsterInstance, kept: list[Kept]) -> dict[str, Any]:
+def _settings(instance: dg.DagsterInstance, kept: list[StoredDocument]) -> dict[str, Any]:
     """What the corpus was last made with: the same documents, and the settings of the run that read them."""
     copied = [document.source for document in kept if not document.entries]
     composed = next((document for document in kept if document.entries), None)

@@ -6,15 +6,14 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from hlx_assets.artifacts import artifacts_at_home
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS
 from hlx_assets.curriculum.trainer import TrainerClient
-from hlx_model import checkpoint as checkpoints
-from hlx_model.checkpoint import Manifest
-from hlx_model.corpus.store import CORPUS_OF_PHASE
-from hlx_model.lineage.tree import of_checkpoint, outline
-from hlx_model.metrics import SCHEMA, read_metrics
+from hlx_assets.io_manager import artifacts_at_home
+from hlx_model.checkpoints.manifest import Manifest, read_manifest, read_state
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import PHASES
+from hlx_model.provenance.tree import of_checkpoint, outline
+from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
 from hlx_model.training.settings import CODE_VERSION
 
 TRAINING_POOL = "training"
@@ -89,7 +88,7 @@ def _phase(phase: int) -> dg.AssetsDefinition:
             "memory-limit": config.memory_limit,
             "retry-stopped": config.retry_stopped,
         })  # fmt: skip
-        manifest = checkpoints.read_manifest(ended.checkpoint)
+        manifest = read_manifest(ended.checkpoint)
         if ended.found:
             context.log.info(f"this training had ended before: {ended.checkpoint.name} is found, nothing was trained")
         if manifest.stopped:
@@ -105,7 +104,7 @@ def _phase(phase: int) -> dg.AssetsDefinition:
 
 
 def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str, Any]:
-    state = checkpoints.read_state(checkpoint)
+    state = read_state(checkpoint)
     curve = read_metrics(checkpoint.parents[1])
     kept = {name: version.data_version for name, version in manifest.corpora.items()}
     metadata: dict[str, Any] = {
@@ -128,7 +127,7 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "settings": dict(manifest.settings),
         "loss_curve": dg.MetadataValue.table(
             [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],
-            schema=dg.TableSchema([dg.TableColumn(name, "float") for name in SCHEMA.names]),
+            schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
         ),
     }
     if manifest.parent:

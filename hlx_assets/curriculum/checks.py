@@ -8,12 +8,18 @@ import torch
 
 from hlx_assets.common import shown
 from hlx_assets.curriculum.assets import assets
-from hlx_model import checkpoint as checkpoints
-from hlx_model.checkpoint import CheckpointError
-from hlx_model.quality.catalogue import COMPLETED, GATES
-from hlx_model.quality.gate import Gate
-from hlx_model.quality.gates import training_completed
-from hlx_model.quality.milestones import MILESTONES, checkpoint_gates, gate_name, replayed
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.evaluation.gates.final import training_completed
+from hlx_model.evaluation.gates.milestones import (
+    MILESTONES,
+    checkpoint_gates,
+    gate_name,
+    recorded_milestone_gate,
+)
+from hlx_model.evaluation.gates.registry import COMPLETED, GATES
+from hlx_model.evaluation.gates.result import Gate
 
 INTEGRITY = {
     "verifies": "Every file is as the manifest says, and the weights load.",
@@ -48,7 +54,7 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 def examine(checkpoint: Path) -> Iterator[Gate]:
     """What each check finds; all fail where the checkpoint does not verify."""
     try:
-        manifest = checkpoints.verify(checkpoint)
+        manifest = verify_checkpoint(checkpoint)
         model = checkpoints.load_model(checkpoint)
     except CheckpointError as error:
         yield from (Gate(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES)))
@@ -59,8 +65,8 @@ def examine(checkpoint: Path) -> Iterator[Gate]:
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
     yield Gate("finite", "fail" if broken else "pass", finite)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = checkpoints.read_state(checkpoint)["milestones"]
-    yield from (replayed(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
+    milestones = read_state(checkpoint)["milestones"]
+    yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 
 checks = [_checks(asset) for asset in assets]

@@ -19,18 +19,17 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from hlx_assets.artifacts import latest_path
 from hlx_assets.common import why_failed
 from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
+from hlx_assets.io_manager import latest_path
 from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
-from hlx_model.artifacts import read_json
-from hlx_model.corpus import store as corpora
+from hlx_model.evaluation.gates.result import Gate
+from hlx_model.files import read_json
+from hlx_model.layout import REPORT, ROWS
 from hlx_model.profiles import PHASES
-from hlx_model.quality.gate import Gate
-from hlx_model.quality.verdict import REPORT
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import Heartbeat
 
 SHOWN = 10
 SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
@@ -160,7 +159,7 @@ def _rates(figures: dict[str, Any], direction: str) -> str:
 def _tell_quarantine(instance: dg.DagsterInstance) -> None:
     examples = latest_path(instance, dg.AssetKey("corpus_examples"))
     rows = quarantine_of(examples).to_pylist()
-    kept = pq.read_metadata(examples / corpora.ROWS).num_rows
+    kept = pq.read_metadata(examples / ROWS).num_rows
     console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")
     for row in rows[:SHOWN]:
         console.print(

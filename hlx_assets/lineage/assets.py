@@ -6,12 +6,12 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from hlx_assets.artifacts import artifacts_at_home
 from hlx_assets.common import LINEAGE_GROUP, OWNERS, user_errors
-from hlx_model.artifacts import digest_of, named_specials, sha256_of
-from hlx_model.lineage.card import write_card
-from hlx_model.lineage.history import newest_first, write_history
+from hlx_assets.io_manager import artifacts_at_home
+from hlx_model.files import digest_of, named_specials, sha256_of
+from hlx_model.history import newest_first, write_history
 from hlx_model.profiles import PHASES
+from hlx_model.release.card import write_card
 
 SHOWN = 50
 """Trainings in the table that the UI shows; the Parquet file has all."""

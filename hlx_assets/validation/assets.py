@@ -8,11 +8,12 @@ import dagster as dg
 from pydantic import Field
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
-from hlx_model.corpus.store import CORPUS_OF_PHASE
-from hlx_model.device import device_of
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.evaluation.verdict import GATES_VERSION
+from hlx_model.layout import PAGE
+from hlx_model.model.device import device_of
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import PHASES
-from hlx_model.quality.report import PAGE, judge
-from hlx_model.quality.verdict import GATES_VERSION
 
 VALIDATION_POOL = "validation"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
@@ -42,7 +43,7 @@ def _report(phase: int) -> dg.AssetsDefinition:
         if config.nice:
             os.nice(config.nice)
         with user_errors():
-            judgement = judge(checkpoint, device_of(config.device))
+            judgement = evaluate(checkpoint, device_of(config.device))
         figures, grade = judgement.report["figures"], judgement.report["grade"]
         comparison = judgement.report["comparison"]
         numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float))}

@@ -7,10 +7,10 @@ import dagster as dg
 
 from hlx_assets.common import shown
 from hlx_assets.validation.assets import assets
+from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
+from hlx_model.evaluation.gates.result import Gate
+from hlx_model.evaluation.verdict import GateClosed, Verdict
 from hlx_model.profiles import PHASES
-from hlx_model.quality.catalogue import GATES, GATES_OF_PHASE
-from hlx_model.quality.gate import Gate
-from hlx_model.quality.verdict import GateClosed, Verdict
 
 
 def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import dagster as dg
 
-from hlx_assets.artifacts import NEVER_MADE
 from hlx_assets.common import why_failed
 from hlx_assets.curriculum.assets import NOT_STOPPED
+from hlx_assets.io_manager import NEVER_MADE
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
+from hlx_model.evaluation.gates.registry import COMPLETED
 from hlx_model.profiles import PHASES
-from hlx_model.quality.catalogue import COMPLETED
 
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 _TOLD_BY = {

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import dagster as dg
 
-from hlx_model.processes import ProcessRef
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.processes import ProcessRef
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from hlx_assets.artifacts import artifacts_at_home
+from hlx_assets.io_manager import artifacts_at_home
 from hlx_assets.settings import watchdog_seconds
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
@@ -20,9 +20,9 @@ from hlx_assets.watchdog.runs import (
     stop,
     without_owner,
 )
-from hlx_model.watchdog.judgement import judge
-from hlx_model.watchdog.ticks import leave_tick
-from hlx_model.watchdog.trainings import Training, limits, trainings
+from hlx_model.monitoring.rules import check
+from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.runs.liveness import leave_tick
 
 SECONDS = watchdog_seconds()
 
@@ -40,13 +40,13 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     notifier = Notifier.of(context.cursor, log=context.log)
     said = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(context.instance)]
     found = list(trainings(training))
-    at_work = [one for one in found if one.seen.beat.running]
+    at_work = [one for one in found if one.snapshot.beat.running]
     for line, alert in _looked_at(context.instance, at_work):
         said.append(line)
         notifier.tell(alert)
     for line in said:
         context.log.warning(line)
-    training_of = {one.seen.beat.run_id: one.seen.beat.training_id for one in found}
+    training_of = {one.snapshot.beat.run_id: one.snapshot.beat.training_id for one in found}
     for ended, alert in incidents(context.instance, since=notifier.since):
         notifier.tell(replace(alert, training_id=alert.training_id or training_of.get(alert.run_id)))
         notifier.since = ended
@@ -55,10 +55,10 @@ def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("; ".join([*(said or [well]), *runs_elsewhere(context.instance)]))
 
 
-def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Iterator[tuple[str, Alert]]:
+def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[WatchedTraining]) -> Iterator[tuple[str, Alert]]:
     """What was wrong with each training, and what was done."""
     for found in at_work:
-        beat = found.seen.beat
+        beat = found.snapshot.beat
         alert = Alert(f"phase{beat.phase}_checkpoint", None, beat.run_id, beat.training_id)
         if without_owner(instance, beat):
             killed = beat.trainer.kill(group=True)
@@ -66,7 +66,7 @@ def _looked_at(instance: dg.DagsterInstance, at_work: Iterable[Training]) -> Ite
             reason = f"{beat.trainer} was still training although its run had ended: {done}"
             yield f"{beat.training_id}: {reason}", replace(alert, trouble=reason)
             continue
-        trouble = judge(found.seen, time.time(), limits())
+        trouble = check(found.snapshot, time.time(), limits())
         if trouble is None:
             continue
         run = instance.get_run_by_id(beat.run_id) if beat.run_id else None

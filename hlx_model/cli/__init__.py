@@ -14,7 +14,7 @@ from hlx_model.cli.run import run
 COMMANDS = {
     "convert": "hlx_model.cli.convert:convert_command",
     "corpus": "hlx_model.cli.corpus:corpus_app",
-    "train": "hlx_model.training.command:train_command",
+    "train": "hlx_model.cli.train:train_command",
     "validate": "hlx_model.cli.validate:validate_command",
     "translate": "hlx_model.cli.translate:translate_command",
     "status": "hlx_model.cli.status:status_command",

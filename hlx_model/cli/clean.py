@@ -8,9 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from hlx_model.artifacts import default_training
+from hlx_model.cleanup.sweep import (
+    GROUPS,
+    CleanupPlan,
+    CleanupResult,
+    Kept,
+    Removal,
+    carry_out,
+    plan_cleanup,
+)
 from hlx_model.cli.options import AsJson, Directory
-from hlx_model.lineage.retention import GROUPS, Done, Goes, Plan, Stays, carry_out, plan
+from hlx_model.layout import default_training
 
 
 def clean_command(
@@ -23,7 +31,7 @@ def clean_command(
     Kept are what a training ended with and was best at, whatever these were made from, all of a training that is at
     work or can be resumed, and what each asset was last materialized to.
     """
-    found = plan(checkpoint_dir or default_training())
+    found = plan_cleanup(checkpoint_dir or default_training())
     if as_json:
         done = carry_out(found) if yes else None
         typer.echo(json.dumps(_content(found, done), indent=2, ensure_ascii=False))
@@ -37,7 +45,7 @@ def clean_command(
         raise OSError(f"{len(done.failed)} of {len(found.goes)} could not be removed: {done.failed[0].path}")
 
 
-def _content(found: Plan, done: Done | None) -> dict[str, Any]:
+def _content(found: CleanupPlan, done: CleanupResult | None) -> dict[str, Any]:
     content: dict[str, Any] = {
         "training": str(found.training),
         "bytes": found.bytes,
@@ -55,11 +63,11 @@ def _content(found: Plan, done: Done | None) -> dict[str, Any]:
     return content
 
 
-def _stays(items: Iterable[Stays]) -> list[dict[str, str]]:
+def _stays(items: Iterable[Kept]) -> list[dict[str, str]]:
     return [{"path": str(item.path), "reason": item.reason} for item in items]
 
 
-def _shown(found: Plan) -> Iterator[str]:
+def _shown(found: CleanupPlan) -> Iterator[str]:
     root = found.training.parent
     for group, title in GROUPS.items():
         items = [item for item in found.goes if item.group == group]
@@ -69,7 +77,7 @@ def _shown(found: Plan) -> Iterator[str]:
     yield from found.notes
 
 
-def _said(found: Plan, done: Done | None, checkpoint_dir: Path | None) -> Iterator[str]:
+def _said(found: CleanupPlan, done: CleanupResult | None, checkpoint_dir: Path | None) -> Iterator[str]:
     if not found.goes:
         yield "nothing goes: whatever is there is needed, or nobody can explain it"
         return
@@ -83,7 +91,7 @@ def _said(found: Plan, done: Done | None, checkpoint_dir: Path | None) -> Iterat
     yield f"removed: {len(done.removed)}, {size(_bytes(done.removed))}"
 
 
-def _bytes(items: Iterable[Goes]) -> int:
+def _bytes(items: Iterable[Removal]) -> int:
     return sum(item.bytes for item in items)
 
 

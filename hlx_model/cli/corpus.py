@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_model.cli.options import AsJson
+from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus import (
     DEFAULT_SEQ_LENGTH,
     DERIVED,
@@ -19,7 +20,6 @@ from hlx_model.corpus import (
     CorpusError,
     Document,
     collect,
-    compose_lines,
     examples_table,
     quarantine_table,
     read_corpus,
@@ -28,7 +28,7 @@ from hlx_model.corpus import (
 from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
-from hlx_model.corpus.statistics import markdown, statistics
+from hlx_model.corpus.statistics import statistics, statistics_markdown
 from hlx_model.outputs import require_output, write_output
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
@@ -164,7 +164,7 @@ def statistics_command(
     """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
     place = require_output(output, inputs=paths) if output is not None else None
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
-    page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else markdown(found)
+    page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else statistics_markdown(found)
     if place is None:
         typer.echo(page)
     else:

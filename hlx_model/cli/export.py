@@ -5,10 +5,10 @@ from typing import Annotated, cast
 
 import typer
 
-from hlx_model.artifacts import default_training
 from hlx_model.cli.options import Directory, Named
-from hlx_model.lineage.export import Format, export
-from hlx_model.lineage.lookup import checkpoint_of
+from hlx_model.layout import default_training
+from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.release.export import WeightsFormat, export
 
 
 def export_command(
@@ -29,7 +29,7 @@ def export_command(
     One that did not pass its gates is written too, and the card and a warning say so.
     """
     found = checkpoint_of(checkpoint, checkpoint_dir or default_training())
-    record = export(found, directory, cast(Format, format), key)
+    record = export(found, directory, cast(WeightsFormat, format), key)
     for objection in record.objections():
         typer.echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
     typer.echo(directory)

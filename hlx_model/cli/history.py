@@ -10,16 +10,22 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from hlx_model.artifacts import named_specials
+from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.lineage.comparison import Differences, Side, cautions, differences, outcomes
-from hlx_model.lineage.comparison_figure import comparison_figure
-from hlx_model.lineage.history import kept_history, newest_first
-from hlx_model.lineage.lookup import checkpoint_of
-from hlx_model.manifest import CheckpointError
+from hlx_model.files import named_specials
+from hlx_model.history import kept_history, newest_first
 from hlx_model.outputs import require_output, write_output
-from hlx_model.quality.shown import NOTHING, percent, percents
-from hlx_model.training.heartbeat import RUNNING, Heartbeat
+from hlx_model.provenance.comparison import (
+    Differences,
+    Side,
+    cautions,
+    differences,
+    outcomes,
+)
+from hlx_model.provenance.comparison_plot import comparison_figure
+from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.reporting.numbers import NOTHING, format_interval, format_percent
+from hlx_model.runs.heartbeat import RUNNING, Heartbeat
 
 SHOWN = 20
 """Trainings that the table shows where nothing else is asked."""
@@ -102,7 +108,7 @@ def _loss(loss: float | None) -> str:
 
 
 def _rate(rate: float | None) -> str:
-    return "" if rate is None else percent(rate)
+    return "" if rate is None else format_percent(rate)
 
 
 @history_app.command("compare")
@@ -189,7 +195,7 @@ _HEADINGS = {
 
 def _figure(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{percent(value['rate'])} ({percents(value['interval'])}) of {value['samples']}"
+        return f"{format_percent(value['rate'])} ({format_interval(value['interval'])}) of {value['samples']}"
     if isinstance(value, float):
         return f"{value:.1f}" if value >= 10 else f"{value:.4f}"
     return NOTHING if value is None else str(value)

@@ -13,14 +13,19 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.tree import Tree
 
-from hlx_model.artifacts import default_training
 from hlx_model.cli.options import AsJson, Directory, Named, training_folder
-from hlx_model.lineage.finding import Finding
-from hlx_model.lineage.lookup import checkpoint_of
-from hlx_model.lineage.mermaid import mermaid
-from hlx_model.lineage.tree import Node, lineage
-from hlx_model.lineage.uses import Use, uses_of_document, uses_of_line, uses_of_text
-from hlx_model.lineage.verification import verify_lineage
+from hlx_model.layout import default_training
+from hlx_model.provenance.finding import LinkFinding
+from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.mermaid import mermaid
+from hlx_model.provenance.tree import Node, lineage
+from hlx_model.provenance.uses import (
+    Use,
+    uses_of_document,
+    uses_of_line,
+    uses_of_text,
+)
+from hlx_model.provenance.verify import verify_lineage
 
 lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus went into.")
 SIGNS = {"ok": "[green]ok[/]", "broken": "[red]broken[/]", "unchecked": "[yellow]unchecked[/]"}
@@ -130,7 +135,7 @@ def verify_command(
     raise typer.Exit(1 if broken else 0)
 
 
-def _tell(findings: Sequence[Finding], broken: Sequence[Finding]) -> None:
+def _tell(findings: Sequence[LinkFinding], broken: Sequence[LinkFinding]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         console.print(f"{SIGNS[finding.outcome]} {escape(finding.link)}: {escape(finding.reason)}")

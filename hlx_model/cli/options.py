@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hlx_model.artifacts import default_training
+from hlx_model.layout import default_training
 
 Directory = Annotated[
     Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")

@@ -11,11 +11,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from hlx_model.artifacts import named_specials
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.watchdog.judgement import Limits, judge
-from hlx_model.watchdog.ticks import asleep, last_tick
-from hlx_model.watchdog.trainings import Training, limits, trainings
+from hlx_model.files import named_specials
+from hlx_model.monitoring.rules import Limits, check
+from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.runs.liveness import asleep, last_tick
 
 WIDE = 100
 """Columns of a terminal that the whole table needs."""
@@ -40,14 +40,14 @@ def status_command(
         typer.echo(line)
 
 
-def _content(root: Path, found: Sequence[Training], now: float, limit: Limits) -> dict[str, object]:
+def _content(root: Path, found: Sequence[WatchedTraining], now: float, limit: Limits) -> dict[str, object]:
     tick = last_tick(root)
-    troubles = [judge(training.seen, now, limit) for training in found]
+    troubles = [check(training.snapshot, now, limit) for training in found]
     return {
         "watchdog": {"last_tick": tick.time if tick else None, "awake": asleep(root, now) is None},
         "trainings": [
             {
-                **asdict(training.seen.beat),
+                **asdict(training.snapshot.beat),
                 "directory": str(training.directory),
                 "trouble": trouble.reason if trouble else None,
                 "lost": trouble is not None and trouble.lost,
@@ -57,7 +57,7 @@ def _content(root: Path, found: Sequence[Training], now: float, limit: Limits) -
     }
 
 
-def table(found: Sequence[Training], now: float, limit: Limits, *, width: int) -> Table:
+def table(found: Sequence[WatchedTraining], now: float, limit: Limits, *, width: int) -> Table:
     """A row a training: status, epochs and their share, losses, speed, time to go, age of the last update.
 
     On a terminal of fewer than 100 columns without the speed, and with the beginnings of the trainings' names.
@@ -68,8 +68,8 @@ def table(found: Sequence[Training], now: float, limit: Limits, *, width: int) -
         del columns["tokens/s"]
     shown = Table(*columns.values(), box=SIMPLE, padding=0)
     for training in found:
-        beat = training.seen.beat
-        status = "in trouble" if judge(training.seen, now, limit) else beat.status
+        beat = training.snapshot.beat
+        status = "in trouble" if check(training.snapshot, now, limit) else beat.status
         eta = "" if beat.eta_seconds is None or not beat.running else span(beat.eta_seconds)
         share = f" ({beat.step / beat.steps:.1%})".replace("100.0%", "100%") if beat.steps else ""
         row = (
@@ -82,11 +82,11 @@ def table(found: Sequence[Training], now: float, limit: Limits, *, width: int) -
     return shown
 
 
-def said(root: Path, found: Sequence[Training], now: float, limit: Limits) -> list[str]:
+def said(root: Path, found: Sequence[WatchedTraining], now: float, limit: Limits) -> list[str]:
     """A line for each training that is in trouble or ended badly, and whether the watchdog looks at them."""
     lines = []
     for training in found:
-        beat, trouble = training.seen.beat, judge(training.seen, now, limit)
+        beat, trouble = training.snapshot.beat, check(training.snapshot, now, limit)
         reason = trouble.reason if trouble else None if beat.running else beat.reason
         if reason:
             lines.append(f"{beat.training_id}: {'in trouble' if trouble else beat.status}: {reason}")

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import default_training
-from hlx_model.checkpoint import CheckpointError
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.cli.options import AsJson
 from hlx_model.corpus import ENGLISH, parses, prompt
-from hlx_model.device import device_of
-from hlx_model.generation import generate
 from hlx_model.language import Format
-from hlx_model.tokenizer import unknown_characters
+from hlx_model.layout import MANIFEST, WEIGHTS, default_training
+from hlx_model.model.device import device_of
+from hlx_model.model.generation import generate
+from hlx_model.model.tokenizer import unknown_characters
 
 
 def translate_command(
@@ -32,7 +33,7 @@ def translate_command(
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     checkpoint = checkpoint or _newest(default_training())
-    model = checkpoints.load_model(checkpoint, device_of(), only=(checkpoints.WEIGHTS,))
+    model = checkpoints.load_model(checkpoint, device_of(), only=(WEIGHTS,))
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:
@@ -48,9 +49,9 @@ def _newest(training: Path) -> Path:
     found = [
         path
         for directory in (training.iterdir() if training.is_dir() else ())
-        for path in checkpoints.checkpoints(directory / "checkpoints")
+        for path in list_checkpoints(directory / "checkpoints")
         if path.name.startswith("phase3_FINAL")
     ]
     if not found:
         raise CheckpointError(f"{training} holds no finished phase 3: run `make curriculum`, or name a --checkpoint")
-    return max(found, key=lambda path: (path / checkpoints.MANIFEST).stat().st_mtime)
+    return max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)

@@ -8,12 +8,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hlx_model.artifacts import Artifacts, json_text
-from hlx_model.checkpoint import CheckpointError
-from hlx_model.device import device_of
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
+from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
+from hlx_model.files import json_text
+from hlx_model.layout import PAGE, Artifacts
+from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output, write_output
-from hlx_model.quality.foreign import judge_foreign, report_beside
-from hlx_model.quality.report import PAGE, Judgement, judge
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
@@ -61,7 +62,7 @@ def validate_command(
     raise typer.Exit(EXIT_CODES[judgement.verdict.outcome])
 
 
-def _judge(checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str) -> Judgement:
+def _judge(checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str) -> EvaluationResult:
     if not checkpoint.exists():
         raise CheckpointError(f"{checkpoint}: no such checkpoint")
     if checkpoint.is_dir():
@@ -69,9 +70,9 @@ def _judge(checkpoint: Path, corpus: list[Path], phase: int | None, heads: int |
             raise ValueError(
                 f"{checkpoint}: judged on the corpora that its manifest names: leave --corpus, --phase and --heads out"
             )
-        return judge(checkpoint, device)
+        return evaluate(checkpoint, device)
     if not corpus:
         raise ValueError(f"{checkpoint}: a file of weights: name a corpus document to judge it on with --corpus")
     if phase is None:
         raise ValueError(f"{checkpoint}: a file of weights: say what to ask of it with --phase 1, 2 or 3")
-    return judge_foreign(checkpoint, corpus, phase, heads=heads, device=device)
+    return evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device)

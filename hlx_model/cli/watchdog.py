@@ -14,10 +14,10 @@ from rich.text import Text
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.status import said, table
-from hlx_model.watchdog.judgement import Limits, judge
-from hlx_model.watchdog.replay import read_curve, replay
-from hlx_model.watchdog.ticks import INTERVAL
-from hlx_model.watchdog.trainings import Training, limits, trainings
+from hlx_model.monitoring.rules import Limits, check
+from hlx_model.monitoring.simulate import read_curve, simulate
+from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.runs.liveness import INTERVAL
 
 BADLY = ("quality_failed", "aborted", "failed")
 
@@ -50,7 +50,7 @@ def watchdog_command(
                 raise typer.Exit(1)
             if once:
                 return
-            at_work = {training.seen.beat.training_id for training in found if training.seen.beat.running}
+            at_work = {training.snapshot.beat.training_id for training in found if training.snapshot.beat.running}
             time.sleep(check_interval)
 
 
@@ -65,11 +65,11 @@ def _screen() -> Iterator[tuple[Callable[[RenderableType], None], int]]:
         yield lambda look: live.update(look, refresh=True), console.width
 
 
-def _in_trouble(found: Iterable[Training], at_work: set[str], now: float, limit: Limits) -> bool:
+def _in_trouble(found: Iterable[WatchedTraining], at_work: set[str], now: float, limit: Limits) -> bool:
     """Whether a training is in trouble, or one that was at work at the last look has ended badly."""
     return any(
-        judge(training.seen, now, limit) is not None
-        or (training.seen.beat.status in BADLY and training.seen.beat.training_id in at_work)
+        check(training.snapshot, now, limit) is not None
+        or (training.snapshot.beat.status in BADLY and training.snapshot.beat.training_id in at_work)
         for training in found
     )
 
@@ -84,7 +84,7 @@ def replay_command(
     A curve has losses: what it does not record (a stall, a process that is gone, memory, disk) is not replayed.
     """
     rows = read_curve(metrics)
-    spoken = replay(rows)
+    spoken = simulate(rows)
     if as_json:
         content = {"step": spoken.step, "epoch": spoken.epoch, "trouble": spoken.trouble.reason} if spoken else None
         typer.echo(json.dumps({"records": len(rows), "spoken": content}))

@@ -4,9 +4,9 @@ Data moves one way: a document gives entries, the entries examples with their sp
 the corpora of the three phases.
 """
 
+from hlx_model.composer.sampling import capacity, compose, compose_lines
 from hlx_model.corpus import rules
 from hlx_model.corpus.collection import collect, read_corpus
-from hlx_model.corpus.compose import capacity, compose, compose_lines
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_document, read_document
 from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Reading, operation_of
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hlx_model.corpus import rules
-from hlx_model.corpus.blocks import Block, blocks
 from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Readings, listed, operation_of
-from hlx_model.corpus.markdown import Labelled, label_of, labelled
+from hlx_model.corpus.labels import Labelled, label_of, labelled
+from hlx_model.corpus.pairing import Block, blocks
 from hlx_model.corpus.prompts import ENGLISH, conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
-from hlx_model.sizes import POSITIONS
-from hlx_model.tokenizer import unknown_characters
+from hlx_model.model.sizes import POSITIONS
+from hlx_model.model.tokenizer import unknown_characters
 
 DEFAULT_SEQ_LENGTH = 256
 """Tokens of the longest example, `<BOS>` and `<EOS>` included."""

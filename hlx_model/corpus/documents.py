@@ -8,18 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, staging, write_json
+from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus.collection import collect, read_corpus, require_different
-from hlx_model.corpus.compose import compose_lines
 from hlx_model.corpus.document import check_document, read_document
-from hlx_model.corpus.entries import Collection, CorpusError, Source
-
-ASSET = "corpus_document"
-SOURCE = "source.json"
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
+from hlx_model.files import (
+    digest_of,
+    new_directory,
+    read_json,
+    sha256_of,
+    staging,
+    write_json,
+)
+from hlx_model.layout import DOCUMENT, SOURCE, Artifacts
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredDocument:
     """One document of a kept version."""
 
     file: str
@@ -35,9 +40,9 @@ class Kept:
     seed: int = 0
 
     @property
-    def origin(self) -> Source:
+    def origin(self) -> DocumentRef:
         """What examples say of it."""
-        return Source(self.name, self.sha256, self.bytes, self.source)
+        return DocumentRef(self.name, self.sha256, self.bytes, self.source)
 
 
 def named_documents(setting: str | None) -> list[Path]:
@@ -57,8 +62,8 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
     if not paths and not composed:
         raise CorpusError("no corpus: name a document, or the number of entries to compose")
     require_different(paths)
-    kept: list[Kept] = []
-    with staging(artifacts.corpus(ASSET, "new").parent) as temporary:
+    kept: list[StoredDocument] = []
+    with staging(artifacts.corpus(DOCUMENT, "new").parent) as temporary:
         for path, name in zip(paths, _names(paths), strict=True):
             check_document(path)
             kept.append(_write(temporary, len(kept), name, str(path.absolute()), [path.read_bytes()]))
@@ -69,7 +74,7 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
             name = f"composed-{composed}-seed-{seed}.md"
             document = _write(temporary, len(kept), name, said, lines)
             kept.append(replace(document, entries=composed, seed=seed))
-        directory = artifacts.corpus(ASSET, digest_of([[document.name, document.sha256] for document in kept]))
+        directory = artifacts.corpus(DOCUMENT, digest_of([[document.name, document.sha256] for document in kept]))
         sources = [asdict(document) for document in kept]
         if not (directory / SOURCE).exists():
             with new_directory(directory) as made:
@@ -82,9 +87,9 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
     return directory
 
 
-def kept_documents(directory: Path) -> list[Kept]:
+def kept_documents(directory: Path) -> list[StoredDocument]:
     """The documents of a kept version."""
-    return [Kept(**document) for document in read_json(directory / SOURCE)]
+    return [StoredDocument(**document) for document in read_json(directory / SOURCE)]
 
 
 def read_kept(directory: Path, *, seq_length: int) -> Collection:
@@ -100,8 +105,8 @@ def _names(paths: Sequence[Path]) -> Iterator[str]:
         yield path.name if names.count(path.name) == 1 else str(path)
 
 
-def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[bytes]) -> Kept:
+def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[bytes]) -> StoredDocument:
     file = folder / (f"document-{index + 1}.md" if index else "document.md")
     with file.open("wb") as stream:
         stream.writelines(pieces)
-    return Kept(file.name, name, source, sha256_of(file), file.stat().st_size)
+    return StoredDocument(file.name, name, source, sha256_of(file), file.stat().st_size)

@@ -20,7 +20,7 @@ _TYPE_NAMES = {
 }
 
 
-class Source(NamedTuple):
+class DocumentRef(NamedTuple):
     """A corpus document, as it was when it was read."""
 
     name: str

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
-from hlx_model.tokenizer import unknown_characters
+from hlx_model.model.tokenizer import unknown_characters
 
 GLYPHS = frozenset("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→")
 """The characters of LC-R, and the arrow that separates prompt from answer: no English has them."""

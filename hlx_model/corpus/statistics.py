@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.corpus.grammar.lexicon import NUMBER_WORDS
+from hlx_model.composer.grammar.lexicon import NUMBER_WORDS
 from hlx_model.corpus.split import Split
 from hlx_model.language import Format
 
@@ -194,7 +194,7 @@ def _rendered(column: pa.ChunkedArray) -> dict[str, int]:
     return {str(format): _true(pc.match_substring(column, str(format))) for format in Format}
 
 
-def markdown(statistics: Statistics) -> str:
+def statistics_markdown(statistics: Statistics) -> str:
     """The statistics page."""
     blocks = [
         f"{statistics.entries:,} entries: {statistics.sentences:,} sentences, {statistics.values:,} values.",

@@ -11,22 +11,27 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlx_model.artifacts import Artifacts, digest_of, new_directory, read_json, sha256_of, staging, write_json
 from hlx_model.corpus.collection import read_corpus
-from hlx_model.corpus.entries import Collection, CorpusError, Source
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
 from hlx_model.corpus.version import DataVersion, data_version
+from hlx_model.files import (
+    digest_of,
+    new_directory,
+    read_json,
+    sha256_of,
+    staging,
+    write_json,
+)
+from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, QUARANTINE, ROWS, Artifacts
 
-EXAMPLES = "corpus_examples"
-ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS = "rows.parquet", "quarantine.parquet", "derived.json", "documents.json"
-CORPUS_OF_PHASE = {1: "english_corpus", 2: "hlx_corpus", 3: "paired_corpus"}
 _ROWS_READ = 100_000
 _MAKE_AGAIN = (
     "make the corpus again from its documents (in Dagster: materialize it; else repeat the command that read them)"
 )
 
 
-def store_examples(artifacts: Artifacts, corpus: Collection, documents: Iterable[Source] = ()) -> Path:
+def store_examples(artifacts: Artifacts, corpus: Collection, documents: Iterable[DocumentRef] = ()) -> Path:
     """Split a corpus, keep its examples, what was set aside and which documents they are of; return their directory.
 
     The same rows may come of other documents, in which a comment was written: then the last ones are noted.
@@ -120,15 +125,15 @@ def examples_of(directory: Path) -> Path:
     return directory.parents[1] / EXAMPLES / version
 
 
-def sources_of(examples: Path) -> tuple[Source, ...]:
+def sources_of(examples: Path) -> tuple[DocumentRef, ...]:
     """The documents that a version of the examples was last read from; none where nobody noted it."""
     try:
-        return tuple(Source(**source) for source in read_json(examples / DOCUMENTS))
+        return tuple(DocumentRef(**source) for source in read_json(examples / DOCUMENTS))
     except FileNotFoundError:
         return ()
 
 
-def origin(directory: Path) -> tuple[str | None, tuple[Source, ...]]:
+def origin(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
     """The examples that a derived corpus was last made from, and their documents; None where nobody noted it."""
     try:
         examples = examples_of(directory)
@@ -143,7 +148,7 @@ def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -
     Returns the directories by asset name, and what was read. Raises `CorpusError`.
     """
     corpus = read_corpus(documents, seq_length=seq_length)
-    sources = [Source(str(d), sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
+    sources = [DocumentRef(str(d), sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
     examples = store_examples(artifacts, corpus, sources)
     return {EXAMPLES: examples, **{asset: store_derived(artifacts, asset, examples) for asset in DERIVED}}, corpus
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.artifacts import digest_of
+from hlx_model.files import digest_of
 
 _NULL = -1
 

@@ -3,7 +3,7 @@
 import typer
 
 from hlx_model.cli.run import run
-from hlx_model.training.command import train_command
+from hlx_model.cli.train import train_command
 
 if __name__ == "__main__":
     run(lambda: typer.run(train_command))

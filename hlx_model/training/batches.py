@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from hlx_model.corpus.prompts import answer_start
-from hlx_model.sizes import POSITIONS
-from hlx_model.tokenizer import PAD, encode_example
+from hlx_model.model.sizes import POSITIONS
+from hlx_model.model.tokenizer import PAD, encode_example
 from hlx_model.training.settings import Settings
 
 STEP = 8
@@ -80,7 +80,7 @@ class Batch(NamedTuple):
         return self.examples.batch(self.rows)
 
 
-class Data:
+class TrainingData:
     """What a training learns from: its own examples, and some of each earlier phase's again."""
 
     def __init__(self, train: Sequence[str], replay: Sequence[Sequence[str]], settings: Settings) -> None:
@@ -98,7 +98,7 @@ class Data:
         found = [Batch(self._examples, rows) for rows in batches(self._examples.lengths, most_tokens, generator)]
         share = int(s.replay * int(self._examples.lengths.sum()))
         for earlier in self._replay:
-            rows = replayed(earlier.lengths, share, generator)
+            rows = sample_replay_rows(earlier.lengths, share, generator)
             found += [Batch(earlier, rows[b]) for b in batches(earlier.lengths[rows], most_tokens, generator)]
         return [found[i] for i in torch.randperm(len(found), generator=generator).tolist()]
 
@@ -136,7 +136,7 @@ def batches(lengths: Tensor, most_tokens: int, generator: torch.Generator) -> li
     return [result[i] for i in torch.randperm(len(result), generator=generator).tolist()]
 
 
-def replayed(lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
+def sample_replay_rows(lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
     """Row numbers of random examples that together hold about `tokens` tokens (all of them at most)."""
     order = torch.randperm(len(lengths), generator=generator)
     fits = int((lengths[order].cumsum(0) <= tokens).sum())

@@ -14,15 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hlx_model.device import attention_kernel, precision_of, threads, threads_of
-from hlx_model.tokenizer import PAD
+from hlx_model.model.device import (
+    attention_kernel,
+    precision_of,
+    threads,
+    threads_of,
+)
+from hlx_model.model.tokenizer import PAD
+from hlx_model.model.transformer import Transformer
 from hlx_model.training.batches import Batch
-from hlx_model.training.execution import Execution
+from hlx_model.training.distributed import Ranks
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import GIB
-from hlx_model.training.optimization import Optimizers
-from hlx_model.training.ranks import Ranks
+from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Transformer
 
 STRIDE = 16
 """Steps between two readings of a GPU: to read a figure is to wait for it."""
@@ -54,16 +59,18 @@ class _Share(NamedTuple):
     """How the losses of a share's tokens are counted."""
 
     prompt_weight: float
-    learned: float
+    objective_scale: float
     """What a token of an answer adds to what is learned: one over the weight of the whole batch."""
-    told: float
+    report_scale: float
     """What each token adds to the mean that is told: one over their number in the whole batch."""
 
 
 class Engine:
     """A model, its optimizers, and the machine that they are computed on."""
 
-    def __init__(self, model: Transformer, settings: Settings, steps: int, execution: Execution, ranks: Ranks) -> None:
+    def __init__(
+        self, model: Transformer, settings: Settings, steps: int, execution: ExecutionConfig, ranks: Ranks
+    ) -> None:
         """`steps` in the whole training; `model` stands on the device of `ranks`."""
         self.settings, self.execution, self.ranks = settings, execution, ranks
         self.on_gpu = ranks.device.startswith("cuda")
@@ -86,10 +93,10 @@ class Engine:
         self.parameters = list(model.parameters())
         self.optimizers = Optimizers(model, settings, steps, parts=self.workers)
         self._pool: ThreadPoolExecutor | None = None
-        self._spoilt = torch.zeros((), device=ranks.device)
+        self._nonfinite_seen = torch.zeros((), device=ranks.device)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """The machine set up for steps, while the block runs."""
         with attention_kernel(self.kind), threads(self.threads):
             if self.workers == 1:
@@ -162,10 +169,10 @@ class Engine:
         mixed = self.precision is not torch.float32
         with torch.autocast(self.kind, dtype=self.precision) if mixed else nullcontext():
             losses_BT = next_token_losses(self.model, ids_BT)
-        told = losses_BT.detach().sum() * share_of.told
+        told = losses_BT.detach().sum() * share_of.report_scale
         if share_of.prompt_weight < 1.0:
             losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], share_of.prompt_weight))
-        return losses_BT.sum() * share_of.learned, told
+        return losses_BT.sum() * share_of.objective_scale, told
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory().to(self.ranks.device, non_blocking=True) if self.on_gpu else tensor
@@ -179,17 +186,17 @@ class Engine:
         finite = loss.isfinite() & norm.isfinite()
         if self.stride > 1 and not self.optimizers.muons:
             # Nothing waits for the device: AdamW's fused kernel is told on the device to leave all as it is.
-            self._spoilt = torch.maximum(self._spoilt, (~finite).float())
-            self.optimizers.adamw.found_inf = self._spoilt  # type: ignore[attr-defined]
+            self._nonfinite_seen = torch.maximum(self._nonfinite_seen, (~finite).float())
+            self.optimizers.adamw.found_inf = self._nonfinite_seen  # type: ignore[attr-defined]
             self.optimizers.step()
         elif bool(finite):
             self.optimizers.step(self._pool)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What goes on with the moments, as JSON: the scale of the gradients, where they are scaled."""
         return self.scaler.state_dict()
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
         if state and self.scaler.is_enabled():
             self.scaler.load_state_dict(state)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from hlx_model.device import device_of
+from hlx_model.model.device import device_of
 
 TOKENS_A_THREAD = 512
 """A smaller share is not worth a CPU thread."""
 
 
 @dataclass(frozen=True)
-class Execution:
+class ExecutionConfig:
     """What a user chooses for a machine; `ValueError` names the field, its value and what is allowed."""
 
     device: str

@@ -13,23 +13,31 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hlx_model import checkpoint
-from hlx_model.device import device_of, threads_for
-from hlx_model.quality.language_model import predict
-from hlx_model.sizes import SIZES
-from hlx_model.training.abort import Aborts, Stop
-from hlx_model.training.batches import Batch, Data
-from hlx_model.training.directory import Outcome, ended_training, only_one, set_stopped_aside, sweep
+from hlx_model.checkpoints import weights
+from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.seal import list_checkpoints, newest_verified
+from hlx_model.evaluation.losses import predict
+from hlx_model.model.device import device_of, threads_for
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Transformer
+from hlx_model.monitoring.aborts import Aborts, Stop
+from hlx_model.runs.directory import (
+    TrainingResult,
+    ended_training,
+    remove_temporaries,
+    set_stopped_aside,
+    training_lock,
+)
+from hlx_model.training.batches import Batch, TrainingData
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.execution import Execution
-from hlx_model.training.gates import Gates
-from hlx_model.training.inputs import Inputs, sample
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import out_of_memory
+from hlx_model.training.milestones import MilestoneGates
+from hlx_model.training.plan import TrainingPlan, sample
 from hlx_model.training.progress import Progress
-from hlx_model.training.ranks import Ranks
-from hlx_model.training.record import Listener, Recorder
-from hlx_model.training.saving import Saver
-from hlx_model.transformer import Transformer
+from hlx_model.training.recorder import EventSink, Recorder
+from hlx_model.training.saver import Saver
 
 log = logging.getLogger(__name__)
 
@@ -41,98 +49,98 @@ class Interrupted(Exception):
 
 
 def train(
-    inputs: Inputs,
+    plan: TrainingPlan,
     *,
-    execution: Execution | None = None,
+    execution: ExecutionConfig | None = None,
     ranks: Ranks | None = None,
     run_id: str | None = None,
     retry_stopped: bool = False,
-    listen: Listener = lambda event, figures: None,
-) -> Outcome:
-    """Train, or go on with, or find, the training that `inputs` determine.
+    emit: EventSink = lambda event, figures: None,
+) -> TrainingResult:
+    """Train, or go on with, or find, the training that `plan` determine.
 
     Raises:
         Busy: another process trains the same.
         Interrupted: SIGINT or SIGTERM came; the next call resumes.
         OutOfMemory: the device's memory does not hold it; the next call resumes.
     """
-    execution = execution or Execution(device_of())
+    execution = execution or ExecutionConfig(device_of())
     ranks = ranks or Ranks(execution.device)
-    inputs.directory.mkdir(parents=True, exist_ok=True)
-    with only_one(inputs.directory) if ranks.first else nullcontext():
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    with training_lock(plan.directory) if ranks.is_rank_zero else nullcontext():
         ended = None
-        if ranks.first:
+        if ranks.is_rank_zero:
             if retry_stopped:
-                set_stopped_aside(inputs.directory)
-            ended = ended_training(inputs.directory, inputs.id)
+                set_stopped_aside(plan.directory)
+            ended = ended_training(plan.directory, plan.id)
             if ended is None:
-                sweep(inputs.directory)
-        if found := ranks.agree(str(ended) if ended else None):
-            return Outcome.of(Path(found), found=True)
-        return _Training(inputs, execution, ranks, run_id, listen).run()
+                remove_temporaries(plan.directory)
+        if found := ranks.broadcast_object(str(ended) if ended else None):
+            return TrainingResult.of(Path(found), found=True)
+        return _Training(plan, execution, ranks, run_id, emit).run()
 
 
 class _Training:
     """One training at work: model, data, and what watches over them."""
 
     def __init__(
-        self, inputs: Inputs, execution: Execution, ranks: Ranks, run_id: str | None, listen: Listener
+        self, plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, run_id: str | None, emit: EventSink
     ) -> None:
-        self.inputs, self.settings, self.ranks = inputs, inputs.settings, ranks
-        s = inputs.settings
-        self.data = Data(inputs.train, inputs.replay, s)
-        self.held_out = sample(inputs.held_out, HELD_OUT_SAMPLE, s.seed)
-        self.progress = Progress(epoch=inputs.first_epoch)
-        self.aborts = Aborts(first_epoch=inputs.first_epoch)
+        self.plan, self.settings, self.ranks = plan, plan.settings, ranks
+        s = plan.settings
+        self.data = TrainingData(plan.train, plan.replay, s)
+        self.held_out = sample(plan.held_out, HELD_OUT_SAMPLE, s.seed)
+        self.progress = Progress(epoch=plan.first_epoch)
+        self.aborts = Aborts(first_epoch=plan.first_epoch)
         self.model = Transformer(SIZES[s.size]).initialize(s.seed)
-        moments = self._take_up()
+        moments = self._restore()
         self.model.to(ranks.device)
-        steps = len(self.data.epoch(inputs.first_epoch)) * (s.epochs - inputs.first_epoch + 1)
+        steps = len(self.data.epoch(plan.first_epoch)) * (s.epochs - plan.first_epoch + 1)
         self.engine = Engine(self.model, s, steps, execution, ranks)
         if moments is not None:
-            self.engine.optimizers.load(moments)
-            self.engine.load(self.progress.scaler)
-        self.gates = Gates(inputs, self.progress, self.held_out, self.data.tokens, listen)
+            self.engine.optimizers.load_state_dict(moments)
+            self.engine.load_state_dict(self.progress.scaler)
+        self.gates = MilestoneGates(plan, self.progress, self.held_out, self.data.tokens, emit)
         self.recorder = Recorder(
-            inputs, self.progress, self.engine.optimizers.learning_rate, steps, run_id, listen
+            plan, self.progress, self.engine.optimizers.learning_rate, steps, run_id, emit
         )  # fmt: skip
-        self.saver = Saver(inputs, self.model, self.engine, self.aborts, self.progress, run_id, listen)
+        self.saver = Saver(plan, self.model, self.engine, self.aborts, self.progress, run_id, emit)
         self.signal: int | None = None
 
-    def _take_up(self) -> dict[str, Tensor] | None:
+    def _restore(self) -> dict[str, Tensor] | None:
         """Take up the newest checkpoint of this training, or the parent's weights; the moments with them."""
-        inputs = self.inputs
-        kept = inputs.directory / "checkpoints"
-        found = checkpoint.newest_verified(kept, inputs.id, with_optimizer=True)
+        plan = self.plan
+        kept = plan.directory / "checkpoints"
+        found = newest_verified(kept, plan.id, with_optimizer=True)
         if found is not None:
             path, manifest = found
-            self.model.load_state_dict(checkpoint.load_model(path).state_dict())
-            self.progress = Progress(**checkpoint.read_state(path))
-            self.aborts.load(self.progress.aborts)
+            self.model.load_state_dict(weights.load_model(path).state_dict())
+            self.progress = Progress(**read_state(path))
+            self.aborts.load_state_dict(self.progress.aborts)
             log.info("resuming from %s (step %d)", path.name, manifest.step)
-            return checkpoint.load_optimizer(path)
-        if checkpoint.checkpoints(kept):
+            return weights.load_optimizer(path)
+        if list_checkpoints(kept):
             log.warning("no checkpoint of this training can be gone on from: it begins anew")
-        if inputs.parent is None:
+        if plan.parent is None:
             return None
-        self.model.load_state_dict(checkpoint.load_model(inputs.parent).state_dict())
-        if inputs.first_epoch == 1:
+        self.model.load_state_dict(weights.load_model(plan.parent).state_dict())
+        if plan.first_epoch == 1:
             return None
-        moments = checkpoint.load_optimizer(inputs.parent)
+        moments = weights.load_optimizer(plan.parent)
         if moments is None:
-            log.warning("%s holds no moments of the optimizer (LAST and FINAL do): they begin anew", inputs.parent.name)
+            log.warning("%s holds no moments of the optimizer (LAST and FINAL do): they begin anew", plan.parent.name)
         return moments
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingResult:
         """Epoch after epoch to the FINAL checkpoint, or to the reason not to go on."""
         status, reason = "failed", None
         try:
-            with self._signals(), self.engine.at_work(), out_of_memory(self.settings, self.engine.execution):
-                if self.ranks.first:
+            with self._signals(), self.engine.active(), out_of_memory(self.settings, self.engine.execution):
+                if self.ranks.is_rank_zero:
                     self.recorder.begin(resumed=self.progress.step > 0)
                 status, reason = self._train() or ("completed", None)
-                path = self.ranks.agree(str(self.saver.end(reason)) if self.ranks.first else None)
-                return Outcome.of(Path(path), found=False)
+                path = self.ranks.broadcast_object(str(self.saver.end(reason)) if self.ranks.is_rank_zero else None)
+                return TrainingResult.of(Path(path), found=False)
         except Interrupted as error:
             status, reason = "interrupted", str(error)
             raise
@@ -140,25 +148,25 @@ class _Training:
             status, reason = "failed", f"{type(error).__name__}: {error}"
             raise
         finally:
-            if self.ranks.first:
+            if self.ranks.is_rank_zero:
                 with suppress(OSError):  # a full disk must not hide why the training ended
                     self.recorder.end(status, reason)
 
     def _train(self) -> Stop | None:
         p = self.progress
-        if p.step == 0 and self.ranks.first:
+        if p.step == 0 and self.ranks.is_rank_zero:
             p.began = self._held_out_loss()
         while p.epoch <= self.settings.epochs:
             p.begun = p.epoch
             for batches in self._strides(self.data.epoch(p.epoch)[p.batch :]):
                 if stop := self._steps(batches):
                     return stop
-                if self.ranks.first:
+                if self.ranks.is_rank_zero:
                     self.recorder.after_steps(len(batches))
                     self.saver.after_steps()
-                self._heed_signals()
+                self._check_interrupt()
             train_loss = p.end_epoch()
-            if stop := self.ranks.agree(self._end_of_epoch(train_loss) if self.ranks.first else None):
+            if stop := self.ranks.broadcast_object(self._end_of_epoch(train_loss) if self.ranks.is_rank_zero else None):
                 return Stop(*stop)
         return None
 
@@ -196,9 +204,9 @@ class _Training:
         self.model.train()
         return loss
 
-    def _heed_signals(self) -> None:
+    def _check_interrupt(self) -> None:
         if self.ranks.any(self.signal is not None):
-            if self.ranks.first:
+            if self.ranks.is_rank_zero:
                 self.saver.rolling()
             name = signal.Signals(self.signal).name if self.signal else "a signal to another rank"
             raise Interrupted(f"{name} at step {self.progress.step}")

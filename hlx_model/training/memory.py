@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from hlx_model.checkpoint import ROLLING
-from hlx_model.device import precision_of
-from hlx_model.quality.milestones import MILESTONES
-from hlx_model.sizes import SIZES, Architecture
-from hlx_model.tokenizer import VOCABULARY_SIZE
-from hlx_model.training.execution import Execution
+from hlx_model.checkpoints.weights import ROLLING
+from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.model.device import precision_of
+from hlx_model.model.sizes import SIZES, Architecture
+from hlx_model.model.tokenizer import VOCABULARY_SIZE
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.settings import Settings
 
 GIB = 1024**3
@@ -47,7 +47,7 @@ class OutOfMemory(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryEstimate:
     """Bytes that a training takes at its peak."""
 
     weights: float
@@ -69,7 +69,7 @@ class Need:
         return f"{_gib(self.total)} ({', '.join(f'{part} {_gib(getattr(self, part))}' for part in parts)})"
 
 
-def need(settings: Settings, execution: Execution) -> Need:
+def estimate_memory(settings: Settings, execution: ExecutionConfig) -> MemoryEstimate:
     """What a training takes at its peak on each of its devices."""
     a, on_cpu, length = SIZES[settings.size], execution.device == "cpu", settings.seq_length
     precision = precision_of(execution.device, mixed=settings.mixed_precision)
@@ -78,37 +78,45 @@ def need(settings: Settings, execution: Execution) -> Need:
     # Each thread has gradients and copies of its own; from the second part on they are added to those there are.
     gradients = workers + (workers > 1 and execution.accumulation > 1)
     muon = settings.optimizer == "muon"  # keeps one moment where AdamW keeps two
-    whole = kept(a, length, precision, plain=on_cpu)
-    forward = kept(a, length, precision, plain=on_cpu, checkpointing=execution.gradient_checkpointing)
-    training = tokens * (forward + passing(a, length, precision, plain=on_cpu, again=execution.gradient_checkpointing))
-    return Need(
-        weights=4.0 * a.parameters + workers * copies(a, precision),
+    whole = saved_activation_bytes(a, length, precision, plain=on_cpu)
+    forward = saved_activation_bytes(a, length, precision, plain=on_cpu, checkpointing=execution.gradient_checkpointing)
+    training = tokens * (
+        forward + backward_temp_bytes(a, length, precision, plain=on_cpu, again=execution.gradient_checkpointing)
+    )
+    return MemoryEstimate(
+        weights=4.0 * a.parameters + workers * autocast_copy_bytes(a, precision),
         gradients=4.0 * a.parameters * gradients,
-        moments=8.0 * a.parameters - 4.0 * muon * hidden(a),
-        activations=max(training, EVALUATED * evaluated(a, length, plain=on_cpu)),
+        moments=8.0 * a.parameters - 4.0 * muon * layer_matrix_numel(a),
+        activations=max(training, EVALUATED * evaluation_bytes(a, length, plain=on_cpu)),
         reserved=CPU_LIBRARIES + CPU_GAPS * tokens * whole if on_cpu else CUDA_CONTEXT,
     )
 
 
-def hidden(a: Architecture) -> int:
+def layer_matrix_numel(a: Architecture) -> int:
     """Numbers in the matrices of the layers."""
     return a.layers * (4 * a.d_model**2 + 2 * a.d_model * a.ffn)
 
 
-def copies(a: Architecture, precision: torch.dtype) -> float:
+def autocast_copy_bytes(a: Architecture, precision: torch.dtype) -> float:
     """Bytes of the matrices in low precision, which autocast keeps until the backward pass has used them."""
-    return 0.0 if precision is torch.float32 else precision.itemsize * (hidden(a) + VOCABULARY_SIZE * a.d_model)
+    return (
+        0.0
+        if precision is torch.float32
+        else precision.itemsize * (layer_matrix_numel(a) + VOCABULARY_SIZE * a.d_model)
+    )
 
 
-def kept(a: Architecture, length: int, precision: torch.dtype, *, plain: bool, checkpointing: bool = False) -> float:
+def saved_activation_bytes(
+    a: Architecture, length: int, precision: torch.dtype, *, plain: bool, checkpointing: bool = False
+) -> float:
     """Bytes a token that the forward pass keeps; `plain` attention keeps its probabilities too, as on a CPU."""
-    layers = 4 * a.d_model if checkpointing else kept_by_layer(a, length, precision, plain=plain)
+    layers = 4 * a.d_model if checkpointing else saved_layer_bytes(a, length, precision, plain=plain)
     head = precision.itemsize * a.d_model + 4 * VOCABULARY_SIZE  # its input, and the loss's log-probabilities
     ids = 3 * 8  # tokens, labels, positions
     return a.layers * layers + head + ids
 
 
-def kept_by_layer(a: Architecture, length: int, precision: torch.dtype, *, plain: bool) -> float:
+def saved_layer_bytes(a: Architecture, length: int, precision: torch.dtype, *, plain: bool) -> float:
     """Bytes a token that one layer keeps."""
     norms = 2 * (4 * a.d_model + 2 * 4)  # their inputs in fp32, mean and deviation
     products = 6 * a.d_model + a.ffn  # the inputs of four; queries, keys and values
@@ -116,22 +124,22 @@ def kept_by_layer(a: Architecture, length: int, precision: torch.dtype, *, plain
     return norms + precision.itemsize * products + attention
 
 
-def passing(a: Architecture, length: int, precision: torch.dtype, *, plain: bool, again: bool) -> float:
+def backward_temp_bytes(a: Architecture, length: int, precision: torch.dtype, *, plain: bool, again: bool) -> float:
     """Bytes a token that are there besides while the backward pass goes through the loss or a layer."""
     logits = VOCABULARY_SIZE * (4 + precision.itemsize)
     widest = max(a.ffn, a.heads * length if plain else 0)
     layer = 2 * precision.itemsize * widest  # its gradient before and after
-    return max(logits, layer + (kept_by_layer(a, length, precision, plain=plain) if again else 0))
+    return max(logits, layer + (saved_layer_bytes(a, length, precision, plain=plain) if again else 0))
 
 
-def evaluated(a: Architecture, length: int, *, plain: bool) -> float:
+def evaluation_bytes(a: Architecture, length: int, *, plain: bool) -> float:
     """Bytes a token at the widest place of a layer that keeps nothing, in fp32."""
     feed_forward = 2 * a.d_model + 2 * a.ffn
     attention = 5 * a.d_model + (3 * a.heads * length if plain else 0)
     return 4.0 * max(feed_forward, attention)
 
 
-def require_memory(settings: Settings, execution: Execution, *, size_fixed: bool = False) -> None:
+def require_memory(settings: Settings, execution: ExecutionConfig, *, size_fixed: bool = False) -> None:
     """Refuse at once a training that the device cannot hold.
 
     `size_fixed`: a parent checkpoint fixes the size, so that no other is advised.
@@ -140,7 +148,7 @@ def require_memory(settings: Settings, execution: Execution, *, size_fixed: bool
         DoesNotFit: with the figures and the settings that would fit.
     """
     free = free_memory(execution)
-    if need(settings, execution).total > free:
+    if estimate_memory(settings, execution).total > free:
         raise DoesNotFit(advice(settings, execution, free, size_fixed=size_fixed))
 
 
@@ -152,7 +160,7 @@ def require_disk(settings: Settings, directory: Path) -> None:
     """
     there = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     disk = shutil.disk_usage(_existing(directory)).free
-    if (asked := disk_need(settings) - there) > disk:
+    if (asked := estimate_disk(settings) - there) > disk:
         raise DoesNotFit(
             f"the checkpoints of a {settings.size} training of {settings.epochs} epochs take up to {_gib(asked)}"
             f"{' more' if there else ''}, and {_gib(disk)} are free under {directory.parent}: free some, or name "
@@ -160,7 +168,7 @@ def require_disk(settings: Settings, directory: Path) -> None:
         )
 
 
-def disk_need(settings: Settings) -> float:
+def estimate_disk(settings: Settings) -> float:
     """Bytes that a training's checkpoints take on the disk at most."""
     weights = 4.0 * SIZES[settings.size].parameters
     epochs = {e for e in (*MILESTONES, *range(10, settings.epochs, 10)) if e < settings.epochs}
@@ -168,7 +176,7 @@ def disk_need(settings: Settings) -> float:
     return weights * (len(epochs) + 2 + 3 * (ROLLING + 1) + 3)
 
 
-def free_memory(execution: Execution) -> float:
+def free_memory(execution: ExecutionConfig) -> float:
     """Bytes that a training may take: the user's limit, or what the device has free."""
     if execution.memory_limit is not None:
         return execution.memory_limit * GIB
@@ -181,7 +189,7 @@ def free_memory(execution: Execution) -> float:
     return float("inf")
 
 
-def held(execution: Execution) -> float:
+def allocated_bytes(execution: ExecutionConfig) -> float:
     """Bytes of what `free_memory` leaves out because this process has taken it already."""
     if execution.memory_limit is not None:
         return 0.0
@@ -191,19 +199,21 @@ def held(execution: Execution) -> float:
     return float(PAGE * int(statistics.read_text().split()[1])) if statistics.exists() else 0.0
 
 
-def advice(settings: Settings, execution: Execution, free: float, *, size_fixed: bool) -> str:
+def advice(settings: Settings, execution: ExecutionConfig, free: float, *, size_fixed: bool) -> str:
     """One line: what is needed, what there is, and the settings nearest to these that fit."""
     line = (
         f"{settings.size} with batch size {settings.batch_size} and sequence length {settings.seq_length} needs about "
-        f"{need(settings, execution)} and {_gib(free)} are free: "
+        f"{estimate_memory(settings, execution)} and {_gib(free)} are free: "
     )
     for flags, s, e in _nearby(settings, execution, size_fixed=size_fixed):
-        if need(s, e).total <= free:
-            return f"{line}{flags} would take {_gib(need(s, e).total)}"
+        if estimate_memory(s, e).total <= free:
+            return f"{line}{flags} would take {_gib(estimate_memory(s, e).total)}"
     return line + ("nothing makes this size fit, and another begins at phase 1" if size_fixed else "no size fits")
 
 
-def _nearby(settings: Settings, execution: Execution, *, size_fixed: bool) -> Iterator[tuple[str, Settings, Execution]]:
+def _nearby(
+    settings: Settings, execution: ExecutionConfig, *, size_fixed: bool
+) -> Iterator[tuple[str, Settings, ExecutionConfig]]:
     """Settings that take less, those first that give the same model, then smaller and smaller sizes."""
     sizes = list(SIZES)[: list(SIZES).index(settings.size) + 1]
     tokens = settings.batch_size * settings.seq_length
@@ -222,7 +232,7 @@ def _nearby(settings: Settings, execution: Execution, *, size_fixed: bool) -> It
 
 
 @contextmanager
-def out_of_memory(settings: Settings, execution: Execution) -> Iterator[None]:
+def out_of_memory(settings: Settings, execution: ExecutionConfig) -> Iterator[None]:
     """Turn an allocation that fails in the block into `OutOfMemory` with advice."""
     try:
         yield
@@ -230,7 +240,7 @@ def out_of_memory(settings: Settings, execution: Execution) -> Iterator[None]:
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(s in str(error) for s in _SAID):
             raise
         # What is asked for did not fit in what was free at the start, so less than that estimate is.
-        free = min(free_memory(execution) + held(execution), need(settings, execution).total - 1)
+        free = min(free_memory(execution) + allocated_bytes(execution), estimate_memory(settings, execution).total - 1)
         raise OutOfMemory(
             f"out of memory: {advice(settings, execution, free, size_fixed=True)}; --gradient-checkpointing and "
             "--accumulation change no result: with them the training goes on from its last checkpoint"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hlx_model.artifacts import digest_of
-from hlx_model.sizes import POSITIONS, architecture
-from hlx_model.tokenizer import VOCABULARY_SHA256
+from hlx_model.files import digest_of
+from hlx_model.model.sizes import POSITIONS, architecture
+from hlx_model.model.tokenizer import VOCABULARY_SHA256
 
 CODE_VERSION = "2"
 """Raised by hand when the same inputs would give another result."""

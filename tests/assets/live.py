@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from hlx_assets.ui import free_port
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import Heartbeat
 from tests.assets.conftest import REPOSITORY, Home
 
 PATIENCE = 180.0

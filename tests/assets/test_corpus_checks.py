@@ -7,7 +7,6 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from hlx_assets.artifacts import latest_path
 from hlx_assets.corpus.checks import (
     quarantine,
     said_by_entries,
@@ -16,8 +15,17 @@ from hlx_assets.corpus.checks import (
     with_entries,
 )
 from hlx_assets.corpus.schemas import facts_of
-from hlx_model.artifacts import Artifacts
-from hlx_model.corpus import DERIVED, CorpusError, collect, compose, examples_table, parse_document, store
+from hlx_assets.io_manager import latest_path
+from hlx_model.composer.sampling import compose
+from hlx_model.corpus import (
+    DERIVED,
+    CorpusError,
+    collect,
+    examples_table,
+    parse_document,
+    store,
+)
+from hlx_model.layout import Artifacts
 from tests.assets.conftest import Home, small_document
 
 DEFECTS = Path(__file__).parents[1] / "corpus" / "defects"

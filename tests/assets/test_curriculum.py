@@ -4,13 +4,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.artifacts import latest_path
 from hlx_assets.definitions import CHECKS, defs
-from hlx_assets.validation.guard import gate_map
+from hlx_assets.guard import gate_map
+from hlx_assets.io_manager import latest_path
 from hlx_assets.validation.schedules import nightly_revalidation
-from hlx_model.artifacts import read_json
-from hlx_model.checkpoint import read_manifest
-from hlx_model.quality.milestones import MILESTONES
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.files import read_json
 from tests.assets.conftest import Home, Run, revalidated
 
 ASSETS = {

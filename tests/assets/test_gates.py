@@ -5,9 +5,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from hlx_assets.artifacts import latest_path
 from hlx_assets.definitions import defs
-from hlx_model.artifacts import digest_of, read_json, write_json
+from hlx_assets.io_manager import latest_path
+from hlx_model.files import digest_of, read_json, write_json
 from tests.assets.conftest import Home, Run
 
 LOST = {"lr": 10.0}

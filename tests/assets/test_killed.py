@@ -13,7 +13,7 @@ import dagster as dg
 import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import Heartbeat
 from tests.assets.conftest import SETTINGS, Home
 
 PATIENCE = 120.0

@@ -8,13 +8,14 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from hlx_assets.definitions import defs
-from hlx_model.artifacts import Artifacts, sha256_of
-from hlx_model.lineage.events import events
-from hlx_model.lineage.lookup import checkpoint_of
-from hlx_model.lineage.tree import Node, lineage
-from hlx_model.lineage.uses import uses_of_line, uses_of_text
-from hlx_model.lineage.verification import verify_lineage
-from hlx_model.manifest import read_manifest
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.files import sha256_of
+from hlx_model.layout import Artifacts
+from hlx_model.provenance.events import read_events
+from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.tree import Node, lineage
+from hlx_model.provenance.uses import uses_of_line, uses_of_text
+from hlx_model.provenance.verify import verify_lineage
 from tests.assets.conftest import Home
 
 OLD, NEW = "Read the files", "Read through the files"
@@ -66,7 +67,7 @@ def test_after_an_edit_the_old_model_names_the_old_corpus_and_the_new_one_the_ne
 
 def test_what_dagster_made_is_recorded_beside_the_artifacts(home: Home) -> None:
     root = home.path / "artifacts"
-    made = {event.asset: event for event in events(root)}
+    made = {event.asset: event for event in read_events(root)}
     assert made.keys() >= {"corpus_document", "paired_corpus", "phase3_checkpoint", "phase3_validation_report"}
     manifest = read_manifest(checkpoint_of("phase3_checkpoint", root / "training"))
     assert {event.run_id for event in made.values()} == {manifest.run_id}

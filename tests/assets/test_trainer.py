@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from hlx_assets.curriculum.trainer import TrainerClient
-from hlx_model.processes import ProcessRef
+from hlx_model.runs.processes import ProcessRef
 
 
 def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:

@@ -22,9 +22,9 @@ from hlx_assets.watchdog.runs import (
     worker_of,
 )
 from hlx_assets.watchdog.sensors import training_watchdog
-from hlx_model.processes import ProcessRef, process_identity
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.watchdog.trainings import trainings
+from hlx_model.monitoring.snapshots import trainings
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.processes import ProcessRef, process_identity
 from tests.assets.conftest import Home
 
 
@@ -131,7 +131,7 @@ def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
         tick(instance)
         (found,) = trainings(empty_home.path / "artifacts" / "training")
-        beat = found.seen.beat
+        beat = found.snapshot.beat
         assert (beat.status, beat.reason) == ("failed", "no progress for 400 seconds")
         assert beat.time < time.time() - 199
         assert tick(instance) == "no training is at work"
@@ -234,7 +234,7 @@ def test_a_lost_training_elsewhere_is_neither_killed_nor_closed_and_a_line_says_
         assert "end it there" in said
         assert not status_is_finished(instance, run)
         (found,) = trainings(empty_home.path / "artifacts" / "training")
-        assert found.seen.beat.running and found.seen.alive
+        assert found.snapshot.beat.running and found.snapshot.alive
         # Its run ends, and its trainer is still not this machine's.
         instance.report_run_failed(run)
         with pytest.MonkeyPatch.context() as patch:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from hlx_assets.watchdog.runs import REASON_TAG
-from hlx_model.watchdog.judgement import Limits
+from hlx_model.monitoring.rules import Limits
 from tests.assets.conftest import SETTINGS, Home
 from tests.assets.live import (
     PATIENCE,

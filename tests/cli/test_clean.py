@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cli.clean import size
-from hlx_model.manifest import verify
-from hlx_model.quality.verdict import require_passed
+from hlx_model.evaluation.verdict import require_passed
 from tests.conftest import Curriculum, Hlx
 
 
@@ -26,7 +26,7 @@ def test_it_shows_what_would_go_and_why_and_says_how(hlx: Hlx, curriculum: Curri
     title, *_, total, how = ran.out.splitlines()
     assert title.startswith("checkpoints: ") and total.startswith("in all: ") and total.endswith("MiB")
     (line,) = [line for line in ran.out.splitlines() if "phase1_epoch10 " in line]
-    assert line.startswith(f"  training/{curriculum.phases[1].inputs.id}/checkpoints/phase1_epoch10  ")
+    assert line.startswith(f"  training/{curriculum.phases[1].plan.id}/checkpoints/phase1_epoch10  ")
     assert line.endswith("EPOCH of a training that has ended; nothing kept was made from it")
     assert how == f"nothing was removed; `hlx clean --checkpoint-dir {training} --yes` removes it"
 
@@ -38,9 +38,9 @@ def test_with_yes_it_removes_it_and_what_is_kept_is_what_it_was(
     assert ran.code == 0 and ran.out.splitlines()[-1].startswith("removed: ")
     assert not list(training.glob("*/checkpoints/phase?_epoch*"))
     for path in training.glob("*/checkpoints/*"):
-        verify(path)
+        verify_checkpoint(path)
     for trained in curriculum.phases.values():
-        require_passed(training / trained.inputs.id / "checkpoints" / trained.checkpoint.name)
+        require_passed(training / trained.plan.id / "checkpoints" / trained.checkpoint.name)
     again = hlx("clean", "--checkpoint-dir", training, "--yes")
     assert again.code == 0 and again.out.startswith("nothing goes")
 

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import parse_document
-from hlx_model.generation import generate
-from hlx_model.quality import report as report_module
-from hlx_model.quality.thresholds import Thresholds
-from hlx_model.sizes import SIZES
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.transformer import Transformer
+from hlx_model.evaluation import evaluate as report_module
+from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.layout import Artifacts
+from hlx_model.model.generation import generate
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Transformer
+from hlx_model.runs.heartbeat import Heartbeat
 from tests.conftest import Curriculum, Hlx, small_text
 
 LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'
@@ -221,12 +223,12 @@ def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
 def judged_as(copied: Path) -> dict[str, Path]:
     """A checkpoint for each outcome: of the whole training, of its middle, and of a model that learned nothing."""
     final = copied / "phase1_FINAL_epoch30"
-    manifest, state = checkpoints.verify(final), checkpoints.read_state(final)
+    manifest, state = verify_checkpoint(final), read_state(final)
     untrained = Transformer(SIZES["tiny"]).initialize(seed=1)
     return {
         "pass": final,
         "warn": copied / "phase1_epoch20",
-        "fail": checkpoints.write(copied, replace(manifest, epoch=29, files={}), untrained, state, None),
+        "fail": checkpoints.write_checkpoint(copied, replace(manifest, epoch=29, files={}), untrained, state, None),
     }
 
 
@@ -287,7 +289,7 @@ def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
     monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
     found = json.loads(hlx("translate", "Sort all users", "--json").out)
-    assert found["checkpoint"].endswith(f"{curriculum.phases[3].inputs.id}/checkpoints/phase3_FINAL_epoch1")
+    assert found["checkpoint"].endswith(f"{curriculum.phases[3].plan.id}/checkpoints/phase3_FINAL_epoch1")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,7 @@ def test_the_status_lists_every_training_the_newest_first(
     assert [training["phase"] for training in found] == [3, 2, 1]
     for training in found:
         assert (training["status"], training["trouble"]) == ("completed", None)
-        assert training["training_id"] == curriculum.phases[training["phase"]].inputs.id
+        assert training["training_id"] == curriculum.phases[training["phase"]].plan.id
     monkeypatch.setenv("COLUMNS", "160")
     shown = hlx("status", "--checkpoint-dir", curriculum.training)
     assert shown.code == 0 and shown.out.count("completed") == 3

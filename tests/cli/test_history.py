@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from hlx_model.artifacts import Artifacts, digest_of, read_json, write_json
-from hlx_model.lineage.history import HISTORY
-from hlx_model.quality.report import judge
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.inputs import prepare
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.files import digest_of, read_json, write_json
+from hlx_model.layout import HISTORY, Artifacts
+from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.loop import train
+from hlx_model.training.plan import prepare
 from tests.conftest import CPU, QUICK, SCHEDULES, Curriculum, Hlx
-from tests.quality.reports import FORMATS, rates
+from tests.reporting.reports import FORMATS, rates
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,12 +28,12 @@ def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) 
     root = tmp_path_factory.mktemp("history") / "artifacts"
     shutil.copytree(curriculum.root, root)
     parent = root / curriculum.phases[2].checkpoint.relative_to(curriculum.root)
-    inputs = prepare(
+    plan = prepare(
         3, QUICK, replace(SCHEDULES[3], learning_rate=3e-3, batch_size=8),
         corpus=[curriculum.document], training=root / "training", resume_from=parent,
-        let_pass=curriculum.phases[2].judgement.verdict.let_pass,
+        parent_verdict=curriculum.phases[2].judgement.verdict.parent_verdict,
     )  # fmt: skip
-    judge(train(inputs, execution=CPU).checkpoint)
+    evaluate(train(plan, execution=CPU).checkpoint)
     return root / "training"
 
 
@@ -41,7 +41,7 @@ def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) 
 def other(trainings: Path, curriculum: Curriculum) -> str:
     """The id of that one."""
     (found,) = {path.name for path in trainings.iterdir() if path.is_dir()} - {
-        trained.inputs.id for trained in curriculum.phases.values()
+        trained.plan.id for trained in curriculum.phases.values()
     }
     return found
 
@@ -100,7 +100,7 @@ def test_json_has_all_figures_of_all_trainings(hlx: Hlx, trainings: Path, other:
     content = json.loads(hlx("history", "--checkpoint-dir", trainings, "--json").out)
     newest = content["trainings"][0]
     assert newest["training_id"] == other and newest["setting_learning_rate"] == 3e-3
-    assert newest["parent_training_id"] == curriculum.phases[2].inputs.id and newest["verdict"] in ("warn", "fail")
+    assert newest["parent_training_id"] == curriculum.phases[2].plan.id and newest["verdict"] in ("warn", "fail")
     assert isinstance(newest["exact_match_to_hlx"], float)
     assert [row["phase"] for row in content["trainings"]] == [3, 3, 2, 1]
 
@@ -144,7 +144,7 @@ def test_a_folder_that_is_not_there_is_refused(hlx: Hlx, tmp_path: Path) -> None
 def test_compare_names_the_settings_that_differ_and_no_other(
     hlx: Hlx, trainings: Path, other: str, curriculum: Curriculum, here: Path
 ) -> None:
-    mine = curriculum.phases[3].inputs.id
+    mine = curriculum.phases[3].plan.id
     ran = hlx("history", "compare", mine, other[:8], "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
     assert content["differences"] == {"settings": {"batch_size": [4, 8], "learning_rate": [1e-3, 3e-3]}}
@@ -207,7 +207,7 @@ def test_the_figure_holds_both_curves_and_the_bars_of_both(
 def test_two_of_other_phases_are_compared_with_a_caution_and_without_absent_bars(
     hlx: Hlx, trainings: Path, curriculum: Curriculum, here: Path
 ) -> None:
-    names = [trained.inputs.id for trained in curriculum.phases.values()]
+    names = [trained.plan.id for trained in curriculum.phases.values()]
     shown = hlx("history", "compare", names[0], names[1], "--checkpoint-dir", trainings, "--output", "12.svg").out
     assert "they are of different phases" in shown and "exact match" not in shown
     assert f"{names[0]}/phase1_FINAL_epoch30" in shown[shown.index("differs") :]
@@ -222,8 +222,8 @@ def test_two_checkpoints_of_one_training_differ_in_nothing_that_they_were_made_f
     hlx: Hlx, trainings: Path, curriculum: Curriculum, caplog: pytest.LogCaptureFixture
 ) -> None:
     trained = curriculum.phases[1]
-    first = f"{trained.inputs.id}/phase1_epoch10"
-    ran = hlx("history", "compare", first, trained.inputs.id, "--checkpoint-dir", trainings)
+    first = f"{trained.plan.id}/phase1_epoch10"
+    ran = hlx("history", "compare", first, trained.plan.id, "--checkpoint-dir", trainings)
     assert "nothing that they were made from differs" in ran.out
     assert "phase1_epoch10 was not judged: judge it with `hlx validate --checkpoint " in caplog.text
 
@@ -238,7 +238,7 @@ def test_other_corpora_code_and_device_are_named(
         del content["settings"]["prompt_weight"]
 
     forged(trainings / other / "checkpoints" / "phase3_FINAL_epoch1", change)
-    mine = curriculum.phases[3].inputs.id
+    mine = curriculum.phases[3].plan.id
     ran = hlx("history", "compare", mine, other, "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
     assert set(content["differences"]) == {"settings", "corpora", "code", "device", "packages"}
@@ -257,7 +257,7 @@ def test_what_cannot_be_compared_is_one_line(
         (("feedfeedfeed", other), "feedfeedfeed: no such checkpoint, asset, or training in"),
         ((other, other[:6]), f"{other} and {other[:6]} are the same checkpoint, phase3_FINAL_epoch1: name two"),
         (
-            (other, curriculum.phases[3].inputs.id, "--output", "figure.png"),
+            (other, curriculum.phases[3].plan.id, "--output", "figure.png"),
             "figure.png: the figure is written as SVG: name a file that ends in .svg",
         ),
     ):

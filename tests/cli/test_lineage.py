@@ -16,7 +16,7 @@ def test_show_tells_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curric
     for text in ("phase3_FINAL_epoch1", "phase2_FINAL_epoch2", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
         assert text in shown.out
     content = json.loads(hlx("lineage", "show", checkpoint, "--json").out)
-    assert content["name"] == f"{curriculum.phases[3].inputs.id}/phase3_FINAL_epoch1"
+    assert content["name"] == f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch1"
     assert content["settings"]["seed"] == 0 and content["made_from"][1]["made_from"][0]["name"] == "hlx_corpus"
     assert hlx("lineage", "show", checkpoint, "--mermaid").out.startswith("flowchart TD")
 
@@ -25,7 +25,7 @@ def test_verify_ends_with_0_or_1_and_names_what_is_broken_first(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
-    name = f"{curriculum.phases[3].inputs.id}/phase3_FINAL_epoch1"
+    name = f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch1"
     arguments = ("lineage", "verify", name, "--checkpoint-dir", root / "training")
     assert hlx(*arguments).code == 0
     (root / "training" / name.replace("/", "/checkpoints/") / "state.json").unlink()

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts
+from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.cli import validate
 from hlx_model.corpus.documents import keep_documents
-from hlx_model.corpus.store import CORPUS_OF_PHASE, EXAMPLES
-from hlx_model.lineage.card import write_card
-from hlx_model.lineage.events import EVENTS, Event, record
-from hlx_model.lineage.export import export
-from hlx_model.lineage.history import HISTORY, write_history
-from hlx_model.watchdog.ticks import TICK, leave_tick
+from hlx_model.history import write_history
+from hlx_model.layout import EVENTS, EXAMPLES, HISTORY, TICK, Artifacts
+from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.provenance.events import Event, record_event
+from hlx_model.release.card import write_card
+from hlx_model.release.export import export
+from hlx_model.runs.liveness import leave_tick
 from tests.conftest import Curriculum, Hlx, Ran
 
 
@@ -33,7 +33,7 @@ def original(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) -
     write_card(root / checkpoint)
     write_history(artifacts)
     leave_tick(artifacts.training)
-    record(root, Event("phase1_checkpoint", str(checkpoint), "the run", "2024-01-01"))
+    record_event(root, Event("phase1_checkpoint", str(checkpoint), "the run", "2024-01-01"))
     export(root / checkpoint, root.parent / "exported")
     export(root / checkpoint, root.parent / "exported-pt", "pt")
     return root.parent

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import sha256_of
-from hlx_model.corpus import store
-from hlx_model.quality.verdict import Verdict
-from hlx_model.sizes import Architecture
-from hlx_model.transformer import Transformer
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.evaluation.verdict import Verdict
+from hlx_model.files import sha256_of
+from hlx_model.model.sizes import Architecture
+from hlx_model.model.transformer import Transformer
+from hlx_model.phases import CORPUS_OF_PHASE
 from tests.conftest import Curriculum, Hlx, small_text
 
 UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
@@ -52,7 +52,7 @@ def test_a_pt_file_is_asked_what_our_own_checkpoint_of_the_same_weights_was_aske
     assert {found[name]["outcome"] for name in UNRECORDED & found.keys()} == {"warn"}
     for figure in ("held_out_loss", "training_loss", "copy_rate", "unigram_baseline", "bigram_baseline"):
         assert report["figures"][figure] == ours["figures"][figure]
-    asset = store.CORPUS_OF_PHASE[phase]
+    asset = CORPUS_OF_PHASE[phase]
     assert report["corpora"] == {asset: ours["corpora"][asset]}
     assert (report["checkpoint"], report["size"], report["phase"]) == (path.name, "tiny", phase)
     assert report["weights_sha256"] == sha256_of(path)

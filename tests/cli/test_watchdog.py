@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.watchdog.ticks import leave_tick
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.liveness import leave_tick
 from tests.conftest import Curriculum, Hlx
 
 CURVES = Path(__file__).parents[1] / "watchdog" / "curves"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlx_model.corpus.compose import compose_lines
-from hlx_model.corpus.statistics import markdown, statistics
+from hlx_model.composer.sampling import compose_lines
+from hlx_model.corpus.statistics import statistics, statistics_markdown
 from hlx_model.language import Contract, Format, Value, parse, render
 from tests.language.strategies import values
 
@@ -152,13 +152,13 @@ def test_entries_without_a_sentence_count_as_entries_alone() -> None:
 def test_a_corpus_of_nothing_has_a_page_too() -> None:
     got = statistics(table([row(None)]).slice(0, 0))
     assert (got.entries, got.values, got.sentence_lengths, got.hlxl_lengths) == (0, 0, None, None)
-    assert "0 entries" in markdown(got)
+    assert "0 entries" in statistics_markdown(got)
 
 
 def test_rendered_formats_are_counted() -> None:
     got = statistics(table([row(0), row(1, rendered="LC-T, LC-B"), row(2, rendered="LC-B")]))
     assert got.rendered == {"HLXL": 0, "LC-R": 0, "LC-T": 1, "LC-B": 2}
-    assert "| LC-B | 2 |" in markdown(got)
+    assert "| LC-B | 2 |" in statistics_markdown(got)
 
 
 def test_json_keeps_every_figure(composed: list[dict[str, Any]]) -> None:
@@ -170,7 +170,7 @@ def test_json_keeps_every_figure(composed: list[dict[str, Any]]) -> None:
 def test_the_page_says_how_held_out_was_chosen_and_what_has_none(composed: list[dict[str, Any]]) -> None:
     rows = [*composed, row(7, "The only seven", section="Alone", operation="single")]
     got = statistics(table(rows))
-    page = markdown(got)
+    page = statistics_markdown(got)
     held = got.values_by_split["validation"] + got.values_by_split["test"]
     assert f"{held:,} of {got.values:,} values" in page
     assert "SHA-256" in page and "take turns" in page
@@ -180,12 +180,12 @@ def test_the_page_says_how_held_out_was_chosen_and_what_has_none(composed: list[
 
 def test_the_page_shows_forty_operations_and_sums_the_rest() -> None:
     rows = [row(n, operation=f"operation{n}") for n in range(50)]
-    page = markdown(statistics(table(rows)))
+    page = statistics_markdown(statistics(table(rows)))
     assert page.count("| operation") == 1 + 40
     assert "| 10 others | 10 | 10 | 0 | 0 |" in page
 
 
 def test_a_name_that_a_user_chose_cannot_break_a_table() -> None:
-    page = markdown(statistics(table([row(1, section="a|b", operation="x\ny" + "z" * 300)])))
+    page = statistics_markdown(statistics(table([row(1, section="a|b", operation="x\ny" + "z" * 300)])))
     assert "| a\\|b | 1 |" in page
     assert f"| x y{'z' * 57}… | 1 |" in page

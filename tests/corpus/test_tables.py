@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hlx_model.artifacts import Artifacts
 from hlx_model.corpus import (
     ENGLISH_CORPUS,
     HLX_CORPUS,
@@ -29,6 +28,7 @@ from hlx_model.corpus import (
     within,
 )
 from hlx_model.language import Contract, Format, Handle, Value, convert
+from hlx_model.layout import EXAMPLES, Artifacts
 from tests.conftest import small_text
 
 
@@ -177,10 +177,10 @@ def test_kept_rows_stand_where_their_document_has_them_now(tmp_path: Path) -> No
         document = tmp_path / name
         document.write_text(above + small_text(), encoding="utf-8")
         kept, _ = store.build([document], artifacts, seq_length=256)
-        examples = {row["english"]: row for row in store.load(kept[store.EXAMPLES]).to_pylist()}
+        examples = {row["english"]: row for row in store.load(kept[EXAMPLES]).to_pylist()}
         for row in store.load(kept["english_corpus"]).to_pylist():
             assert (row["document"], row["line"]) == (str(document), examples[row["english"]]["line"])
-        assert store.examples_of(kept["paired_corpus"]) == kept[store.EXAMPLES]
+        assert store.examples_of(kept["paired_corpus"]) == kept[EXAMPLES]
     assert len(list((artifacts.root / "corpora" / "paired_corpus").glob("[0-9a-f]*"))) == 1
 
 

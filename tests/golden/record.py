@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from hlx_model.artifacts import canonical_json, read_json, sha256_of
+from hlx_model.files import canonical_json, read_json, sha256_of
 from tests.conftest import Hlx, small_text
 
 DOCUMENT, TRAINING = Path("small.md"), Path("artifacts/training")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hlx_model.artifacts import read_json, write_json
+from hlx_model.files import read_json, write_json
 from tests.conftest import Hlx
 from tests.golden.record import everywhere, fingerprint, record
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from hlx_model.lineage.retention import carry_out, plan
-from hlx_model.quality.report import judge
-from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.cleanup.sweep import carry_out, plan_cleanup
+from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.training.loop import Interrupted, train
+from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 from tests.conftest import CPU, QUICK, small_text
 
 FIRST, SECOND, GROUP = 1234, 1235, 4321
@@ -43,7 +43,7 @@ def user(uid: int) -> Iterator[None]:
         os.setgroups(before)
 
 
-def inputs(folder: Path) -> Inputs:
+def planned(folder: Path) -> TrainingPlan:
     overrides = Overrides(epochs=2, batch_size=1, learning_rate=1e-3)
     return prepare(1, QUICK, overrides, corpus=[folder / "document.md"], training=folder / "artifacts" / "training")
 
@@ -58,26 +58,26 @@ def shared(folder: Path, first: int, second: int) -> dict[str, Any]:
             if figures["epoch"] == 2:
                 signal.raise_signal(signal.SIGINT)
 
-    def listen(event: str, figures: dict[str, Any]) -> None:
+    def emit(event: str, figures: dict[str, Any]) -> None:
         if event == "progress":
             steps[1].append(figures["step"])
 
     with user(first):
-        one = inputs(folder)
+        one = planned(folder)
         try:
-            train(one, execution=CPU, listen=interrupt)
+            train(one, execution=CPU, emit=interrupt)
         except Interrupted:
             left = sorted(path.name for path in (one.directory / "checkpoints").iterdir())
         else:
             raise AssertionError("the first training was not interrupted")
     with user(second):
-        outcome = train(inputs(folder), execution=CPU, listen=listen)
-        judge(outcome.checkpoint)
+        outcome = train(planned(folder), execution=CPU, emit=emit)
+        evaluate(outcome.checkpoint)
     with user(first):
-        judge(outcome.checkpoint)
+        evaluate(outcome.checkpoint)
     with user(second):
-        again = judge(outcome.checkpoint)
-        done = carry_out(plan(one.directory.parent))
+        again = evaluate(outcome.checkpoint)
+        done = carry_out(plan_cleanup(one.directory.parent))
     return {
         "left": left,
         "interrupted": steps[0][-1],

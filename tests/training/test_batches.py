@@ -6,8 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hlx_model.tokenizer import BOS, EOS, PAD, encode
-from hlx_model.training.batches import Batch, Data, Examples, batches, replayed, tokens_to_predict, width
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    encode,
+)
+from hlx_model.training.batches import (
+    Batch,
+    Examples,
+    TrainingData,
+    batches,
+    sample_replay_rows,
+    tokens_to_predict,
+    width,
+)
 from hlx_model.training.settings import Settings
 
 BOUND = 300
@@ -68,7 +81,7 @@ def test_every_token_but_the_first_of_each_example_is_predicted() -> None:
 
 @given(LENGTHS, st.integers(0, 3000))
 def test_what_is_replayed_are_different_examples_of_about_the_tokens_asked_for(lengths: Tensor, tokens: int) -> None:
-    rows = replayed(lengths, tokens, seeded(0))
+    rows = sample_replay_rows(lengths, tokens, seeded(0))
     held = int(lengths[rows].sum())
     assert len(set(rows.tolist())) == len(rows)
     assert held <= tokens
@@ -92,7 +105,7 @@ def test_the_shares_of_a_batch_are_the_batch(rows: int, number: int) -> None:
 
 def test_an_epoch_holds_its_own_examples_and_a_share_of_each_earlier_phases() -> None:
     settings = Settings(3, "tiny", 2, 1, 64, 1e-3, replay=0.25)
-    data = Data(["own"] * 40, [["one"] * 30, ["two"] * 30], settings)
+    data = TrainingData(["own"] * 40, [["one"] * 30, ["two"] * 30], settings)
     rows = [(batch.examples, row) for batch in data.epoch(1) for row in batch.rows.tolist()]
     assert len(rows) == len(set(rows)) == 40 + 10 + 10
     assert data.tokens == 40 * 4

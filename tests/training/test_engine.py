@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hlx_model.device import threads
-from hlx_model.sizes import SIZES
-from hlx_model.tokenizer import PAD, VOCABULARY_SIZE
+from hlx_model.model.device import threads
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.tokenizer import PAD, VOCABULARY_SIZE
+from hlx_model.model.transformer import Cache, Transformer
 from hlx_model.training.batches import Batch, Examples
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine, Step, next_token_losses
-from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Cache, Transformer
 from tests.conftest import CPU
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
@@ -96,10 +96,10 @@ def test_a_loss_that_is_no_number_is_told_and_changes_no_weight(
     step(engine, batch)
     with torch.no_grad():
         model.transformer.layers[1].get_parameter("linear1.weight")[3, 5] = math.nan
-    before, moments = copy.deepcopy(model.state_dict()), copy.deepcopy(engine.optimizers.state())
+    before, moments = copy.deepcopy(model.state_dict()), copy.deepcopy(engine.optimizers.state_dict())
     assert math.isnan(step(engine, batch, 7).loss)
     assert all(torch.equal(t.nan_to_num(), before[name].nan_to_num()) for name, t in model.state_dict().items())
-    assert all(torch.equal(t, moments[name]) for name, t in engine.optimizers.state().items())
+    assert all(torch.equal(t, moments[name]) for name, t in engine.optimizers.state_dict().items())
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -111,7 +111,9 @@ def test_a_restored_engine_goes_on_to_the_same_bytes(model: Transformer, batch: 
     other = Transformer(SIZES["tiny"])
     other.load_state_dict(model.state_dict())
     restored = engine_of(other, settings)
-    restored.optimizers.load({name: tensor.clone() for name, tensor in engine.optimizers.state().items()})
+    restored.optimizers.load_state_dict(
+        {name: tensor.clone() for name, tensor in engine.optimizers.state_dict().items()}
+    )
     for number in range(3, 5):
         assert step(engine, batch, number) == step(restored, batch, number)
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in model.state_dict().items())
@@ -120,7 +122,7 @@ def test_a_restored_engine_goes_on_to_the_same_bytes(model: Transformer, batch: 
 def test_the_optimizers_state_is_two_moments_of_every_weight_and_counts(model: Transformer, batch: Batch) -> None:
     engine = engine_of(model)
     step(engine, batch)
-    sizes = {n: tensor.numel() for n, tensor in engine.optimizers.state().items() if not n.endswith(".step")}
+    sizes = {n: tensor.numel() for n, tensor in engine.optimizers.state_dict().items() if not n.endswith(".step")}
     assert sum(sizes.values()) == 2 * 492_149
 
 
@@ -134,7 +136,7 @@ def test_threads_that_share_a_batch_come_to_what_one_comes_to(batch: Batch, opti
         with threads(cores):
             engine = engine_of(model, settings)
             assert engine.workers == cores
-            with engine.at_work():
+            with engine.active():
                 losses[cores] = [step(engine, batch, number).loss for number in range(5)]
         weights.append(copy.deepcopy(model.state_dict()))
     assert losses[1] == pytest.approx(losses[2], rel=1e-5)
@@ -158,7 +160,7 @@ def test_a_small_model_never_shares_an_operation_between_threads(
 def test_a_batch_of_fewer_rows_than_threads_is_computed(model: Transformer) -> None:
     with threads(2):
         engine = engine_of(model, replace(SETTINGS, seq_length=256))
-        with engine.at_work():
+        with engine.active():
             assert step(engine, Batch(Examples(["Sort"], 64), torch.arange(1))).loss > 0
 
 
@@ -186,7 +188,7 @@ def test_what_is_told_is_the_mean_over_all_tokens_whatever_prompts_weigh(cores: 
         model = Transformer(SIZES["tiny"]).initialize(seed=0)
         with threads(cores):
             engine = engine_of(model, replace(SETTINGS, prompt_weight=weight, seq_length=256), steps=10)
-            with engine.at_work():
+            with engine.active():
                 told.append(step(engine, batch, 9).loss)
         moved.append(model.output_projection.bias.detach().clone())
     assert told[0] == pytest.approx(told[1], rel=1e-6)

@@ -15,8 +15,9 @@ import pytest
 
 from benchmarks.faults import Fault, Task, Trainer, trained
 from benchmarks.kill_matrix import Undisturbed, contents, lost, undisturbed
-from hlx_model import checkpoint as checkpoints
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
+from hlx_model.layout import MANIFEST
+from hlx_model.runs.heartbeat import Heartbeat
 from tests.conftest import small_text
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
@@ -46,7 +47,7 @@ def two_lasts(small_document: Path, whole: Undisturbed, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp("two")
     task = task_in(folder, small_document)
     assert trained(task, Fault(whole.at(*ENDS))).code == -signal.SIGKILL
-    names = [path.name for path in checkpoints.checkpoints(directory_of(task) / "checkpoints")]
+    names = [path.name for path in list_checkpoints(directory_of(task) / "checkpoints")]
     assert {"phase1_LAST_step1", "phase1_LAST_step2"} <= set(names)
     return folder
 
@@ -66,8 +67,8 @@ def refused(task: Task, whole: Undisturbed, operation: str, place: str, error: i
     assert ended.error.startswith("error: ") and "\n" not in ended.error
     parent = directory_of(task) / "checkpoints"
     assert lost(directory_of(task), ended.saved) == []
-    bear_the_name = {path for path in parent.glob("phase*") if (path / checkpoints.MANIFEST).exists()}
-    assert set(checkpoints.checkpoints(parent)) == bear_the_name
+    bear_the_name = {path for path in parent.glob("phase*") if (path / MANIFEST).exists()}
+    assert set(list_checkpoints(parent)) == bear_the_name
     beat = Heartbeat.read(directory_of(task))
     assert beat is not None and (lasting or (beat.status == "failed" and beat.reason))
     again = trained(task)
@@ -163,7 +164,7 @@ def test_another_trainings_checkpoints_are_neither_resumed_from_nor_taken_as_the
     shutil.rmtree(directory_of(task) / "checkpoints" / "phase1_LAST_step2")
     for name in ("phase1_LAST_step2", "phase1_FINAL_epoch2"):
         path = directory_of(other) / "checkpoints" / name
-        assert checkpoints.verify(path).step == 2
+        assert verify_checkpoint(path).step == 2
         shutil.copytree(path, directory_of(task) / "checkpoints" / name)
     ended = trained(task)
     assert (ended.code, ended.resumed_from) == (0, "phase1_LAST_step1")

@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from hlx_model.sizes import SIZES
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Transformer
 from hlx_model.training import engine as engines
 from hlx_model.training.batches import Batch, Examples
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.execution import Execution
-from hlx_model.training.inputs import Overrides, prepare
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.ranks import Ranks
+from hlx_model.training.plan import Overrides, prepare
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Transformer
 from tests.conftest import CPU, QUICK
 
 SETTINGS = Settings(
@@ -31,7 +31,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees
 
 
 def engine_of(
-    execution: Execution = CPU, settings: Settings = SETTINGS, steps: int = 60, device: str = "cpu"
+    execution: ExecutionConfig = CPU, settings: Settings = SETTINGS, steps: int = 60, device: str = "cpu"
 ) -> Engine:
     model = Transformer(SIZES[settings.size]).initialize(seed=0).to(device)
     return Engine(model, settings, steps, execution, Ranks(device))
@@ -81,11 +81,11 @@ def test_steps_in_fp16_lower_the_loss(fp16: None, batch: Batch, optimizer: str) 
 def test_an_overflow_in_fp16_skips_its_step_and_halves_the_scale(fp16: None, batch: Batch, optimizer: str) -> None:
     engine = engine_of(settings=replace(SETTINGS, optimizer=optimizer))
     engine.steps([batch], 0)
-    before, moments = weights(engine), copy.deepcopy(engine.optimizers.state())
+    before, moments = weights(engine), copy.deepcopy(engine.optimizers.state_dict())
     engine.scaler.update(2.0**40)  # fp16 ends at 65504
     (step,) = engine.steps([batch], 1)
     assert same(weights(engine), before)
-    assert all(torch.equal(tensor, moments[name]) for name, tensor in engine.optimizers.state().items())
+    assert all(torch.equal(tensor, moments[name]) for name, tensor in engine.optimizers.state_dict().items())
     assert engine.scaler.get_scale() == 2.0**39
     assert math.isfinite(step.loss) and math.isfinite(step.gradient_norm)  # it is no reason to abort
     engine.scaler.update(2.0**10)
@@ -100,11 +100,15 @@ def test_the_scale_of_fp16_gradients_goes_on_with_the_training(fp16: None, batch
     engine.steps([batch] * 2, 1)
     restored = engine_of()
     restored.model.load_state_dict(engine.model.state_dict())
-    restored.optimizers.load({name: tensor.clone() for name, tensor in engine.optimizers.state().items()})
-    restored.load(json.loads(json.dumps(engine.state())))
-    assert restored.state() == engine.state() and restored.state()["_growth_tracker"] == 3  # steps without an overflow
+    restored.optimizers.load_state_dict(
+        {name: tensor.clone() for name, tensor in engine.optimizers.state_dict().items()}
+    )
+    restored.load_state_dict(json.loads(json.dumps(engine.state_dict())))
+    assert (
+        restored.state_dict() == engine.state_dict() and restored.state_dict()["_growth_tracker"] == 3
+    )  # steps without an overflow
     assert restored.steps([batch] * 2, 3) == engine.steps([batch] * 2, 3)
-    assert restored.state() == engine.state() and same(weights(restored), weights(engine))
+    assert restored.state_dict() == engine.state_dict() and same(weights(restored), weights(engine))
 
 
 @pytest.mark.parametrize("spoilt", [0, 2, 4])
@@ -126,14 +130,14 @@ def test_a_batch_that_is_no_number_leaves_the_weights_as_they_were_before_it_for
 @pytest.mark.parametrize(
     "execution",
     [
-        Execution("cpu", gradient_checkpointing=True),
-        Execution("cpu", accumulation=2),
-        Execution("cpu", gradient_checkpointing=True, accumulation=3),
-        Execution("cpu", accumulation=100),
+        ExecutionConfig("cpu", gradient_checkpointing=True),
+        ExecutionConfig("cpu", accumulation=2),
+        ExecutionConfig("cpu", gradient_checkpointing=True, accumulation=3),
+        ExecutionConfig("cpu", accumulation=100),
     ],
     ids=str,
 )
-def test_less_memory_gives_the_same_loss_and_gradients(batch: Batch, execution: Execution, mixed: bool) -> None:
+def test_less_memory_gives_the_same_loss_and_gradients(batch: Batch, execution: ExecutionConfig, mixed: bool) -> None:
     settings = replace(SETTINGS, mixed_precision=mixed)
     plain, other = engine_of(settings=settings), engine_of(execution, settings)
     (one,), (two,) = plain.steps([batch], 0), other.steps([batch], 0)
@@ -152,15 +156,15 @@ def test_less_memory_gives_the_same_loss_and_gradients(batch: Batch, execution: 
 def test_a_training_on_a_gpu_in_mixed_precision_learns(
     small_document: Path, tmp_path: Path, execution: dict[str, int]
 ) -> None:
-    on_gpu = Execution("cuda", **execution)  # type: ignore[arg-type]
-    inputs = prepare(
+    on_gpu = ExecutionConfig("cuda", **execution)  # type: ignore[arg-type]
+    plan = prepare(
         1, QUICK, Overrides(epochs=10, batch_size=1, learning_rate=3e-3, mixed_precision=True),
         corpus=[small_document], training=tmp_path / "training", execution=on_gpu,
     )  # fmt: skip
     losses: list[float] = []
     outcome = train(
-        inputs, execution=on_gpu,
-        listen=lambda event, figures: losses.append(figures["train_loss"]) if event == "progress" else None,
+        plan, execution=on_gpu,
+        emit=lambda event, figures: losses.append(figures["train_loss"]) if event == "progress" else None,
     )  # fmt: skip
     assert outcome.manifest.stopped is None and losses[-1] < 0.5 * losses[0]
 
@@ -168,7 +172,7 @@ def test_a_training_on_a_gpu_in_mixed_precision_learns(
 @needs_gpu
 @pytest.mark.gpu
 def test_no_step_on_a_gpu_waits_for_it(batch: Batch) -> None:
-    engine = engine_of(Execution("cuda"), device="cuda")
+    engine = engine_of(ExecutionConfig("cuda"), device="cuda")
     assert engine.precision is torch.bfloat16, "fp16's scaler waits at each step"
     engine.steps([batch] * 2, 0)  # the first one makes the moments
     torch.cuda.set_sync_debug_mode("error")

@@ -10,19 +10,24 @@ from typing import Any
 
 import pytest
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.artifacts import Artifacts, read_json, sha256_of
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import checkpoint_number, read_state
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import store
-from hlx_model.metrics import read_metrics
-from hlx_model.training import saving
-from hlx_model.training.directory import Busy
-from hlx_model.training.heartbeat import Heartbeat
-from hlx_model.training.inputs import Inputs, Overrides, prepare
+from hlx_model.files import read_json, sha256_of
+from hlx_model.layout import Artifacts
+from hlx_model.runs.directory import AlreadyRunning
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.metrics import read_metrics
+from hlx_model.training import saver
 from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 from tests.conftest import CPU, QUICK, Curriculum
 
 
-def inputs_of(document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any) -> Inputs:
+def inputs_of(
+    document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any
+) -> TrainingPlan:
     overrides = Overrides(**{"epochs": 2, "batch_size": 1, "learning_rate": 1e-3, **o})
     return prepare(
         phase, QUICK, overrides, corpus=[document], training=training, resume_from=resume_from
@@ -35,29 +40,29 @@ def names(directory: Path) -> list[str]:
 
 def test_a_training_leaves_a_final_checkpoint_and_the_best_and_those_of_its_gates(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    left = names(one.inputs.directory)
+    left = names(one.plan.directory)
     assert one.checkpoint.name == "phase1_FINAL_epoch30"
     assert {name for name in left if "BEST" not in name} == {
         "phase1_FINAL_epoch30", "phase1_epoch1", "phase1_epoch5", "phase1_epoch10", "phase1_epoch20",
     }  # fmt: skip
     assert sum("BEST" in name for name in left) == 1
     for name in left:
-        manifest = checkpoints.verify(one.inputs.directory / "checkpoints" / name)
+        manifest = verify_checkpoint(one.plan.directory / "checkpoints" / name)
         assert ("optimizer.safetensors" in manifest.files) == (manifest.kind == "FINAL")
 
 
 def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None:
     one, two = curriculum.phases[1], curriculum.phases[2]
-    first, second = checkpoints.verify(one.checkpoint), checkpoints.verify(two.checkpoint)
+    first, second = verify_checkpoint(one.checkpoint), verify_checkpoint(two.checkpoint)
     assert (first.kind, first.phase, first.epoch, first.epochs, first.stopped) == ("FINAL", 1, 30, 30, None)
     assert (first.size, first.parameters) == ("tiny", 492_149)
-    assert first.training_id == one.inputs.id
-    assert first.settings == one.inputs.settings.to_json()
+    assert first.training_id == one.plan.id
+    assert first.settings == one.plan.settings.to_json()
     assert first.parent is None and first.run_id == "the run"
     assert second.parent is not None
     assert vars(second.parent) == {
-        "training_id": one.inputs.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
-        "weights_sha256": first.weights_sha256, "verdict": one.judgement.verdict.let_pass,
+        "training_id": one.plan.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
+        "weights_sha256": first.weights_sha256, "verdict": one.judgement.verdict.parent_verdict,
     }  # fmt: skip
     (source,) = first.corpora["english_corpus"].documents
     document = curriculum.document
@@ -78,7 +83,7 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
 
 def test_the_figures_are_recorded_as_they_come(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    rows = read_metrics(one.inputs.directory)
+    rows = read_metrics(one.plan.directory)
     ends = [row for row in rows if row["held_out_loss"] is not None]
     assert [row["epoch"] for row in ends] == list(range(1, 31))
     assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
@@ -89,15 +94,15 @@ def test_the_figures_are_recorded_as_they_come(curriculum: Curriculum) -> None:
 
 
 def test_the_best_checkpoint_is_of_the_epoch_with_the_lowest_held_out_loss(curriculum: Curriculum) -> None:
-    directory = curriculum.phases[1].inputs.directory
+    directory = curriculum.phases[1].plan.directory
     (best,) = (directory / "checkpoints").glob("phase1_BEST_*")
     ends = [row for row in read_metrics(directory) if row["held_out_loss"] is not None]
-    assert checkpoints.verify(best).epoch == min(ends, key=lambda row: row["held_out_loss"])["epoch"]
+    assert verify_checkpoint(best).epoch == min(ends, key=lambda row: row["held_out_loss"])["epoch"]
 
 
 def test_the_heartbeat_ends_as_completed(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    beat = Heartbeat.read(one.inputs.directory)
+    beat = Heartbeat.read(one.plan.directory)
     assert beat is not None
     assert (beat.status, beat.reason, beat.epoch, beat.epochs) == ("completed", None, 30, 30)
     assert (beat.step, beat.phase, beat.size, beat.run_id) == (one.outcome.manifest.step, 1, "tiny", "the run")
@@ -105,19 +110,19 @@ def test_the_heartbeat_ends_as_completed(curriculum: Curriculum) -> None:
 
 def test_the_gates_of_every_milestone_are_kept(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    kept = read_json(one.inputs.directory / "milestones.json")
+    kept = read_json(one.plan.directory / "milestones.json")
     assert [(m["epoch"], m["outcome"]) for m in kept] == [(epoch, "pass") for epoch in (1, 5, 10, 20, 30)]
     names = ["parameter_count", "file_size", "next_token_loss", "copy_rate", "reported_loss"]
     assert [gate["name"] for gate in kept[0]["gates"]] == names
     assert [gate["name"] for gate in kept[2]["gates"]][-1] == "unigram"
-    assert checkpoints.read_state(one.checkpoint)["milestones"] == kept
+    assert read_state(one.checkpoint)["milestones"] == kept
 
 
 def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    before = {path: path.stat().st_mtime_ns for path in one.inputs.directory.rglob("*") if path.name != "lock"}
+    before = {path: path.stat().st_mtime_ns for path in one.plan.directory.rglob("*") if path.name != "lock"}
     events: list[str] = []
-    again = train(one.inputs, execution=CPU, listen=lambda event, figures: events.append(event))
+    again = train(one.plan, execution=CPU, emit=lambda event, figures: events.append(event))
     assert again.found and not one.outcome.found
     assert (again.checkpoint, again.manifest) == (one.checkpoint, one.outcome.manifest)
     assert events == []
@@ -126,8 +131,8 @@ def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -
 
 def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
-    train(inputs, execution=CPU, listen=lambda event, figures: told.append((event, figures)))
+    plan = inputs_of(small_document, tmp_path / "training", epochs=1)
+    train(plan, execution=CPU, emit=lambda event, figures: told.append((event, figures)))
     assert {event for event, _ in told} == {"progress", "milestone", "checkpoint"}
     assert [figures["checkpoint"] for event, figures in told if event == "checkpoint"] == [
         "phase1_BEST_epoch1", "phase1_FINAL_epoch1",
@@ -144,12 +149,12 @@ def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, 
 def test_a_final_checkpoint_that_was_spoilt_is_made_again(
     small_document: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
-    outcome = train(inputs, execution=CPU)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=1)
+    outcome = train(plan, execution=CPU)
     weights = outcome.checkpoint / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    again = train(inputs, execution=CPU)
+    again = train(plan, execution=CPU)
     assert not again.found and weights.read_bytes() == whole
     assert f"{weights}: its SHA-256 is not the one recorded" in caplog.text
 
@@ -158,15 +163,15 @@ class PowerCut(Exception):
     """The end of a trainer that can save nothing."""
 
 
-def cut_off(inputs: Inputs, step: int) -> None:
+def cut_off(plan: TrainingPlan, step: int) -> None:
     """Train until a record of `step` steps, then fail."""
 
-    def listen(event: str, figures: dict[str, Any]) -> None:
+    def emit(event: str, figures: dict[str, Any]) -> None:
         if event == "progress" and figures["step"] >= step:
             raise PowerCut("cut")
 
     with pytest.raises(PowerCut):
-        train(inputs, execution=CPU, listen=listen)
+        train(plan, execution=CPU, emit=emit)
 
 
 def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_bytes(
@@ -174,17 +179,17 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
 ) -> None:
     caplog.set_level(logging.INFO)
     whole = train(inputs_of(small_document, tmp_path / "whole" / "training", epochs=3), execution=CPU)
-    inputs = inputs_of(small_document, tmp_path / "cut" / "training", epochs=3)
+    plan = inputs_of(small_document, tmp_path / "cut" / "training", epochs=3)
     with monkeypatch.context() as saving_often:
-        saving_often.setattr(saving, "SAVE_SECONDS", 0.0)
-        saving_often.setattr(saving, "SAVE_SHARE", 1e9)
-        cut_off(inputs, step=5)
-    beat = Heartbeat.read(inputs.directory)
+        saving_often.setattr(saver, "SAVE_SECONDS", 0.0)
+        saving_often.setattr(saver, "SAVE_SHARE", 1e9)
+        cut_off(plan, step=5)
+    beat = Heartbeat.read(plan.directory)
     assert beat is not None and (beat.status, beat.reason) == ("failed", "PowerCut: cut")
-    _, last = sorted((inputs.directory / "checkpoints").glob("*_LAST_*"), key=checkpoints.number)
-    half_written = inputs.directory / "checkpoints" / ".phase1_LAST_step99.abc"
+    _, last = sorted((plan.directory / "checkpoints").glob("*_LAST_*"), key=checkpoint_number)
+    half_written = plan.directory / "checkpoints" / ".phase1_LAST_step99.abc"
     half_written.mkdir()
-    outcome = train(inputs, execution=CPU)
+    outcome = train(plan, execution=CPU)
     assert f"resuming from {last.name}" in caplog.text
     assert outcome.manifest.weights_sha256 == whole.manifest.weights_sha256
     assert not last.exists() and not half_written.exists()
@@ -193,30 +198,30 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
         rows = read_metrics(directory)
         return [(r["step"], r["train_loss"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
 
-    assert ends(inputs.directory) == ends(whole.checkpoint.parents[1])
-    assert len(ends(inputs.directory)) == 3
+    assert ends(plan.directory) == ends(whole.checkpoint.parents[1])
+    assert len(ends(plan.directory)) == 3
 
 
 def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(saving, "SAVE_SHARE", 1e9)
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
-    cut_off(inputs, step=3)
-    _, last = sorted((inputs.directory / "checkpoints").glob("*_LAST_*"), key=checkpoints.number)
+    monkeypatch.setattr(saver, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saver, "SAVE_SHARE", 1e9)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=1)
+    cut_off(plan, step=3)
+    _, last = sorted((plan.directory / "checkpoints").glob("*_LAST_*"), key=checkpoint_number)
     (last / "state.json").write_text("{}")
-    outcome = train(inputs, execution=CPU)
-    assert checkpoints.read_state(outcome.checkpoint)["epoch_losses"]
-    rows = read_metrics(inputs.directory)
+    outcome = train(plan, execution=CPU)
+    assert read_state(outcome.checkpoint)["epoch_losses"]
+    rows = read_metrics(plan.directory)
     assert [row["step"] for row in rows if row["held_out_loss"] is None] == list(range(1, outcome.manifest.step + 1))
 
 
 def test_phase_2_takes_up_the_weights_of_phase_1_and_starts_at_epoch_1(curriculum: Curriculum) -> None:
     two = curriculum.phases[2]
-    ends = [row for row in read_metrics(two.inputs.directory) if row["held_out_loss"] is not None]
+    ends = [row for row in read_metrics(two.plan.directory) if row["held_out_loss"] is not None]
     assert [row["epoch"] for row in ends] == [1, 2]
-    assert [m["epoch"] for m in read_json(two.inputs.directory / "milestones.json")] == [1, 2]
+    assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 2]
     assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
 
 
@@ -224,10 +229,10 @@ def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: 
     """One step at a vanishing rate leaves them as they were."""
     training = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / "training"
     parent = training / curriculum.phases[1].checkpoint.relative_to(curriculum.training)
-    inputs = inputs_of(
+    plan = inputs_of(
         curriculum.document, training, parent, phase=2, epochs=1, learning_rate=1e-12, batch_size=8, replay=0.0
     )
-    outcome = train(inputs, execution=CPU)
+    outcome = train(plan, execution=CPU)
     before, after = (checkpoints.load_model(path).state_dict() for path in (parent, outcome.checkpoint))
     assert max(float((after[name] - before[name]).abs().max()) for name in before) < 1e-6
 
@@ -236,11 +241,11 @@ def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
     small_document: Path, tmp_path: Path
 ) -> None:
     first = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU)
-    inputs = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
-    outcome = train(inputs, execution=CPU)
+    plan = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
+    outcome = train(plan, execution=CPU)
     assert outcome.checkpoint.name == "phase1_FINAL_epoch3"
     assert outcome.checkpoint.parents[1] != first.checkpoint.parents[1]
-    ends = [row for row in read_metrics(inputs.directory) if row["held_out_loss"] is not None]
+    ends = [row for row in read_metrics(plan.directory) if row["held_out_loss"] is not None]
     assert [row["epoch"] for row in ends] == [2, 3]
     assert outcome.manifest.parent is not None
     assert (outcome.manifest.parent.phase, outcome.manifest.parent.epoch) == (1, 1)
@@ -255,23 +260,23 @@ def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
 
 
 def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document: Path, tmp_path: Path) -> None:
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
-    outcome = train(inputs, execution=CPU)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
+    outcome = train(plan, execution=CPU)
     assert outcome.checkpoint.name.startswith("phase1_STOPPED_epoch")
     assert outcome.manifest.stopped is not None and "training loss diverged" in outcome.manifest.stopped
-    beat = Heartbeat.read(inputs.directory)
+    beat = Heartbeat.read(plan.directory)
     assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
-    found = train(inputs, execution=CPU)
+    found = train(plan, execution=CPU)
     assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
 
 
 def test_a_stopped_training_is_tried_again_only_where_that_is_asked_for(small_document: Path, tmp_path: Path) -> None:
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
-    stopped = train(inputs, execution=CPU)
-    again = train(inputs, execution=CPU, retry_stopped=True)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
+    stopped = train(plan, execution=CPU)
+    again = train(plan, execution=CPU, retry_stopped=True)
     assert not again.found and again.manifest.weights_sha256 == stopped.manifest.weights_sha256
-    aside = inputs.directory / "stopped-1" / stopped.checkpoint.name
-    assert checkpoints.verify(aside).stopped == stopped.manifest.stopped
+    aside = plan.directory / "stopped-1" / stopped.checkpoint.name
+    assert verify_checkpoint(aside).stopped == stopped.manifest.stopped
     finished = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU, retry_stopped=True)
     assert finished.manifest.kind == "FINAL"
 
@@ -281,8 +286,8 @@ def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
     small_document: Path, tmp_path: Path, batch_size: int, reason: str
 ) -> None:
     """Where an epoch is a single batch, the held-out loss is the first to be no number."""
-    inputs = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
-    outcome = train(inputs, execution=CPU)
+    plan = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
+    outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None and reason in outcome.manifest.stopped
     assert outcome.manifest.stopped.endswith("use a lower learning rate")
     tensors = checkpoints.load_model(outcome.checkpoint).state_dict().values()
@@ -301,31 +306,31 @@ def test_a_failed_gate_stops_the_training_and_says_which(
         return F.cross_entropy(model(ids).flatten(0, 1), ids.flatten(), ignore_index=0, reduction="none").view_as(ids)
 
     monkeypatch.setattr(engine, "next_token_losses", unshifted)
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=30, learning_rate=3e-3)
-    outcome = train(inputs, execution=CPU)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=30, learning_rate=3e-3)
+    outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None
     assert outcome.manifest.stopped.startswith("gate ") and outcome.manifest.epoch <= 10
-    beat = Heartbeat.read(inputs.directory)
+    beat = Heartbeat.read(plan.directory)
     assert beat is not None and beat.status == "quality_failed"
-    kept = read_json(inputs.directory / "milestones.json")
+    kept = read_json(plan.directory / "milestones.json")
     failed = {gate["name"] for gate in kept[-1]["gates"] if gate["outcome"] == "fail"}
     assert kept[-1]["outcome"] == "fail" and failed & {"next_token_loss", "copy_rate", "reported_loss"}
     assert beat.train_loss is not None and math.isfinite(beat.train_loss)
 
 
 def test_a_second_trainer_on_the_same_training_is_refused(small_document: Path, tmp_path: Path) -> None:
-    inputs = inputs_of(small_document, tmp_path / "training", epochs=1)
+    plan = inputs_of(small_document, tmp_path / "training", epochs=1)
     refused: list[str] = []
 
-    def listen(event: str, figures: dict[str, Any]) -> None:
+    def emit(event: str, figures: dict[str, Any]) -> None:
         if event == "milestone":
-            with pytest.raises(Busy) as error:
-                train(inputs, execution=CPU)
+            with pytest.raises(AlreadyRunning) as error:
+                train(plan, execution=CPU)
             refused.append(str(error.value))
 
-    outcome = train(inputs, execution=CPU, listen=listen)
+    outcome = train(plan, execution=CPU, emit=emit)
     (line,) = refused
-    assert "is at work on this training: wait for it" in line and str(inputs.directory) in line
+    assert "is at work on this training: wait for it" in line and str(plan.directory) in line
     assert not outcome.found
-    other = replace(inputs, id="other", directory=tmp_path / "training" / "other")
+    other = replace(plan, id="other", directory=tmp_path / "training" / "other")
     assert not train(other, execution=CPU).found

@@ -17,35 +17,35 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
-from hlx_model import checkpoint as checkpoints
-from hlx_model.device import attention_kernel, threads
-from hlx_model.quality.language_model import predict
-from hlx_model.sizes import SIZES
-from hlx_model.training import memory, saving
+from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
+from hlx_model.evaluation.losses import predict
+from hlx_model.model.device import attention_kernel, threads
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Cache, Transformer
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.training import memory, saver
 from hlx_model.training.batches import Batch, Examples
+from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine, next_token_losses
-from hlx_model.training.execution import Execution
-from hlx_model.training.heartbeat import Heartbeat
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import (
     GIB,
     DoesNotFit,
     OutOfMemory,
     advice,
-    copies,
-    kept,
-    need,
+    autocast_copy_bytes,
+    estimate_memory,
     require_disk,
     require_memory,
+    saved_activation_bytes,
 )
-from hlx_model.training.ranks import Ranks
 from hlx_model.training.settings import Settings
-from hlx_model.transformer import Cache, Transformer
 from tests.conftest import CPU, Curriculum, Hlx
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
 
-class OnGpu(Execution):
+class OnGpu(ExecutionConfig):
     """An execution on a GPU that need not be there."""
 
     def __post_init__(self) -> None:
@@ -88,9 +88,9 @@ def test_what_autograd_keeps_is_what_was_reckoned(
     size: str, batch: int, length: int, precision: torch.dtype, checkpointing: bool, plain: bool
 ) -> None:
     a = SIZES[size]
-    reckoned = batch * length * kept(a, length, precision, plain=plain, checkpointing=checkpointing)
+    reckoned = batch * length * saved_activation_bytes(a, length, precision, plain=plain, checkpointing=checkpointing)
     # With checkpointing a layer's copies go with its activations; the head's alone stay.
-    reckoned += 0 if checkpointing else copies(a, precision)
+    reckoned += 0 if checkpointing else autocast_copy_bytes(a, precision)
     measured = saved(size, batch, length, precision, plain=plain, checkpointing=checkpointing)
     assert 0.95 * measured <= reckoned <= 1.15 * measured
 
@@ -100,12 +100,12 @@ def test_what_autograd_keeps_is_what_was_reckoned(
     [
         ("tiny", 8, False, CPU),
         ("tiny", 8, True, CPU),
-        ("tiny", 8, False, Execution("cpu", gradient_checkpointing=True)),
-        ("10m", 4, True, Execution("cpu", accumulation=2)),
+        ("tiny", 8, False, ExecutionConfig("cpu", gradient_checkpointing=True)),
+        ("10m", 4, True, ExecutionConfig("cpu", accumulation=2)),
     ],
 )
 def test_no_step_allocates_more_than_was_reckoned(
-    size: str, batch: int, mixed: bool, execution: Execution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: str, batch: int, mixed: bool, execution: ExecutionConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "EVALUATED", 0)  # nothing is evaluated in a step
     settings = settings_of(size, batch, mixed_precision=mixed)
@@ -113,9 +113,9 @@ def test_no_step_allocates_more_than_was_reckoned(
     gc.collect()
     with threads(1), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         engine = Engine(Transformer(SIZES[size]).initialize(0), settings, 10, execution, Ranks("cpu"))
-        with engine.at_work():
+        with engine.active():
             engine.steps([Batch(examples, torch.arange(batch))] * 2, 0)
-        reckoned = need(settings, execution)
+        reckoned = estimate_memory(settings, execution)
     profiled.export_chrome_trace(str(tmp_path / "trace.json"))
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     figures = [event["args"] for event in events if event.get("name") == "[memory]"]
@@ -126,9 +126,9 @@ def test_no_step_allocates_more_than_was_reckoned(
 
 def test_threads_that_share_a_batch_have_gradients_of_their_own() -> None:
     with threads(1):
-        one = need(settings_of("10m"), CPU)
+        one = estimate_memory(settings_of("10m"), CPU)
     with threads(2):
-        two = need(settings_of("10m"), CPU)
+        two = estimate_memory(settings_of("10m"), CPU)
     assert two.gradients == 2 * one.gradients and two.activations == one.activations
 
 
@@ -137,7 +137,7 @@ def test_an_evaluation_reads_as_many_tokens_at_once_as_was_reckoned() -> None:
 
 
 @pytest.fixture
-def bf16_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Execution]:
+def bf16_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExecutionConfig]:
     """Makes executions on a GPU of so many GiB that has bf16."""
     monkeypatch.setattr(memory, "precision_of", lambda device, *, mixed: BF16 if mixed else FP32)
     return lambda limit, **others: OnGpu("cuda", memory_limit=limit, **others)
@@ -170,7 +170,7 @@ class Case(NamedTuple):
         Case("1b", 80, 64, ""),
     ],
 )
-def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., Execution]) -> None:
+def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., ExecutionConfig]) -> None:
     settings = settings_of(case.size, case.batch_size, mixed_precision=True)
     if not case.advised:
         return require_memory(settings, bf16_gpu(case.limit))
@@ -187,13 +187,13 @@ def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., Execution]) ->
     return None
 
 
-def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., Execution]) -> None:
+def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
     production = settings_of("100m", 4, mixed_precision=True)
     require_memory(production, bf16_gpu(8, gradient_checkpointing=True))
-    assert need(production, bf16_gpu(8, gradient_checkpointing=True)).total < 3 * GIB
+    assert estimate_memory(production, bf16_gpu(8, gradient_checkpointing=True)).total < 3 * GIB
 
 
-def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., Execution]) -> None:
+def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
     with pytest.raises(DoesNotFit, match=r"nothing makes this size fit, and another begins at phase 1$"):
         require_memory(settings_of("1b"), bf16_gpu(8), size_fixed=True)
 
@@ -220,7 +220,7 @@ def test_a_phase_with_a_parent_is_refused_without_another_size(
 
 def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, directory = settings_of("tiny"), tmp_path / "training" / "id"
-    asked, usage = memory.disk_need(settings), shutil.disk_usage(tmp_path)
+    asked, usage = memory.estimate_disk(settings), shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) + 1))
     require_disk(settings, directory)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) - 1000))
@@ -233,8 +233,8 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monk
 
 def test_the_checkpoints_of_a_training_take_no_more_than_was_reckoned(curriculum: Curriculum) -> None:
     for trained in curriculum.phases.values():
-        taken = sum(path.stat().st_size for path in (trained.inputs.directory / "checkpoints").rglob("*"))
-        assert taken < memory.disk_need(trained.inputs.settings)
+        taken = sum(path.stat().st_size for path in (trained.plan.directory / "checkpoints").rglob("*"))
+        assert taken < memory.estimate_disk(trained.plan.settings)
 
 
 @pytest.mark.parametrize(
@@ -266,8 +266,8 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
         "train", "--phase", 1, "--corpus", small_document, "--checkpoint-dir", tmp_path / "training",
         "--epochs", 2, "--batch-size", 1, "--device", "cpu",
     )  # fmt: skip
-    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(saving, "SAVE_SHARE", 1e9)
+    monkeypatch.setattr(saver, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saver, "SAVE_SHARE", 1e9)
     forward, passes = Transformer.forward, iter(range(100))
 
     def full(model: Transformer, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
@@ -284,13 +284,13 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "failed"
     assert beat.reason is not None and beat.reason.startswith("OutOfMemory: out of memory: tiny")
-    last = max(checkpoints.checkpoints(directory / "checkpoints"), key=lambda path: checkpoints.verify(path).step)
-    assert checkpoints.verify(last).step >= 3
+    last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).step)
+    assert verify_checkpoint(last).step >= 3
     with caplog.at_level(logging.INFO, "hlx_model"):
         assert hlx(*command, "--gradient-checkpointing", "--accumulation", 2).code == 0
     assert f"resuming from {last.name}" in caplog.text
     assert [path.name for path in (tmp_path / "training").iterdir()] == [directory.name]  # the same training
-    assert checkpoints.verify(directory / "checkpoints" / "phase1_FINAL_epoch2").stopped is None
+    assert verify_checkpoint(directory / "checkpoints" / "phase1_FINAL_epoch2").stopped is None
 
 
 def test_one_line_says_what_is_needed_and_what_there_is() -> None:

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: manifest, seal, weights, and the import of .pt files."""

@@ -1,0 +1,1 @@
+"""Which artifacts no kept checkpoint needs, and their removal."""

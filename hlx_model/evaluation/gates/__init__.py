@@ -1,0 +1,1 @@
+"""The quality gates: what each phase requires."""

@@ -1,0 +1,106 @@
+"""How well a model predicts text: its true next-token loss and its copy rate, and what counting gives.
+
+These are computed here on their own, from logits and the text alone, so that a trainer whose labels are
+wrong is found out: labels that were not shifted look superb in the trainer's loss, and only the true
+next-token loss and the copy rate see them (`shared/design/gates.md`).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    VOCABULARY_SIZE,
+    encode,
+)
+from hlx_model.model.transformer import Transformer
+
+UNIFORM_LOSS = math.log(VOCABULARY_SIZE)
+"""Loss of guessing among all symbols alike: 4.76 nats."""
+
+
+class Prediction(NamedTuple):
+    """How a model predicts some texts."""
+
+    loss: float
+    """Mean negative log-likelihood of the true next token, in nats; `<EOS>` counts, `<BOS>` does not."""
+    copy_rate: float
+    """How often the likeliest next token is the current one."""
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss); infinite where that overflows."""
+        try:
+            return math.exp(self.loss)
+        except OverflowError:
+            return math.inf
+
+
+@torch.inference_mode()
+def predict(model: Transformer, texts: Sequence[str], *, most_tokens: int = 8192) -> Prediction:
+    """Measure a model on texts; `ValueError` where there are none."""
+    if not texts:
+        raise ValueError("no text to measure the next-token loss on")
+    device = model.output_projection.weight.device
+    sequences = sorted(([BOS, *encode(text), EOS] for text in texts), key=len)
+    total = torch.zeros((), dtype=torch.float64)
+    copied = tokens = start = 0
+    while start < len(sequences):
+        end = start + 1
+        while end < len(sequences) and (end + 1 - start) * len(sequences[end]) <= most_tokens:
+            end += 1
+        rows = sequences[start:end]
+        longest = len(rows[-1])
+        ids_BT = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows], device=device)
+        now_BT, next_BT = ids_BT[:, :-1], ids_BT[:, 1:]
+        real_BT = next_BT != PAD
+        log_BTV = torch.log_softmax(model(now_BT).float(), dim=-1)
+        true_BT = log_BTV.gather(2, next_BT[..., None])[..., 0]
+        total -= true_BT[real_BT].double().sum().cpu()
+        copied += int(((log_BTV.argmax(-1) == now_BT) & real_BT).sum())
+        tokens += int(real_BT.sum())
+        start = end
+    return Prediction(float(total) / tokens, copied / tokens, tokens)
+
+
+class Baselines(NamedTuple):
+    """Loss in nats that counting symbols (unigram) and pairs of symbols (bigram) reaches on held-out text."""
+
+    unigram: float
+    bigram: float
+    train_tokens: int
+
+
+_COUNTED_AT_ONCE = 4096
+
+
+def baselines(train: Sequence[str], held_out: Sequence[str]) -> Baselines:
+    """Count `train`, measure on `held_out`: `<EOS>` counts, the bigram starts from `<BOS>`.
+
+    Add-one counts for single symbols; a pair's probability is interpolated with its second symbol's
+    (0.95 : 0.05), so that no pair is impossible.
+    """
+    pairs = torch.full((VOCABULARY_SIZE, VOCABULARY_SIZE), 1e-3, dtype=torch.float64)
+    for start in range(0, len(train), _COUNTED_AT_ONCE):
+        stream = [i for text in train[start : start + _COUNTED_AT_ONCE] for i in (BOS, *encode(text), EOS)]
+        ids = torch.tensor(stream)
+        pairs += torch.bincount(ids[:-1] * VOCABULARY_SIZE + ids[1:], minlength=pairs.numel()).view_as(pairs)
+        pairs[EOS, BOS] = 1e-3  # no text goes on into the next
+    counts = pairs.sum(0) + 1
+    unigram = counts / counts.sum()
+    bigram = 0.95 * pairs / pairs.sum(1, keepdim=True) + 0.05 * unigram
+    losses = torch.zeros(2, dtype=torch.float64)
+    tokens = 0
+    for text in held_out:
+        ids = torch.tensor([BOS, *encode(text), EOS])
+        losses[0] -= unigram[ids[1:]].log().sum()
+        losses[1] -= bigram[ids[:-1], ids[1:]].log().sum()
+        tokens += len(ids) - 1
+    train_tokens = sum(len(text) + 1 for text in train)
+    return Baselines(float(losses[0]) / tokens, float(losses[1]) / tokens, train_tokens)

@@ -1,0 +1,1 @@
+"""The model: tokenizer, sizes, transformer, generation, and the device that it runs on."""

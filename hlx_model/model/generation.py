@@ -1,0 +1,119 @@
+"""Text from the model: many prompts at once, greedy or sampled, with cached keys and values.
+
+Prompts of unlike length share a batch: they are padded on the right, filled in one pass, and each row
+goes on from its own last position. Rows that have ended leave the batch.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hlx_model.model.device import map_in_threads
+from hlx_model.model.sizes import POSITIONS
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    decode,
+    encode,
+)
+from hlx_model.model.transformer import Cache, Transformer
+
+STILL_WRITING = 0.5
+"""Where no more than this share of a batch's rows still write, the others leave it: to take them out is to copy the
+cache, so it is not done for each."""
+
+
+def generate(
+    model: Transformer,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> list[str]:
+    """What the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
+
+    Args:
+        model: in whatever device and dtype it stands.
+        prompts: the texts before; `<BOS>` is set in front of each. A prompt may be empty.
+        max_new_tokens: the most tokens a prompt; cut at the model's 512 positions.
+        temperature: 0 takes the likeliest token (greedy); above, tokens are sampled.
+        seed: of the sampling; the same seed and `batch_size` give the same texts on the same device.
+        batch_size: rows at a time; on a CPU so many a thread.
+
+    Returns:
+        The continuations without their prompts, in the order of the prompts.
+
+    Raises:
+        ValueError: a prompt leaves no position to write at.
+    """
+    for prompt in prompts:
+        if len(prompt) + 1 >= POSITIONS:
+            raise ValueError(f"the prompt {prompt[:40]!r}… has {len(prompt)} tokens: at most {POSITIONS - 2} fit")
+    device = model.output_projection.weight.device
+    # Rows of like length waste the least padding.
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+    def write(number: int) -> list[list[int]]:
+        chance = torch.Generator(device=device).manual_seed(seed * 1_000_003 + number)
+        return _generate_batch(
+            model, [encode(prompts[i]) for i in batches[number]], max_new_tokens, temperature, chance
+        )
+
+    texts = [""] * len(prompts)
+    for rows, written in zip(batches, map_in_threads(write, len(batches), device.type), strict=True):
+        for i, ids in zip(rows, written, strict=True):
+            texts[i] = decode(ids)
+    return texts
+
+
+@torch.inference_mode()
+def _generate_batch(
+    model: Transformer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> list[list[int]]:
+    device = model.output_projection.weight.device
+    lengths = [len(prompt) + 1 for prompt in prompts]
+    longest = max(lengths)
+    tokens_BT = torch.tensor([[BOS, *p, *[PAD] * (longest - len(p) - 1)] for p in prompts], device=device)
+    steps = min(max_new_tokens, POSITIONS - min(lengths))
+    written_BT = torch.full((len(prompts), steps), EOS, device=device)
+    cache = Cache(model, len(prompts), min(longest + steps, POSITIONS))
+    row_B = torch.arange(len(prompts), device=device)
+    position_B = torch.tensor(lengths, device=device) - 1
+    done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+    logits_BV = model(tokens_BT, cache)[row_B, position_B]
+    for step in range(steps):
+        next_B = _choose(logits_BV, temperature, generator).masked_fill(done_B, EOS)
+        written_BT[row_B, step] = next_B
+        position_B = position_B + 1
+        done_B = done_B | (next_B == EOS) | (position_B == POSITIONS - 1)
+        going = (~done_B).nonzero()[:, 0]
+        if not len(going) or step + 1 == steps:
+            break
+        if len(going) <= STILL_WRITING * len(row_B):
+            row_B, position_B, done_B, next_B = row_B[going], position_B[going], done_B[going], next_B[going]
+            cache.layers = cache.layers[:, :, going]
+        # A row that is done goes on at the last position, where nobody reads.
+        logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
+    ids: list[list[int]] = written_BT.tolist()
+    return ids
+
+
+def _choose(logits_BV: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    # A broken model's logits may be no numbers, and its report is made all the same.
+    logits_BV = logits_BV.float().nan_to_num(nan=0.0, posinf=1e9, neginf=-1e9)
+    # <PAD>, <BOS> and <UNK> are never text; a model that prefers them is judged by its losses.
+    logits_BV = logits_BV.index_fill(1, torch.tensor([PAD, BOS, UNK], device=logits_BV.device), -torch.inf)
+    if temperature == 0:
+        return logits_BV.argmax(dim=1)
+    probabilities_BV = torch.softmax(logits_BV / temperature, dim=1)
+    return torch.multinomial(probabilities_BV, 1, generator=generator)[:, 0]

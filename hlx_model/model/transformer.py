@@ -1,0 +1,185 @@
+"""The HLX Brain itself: a pre-norm causal transformer over 117 characters, in seven sizes.
+
+What is notable about it:
+- pre-norm blocks with ReLU feed-forward, biases everywhere, no final norm;
+- learned positions (512), an output head that is not tied to the embedding;
+- the weights carry the names of the users' existing checkpoints (`token_embedding`,
+  `transformer.layers.N.self_attn.in_proj_weight`, …), and its logits are those of
+  `nn.TransformerEncoder(norm_first=True, activation="relu")` under a causal mask;
+- no dropout: at this scale it costs time and buys nothing (`shared/design/findings.md`);
+- one full pass for training, and a cached step a token for generation.
+
+Dimensions in names: B batch, T time, D d_model, H heads, K d_model / heads, V vocabulary.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from hlx_model.model.sizes import POSITIONS, Architecture
+from hlx_model.model.tokenizer import VOCABULARY_SIZE
+
+
+class Cache:
+    """Keys and values of the positions seen so far: for each layer two tensors (B, H, capacity, K)."""
+
+    def __init__(self, model: "Transformer", batch: int, capacity: int) -> None:
+        a = model.architecture
+        like = model.output_projection.weight
+        shape = (a.layers, 2, batch, a.heads, capacity, a.d_model // a.heads)
+        self.layers = torch.zeros(shape, device=like.device, dtype=like.dtype)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head causal self-attention with one fused projection to queries, keys and values."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.heads = a.heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * a.d_model, a.d_model))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * a.d_model))
+        self.out_proj = nn.Linear(a.d_model, a.d_model)
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of `x`, each (B, H, T, K)."""
+        qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
+        b, t, _ = qkv.shape
+        q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
+        """Each position attends to itself and those before; `cache` (2, B, H, capacity, K) is filled."""
+        q, k, v = self.project(x_BTD)
+        if cache is not None:
+            cache[0, :, :, : k.shape[2]], cache[1, :, :, : v.shape[2]] = k, v
+        return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+    def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
+        """One new position a row, written into `cache` at `position`; `seen` says what a row attends to."""
+        q, k, v = self.project(x_B1D)
+        rows = torch.arange(len(position_B), device=position_B.device)
+        cache[0, rows, :, position_B], cache[1, rows, :, position_B] = k[:, :, 0], v[:, :, 0]
+        # Heads are flattened before positions are cut, or every step would copy the keys and values it reads.
+        (b, h, _, width), length = q.shape, seen_BT.shape[1]
+        keys, values = (kept.flatten(0, 1)[:, :length] for kept in cache)
+        scores = torch.bmm(q.reshape(b * h, 1, width) * width**-0.5, keys.transpose(1, 2)).view(b, h, 1, length)
+        scores = scores.masked_fill(~seen_BT[:, None, None], -torch.inf).softmax(dim=-1)
+        return self._merge(torch.bmm(scores.view(b * h, 1, length), values).view(q.shape))
+
+    def _merge(self, y_BHTK: Tensor) -> Tensor:
+        merged: Tensor = self.out_proj(y_BHTK.transpose(1, 2).flatten(2))
+        return merged
+
+
+class Layer(nn.Module):
+    """x + attention(norm1(x)), then x + feed_forward(norm2(x))."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(a)
+        self.linear1 = nn.Linear(a.d_model, a.ffn)
+        self.linear2 = nn.Linear(a.ffn, a.d_model)
+        self.norm1 = nn.LayerNorm(a.d_model)
+        self.norm2 = nn.LayerNorm(a.d_model)
+
+    def _feed_forward(self, x_BTD: Tensor) -> Tensor:
+        y_BTD: Tensor = self.linear2(F.relu(self.linear1(self.norm2(x_BTD))))
+        return x_BTD + y_BTD
+
+    def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        return self._feed_forward(x_BTD + self.self_attn(self.norm1(x_BTD), cache))
+
+    def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
+        """The same for one new position a row."""
+        attended = self.self_attn.step(self.norm1(x_B1D), cache, position_B, seen_BT)
+        return self._feed_forward(x_B1D + attended)
+
+
+class Stack(nn.Module):
+    """The layers, one after another; named so that weights are `transformer.layers.N.…`."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(a) for _ in range(a.layers))
+
+
+def _sinusoids(positions: int, d_model: int) -> Tensor:
+    """Sines and cosines of wavelengths 2π to 10000 · 2π: (positions, d_model)."""
+    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
+    angle = torch.arange(positions)[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+class Transformer(nn.Module):
+    """Token ids in, logits of the next token out."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.architecture = a
+        self.gradient_checkpointing = False
+        """Whether training keeps only the input of each layer, and computes the rest again."""
+        self.token_embedding = nn.Embedding(VOCABULARY_SIZE, a.d_model)
+        self.position_embedding = nn.Embedding(POSITIONS, a.d_model)
+        self.transformer = Stack(a)
+        self.output_projection = nn.Linear(a.d_model, VOCABULARY_SIZE)
+
+    def initialize(self, seed: int) -> "Transformer":
+        """Fresh weights from a seed, drawn as PyTorch's own modules draw theirs, positions from sinusoids.
+
+        Two measured choices (`docs/LOG.md`, 2026-11-22). Without a final norm the embeddings must be as large
+        as `nn.Embedding` makes them (normal, 1): with GPT-2's 0.02 attention to the prompt was not learned in
+        8M tokens. Positions that start as sinusoids (Vaswani et al. 2017; learned from there) let a head find
+        "the symbol before" by a rotation, where random ones ask it to learn each pair of neighbours.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif "norm" in name:
+                nn.init.ones_(parameter)
+            elif name.startswith("token_embedding"):
+                nn.init.normal_(parameter, generator=generator)
+            elif name.startswith("position_embedding"):
+                parameter.data.copy_(_sinusoids(*parameter.shape))
+            elif name.endswith("in_proj_weight"):
+                nn.init.xavier_uniform_(parameter, generator=generator)
+            else:
+                nn.init.kaiming_uniform_(parameter, a=math.sqrt(5), generator=generator)
+        return self
+
+    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor) -> Tensor:
+        embedded: Tensor = self.token_embedding(tokens_BT) + self.position_embedding(positions_BT)
+        return embedded
+
+    def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits (B, T, V) of what follows each token; fills `cache` where one is given.
+
+        Raises `ValueError` where T is more than the 512 positions.
+        """
+        length = tokens_BT.shape[1]
+        if length > POSITIONS:
+            raise ValueError(f"a sequence of {length} tokens: the model has {POSITIONS} positions")
+        x_BTD = self._embed(tokens_BT, torch.arange(length, device=tokens_BT.device))
+        for index, layer in enumerate(self.transformer.layers):
+            if self.gradient_checkpointing and self.training and cache is None:
+                # Nothing is drawn at random in a layer, so no random state need be restored.
+                x_BTD = checkpoint(layer, x_BTD, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_BTD = layer(x_BTD, None if cache is None else cache.layers[index])
+        logits_BTV: Tensor = self.output_projection(x_BTD)
+        return logits_BTV
+
+    def step(self, token_B: Tensor, position_B: Tensor, cache: Cache) -> Tensor:
+        """Logits (B, V) of what follows one new token a row, standing at `position` of its row."""
+        x_B1D = self._embed(token_B[:, None], position_B[:, None])
+        length = int(position_B.max()) + 1
+        seen_BT = torch.arange(length, device=position_B.device) <= position_B[:, None]
+        for index, layer in enumerate(self.transformer.layers):
+            assert isinstance(layer, Layer)
+            x_B1D = layer.step(x_B1D, cache.layers[index], position_B, seen_BT)
+        logits_BV: Tensor = self.output_projection(x_B1D)[:, 0]
+        return logits_BV

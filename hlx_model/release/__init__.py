@@ -1,0 +1,1 @@
+"""A checkpoint as a folder to publish: model card, provenance statement, signature."""

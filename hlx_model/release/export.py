@@ -1,0 +1,135 @@
+"""A checkpoint as a folder to hand on: weights, model card, what it was made from, and perhaps a signature.
+
+model.safetensors (or model.pt)   config.json   vocabulary.json   README.md   manifest.json
+report.json, verdict.json (where it was judged)   provenance.json   model.sig (where a key is given)
+"""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest
+from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.files import (
+    new_directory,
+    sha256_of,
+    write_json,
+    write_text,
+)
+from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, REPORT, VERDICT, VOCABULARY, WEIGHTS
+from hlx_model.model.sizes import POSITIONS
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    SPECIAL,
+    SYMBOLS,
+    UNK,
+    VOCABULARY_SHA256,
+    VOCABULARY_SIZE,
+)
+from hlx_model.outputs import require_output
+from hlx_model.provenance.record import CheckpointRecord, record_of
+from hlx_model.release.card import card_of
+from hlx_model.release.signing import require_private_key, sign
+from hlx_model.release.statement import statement
+
+WeightsFormat = Literal["safetensors", "pt"]
+WEIGHTS_FORMATS: tuple[WeightsFormat, ...] = get_args(WeightsFormat)
+
+
+def export(
+    checkpoint: Path, target: Path, format: WeightsFormat = "safetensors", key: Path | None = None
+) -> CheckpointRecord:
+    """Write a checkpoint's folder, whole or not at all, and return what is on record of it.
+
+    Args:
+        checkpoint: the directory of one whose every file is as it was written.
+        target: the folder, which must not exist yet, or be empty.
+        format: of the weights; `pt` is a dictionary of `torch.save` with `model_state_dict`, `epoch` and `vocab`.
+        key: private key (PEM) to sign the folder with.
+
+    Raises:
+        CheckpointError: the checkpoint or the report on it is not as it was written.
+        ValueError: the target is taken or lies in a folder that hlx keeps, or the key cannot be used.
+    """
+    if format not in WEIGHTS_FORMATS:
+        raise ValueError(f"--format is {format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
+    _require_free(target)
+    place = require_output(target)
+    if key is not None:
+        require_private_key(key)
+    manifest = verify_checkpoint(checkpoint)
+    record = record_of(checkpoint)
+    with new_directory(place) as directory:
+        weights = _write_weights(checkpoint, manifest, directory, format)
+        write_json(directory / CONFIG, config(manifest), durable=False)
+        write_json(directory / VOCABULARY, vocabulary(), durable=False)
+        write_text(directory / CARD, card_of(record, weights))
+        shutil.copyfile(checkpoint / MANIFEST, directory / MANIFEST)
+        if record.verdict is not None:
+            for name in (REPORT, VERDICT):
+                shutil.copyfile(record.directory / name, directory / name)
+        files = {path.name: sha256_of(path) for path in sorted(directory.iterdir())}
+        if files.get(WEIGHTS, manifest.weights_sha256) != manifest.weights_sha256:
+            raise CheckpointError(f"{checkpoint / WEIGHTS}: changed while it was copied: export it again")
+        write_json(directory / PROVENANCE, statement(manifest, files), durable=False)
+        if key is not None:
+            sign(directory, key)
+    return record
+
+
+def config(m: Manifest) -> dict[str, Any]:
+    """What a program needs to build the model: its architecture, and the ids of its special tokens."""
+    return {
+        "model_type": "hlx-brain",
+        "size": m.size,
+        "phase": m.phase,
+        "parameters": m.parameters,
+        **asdict(m.architecture),
+        "positions": POSITIONS,
+        "vocabulary_size": VOCABULARY_SIZE,
+        "activation": "relu",
+        "pre_norm": True,
+        "final_norm": False,
+        "tied_embeddings": False,
+        "causal": True,
+        "pad_token_id": PAD,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "unk_token_id": UNK,
+    }
+
+
+def vocabulary() -> dict[str, Any]:
+    """The symbols in the order of their ids; the hash is of them joined by NUL characters, as UTF-8."""
+    return {
+        "symbols": list(SYMBOLS),
+        "special": {symbol: index for index, symbol in enumerate(SPECIAL)},
+        "sha256": VOCABULARY_SHA256,
+    }
+
+
+def _require_free(target: Path) -> None:
+    # Without links and `..`: where it will be written.
+    place = target.resolve()
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"{target}: a file: name a new or an empty directory")
+    if place.is_dir() and any(place.iterdir()):
+        raise ValueError(f"{target}: not empty: name a new or an empty directory")
+
+
+def _write_weights(checkpoint: Path, m: Manifest, directory: Path, format: WeightsFormat) -> str:
+    """Write the weights and return the name of their file."""
+    if format == "safetensors":
+        shutil.copyfile(checkpoint / WEIGHTS, directory / WEIGHTS)
+        return WEIGHTS
+    # PyTorch takes longer to load than all the rest to write.
+    import torch
+    from safetensors.torch import load_file
+
+    ids = {symbol: index for index, symbol in enumerate(SYMBOLS)}
+    state = {"epoch": m.epoch, "model_state_dict": load_file(checkpoint / WEIGHTS), "vocab": ids}
+    torch.save(state, directory / "model.pt")
+    return "model.pt"

@@ -1,0 +1,145 @@
+"""A folder signed with a key of the user's own: every file in it but the signature, which is `model.sig`.
+
+    openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+    openssl ec -in key.pem -pubout -out key.pub
+
+An exported folder or a checkpoint's directory. The signature is a Sigstore bundle as OpenSSF Model Signing writes it
+with a key: its own tool reads it too (`model_signing verify key`), and nobody is asked over the network.
+"""
+
+import base64
+import json
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hlx_model.files import sha256_of, write_bytes
+from hlx_model.layout import SIGNATURE
+
+_MAKE_A_KEY = "make one with `openssl ecparam -name prime256v1 -genkey -noout -out key.pem`"
+_TAKE_THE_PUBLIC = "take the public one, of `openssl ec -in key.pem -pubout -out key.pub`"
+
+
+class BadKey(ValueError):
+    """A file that is no key of the kind that is asked for: one line."""
+
+
+def require_private_key(private_key: Path) -> None:
+    """Raise `ValueError` unless `sign` can sign with this key (PEM, an elliptic curve's, without a password)."""
+    _signing(private_key)
+
+
+def sign(directory: Path, private_key: Path) -> Path:
+    """Sign every file of a folder, and return the signature, written beside them; an older one is replaced.
+
+    Raises `ValueError` where the key cannot be used, the folder holds links or is none.
+    """
+    config = _signing(private_key)
+    _require_plain(directory)
+    config.set_hashing_config(_hashing())
+    with tempfile.TemporaryDirectory() as elsewhere:
+        path = Path(elsewhere) / SIGNATURE
+        config.sign(directory.resolve(), path)
+        write_bytes(directory / SIGNATURE, path.read_bytes())
+    return directory / SIGNATURE
+
+
+def verify_signature(directory: Path, public_key: Path) -> None:
+    """Raise `ValueError` unless the folder is signed with this key, and every file in it is the one that was signed.
+
+    Its one line names what is changed, missing or not signed, or says that the key is another.
+    """
+    verifying = _library("verifying")
+    _require_file(public_key)
+    _require_plain(directory)
+    signature = directory / SIGNATURE
+    if not signature.is_file():
+        raise ValueError(f"{directory}: not signed: {SIGNATURE} is missing")
+    try:
+        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
+    except OSError:
+        raise
+    except Exception as error:  # whatever bytes that are no key lead cryptography to
+        raise BadKey(f"{public_key}: not the public key (PEM) of an elliptic curve: {_TAKE_THE_PUBLIC}") from error
+    config.set_hashing_config(_hashing())
+    try:
+        config.verify(directory.resolve(), signature)
+    except Exception as error:  # of bytes that are no signature as many kinds
+        raise ValueError(f"{directory}: {_reason(error, directory, public_key)}") from error
+    if passed_over := _passed_over(signature) - {SIGNATURE}:
+        raise ValueError(f"{directory}: its signature leaves out {', '.join(sorted(passed_over))}: sign it again")
+
+
+def _reason(error: Exception, directory: Path, public_key: Path) -> str:
+    """What `model_signing` meant: it raises a list of differences, or an error of whatever it stumbled over."""
+    said = " ".join(str(error).split())
+    if said.startswith("Signature mismatch"):
+        return "; ".join(_differences(directory)) or said
+    if said.startswith("Key mismatch"):
+        return f"signed with another key than {public_key}"
+    if type(error).__name__ == "InvalidSignature":
+        return f"{SIGNATURE} was changed, or is not of {public_key}"
+    return f"{SIGNATURE} is no signature, or was changed ({type(error).__name__})"
+
+
+def _differences(directory: Path) -> list[str]:
+    """How the files of a folder differ from those in its signature, which is known to be of the right key."""
+    signed = {item["name"]: item["digest"] for item in _payload(directory / SIGNATURE)["predicate"]["resources"]}
+    files = {str(path.relative_to(directory)) for path in _files(directory)} - {SIGNATURE}
+    changed = {name for name in files & signed.keys() if sha256_of(directory / name) != signed[name]}
+    found = {"changed": changed, "missing": signed.keys() - files, "not signed": files - signed.keys()}
+    return [f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names]
+
+
+def _passed_over(signature: Path) -> set[str]:
+    return set(_payload(signature)["predicate"]["serialization"].get("ignore_paths", ()))
+
+
+def _payload(signature: Path) -> Any:
+    """What was signed: an in-toto statement of the files."""
+    bundle = json.loads(signature.read_text(encoding="utf-8"))
+    return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def _require_plain(directory: Path) -> None:
+    if not directory.is_dir():
+        raise ValueError(f"{directory}: no such directory")
+    if links := [path for path in directory.rglob("*") if path.is_symlink()]:
+        raise ValueError(f"{links[0]}: a link: only a folder of plain files can be signed")
+
+
+def _require_file(key: Path) -> None:
+    if not key.is_file():
+        raise BadKey(f"{key}: no such file: {_MAKE_A_KEY}")
+
+
+def _signing(private_key: Path) -> Any:
+    signing = _library("signing")
+    _require_file(private_key)
+    try:
+        return signing.Config().use_elliptic_key_signer(private_key=private_key)
+    except OSError:
+        raise
+    except Exception as error:  # whatever bytes that are no key lead cryptography to
+        what = "has a password: take one without" if "encrypted" in str(error) else "not of an elliptic curve (PEM)"
+        raise ValueError(f"{private_key}: no private key to sign with: {what}: {_MAKE_A_KEY}") from error
+
+
+def _hashing() -> Any:
+    """Every file counts, also what git would pass over."""
+    config = _library("hashing").Config()
+    return config.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+
+
+def _library(module: str) -> Any:
+    """A module of `model_signing`, which is only loaded where something is signed."""
+    try:
+        return import_module(f"model_signing.{module}")
+    except (ImportError, AttributeError) as error:  # the latter of a pyOpenSSL too old for cryptography
+        install = "pip install -c constraints.txt -e '.[signing]'"
+        raise RuntimeError(f"signing needs the package model-signing ({error}): {install}") from None

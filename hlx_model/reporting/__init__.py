@@ -1,0 +1,1 @@
+"""Reports for people: their data model, HTML page, Markdown and plots."""

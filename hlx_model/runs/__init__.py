@@ -1,0 +1,1 @@
+"""The directory of one training: lock, heartbeat, metrics, and whether its process and its watchdog are alive."""

@@ -1,0 +1,111 @@
+"""What a training tells of itself: a heartbeat, a curve, and whoever listens."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.liveness import LivenessMonitor
+from hlx_model.runs.metrics import Metrics
+from hlx_model.training.plan import TrainingPlan
+from hlx_model.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+EventSink = Callable[[str, dict[str, Any]], None]
+"""Told of `progress`, `milestone`, `checkpoint` and `warning` events, each with its figures or its text."""
+
+RECORDS = 60
+"""Figures recorded within a training, beside those at the end of each epoch."""
+
+
+class Recorder:
+    """Writes the heartbeat and the metrics of a training, and tells its listener of them."""
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        progress: Progress,
+        learning_rate: Callable[[int], float],
+        steps: int,
+        run_id: str | None,
+        emit: EventSink,
+    ) -> None:
+        self._directory, self._progress, self._rate, self.emit = plan.directory, progress, learning_rate, emit
+        s = plan.settings
+        self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=run_id)
+        self._metrics = Metrics(plan.directory)
+        self._every = max(1, steps // RECORDS)
+        self._since, self._tokens = time.monotonic(), progress.window_tokens
+        self._vigil = LivenessMonitor(plan.directory.parent, self._warn)
+
+    def begin(self, *, resumed: bool) -> None:
+        """A training begins, or goes on from where its progress says."""
+        self._metrics.rewind(self._progress.step if resumed else -1)
+        self._say("training")
+
+    def end(self, status: str, reason: str | None) -> None:
+        """A training has ended, or ends its process."""
+        self._say(status, reason)
+
+    def after_steps(self, steps: int) -> None:
+        """Record a figure where one is due after these steps; show a sign of life at least."""
+        p, beat = self._progress, self.heartbeat
+        if p.step // self._every > (p.step - steps) // self._every:
+            rate = self._measure()
+            self._record(p.window_loss / p.window_tokens, rate)
+            p.window_loss, p.window_tokens = 0.0, 0
+            self.restart_clock()
+        elif time.time() - beat.time > 1:
+            self._measure()  # the next record of a long training may be an hour away
+            beat.train_loss = p.window_loss / p.window_tokens
+            self._say("training")
+        self._vigil.look()
+
+    def _measure(self) -> float:
+        """Tokens a second since the last record, and the time that what is left takes at that rate."""
+        p, beat = self._progress, self.heartbeat
+        rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
+        tokens_a_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
+        beat.tokens_per_second = rate
+        beat.eta_seconds = (beat.steps - p.step) * tokens_a_step / rate if rate > 0 else None
+        return rate
+
+    def after_epoch(self, train_loss: float, held_out: float) -> None:
+        """Record an epoch's losses, in nats."""
+        self._record(train_loss, None, held_out)
+
+    def restart_clock(self) -> None:
+        """Tokens a second are counted from here: what came between was no training."""
+        self._since, self._tokens = time.monotonic(), self._progress.window_tokens
+
+    def _warn(self, text: str) -> None:
+        log.warning("%s", text)
+        self.emit("warning", {"text": text})
+
+    def _say(self, status: str, reason: str | None = None) -> None:
+        beat = self.heartbeat
+        beat.status, beat.reason = status, reason
+        beat.epoch, beat.step = self._progress.begun, self._progress.step
+        # The first epoch's batches times the epochs: others may have a few more or fewer.
+        beat.steps = beat.step if status == "completed" else max(beat.step, beat.steps)
+        if torch.cuda.is_available():
+            beat.gpu_memory_bytes = torch.cuda.max_memory_allocated()
+            beat.gpu_memory_total = torch.cuda.mem_get_info()[1]
+        beat.pace = max(beat.pace, time.time() - beat.time) if beat.running else beat.pace
+        beat.write(self._directory)
+
+    def _record(self, train_loss: float, tokens_per_second: float | None, held_out: float | None = None) -> None:
+        p, beat = self._progress, self.heartbeat
+        row = {
+            "step": p.step, "epoch": p.begun, "train_loss": train_loss, "held_out_loss": held_out,
+            "learning_rate": self._rate(p.step), "tokens_per_second": tokens_per_second,
+        }  # fmt: skip
+        beat.train_loss, beat.learning_rate = train_loss, self._rate(p.step)
+        beat.held_out_loss = held_out if held_out is not None else beat.held_out_loss
+        self._say("training")
+        self._metrics.append(row)
+        self.emit("progress", {**row, "steps": beat.steps, "eta_seconds": beat.eta_seconds})

@@ -1,0 +1,266 @@
+"""What `hlx train` promises its user: real child processes, which are really interrupted and killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, verify_checkpoint
+from hlx_model.composer.sampling import compose
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.runs.heartbeat import Heartbeat
+from tests.conftest import Curriculum, Hlx
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ("-m", "hlx_model.training")
+# The same program, saving after every step, so that one that is killed has something to go on from.
+SAVING_OFTEN = (
+    "-c",
+    "import typer; from hlx_model.cli.run import run; from hlx_model.training import command, saving; "
+    "saving.SAVE_SECONDS, saving.SAVE_SHARE = 0.0, 1e9; "
+    "run(lambda: typer.run(command.train_command))",
+)
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a trainer as a process of its own; what is left of it in the end is killed."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(program: tuple[str, ...], *arguments: object) -> "subprocess.Popen[str]":
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        child = subprocess.Popen(
+            [sys.executable, *program, *map(str, arguments)],
+            env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def wait_for_a_checkpoint(child: "subprocess.Popen[str]", training: Path) -> Path:
+    """The directory of the training that `child` is at, once it has saved where it stands."""
+    while child.poll() is None:
+        for directory in training.glob("*"):
+            last = [p for p in list_checkpoints(directory / "checkpoints") if "_LAST_" in p.name]
+            if last and int(last[-1].name.rpartition("step")[2]) >= 4:
+                return directory
+        time.sleep(0.01)
+    raise AssertionError(f"the trainer ended before it had saved: {child.communicate()[1]}")
+
+
+def arguments(document: Path, training: Path, epochs: int = 15) -> tuple[object, ...]:
+    return ("--phase", 1, "--corpus", document, "--checkpoint-dir", training, "--epochs", epochs, "--batch-size", 1)
+
+
+def test_a_killed_trainer_goes_on_by_the_same_command_to_the_bytes_of_one_that_was_not(
+    small_document: Path, tmp_path: Path, start: Start
+) -> None:
+    training = tmp_path / "killed" / "training"
+    whole = start(PROGRAM, *arguments(small_document, tmp_path / "whole" / "training"))
+    killed = start(SAVING_OFTEN, *arguments(small_document, training))
+    directory = wait_for_a_checkpoint(killed, training)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    beat = Heartbeat.read(directory)
+    assert beat is not None and beat.running  # it could not say that it ended
+    resumed = start(PROGRAM, *arguments(small_document, training))
+    _, said = resumed.communicate()
+    assert resumed.returncode == 0, said
+    assert "resuming from phase1_LAST_step" in said
+    assert whole.wait() == 0
+    final = Path("checkpoints") / "phase1_FINAL_epoch15" / "model.safetensors"
+    expected = tmp_path / "whole" / "training" / directory.name / final
+    assert (directory / final).read_bytes() == expected.read_bytes()
+    beat = Heartbeat.read(directory)
+    assert beat is not None and beat.status == "completed"
+
+
+def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for_it(
+    small_document: Path, tmp_path: Path, start: Start, hlx: Hlx
+) -> None:
+    training = tmp_path / "training"
+    command = arguments(small_document, training, epochs=200)
+    child = start(SAVING_OFTEN, *command)
+    directory = wait_for_a_checkpoint(child, training)
+    second = hlx("train", *command)
+    assert second.code == 1
+    assert second.error == f"error: {directory}: process {child.pid} is at work on this training: wait for it"
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate()
+    assert child.returncode == 130
+    assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
+    beat = Heartbeat.read(directory)
+    assert beat is not None and beat.status == "interrupted"
+    newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
+    assert newest is not None and newest[0].name == f"phase1_LAST_step{beat.step}"
+
+
+def test_phase_after_phase_is_trained_where_the_gate_is_open(curriculum: Curriculum, tmp_path: Path, hlx: Hlx) -> None:
+    """From the command line alone: train, validate, train the next phase from it."""
+    training = tmp_path / "training"
+    common = ("--corpus", curriculum.document, "--checkpoint-dir", training, "--no-fp16")
+    first = hlx("train", "--phase", 1, *common, "--epochs", 30, "--batch-size", 1, "--lr", 3e-3)
+    assert first.code == 0, first.err
+    (checkpoint,) = training.glob("*/checkpoints/*FINAL*")
+    assert f"hlx validate --checkpoint {checkpoint}" in first.err
+    second = ("train", "--phase", 2, *common, "--resume-from", checkpoint, "--epochs", 1)
+    refused = hlx(*second)
+    assert refused.code == 1
+    assert refused.error.startswith(f"error: the gate of {checkpoint.name} is closed: no verdict: ")
+    assert f"hlx validate --checkpoint {checkpoint}" in refused.error
+    assert list(training.glob("*")) == [checkpoint.parents[1]]  # nothing was begun
+    assert hlx("validate", "--checkpoint", checkpoint, "--device", "cpu").code != 1
+    assert hlx(*second).code == 0
+    again = hlx(*second)
+    assert again.code == 0 and "had ended before" in again.err
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("composed") / "composed.md"
+    path.write_text(compose(320, seed=0), encoding="utf-8")
+    return path
+
+
+def test_a_learning_rate_far_too_high_is_stopped_early_and_nothing_is_built_on_it(
+    composed: Path, tmp_path: Path, hlx: Hlx
+) -> None:
+    training = tmp_path / "training"
+    common = ("--corpus", composed, "--checkpoint-dir", training)
+    ran = hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10)
+    assert ran.code == 1
+    (stopped,) = training.glob("*/checkpoints/*STOPPED*")
+    manifest = verify_checkpoint(stopped)
+    assert manifest.stopped is not None and manifest.epoch == 1
+    assert f"stopped: {manifest.stopped}" in ran.err and str(stopped) in ran.err
+    beat = Heartbeat.read(stopped.parents[1])
+    assert beat is not None and beat.status in ("quality_failed", "aborted") and beat.reason == manifest.stopped
+    next_phase = ("train", "--phase", 2, *common, "--resume-from", stopped, "--epochs", 1)
+    unjudged = hlx(*next_phase)
+    assert unjudged.code == 1 and manifest.stopped in unjudged.error
+    judgement = evaluate(stopped)
+    assert judgement.verdict.outcome == "fail"
+    refused = hlx(*next_phase)
+    assert refused.code == 1
+    assert f"the gate of {stopped.name} is closed: training_completed" in refused.error
+    assert manifest.stopped in refused.error and str(judgement.directory) in refused.error
+    assert hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10).code == 1  # found, and final
+    assert json.loads((judgement.directory / "verdict.json").read_text())["outcome"] == "fail"
+
+
+def test_who_must_may_train_from_what_did_not_pass_and_it_shows_for_good(
+    small_document: Path, tmp_path: Path, hlx: Hlx
+) -> None:
+    training = tmp_path / "training"
+    common = ("--corpus", small_document, "--checkpoint-dir", training, "--epochs", 1)
+
+    def final(phase: int) -> list[Path]:
+        return list(training.glob(f"*/checkpoints/phase{phase}_FINAL_*"))
+
+    assert hlx("train", "--phase", 1, *common).code == 0
+    (first,) = final(1)
+    second = ("train", "--phase", 2, *common, "--resume-from", first)
+    assert "no verdict" in hlx(*second).error and not final(2)
+    assert hlx(*second, "--ungated").code == 0
+    (unjudged,) = final(2)
+    passed_over = [f"{first.parents[1].name}/{first.name}"]
+    assert verify_checkpoint(unjudged).ungated == tuple(passed_over)
+    lineage = next(gate for gate in evaluate(unjudged).verdict.gates if gate.name == "lineage")
+    assert lineage.outcome == "warn" and passed_over[0] in lineage.reason
+    assert hlx("train", "--phase", 3, *common, "--resume-from", unjudged, "--ungated").code == 0
+    (third,) = final(3)
+    assert verify_checkpoint(third).ungated[0] == passed_over[0]
+
+
+@pytest.fixture
+def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[str, Path]:
+    """What a user may name by mistake."""
+    (tmp_path / "empty.md").write_text("")
+    (tmp_path / "prose.md").write_text("# Notes\n\nNothing to learn from.\n")
+    (tmp_path / "unreadable.md").write_text("English: One\nHLXL: {{\n")
+    (tmp_path / "latin1.md").write_bytes("English: Müller\n".encode("latin-1"))
+    (tmp_path / "few.md").write_text(compose(5, seed=0))
+    return {
+        **{path.name: path for path in tmp_path.iterdir()},
+        "missing.md": tmp_path / "missing.md",
+        "folder": tmp_path,
+        "good": small_document,
+        "phase 1": curriculum.phases[1].checkpoint,
+    }
+
+
+@pytest.mark.parametrize(
+    ("corpus", "options", "said"),
+    [
+        ("missing.md", (), "missing.md: no such file"),
+        ("folder", (), "is a directory"),
+        ("empty.md", (), "empty.md: is empty"),
+        ("prose.md", (), "prose.md: no entry found"),
+        ("unreadable.md", (), "unreadable.md: none of its 1 entries is usable"),
+        ("latin1.md", (), "latin1.md: not UTF-8 at byte offset 10"),
+        ("few.md", (), "few.md: no held-out row"),
+        ("good", ("--size", "2b"), "size is '2b': choose one of tiny, 10m, 50m, 100m, 250m, 500m, 1b"),
+        ("good", ("--epochs", 0), "epochs is 0: it must be at least 1"),
+        ("good", ("--batch-size", 0), "batch_size is 0: it must be at least 1"),
+        ("good", ("--seq-length", 513), "seq_length is 513: it must be 3 to 512"),
+        ("good", ("--seq-length", 10), "none of its 48 entries is usable"),
+        ("good", ("--lr", 0), "learning_rate is 0.0: it must be above 0"),
+        ("good", ("--lr", "nan"), "learning_rate is nan: it must be above 0"),
+        ("good", ("--profile", "fast"), "profile is 'fast': choose one of quick, production"),
+        ("good", ("--phase", 2), "phase 2 starts from a checkpoint of phase 1: name it with --resume-from"),
+        ("good", ("--phase", 7), "phase is 7: it must be 1, 2 or 3"),
+        ("good", ("--phase", 2, "--resume-from", "nowhere"), "nowhere: no such checkpoint"),
+        ("good", ("--phase", 2, "--resume-from", "phase 1", "--size", "10m"), "is of size tiny, not 10m"),
+        ("good", ("--phase", 3, "--resume-from", "phase 1"), "is of phase 1: phase 3 starts from one of phase 2 or 3"),
+    ],
+)
+def test_a_mistake_is_answered_by_one_line_and_nothing_is_begun(
+    bad: dict[str, Path], tmp_path: Path, hlx: Hlx, corpus: str, options: tuple[object, ...], said: str
+) -> None:
+    options = tuple(bad.get(str(option), option) for option in options)
+    training = tmp_path / "artifacts" / "training"
+    ran = hlx("train", "--phase", 1, "--corpus", bad[corpus], "--checkpoint-dir", training, *options)
+    assert ran.code == 1 and ran.out == ""
+    assert ran.err.count("\n") == 1 and ran.error == ran.err.rstrip("\n")
+    assert said in ran.error
+    assert not training.exists()
+
+
+def test_a_corpus_must_be_named(hlx: Hlx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "no corpus: name a document with --corpus" in hlx("train", "--phase", 1).error
+    monkeypatch.setenv("HLX_CORPUS", str(tmp_path / "chosen.md"))
+    assert "chosen.md: no such file" in hlx("train", "--phase", 1, "--checkpoint-dir", tmp_path / "training").error
+
+
+def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, hlx: Hlx) -> None:
+    spoilt = tmp_path / "training" / "0123" / "checkpoints" / "phase1_FINAL_epoch30"
+    spoilt.mkdir(parents=True)
+    for path in curriculum.phases[1].checkpoint.iterdir():
+        (spoilt / path.name).write_bytes(path.read_bytes())
+    os.truncate(spoilt / "model.safetensors", 1000)
+    ran = hlx(
+        "train", "--phase", 2, "--corpus", curriculum.document, "--checkpoint-dir", tmp_path / "training",
+        "--resume-from", spoilt,
+    )  # fmt: skip
+    assert ran.code == 1
+    assert f"{spoilt / 'model.safetensors'}: 1000 bytes where" in ran.error
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--phase", "one"), ("--phase", 1, "--optimizer"), ("--phase", 1, "--epochs", "many")]
+)
+def test_a_command_line_that_is_not_understood_ends_with_1(hlx: Hlx, arguments: tuple[object, ...]) -> None:
+    ran = hlx("train", *arguments)
+    assert ran.code == 1 and "train [OPTIONS]" in ran.err

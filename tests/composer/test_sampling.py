@@ -1,0 +1,258 @@
+"""What composing a corpus promises."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+import pytest
+
+from hlx_model.composer.grammar import OPERATIONS
+from hlx_model.composer.grammar.lexicon import NUMBER_WORDS
+from hlx_model.composer.sampling import capacity, compose, compose_lines
+from hlx_model.corpus import parse_document
+from hlx_model.language import Contract, Format, Value, parse, same
+from tests.shared import real_corpus
+
+PINNED = "12d05b473e9ec0fa205769a15c2d660eeaf7c4d49a6cadf33d5b934babd63c4d"
+
+compose_module = import_module("hlx_model.composer.sampling")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """An entry as the composed document has it."""
+
+    section: str
+    english: str
+    texts: tuple[str, ...]
+
+    @property
+    def value(self) -> Value:
+        return parse(self.texts[0], Format.HLXL)
+
+
+def entries_of(lines: Iterable[str]) -> Iterator[Composed]:
+    """The entries of a composed document, read without the reader that others test."""
+    section = ""
+    for block in "".join(lines).split("\n\n"):
+        if block.startswith("## "):
+            section = block[3:]
+        elif block.startswith("English: "):
+            english, *formats = block.rstrip("\n").split("\n")
+            texts = tuple(line.removeprefix(f"{form}: ") for line, form in zip(formats, Format, strict=True))
+            yield Composed(section, english.removeprefix("English: "), texts)
+
+
+def parts(value: Value, around: tuple[Value, ...] = ()) -> Iterator[tuple[Value, tuple[Value, ...]]]:
+    """`value` and everything in it, each with what is around it."""
+    yield value, around
+    fields: Iterable[Value] = ()
+    if isinstance(value, Contract):
+        fields = (field for _, field in value.fields)
+    elif isinstance(value, list | dict):
+        fields = value.values() if isinstance(value, dict) else value
+    for field in fields:
+        yield from parts(field, (*around, value))
+
+
+def contracts_deep(value: Value) -> int:
+    """The most contracts within each other."""
+    return max(sum(isinstance(each, Contract) for each in (part, *around)) for part, around in parts(value))
+
+
+@pytest.fixture(scope="module")
+def composed() -> list[Composed]:
+    return list(entries_of(compose_lines(15_000, seed=0)))
+
+
+def share(entries: list[Composed], holds: Iterable[bool]) -> float:
+    return sum(holds) / len(entries)
+
+
+def test_the_same_seed_gives_the_text_that_it_always_gave() -> None:
+    """A change of grammar, words or dealing makes another corpus: pin it anew, knowingly."""
+    assert hashlib.sha256(compose(300, seed=0).encode()).hexdigest() == PINNED
+
+
+def test_the_text_does_not_depend_on_the_hash_seed_of_the_process() -> None:
+    program = "import hashlib; from hlx_model.composer.sampling import compose; " + (
+        "import sys; sys.stdout.write(hashlib.sha256(compose(300, seed=0).encode()).hexdigest())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    output = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert output.stdout.decode() == PINNED
+
+
+def test_another_seed_gives_other_entries() -> None:
+    assert compose(300, seed=0) != compose(300, seed=1)
+
+
+def test_composed_documents_read_back_without_a_defect() -> None:
+    document = parse_document(compose(15_000, seed=1), "composed.md")
+    assert len(document.entries) == 15_000
+    assert document.quarantined == ()
+
+
+def test_each_line_ends_where_the_next_begins() -> None:
+    lines = list(compose_lines(50, seed=4))
+    assert all(line.endswith("\n") and line.count("\n") == 1 for line in lines)
+    assert "".join(lines) == compose(50, seed=4)
+
+
+@pytest.mark.parametrize("entries", [1, 2, 7, 299])
+def test_exactly_the_number_of_entries_asked_for_is_given(entries: int) -> None:
+    assert len(list(entries_of(compose_lines(entries, seed=3)))) == entries
+
+
+@pytest.mark.parametrize("entries", [0, -1, capacity() + 1])
+def test_more_than_the_grammar_can_say_and_less_than_one_entry_are_refused_at_once(entries: int) -> None:
+    with pytest.raises(ValueError, match=f"entries is {entries:,}; the grammar gives 1 to {capacity():,}"):
+        compose_lines(entries, seed=0)
+
+
+def test_the_grammar_can_say_far_more_than_a_corpus_needs() -> None:
+    assert capacity() > 10_000_000
+
+
+def test_no_sentence_comes_twice_and_each_value_has_all_its_sentences_in_one_place() -> None:
+    """Of 20,000; with the grammar's tests this is why a sentence has one right answer."""
+    entries = list(entries_of(compose_lines(20_000, seed=2)))
+    assert len({entry.english for entry in entries}) == len(entries) == 20_000
+    runs: list[tuple[str, ...]] = []
+    for entry in entries:
+        if not runs or runs[-1] != entry.texts:
+            runs.append(entry.texts)
+    assert len(set(runs)) == len(runs)
+    sentences_of = Counter(entry.texts for entry in entries)
+    # All but the last value dealt, which may be cut to meet the number asked for.
+    assert sorted(sentences_of.values())[1] >= 2
+    assert max(sentences_of.values()) <= 4
+
+
+def test_the_four_formats_of_an_entry_say_the_same(composed: list[Composed]) -> None:
+    for entry in composed[::10]:
+        for text, form in zip(entry.texts, Format, strict=True):
+            assert same(parse(text, form), entry.value)
+
+
+def test_sentences_to_pass_over_are_replaced_and_the_others_stay() -> None:
+    plain = [entry.english for entry in entries_of(compose_lines(400, seed=5))]
+    without = frozenset(plain[::7])
+    got = [entry.english for entry in entries_of(compose_lines(400, seed=5, without=[*without, "Of another document"]))]
+    assert len(got) == len(set(got)) == 400
+    assert without.isdisjoint(got)
+    # As many values more are dealt as make up for the sentences: all that is left of the first 400 is there.
+    assert set(plain) - without <= set(got)
+
+
+def test_sentences_that_the_grammar_does_not_say_change_nothing() -> None:
+    assert compose(300, seed=0, without=["Of another document"]) == compose(300, seed=0)
+
+
+def test_passing_over_more_than_the_grammar_can_spare_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(operation for operation in OPERATIONS if not operation.slots)
+    monkeypatch.setattr(compose_module, "OPERATIONS", few)
+    everything = [entry.english for entry in entries_of(compose_lines(capacity(), seed=0))]
+    assert len(list(entries_of(compose_lines(capacity() - 1, seed=0, without=everything[:1])))) == capacity() - 1
+    with pytest.raises(ValueError, match=f"the grammar gives {capacity() - 1:,} distinct entries without the 1 "):
+        compose_lines(capacity(), seed=0, without=everything[:1])
+
+
+def test_when_nothing_is_left_to_deal_every_value_was_dealt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(operation for operation in OPERATIONS if len(operation.slots) <= 1)
+    monkeypatch.setattr(compose_module, "OPERATIONS", few)
+    entries = list(entries_of(compose_lines(capacity(), seed=0)))
+    assert len({entry.texts for entry in entries}) == sum(o.slots[0].size if o.slots else 1 for o in few)
+    assert len(entries) == capacity()
+
+
+def test_30_000_entries_are_composed_within_little_memory() -> None:
+    """Measured: 1.2 MiB. Of the text itself, 30 MB as Python holds it, nothing is kept."""
+    program = """
+import tracemalloc
+from hlx_model.composer.sampling import compose_lines
+tracemalloc.start()
+print(sum(line.startswith("English: ") for line in compose_lines(30_000, 0)), tracemalloc.get_traced_memory()[1])
+"""
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    entries, peak = map(int, output.stdout.split())
+    assert entries == 30_000
+    assert peak < 4 * 2**20
+
+
+def test_every_section_of_the_real_corpus_has_its_counterpart() -> None:
+    headings = re.findall(r"^## SECTION \d+: ([^(\n]+)", real_corpus().read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(headings) == 8
+    ours = [set(operation.section.lower().split()) for operation in OPERATIONS]
+    for heading in headings:
+        topic = set(heading.lower().split()) - {"operations", "commands", "and"}
+        assert any(topic <= section for section in ours), heading
+
+
+def test_every_operation_is_in_a_corpus_of_5000() -> None:
+    english = {entry.english for entry in entries_of(compose_lines(5000, seed=1))}
+    for operation in OPERATIONS:
+        said = [re.sub(r"\{.*?\}", ".+", phrasing) for phrasing in operation.phrasings]
+        assert any(re.fullmatch(pattern, sentence) for pattern in said for sentence in english), operation.phrasings
+
+
+def test_sections_are_balanced(composed: list[Composed]) -> None:
+    """Measured: 5.8% of the entries (literal contracts, which run out) to 12.5%."""
+    sections = Counter(entry.section for entry in composed)
+    assert set(sections) == {operation.section for operation in OPERATIONS}
+    assert all(0.055 < count / len(composed) < 0.13 for count in sections.values())
+
+
+def test_at_least_a_third_of_the_sentences_hold_a_number_in_both_spellings(composed: list[Composed]) -> None:
+    """Measured: 45% hold one, 26% in digits and 19% spelled out."""
+    words = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})\b")
+    digits = [bool(re.search(r"\b\d", entry.english)) for entry in composed]
+    spelled = [bool(words.search(entry.english)) for entry in composed]
+    assert share(composed, (a or b for a, b in zip(digits, spelled, strict=True))) > 0.40
+    assert share(composed, digits) > 0.24
+    assert share(composed, spelled) > 0.16
+
+
+def test_negatives_and_floats_are_arguments_too(composed: list[Composed]) -> None:
+    """Measured beyond primitives and literals: negatives in 4.5% of all entries, floats in 6.4%, in 7 sections each."""
+    numbers = [
+        (entry.section, part)
+        for entry in composed
+        if entry.section not in ("Primitives", "Literal contracts")
+        for part, _ in parts(entry.value)
+        if isinstance(part, int | float) and not isinstance(part, bool)
+    ]
+    negatives = [section for section, number in numbers if number < 0]
+    floats = [section for section, number in numbers if isinstance(number, float)]
+    assert len(negatives) > 0.04 * len(composed) and len(floats) > 0.05 * len(composed)
+    assert len(set(negatives)) >= 6 and len(set(floats)) >= 6
+
+
+def test_two_to_four_in_a_hundred_entries_hold_a_string_with_awkward_characters(composed: list[Composed]) -> None:
+    """Measured: 3.1%, in 6 sections."""
+    awkward: dict[str, set[str]] = {}
+    holding = 0
+    for entry in composed:
+        found = {
+            c for part, _ in parts(entry.value) if isinstance(part, str) for c in part if c in '"\\\n\t[]{}|,:@&#='
+        }
+        holding += bool(found)
+        if found:
+            awkward.setdefault(entry.section, set()).update(found)
+    assert 0.02 < holding / len(composed) < 0.04
+    assert set().union(*awkward.values()) == set('"\\\n\t[]{}|,:@&#=')
+    assert len(awkward) >= 5
+
+
+def test_three_to_six_in_a_hundred_entries_nest_three_contracts(composed: list[Composed]) -> None:
+    """Measured: 3.5%, in 5 sections."""
+    deep = [entry for entry in composed if contracts_deep(entry.value) == 3]
+    assert 0.03 < len(deep) / len(composed) < 0.06
+    assert len({entry.section for entry in deep}) >= 4
+    assert max(contracts_deep(entry.value) for entry in composed) == 3

@@ -1,0 +1,317 @@
+"""What broken models on record wrote is told from what healthy ones write, by its right name."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from random import Random
+
+import pytest
+
+from hlx_model.composer.sampling import compose
+from hlx_model.evaluation.detectors import (
+    THRESHOLDS,
+    collapse,
+    diagnose,
+    diversity,
+    parroting,
+    scrambled,
+)
+from hlx_model.language import Format
+from hlx_model.model.tokenizer import CHARACTERS
+from tests.shared import real_corpus, shared
+
+Transcript = tuple[str, str]
+
+
+def transcripts() -> dict[str, list[Transcript]]:
+    """The failure report's prompts and outputs by the heading of their model; its glyphs were misread as Mac Roman."""
+    path = shared("seeds", "003_488e42c5a7e17e3e.txt")
+    found: dict[str, list[Transcript]] = {}
+    for section in re.split(r"^### ", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        for pair in re.findall(r"^Prompt: (.*)\nOutput: (.*)$", section, re.MULTILINE):
+            prompt, output = (text.encode("mac_roman").decode("utf-8") for text in pair)
+            found.setdefault(section.split()[0], []).append((prompt, output))
+    return found
+
+
+def name(given: str, written: str, expected: str | None = None) -> str | None:
+    finding = diagnose(given, written, expected)
+    return finding.name if finding else None
+
+
+# The failures on record
+
+
+def test_every_transcript_of_the_failure_report_gets_its_right_name() -> None:
+    names = {model: [name(*transcript) for transcript in of_it] for model, of_it in transcripts().items()}
+    assert names == {"10M": ["parroting"] * 5, "100M": ["scrambled"] * 4, "250M": ["collapse"] * 4}
+
+
+def test_garbage_is_named_without_the_prompts_echo_too() -> None:
+    of_model = transcripts()
+    for model, expected in (("100M", "scrambled"), ("250M", "collapse")):
+        for prompt, output in of_model[model]:
+            assert name(prompt, output.removeprefix(prompt)) == expected
+
+
+def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
+    def added(model: str) -> Iterator[str]:
+        return (output.removeprefix(prompt) for prompt, output in of_model[model])
+
+    of_model = transcripts()
+    assert min(scrambled(text).figure for text in added("100M")) == pytest.approx(0.40, abs=0.005)
+    assert min(collapse(text).figure for text in added("250M")) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "expected"),
+    [
+        ("Sort the users", "Sort the users...", "parroting"),
+        ("Sort the users", " Sort the users . ", "parroting"),
+        ("Sort the users", "Sort the user", "parroting"),
+        ("Sort the users", "Sort the users by age", "parroting"),
+        ("Sort the users", "SORT THE USERS", "parroting"),
+        ("null", "Null value", None),
+        ("5", "5...", None),  # what parses is no parrot, unless something else was expected
+        ("LC-R: 🜊14🜁0 5🜂 please", "LC-R: 🜊14🜁0 5🜂 please ......", "parroting"),
+        ("Sort the users", "Sort the users;;;;;;;;;;", "collapse"),
+        ("Sort the users", "Sort the users&h_ &h_ &h_ &h_ &h_ ", "collapse"),
+        ("Sort the users", "}" * 200, "collapse"),
+        ("Sort the users", "." * 200, "collapse"),
+        ("Sort the users", "abab" * 3, "collapse"),
+        ("Sort the users", "::::pppp", "collapse"),
+        ("Sort the users", "::::pppp::::pppp", "collapse"),
+        ("Sort the users", "the users and " * 4, "collapse"),
+        ("Sort the users", '{1000: {@0: "sort"}' + "}" * 40, "collapse"),
+        ("Sort the users", 'Sort the users00{@:tsor"x"🜁 &us1 @0🜂', "scrambled"),
+        ("Sort the users", '1{🜁0:@"us"er,}C= 🜂', "scrambled"),
+        ("Sort the users", "07:@sort 🜃 &x 🜄🜄 🜁", "scrambled"),
+        ("", '🜂:"{1=@', "scrambled"),
+        ("Sort the users", "Count the users", None),
+        ("Sort the users", '{1000: {@0: "sort", @1: &h_users}}', None),
+        ("Sort the users", '{1000: {@0: "sort", @1: &h_use', None),
+        ("Sort the users", "🜃1, 1, 1, 1, 1, 1, 1, 1, 1🜄", None),
+        ("Sort the users", "[[[[[[[[[[]]]]]]]]]]", None),
+        ("Sort the users", '"::::::::::::::::::::::::"', None),
+        ("Sort the users", "", None),
+        ("Sort the users", "...", None),
+        ("", "Sort the users", None),
+    ],
+)
+def test_look_alikes_get_one_right_name_or_none(given: str, written: str, expected: str | None) -> None:
+    assert name(given, written) == expected
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Find user.name in data.json, then e-mail bob@example.com",
+        'Represent the string "hello world" (with quotes)',
+        "Search &doc for 3.14, -42 and 1,000 items",
+        "Don't delete key=value pairs from /data/old.txt!",
+        "Let x = 5 and y = 7",
+        "Is C:\\temp\\logs well-known at 10:30? Yes: 90% of https://example.com/a",
+        "Tag [draft] as #urgent, {final} as done...",
+    ],
+)
+def test_sentences_with_names_numbers_and_quotes_pass(sentence: str) -> None:
+    assert scrambled(sentence).figure < THRESHOLDS.strange / 2
+    assert diagnose("", sentence) is None
+
+
+# Parroting
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "expected", "found"),
+    [
+        ("42", "42", "42", False),
+        ('"hello"', '"hello"', '"hello"', False),
+        ("[100, 200, 300]", "🜃100, 200, 300🜄", "🜃100, 200, 300🜄", False),
+        ("[100, 200, 300]", "🜃100, 200, 301🜄", "🜃100, 200, 300🜄", False),  # a slip, not an echo
+        ("[100, 200, 300]", "[100, 200, 300]", "🜃100, 200, 300🜄", True),
+        ("{a: [1, 2]}", "{a: [1, 2]}", "◇a: 🜃1, 2🜄◆", True),
+        ("{a: [1, 2]}", "{a: [1, 2]}", None, False),
+        ("Sort the users", 'Sort the users {1000: {@0: "sort"}}', '{1000: {@0: "sort"}}', False),  # behind an echo
+        ("Sort the users", "Sort the users", '{1000: {@0: "sort", @1: &h_users}}', True),
+    ],
+)
+def test_a_right_answer_may_be_what_was_given(given: str, written: str, expected: str | None, found: bool) -> None:
+    assert name(given, written, expected) == ("parroting" if found else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "figure"),
+    [("Sort the users", "Sort the users;;;;", 1.0), ("5", "[0x05]", 2 / 7), ("", "Sort", 0.0), ("Sort", "", 0.0)],
+)
+def test_parroting_measures_likeness(given: str, written: str, figure: float) -> None:
+    assert parroting(given, written).figure == pytest.approx(figure)
+
+
+# Collapse and scrambled
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "found"),
+    [
+        ('"pppppppppppp"', '"search"', "collapse"),
+        ('"pppppppppppp"', None, None),
+        ("[1, 1, 1, 1, 1]", "[1, 1, 1, 1, 1, 1]", None),  # a slip in what is a run itself
+    ],
+)
+def test_a_run_that_parses_is_a_collapse_where_none_was_expected(
+    written: str, expected: str | None, found: str | None
+) -> None:
+    assert name("Search for documents", written, expected) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        (":" * 8, 1.0),
+        (":" * 7, 0.0),
+        ("a healthy beginning of a line " + ":" * 12, 0.5),
+        ("a healthy beginning of a line " + ":" * 11, 11 / 24),
+        ("users, " * 5, 1.0),
+        ("users, files, orders, logs", 0.0),
+        ("\n" * 12, 0.0),
+        ("", 0.0),
+    ],
+)
+def test_collapse_measures_the_longest_stretch(text: str, figure: float) -> None:
+    finding = collapse(text)
+    assert finding.figure == pytest.approx(figure)
+    assert finding.found == (figure >= THRESHOLDS.repeated)
+
+
+def test_a_finding_says_in_one_line_what_was_seen() -> None:
+    finding = scrambled("000:{@SEA\n")
+    assert (finding.name, finding.found, finding.figure, finding.threshold) == ("scrambled", True, 0.5, 0.38)
+    assert finding.reason == (
+        r"'000:{@SEA\n' has 4 of 7 joints between tokens that neither English nor one format writes: 0.50; "
+        "below 0.38 is asked"
+    )
+
+
+def test_damaged_strings_are_read_in_good_time() -> None:
+    assert scrambled('"' + r"\a" * 2000 + "{").found  # a pattern that could read it in 2**2000 ways would hang
+
+
+# Healthy texts
+
+Texts = tuple[str, ...]
+"""A sentence and its lines in the four formats."""
+
+
+def texts_of(document: str) -> list[Texts]:
+    """The entries of a document whose forms stand one below the other, read without the reader that others test."""
+    forms = "\n".join(f"{label}: (.*)" for label in ("English", *Format))
+    return re.findall(f"^{forms}$", document, re.MULTILINE)
+
+
+@cache
+def composed(values: int) -> list[Texts]:
+    """One entry each of so many composed values; the grammar gives a value two or three sentences."""
+    by_value = {entry[1]: entry for entry in texts_of(compose(values * 5 // 2, seed=4))}
+    return list(by_value.values())[:values]
+
+
+def flagged(entries: Sequence[Texts]) -> list[tuple[str, str, str]]:
+    """Whatever a detector finds in lines and sentences, alone and as answers to each other."""
+    found = []
+    for sentence, *lines in entries:
+        alone = [("", text) for text in (sentence, *lines)]
+        answers = [pair for line in lines for pair in ((sentence, line), (line, sentence))]
+        findings = [(finding(text), given, text) for given, text in alone for finding in (collapse, scrambled)]
+        findings += [(parroting(given, text), given, text) for given, text in answers]
+        found += [(finding.name, given, text) for finding, given, text in findings if finding.found]
+        found += [("diagnose", given, text) for given, text in (*alone, *answers) if diagnose(given, text)]
+    return found
+
+
+def test_no_line_or_sentence_of_the_real_corpus_is_flagged() -> None:
+    entries = texts_of(real_corpus().read_text(encoding="utf-8"))
+    assert len(entries) == 164
+    assert flagged(entries) == []
+
+
+@pytest.mark.parametrize("values", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_composed_value_is_flagged_in_any_format(values: int) -> None:
+    entries = composed(values)
+    assert len(entries) == values
+    assert flagged(entries) == []
+
+
+# Slips of healthy models, and wrecks of healthy texts
+
+
+def _replaced(rng: Random, text: str, pattern: str, by: str) -> str:
+    """One place where `pattern` matches becomes one symbol of `by`, or nothing where that is empty."""
+    places = [found.start() for found in re.finditer(pattern, text)]
+    if not places:
+        return text
+    place = rng.choice(places)
+    return text[:place] + (rng.choice(by) if by else "") + text[place + 1 :]
+
+
+def _swapped(rng: Random, text: str) -> str:
+    place = rng.randrange(len(text))
+    return text[:place] + text[place : place + 2][::-1] + text[place + 2 :]
+
+
+SLIPS: dict[str, Callable[[Random, str], str]] = {
+    "a wrong digit": lambda rng, text: _replaced(rng, text, r"\d", "0123456789"),
+    "a wrong letter": lambda rng, text: _replaced(rng, text, "[a-z]", "abcdefghijklmnopqrstuvwxyz"),
+    "a bracket, bar or quote missing": lambda rng, text: _replaced(rng, text, r'[][{}|"🜊🜂🜃🜄◇◆]', ""),
+    "a symbol missing": lambda rng, text: _replaced(rng, text, ".", ""),
+    "any symbol instead of another": lambda rng, text: _replaced(rng, text, ".", CHARACTERS),
+    "two neighbours swapped": _swapped,
+    "cut at the end": lambda rng, text: text[: len(text) - rng.randint(0, len(text) // 2)],
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_at_most_one_slip_in_a_hundred_is_flagged(slip: str) -> None:
+    """Measured: 0 to 0.5%; 0.9% where any symbol, also a glyph, stands instead of another."""
+    rng = Random(5)
+    slips = [SLIPS[slip](rng, text) for entry in composed(1_000)[::2] for text in entry]
+    assert sum(diagnose("", text) is not None for text in slips) <= 0.01 * len(slips)
+
+
+def test_wrecked_lines_are_scrambled() -> None:
+    """Symbols shuffled, of another vocabulary, or random. Measured: 85%, 100% and 99%."""
+    rng = Random(6)
+    others = "".join(rng.sample(CHARACTERS, len(CHARACTERS)))
+    wrecks: dict[str, Callable[[str], str]] = {
+        "shuffled": lambda text: "".join(rng.sample(text, len(text))),
+        "permuted": lambda text: text.translate(str.maketrans(CHARACTERS, others)),
+        "random": lambda text: "".join(rng.choices(CHARACTERS, k=len(text))),
+    }
+    lines = [line for entry in composed(1_000)[::3] for line in entry[1:] if len(line) >= 12]
+    for wreck, change in wrecks.items():
+        names = Counter(name("", change(line)) for line in lines)
+        assert names["scrambled"] >= 0.8 * len(lines), (wreck, names)
+
+
+# Diversity
+
+
+@pytest.mark.parametrize(
+    ("texts", "corpus_texts", "figure", "found"),
+    [
+        ([str(i) for i in range(64)], 10_000, 1.0, False),
+        (["the same"] * 64, 10_000, 1 / 64, True),
+        (["a", "b"] * 32, 2, 1.0, False),  # a corpus of two texts gives no more
+        (["a"] * 64, 1, 1.0, False),
+        ([str(i // 2) for i in range(64)], 10_000, 0.5, False),
+        ([str(i // 3) for i in range(64)], 10_000, 22 / 64, True),
+    ],
+)
+def test_diversity_is_what_the_corpus_would_give(
+    texts: list[str], corpus_texts: int, figure: float, found: bool
+) -> None:
+    finding = diversity(texts, corpus_texts)
+    assert finding.figure == pytest.approx(figure)
+    assert finding.found == found
+    assert finding.reason.startswith(f"{len(set(texts))} distinct texts among 64")

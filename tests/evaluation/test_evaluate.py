@@ -1,0 +1,221 @@
+"""A report is made of every checkpoint, also of a bad one: that is when people need it."""
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.evaluation.compare import LOSS_MARGIN
+from hlx_model.evaluation.evaluate import (
+    CPU_PARAMETERS,
+    Sample,
+    evaluate,
+    target_of,
+)
+from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
+from hlx_model.evaluation.verdict import Verdict
+from hlx_model.layout import Artifacts
+from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, prepare
+from tests.conftest import CPU, QUICK, VERBS, Curriculum
+
+FILES = {"report.json", "report.html", "report.md", "verdict.json", "loss.svg"}
+
+
+def strictly(path: Path) -> Any:
+    """The JSON of a file, refused where it holds NaN or Infinity, which is no JSON."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path} holds {constant}")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3])
+def test_every_phase_is_asked_its_gates_and_reported_in_five_files(curriculum: Curriculum, phase: int) -> None:
+    trained = curriculum.phases[phase]
+    judgement = trained.judgement
+    assert judgement.directory == Artifacts(curriculum.training).report(trained.checkpoint)
+    assert {path.name for path in judgement.directory.iterdir()} == FILES
+    assert tuple(gate.name for gate in judgement.verdict.gates) == GATES_OF_PHASE[phase]
+    report = strictly(judgement.directory / "report.json")
+    assert report == judgement.report
+    assert (report["phase"], report["kind"], report["size"]) == (phase, "FINAL", "tiny")
+    assert [gate["name"] for gate in report["gates"]] == list(GATES_OF_PHASE[phase])
+    assert report["curve"][-1]["step"] == trained.outcome.manifest.step
+    assert Verdict.read(judgement.directory) == judgement.verdict
+    assert strictly(judgement.directory / "verdict.json")["outcome"] == report["outcome"]
+
+
+def written(reason: str) -> str:
+    """A reason as Markdown: what it quotes of a model's text must not be taken for a table or a tag."""
+    return re.sub(r"[|<`\[]", r"\\\g<0>", reason)
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3])
+def test_people_read_the_same_in_markdown_with_the_loss_curve_in_it(curriculum: Curriculum, phase: int) -> None:
+    judgement = curriculum.phases[phase].judgement
+    for gate in judgement.verdict.gates:
+        assert f"`{gate.name}`" in judgement.markdown and written(gate.reason) in judgement.markdown
+    assert "data:image/svg+xml;base64," in judgement.markdown
+    for asset, version in judgement.verdict.corpora.items():
+        assert f"`{asset}`" in judgement.markdown and version in judgement.markdown
+
+
+def test_the_loss_curve_is_an_svg_of_every_record(curriculum: Curriculum) -> None:
+    judgement = curriculum.phases[1].judgement
+    svg = ET.parse(judgement.directory / "loss.svg").getroot()
+    lines = [len((line.get("points") or "").split()) for line in svg.iter("{http://www.w3.org/2000/svg}polyline")]
+    curve = judgement.report["curve"]
+    held_out = sum(row["held_out_loss"] is not None for row in curve)
+    assert lines == [len(curve) - held_out, held_out]
+
+
+def test_a_healthy_phase_1_passes_its_gates(curriculum: Curriculum) -> None:
+    judgement = curriculum.phases[1].judgement
+    assert [gate for gate in judgement.verdict.gates if gate.outcome == "fail"] == []
+    figures = judgement.report["figures"]
+    assert figures["held_out_loss"] < figures["bigram_baseline"] < figures["unigram_baseline"]
+    assert figures["perplexity"] == pytest.approx(torch.tensor(figures["held_out_loss"]).exp().item(), rel=1e-5)
+
+
+def test_phase_3_is_reported_by_format_and_direction(curriculum: Curriculum) -> None:
+    figures = curriculum.phases[3].judgement.report["figures"]
+    for direction in ("to_hlx", "to_english"):
+        assert list(figures[direction]) == ["HLXL", "LC-R", "LC-T", "LC-B"]
+        assert all(rates["samples"] > 0 for rates in figures[direction].values())
+    assert len(figures["standard_prompts"]) == 32
+    assert set(figures["earlier_phases"]) == {"english_corpus", "hlx_corpus"}
+    then = {asset: losses["then"] for asset, losses in figures["earlier_phases"].items()}
+    for phase, asset in ((1, "english_corpus"), (2, "hlx_corpus")):
+        assert then[asset] == curriculum.phases[phase].judgement.report["figures"]["held_out_loss"]
+
+
+def test_phase_3_is_reported_by_pair_of_formats_operation_and_length(curriculum: Curriculum) -> None:
+    report = curriculum.phases[3].judgement.report
+    figures = report["figures"]
+    pairs = {(source, target): rates for source, of in figures["between"].items() for target, rates in of.items()}
+    assert len(pairs) == 12 and all(source != target for source, target in pairs)
+    assert {rates["samples"] for rates in pairs.values()} == {figures["held_out_values"]}
+    assert figures["between_formats"]["samples"] == 12 * figures["held_out_values"]
+    both = figures["all_to_hlx"]["samples"] + figures["all_to_english"]["samples"]
+    for by in ("by_operation", "by_length"):
+        assert sum(rates["samples"] for rates in figures[by].values()) == both
+    assert set(figures["by_operation"]) <= set(VERBS)
+    assert 0 < len(report["worst"]) <= 10
+    distances = [answer["distance"] for answer in report["worst"]]
+    assert distances == sorted(distances, reverse=True) and not any(a["same_value"] for a in report["worst"])
+
+
+def test_a_large_model_is_asked_less_on_a_cpu() -> None:
+    assert Sample.of(CPU_PARAMETERS, "cpu") == Sample.of(100 * CPU_PARAMETERS, "cuda") == Sample()
+    less, least = Sample.of(7 * CPU_PARAMETERS, "cpu"), Sample.of(1000 * CPU_PARAMETERS, "cpu")
+    assert Sample().rows > less.rows > least.rows > 0
+    assert Sample().conversions > less.conversions > least.conversions > 0
+
+
+def test_a_report_is_compared_with_the_newest_other_one_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:
+    final = copied(curriculum, tmp_path)
+    assert curriculum.phases[1].judgement.report["comparison"] is None
+    middle = final.parent / "phase1_epoch1"
+    comparison = evaluate(middle).report["comparison"]
+    assert (comparison["with"], comparison["outcome"]) == (f"{final.parents[1].name}/{final.name}", "worse")
+    again = evaluate(final).report["comparison"]
+    assert (again["with"], again["outcome"]) == (f"{final.parents[1].name}/phase1_epoch1", "better")
+    loss = again["figures"]["held_out_loss"]
+    assert loss["before"] - loss["now"] > LOSS_MARGIN
+
+
+def test_phase_1_is_compared_with_its_own_report_where_phase_2_has_none(curriculum: Curriculum, tmp_path: Path) -> None:
+    copied(curriculum, tmp_path)
+    of_phase = {
+        n: tmp_path / "artifacts" / t.checkpoint.relative_to(curriculum.root) for n, t in curriculum.phases.items()
+    }
+    shutil.rmtree(Artifacts.of_checkpoint(of_phase[2]).report(of_phase[2]))
+    found = target_of(of_phase[3], verify_checkpoint(of_phase[3])).earlier_losses
+    then = curriculum.phases[1].judgement.report["figures"]["held_out_loss"]
+    assert found == {"english_corpus": then}
+
+
+def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
+    """Phase 1's checkpoint under a root of its own."""
+    return Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / curriculum.phases[1].checkpoint.relative_to(
+        curriculum.root
+    )
+
+
+def test_judging_again_changes_no_byte_of_report_and_verdict(curriculum: Curriculum, tmp_path: Path) -> None:
+    checkpoint = copied(curriculum, tmp_path)
+    directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert evaluate(checkpoint).directory == directory
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculum: Curriculum, tmp_path: Path) -> None:
+    middle = copied(curriculum, tmp_path).parent / "phase1_epoch20"
+    judgement = evaluate(middle)
+    completed = judgement.verdict.gates[0]
+    assert (completed.name, completed.outcome) == ("training_completed", "warn")
+    assert judgement.report["curve"][-1]["step"] == verify_checkpoint(middle).step
+
+
+def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_document: Path, tmp_path: Path) -> None:
+    overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
+    plan = prepare(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
+    stopped = train(plan, execution=CPU)
+    assert stopped.manifest.stopped is not None
+    judgement = evaluate(stopped.checkpoint)
+    assert {path.name for path in judgement.directory.iterdir()} == FILES
+    report = strictly(judgement.directory / "report.json")
+    assert report["outcome"] == "fail" and report["stopped"] == stopped.manifest.stopped
+    assert report["gates"][0]["outcome"] == "fail" and stopped.manifest.stopped in report["gates"][0]["reason"]
+    assert f"**Training was stopped:** {stopped.manifest.stopped}" in judgement.markdown
+
+
+@pytest.mark.parametrize("broken", [torch.nan, 1e30])
+def test_a_model_of_no_numbers_gets_its_report_and_fails(curriculum: Curriculum, tmp_path: Path, broken: float) -> None:
+    checkpoint = copied(curriculum, tmp_path)
+    manifest, model = verify_checkpoint(checkpoint), checkpoints.load_model(checkpoint)
+    for parameter in model.transformer.layers[1].parameters():
+        parameter.data.fill_(broken)
+    state = read_state(checkpoint)
+    remove_checkpoint(checkpoint)
+    checkpoints.write_checkpoint(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    judgement = evaluate(checkpoint)
+    report = strictly(judgement.directory / "report.json")
+    assert report["outcome"] == "fail"
+    assert "reported_loss" in {gate["name"] for gate in report["gates"] if gate["outcome"] == "fail"}
+    assert {path.name for path in judgement.directory.iterdir()} == FILES
+
+
+def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum, tmp_path: Path) -> None:
+    from tests.evaluation.models import trained_on_unshifted_labels
+
+    checkpoint = copied(curriculum, tmp_path)
+    manifest, state = verify_checkpoint(checkpoint), read_state(checkpoint)
+    model = trained_on_unshifted_labels(curriculum.phases[1].plan.train)
+    state["epoch_losses"][-1] = 0.05
+    remove_checkpoint(checkpoint)
+    checkpoints.write_checkpoint(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    failed = {gate.name for gate in evaluate(checkpoint).verdict.gates if gate.outcome == "fail"}
+    assert {"copy_rate", "reported_loss"} <= failed
+
+
+def test_a_truncated_checkpoint_is_refused_and_its_old_report_stays(curriculum: Curriculum, tmp_path: Path) -> None:
+    checkpoint = copied(curriculum, tmp_path)
+    report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
+    before = report.read_bytes()
+    (checkpoint / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: 0 bytes where"):
+        evaluate(checkpoint)
+    assert report.read_bytes() == before

@@ -1,0 +1,49 @@
+"""One gate's answer, and the interval of a rate."""
+
+import json
+import math
+
+import pytest
+
+from hlx_model.evaluation.gates.result import (
+    Gate,
+    Outcome,
+    wilson,
+    worst,
+)
+
+
+@pytest.mark.parametrize(
+    ("successes", "samples", "low", "high"),
+    [
+        # Newcombe 1998 (Statistics in Medicine 17:857), table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (10, 10, 0.7225, 1.0),
+        (0, 0, 0.0, 1.0),
+    ],
+)
+def test_the_interval_is_wilsons(successes: int, samples: int, low: float, high: float) -> None:
+    assert wilson(successes, samples) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [(["pass", "warn", "fail"], "fail"), (["warn", "pass"], "warn"), (["pass", "pass"], "pass"), ([], "pass")],
+)
+def test_the_worst_gate_decides(outcomes: list[Outcome], expected: Outcome) -> None:
+    assert worst(Gate("words", outcome, "") for outcome in outcomes) == expected
+
+
+@pytest.mark.parametrize("value", [0.25, None, math.inf, -math.inf])
+def test_a_gate_survives_json(value: float | None) -> None:
+    gate = Gate("words", "warn", "half of them", value, 0.5, 40, (0.1, 0.4))
+    assert Gate.from_json(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
+
+
+def test_a_figure_that_is_no_number_survives_json() -> None:
+    text = json.dumps(Gate("words", "fail", "", math.nan).to_json(), allow_nan=False)
+    value = Gate.from_json(json.loads(text)).value
+    assert value is not None and math.isnan(value)

@@ -1,0 +1,109 @@
+"""The users' grade: 100 points of 30, 30, 20 and 20, and the letter that they give."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hlx_model.evaluation.gates.result import Gate
+from hlx_model.evaluation.grade import Grade, grade, letter
+from tests.conftest import Curriculum
+
+LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
+GATES = [
+    Gate("words", "pass", "", 0.9, 0.5, 500),
+    Gate("completions_parse", "pass", "", 0.8, 0.5, 128),
+]
+
+
+def curve(losses: Sequence[float]) -> list[dict[str, Any]]:
+    return [{"train_loss": loss, "held_out_loss": None} for loss in losses]
+
+
+FALLING = curve([4 / (1 + i) for i in range(40)])
+
+
+def graded(phase: int = 1, stopped: str | None = None, course: list[dict[str, Any]] = FALLING, **figures: Any) -> Grade:
+    return grade(phase, {**LOSSES, **figures}, GATES, course, stopped)
+
+
+def points(grade: Grade) -> dict[str, float]:
+    return {part.name: part.points for part in grade.parts}
+
+
+def test_four_parts_make_a_hundred_points() -> None:
+    parts = {part.name: part.of for part in graded().parts}
+    assert parts == {"convergence": 30, "accuracy": 30, "format correctness": 20, "steady progress": 20}
+    assert all(part.why for part in graded().parts)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(100, "A"), (90, "A"), (89.9, "B"), (80, "B"), (79.9, "C"), (70, "C"), (60, "D"), (59.9, "F")],
+)
+def test_a_letter_begins_at_its_points(given: float, expected: str) -> None:
+    assert letter(given) == expected
+
+
+@pytest.mark.parametrize("part", ["convergence", "accuracy"])
+@pytest.mark.parametrize(
+    ("loss", "expected"), [(1.2, 30), (0.1, 30), (2.2, 15), (3.2, 0), (50, 0), (math.nan, 0), (math.inf, 0)]
+)
+def test_losses_are_measured_from_the_unigram_baseline_to_half_of_the_bigram_baseline(
+    part: str, loss: float, expected: float
+) -> None:
+    figure = "training_loss" if part == "convergence" else "held_out_loss"
+    figures: dict[str, Any] = {figure: loss}
+    assert points(graded(**figures))[part] == pytest.approx(expected)
+
+
+def test_in_phase_3_accuracy_is_the_mean_of_both_directions_and_format_the_parse_rate() -> None:
+    found = points(
+        graded(
+            3,
+            all_to_hlx={"samples": 512, "exact_match": 0.8, "parse_rate": 0.95},
+            all_to_english={"samples": 512, "exact_match": 0.6},
+            held_out_values=100,
+        )
+    )
+    assert found["accuracy"] == pytest.approx(21) and found["format correctness"] == pytest.approx(19)
+
+
+def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
+    assert points(graded(1))["format correctness"] == pytest.approx(18)
+    assert points(graded(2))["format correctness"] == pytest.approx(16)
+    nothing = [Gate("completions_parse", "warn", "nothing held out to ask")]
+    assert points(grade(2, LOSSES, nothing, FALLING, None))["format correctness"] == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([4 / (1 + i) for i in range(40)], 20),
+        ([4.0, *[1.0, 1.01] * 20], 20),  # the noise of a training that has come down
+        ([float(i) for i in range(40)], 0),
+        ([4, 3, 2, 3, 2, 1], 16),
+        ([4, 3, math.nan], 10),
+        ([4, 3], 20),
+        ([4], 0),
+        ([], 0),
+    ],
+)
+def test_progress_is_steady_where_the_loss_does_not_rise(losses: list[float], expected: float) -> None:
+    assert points(graded(course=curve(losses)))["steady progress"] == pytest.approx(expected)
+
+
+def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
+    found = graded(stopped="training loss is nan at step 7")
+    assert points(found)["convergence"] == points(found)["steady progress"] == 0
+    assert "training loss is nan at step 7" in found.parts[0].why
+    assert found.letter == "F"
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3])
+def test_a_report_holds_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
+    given = curriculum.phases[phase].judgement.report["grade"]
+    assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
+    assert all(0 <= part["points"] <= part["of"] for part in given["parts"])
+    assert given["letter"] == letter(given["points"])

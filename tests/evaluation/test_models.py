@@ -1,0 +1,11 @@
+"""The measuring models do what they say, so that what is measured with them is known."""
+
+from hlx_model.model.generation import generate
+from tests.evaluation.models import Writer
+
+
+def test_a_writer_writes_what_it_is_told_to() -> None:
+    answers = {"a": "first", "longer prompt": "", "b c": "🜊1🜂"}
+    prompts = list(answers)
+    assert generate(Writer(answers.__getitem__), prompts) == list(answers.values())
+    assert generate(Writer(answers.__getitem__), prompts, temperature=1.0) == list(answers.values())

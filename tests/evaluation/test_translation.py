@@ -1,0 +1,171 @@
+"""How answers are judged: to the letter, by value, and by whether they can be read at all."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.translation import (
+    Answer,
+    conversions,
+    difference,
+    distance,
+    rates,
+    rates_by_format,
+    rates_by_length,
+    rates_by_operation,
+    score,
+    sentences_by_value,
+    translate,
+    worst_answers,
+)
+from hlx_model.language import Format
+from tests.evaluation.models import Writer
+
+
+def row(target: str, source: str, text: str, answer: str, value: str = "v") -> dict[str, Any]:
+    return {
+        "target": target, "source": source, "prompt": f"[{target}] {text} → ", "answer": answer, "value_sha256": value,
+    }  # fmt: skip
+
+
+HLXL = '{1000: {@0: "search", @1: &h_documents}}'
+ENGLISH_ROWS = [
+    row("English", "HLXL", HLXL, "Search for documents"),
+    row("English", "HLXL", HLXL, "Find documents"),
+    row("English", "HLXL", "5", "Five", "other"),
+]
+
+
+def answered(one: dict[str, Any], written: str) -> Answer:
+    (answer,) = translate(Writer(lambda prompt: written), [one], sentences_by_value(ENGLISH_ROWS))
+    assert (answer.prompt, answer.expected, answer.written) == (one["prompt"], one["answer"], written)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("target", "expected", "written", "exact", "same_value", "parses"),
+    [
+        ("HLXL", HLXL, HLXL, True, True, True),
+        ("HLXL", HLXL, HLXL.replace(": ", ":"), False, True, True),  # spelled otherwise
+        ("HLXL", HLXL, HLXL.replace("documents", "files"), False, False, True),  # another value
+        ("HLXL", HLXL, HLXL[:-1], False, False, False),
+        ("HLXL", HLXL, "", False, False, False),
+        ("LC-B", "[0x2a]", "[42]", False, True, True),
+        ("LC-B", "[0x2a]", "[0x2b]", False, False, True),
+        ("LC-T", "TRUE", "true", False, False, False),  # of another format
+        ("LC-R", "1.0", "1", False, False, True),  # of another type
+    ],
+)
+def test_an_answer_in_hlx_is_judged_by_the_parser(
+    target: str, expected: str, written: str, exact: bool, same_value: bool, parses: bool
+) -> None:
+    answer = answered(row(target, "English", "Search", expected), written)
+    assert (answer.exact, answer.same_value, answer.parses) == (exact, same_value, parses)
+
+
+@pytest.mark.parametrize(
+    ("written", "exact"),
+    [("Search for documents", True), ("Find documents", True), ("Five", False), ("Search for document", False)],
+)
+def test_into_english_every_sentence_of_the_value_is_right(written: str, exact: bool) -> None:
+    answer = answered(ENGLISH_ROWS[0], written)
+    assert (answer.exact, answer.same_value, answer.parses) == (exact, exact, True)
+
+
+def test_answers_come_in_the_order_of_their_rows_and_are_counted() -> None:
+    rows = [
+        row(format, "English", "x" * 3 * i, "42" if format != "LC-B" else "[0x2a]") for i, format in enumerate(Format)
+    ]
+    answers = translate(Writer(lambda prompt: "42" if "LC-B" not in prompt else "[42]"), rows, {})
+    assert [answer.target for answer in answers] == list(Format)
+    assert [answer.exact for answer in answers] == [True, True, True, False]
+    counted = score(answers)
+    assert (counted.samples, counted.exact, counted.same_value, counted.parses) == (4, 3, 4, 4)
+    assert translate(Writer(str), [], {}) == []
+
+
+def test_an_answer_may_be_half_as_long_again_as_the_longest_expected_and_is_cut_there() -> None:
+    answer = answered(row("HLXL", "English", "x", '"abcdef"'), '"abcdefghijkl"')
+    assert answer.parses
+    (cut,) = translate(Writer(lambda prompt: '"' + "a" * 300), [row("HLXL", "English", "x", '"abcdef"')], {})
+    assert len(cut.written) == 20
+
+
+def test_a_model_that_never_ends_is_cut_by_rows_of_like_length() -> None:
+    rows = [row("HLXL", "English", "short", "1"), row("HLXL", "English", "long", f'"{"b" * 98}"')]
+    answers = translate(Writer(lambda prompt: "a" * 300), rows, {})
+    assert [len(answer.written) for answer in answers] == [1 * 3 // 2 + 8, 100 * 3 // 2 + 8]
+    (sentence,) = translate(
+        Writer(lambda prompt: "Find all of the documents"),
+        [row("English", "HLXL", "5", "Find")],
+        {"v": {"Find", "Find all of the documents"}},
+    )
+    assert sentence.exact
+
+
+def test_every_value_is_asked_in_all_twelve_pairs_of_formats() -> None:
+    texts = {"HLXL": "[42]", "LC-R": "🜃42🜄", "LC-T": "[42]", "LC-B": "[0x2a]"}
+    rows = [{**row(target, "English", "The list of 42", text), "operation": "array"} for target, text in texts.items()]
+    pairs = conversions([*rows, row("English", "HLXL", "[42]", "The list of 42")])
+    assert set(pairs) == {(source, target) for source in texts for target in texts if source != target}
+    for (source, target), (asked,) in pairs.items():
+        assert asked["prompt"] == f"[{target}] {texts[source]} → " and asked["answer"] == texts[target]
+        assert (asked["source"], asked["target"], asked["operation"]) == (source, target, "array")
+    right = {asked["prompt"]: asked["answer"] for (asked,) in pairs.values()}
+    flat = [asked for (asked,) in pairs.values()]
+    found = rates_by_format(translate(Writer(right.__getitem__), flat, {}))["between"]
+    assert {(s, t) for s, of in found.items() for t in of} == set(pairs)
+    assert all(r["samples"] == 1 and r["exact_match"] == 1 for of in found.values() for r in of.values())
+
+
+def answer_of(target: str, expected: str, written: str) -> Answer:
+    (answer,) = translate(Writer(lambda prompt: written), [row(target, "English", "x", expected)], {})
+    return answer
+
+
+def test_rates_have_their_wilson_intervals() -> None:
+    answers = [answer_of("LC-B", "[0x2a]", written) for written in ("[0x2a]", "[42]", "[0x2b]", "[")]
+    found = rates(answers)
+    assert (found["samples"], found["exact_match"], found["value_match"], found["parse_rate"]) == (4, 0.25, 0.5, 0.75)
+    for name, hits in (("exact_match", 1), ("value_match", 2), ("parse_rate", 3)):
+        assert found[f"{name}_interval"] == list(wilson(hits, 4))
+    assert rates([])["exact_match_interval"] == [0, 1]
+
+
+def test_operations_come_by_how_often_they_occur() -> None:
+    rows = [{**row("HLXL", "English", "x", "1"), "operation": name} for name in ("few", "often", "often")]
+    answers = translate(Writer(lambda prompt: "1"), rows, {})
+    assert [(name, found["samples"]) for name, found in rates_by_operation(rows, answers).items()] == [
+        ("often", 2),
+        ("few", 1),
+    ]
+
+
+def test_lengths_are_those_of_the_expected_answers() -> None:
+    answers = [answer_of("HLXL", f'"{"a" * (length - 2)}"', "1") for length in (2, 16, 17, 32, 33, 128, 129)]
+    samples = {name: found["samples"] for name, found in rates_by_length(answers).items()}
+    assert samples == {"1–16": 2, "17–32": 2, "33–64": 1, "65–128": 1, "129–": 1}
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_difference_holds_both_texts(expected: str, written: str) -> None:
+    pieces = difference(expected, written)
+    assert "".join(text for kind, text in pieces if kind != "insert") == expected
+    assert "".join(text for kind, text in pieces if kind != "delete") == written
+    assert all(text for _, text in pieces)
+    assert 0 <= distance(pieces) <= 1
+    assert (distance(pieces) == 0) == (expected == written)
+
+
+def test_the_worst_answers_are_the_farthest_of_another_value() -> None:
+    near, far = answer_of("HLXL", "[1, 2]", "[1, 3]"), answer_of("HLXL", "[1, 2]", "null")
+    right, respelled = answer_of("HLXL", "[1, 2]", "[1, 2]"), answer_of("LC-B", "[0x2a]", "[42]")
+    worst = worst_answers([near, right, respelled, far])
+    assert [answer["written"] for answer in worst] == ["null", "[1, 3]"]
+    assert worst[0]["distance"] == 1
+    assert worst[1]["diff"] == [["equal", "[1, "], ["delete", "2"], ["insert", "3"], ["equal", "]"]]
+    assert worst[1]["distance"] == pytest.approx(2 / 12)
+    assert len(worst_answers([far] * 11)) == 10

@@ -1,0 +1,177 @@
+"""A verdict belongs to one checkpoint, one set of corpora and one version of the gates; else the gate is closed."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.corpus import CorpusError
+from hlx_model.evaluation import verdict as verdicts
+from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
+from hlx_model.evaluation.gates.result import Gate
+from hlx_model.evaluation.verdict import GateClosed, Verdict, require_passed
+from hlx_model.files import digest_of
+from hlx_model.layout import Artifacts
+from tests.conftest import Curriculum
+
+
+@pytest.fixture
+def judged(curriculum: Curriculum, tmp_path: Path) -> Path:
+    """A copy of phase 1's checkpoint with its corpora and its verdict, all of it whole and the gate open."""
+    root = tmp_path / "artifacts"
+    final = curriculum.phases[1].checkpoint
+    shutil.copytree(final, root / final.relative_to(curriculum.root))
+    for folder in ("corpora", "reports"):
+        shutil.copytree(curriculum.root / folder, root / folder)
+    return root / final.relative_to(curriculum.root)
+
+
+def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the verdict on a checkpoint, and give it the digest that fits."""
+    path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "verdict.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["digest"]
+    change(content)
+    path.write_text(json.dumps({**content, "digest": digest_of(content)}), encoding="utf-8")
+
+
+def closed(checkpoint: Path) -> str:
+    with pytest.raises(GateClosed) as error:
+        require_passed(checkpoint)
+    line = str(error.value)
+    assert line.startswith(f"the gate of {checkpoint.name} is closed") and "\n" not in line
+    return line
+
+
+def test_a_verdict_without_a_failed_gate_opens(judged: Path, curriculum: Curriculum) -> None:
+    verdict = require_passed(judged)
+    assert verdict == curriculum.phases[1].judgement.verdict
+    assert verdict.outcome != "fail" and verdict.gates
+
+
+def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path) -> None:
+    manifest, verdict = verify_checkpoint(judged), require_passed(judged)
+    assert verdict.weights_sha256 == manifest.weights_sha256
+    assert verdict.corpora == {asset: version.data_version for asset, version in manifest.corpora.items()}
+    assert verdict.checkpoint == f"{manifest.training_id}/phase1_FINAL_epoch30"
+
+
+def test_a_warning_does_not_close(judged: Path) -> None:
+    edit(judged, lambda v: v["gates"].append(Gate("words", "warn", "few").to_json()))
+    assert require_passed(judged).gates[-1].outcome == "warn"
+
+
+def test_any_one_changed_byte_of_the_verdict_closes(judged: Path) -> None:
+    path = Artifacts.of_checkpoint(judged).report(judged) / "verdict.json"
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 37):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        if json_or_none(path) != json.loads(whole):  # a changed blank says nothing else
+            assert "no verdict: " in closed(judged)
+    edited = json.loads(whole)
+    edited["gates"][0]["outcome"] = "gail"
+    path.write_text(json.dumps(edited))
+    assert "its digest does not fit its content" in closed(judged)
+
+
+def json_or_none(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
+def test_a_failed_gate_closes_and_is_named_with_its_figure(judged: Path) -> None:
+    words = GATES_OF_PHASE[1].index("words")
+    failed = {"outcome": "fail", "reason": "words: 12.0% (3 of 25); at least 50% is asked"}
+    edit(judged, lambda v: v["gates"][words].update(failed))
+    line = closed(judged)
+    assert re.search(r": words: words: 12\.0% \(3 of 25\); at least 50% is asked: see .*report\.html$", line)
+    edit(judged, lambda v: v["gates"][words + 1].update(outcome="fail"))
+    assert "words (and 1 more)" in closed(judged)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda v: v.update(weights_sha256="0" * 64), "of another weights_sha256"),
+        (lambda v: v["corpora"].update(english_corpus="0" * 64), "of another corpora"),
+        (lambda v: v["corpora"].clear(), "of another corpora"),
+        (lambda v: v.update(checkpoint="0123/phase1_FINAL_epoch30"), "of another checkpoint"),
+        (lambda v: v.update(gates_version="0"), "of another gates_version"),
+        (lambda v: v.clear(), "cannot be read"),
+        (lambda v: v.pop("outcome"), "cannot be read"),
+        (lambda v: v.update(gates=None), "cannot be read"),
+    ],
+)
+def test_a_verdict_of_something_else_closes(
+    judged: Path, change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    edit(judged, change)
+    line = closed(judged)
+    assert named in line and line.endswith(f"judge it with `hlx validate --checkpoint {judged}`")
+
+
+def test_without_a_verdict_the_gate_is_closed(judged: Path) -> None:
+    report = Artifacts.of_checkpoint(judged).report(judged)
+    (report / "verdict.json").write_text("{")
+    assert "cannot be read" in closed(judged)
+    (report / "verdict.json").unlink()
+    assert f"no verdict: {report / 'verdict.json'} is missing" in closed(judged)
+
+
+def test_new_gates_close_what_the_old_ones_opened(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "GATES_VERSION", "next")
+    assert "of another gates_version" in closed(judged)
+
+
+def test_another_checkpoint_under_the_same_name_is_not_let_through(judged: Path) -> None:
+    """Whole and sealed, but not the one that was judged."""
+    manifest, model = verify_checkpoint(judged), checkpoints.load_model(judged)
+    model.output_projection.bias.data += 1e-3
+    state = read_state(judged)
+    remove_checkpoint(judged)
+    checkpoints.write_checkpoint(judged.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    assert "of another weights_sha256" in closed(judged)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
+def test_a_changed_byte_of_the_checkpoint_refuses(judged: Path, name: str) -> None:
+    content = bytearray((judged / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (judged / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=re.escape(str(judged / name))):
+        require_passed(judged)
+
+
+@pytest.mark.parametrize("spoil", [os.remove, lambda path: os.truncate(path, 100)])
+def test_a_corpus_that_is_not_as_it_was_refuses(judged: Path, spoil: Callable[[Path], None]) -> None:
+    (rows,) = (judged.parents[3] / "corpora" / "english_corpus").glob("*/rows.parquet")
+    spoil(rows)
+    with pytest.raises(CorpusError, match=re.escape(str(rows.parent))):
+        require_passed(judged)
+
+
+def test_other_rows_in_a_corpus_refuse(judged: Path) -> None:
+    corpora = judged.parents[3] / "corpora"
+    (rows,) = (corpora / "english_corpus").glob("*/rows.parquet")
+    (other,) = (corpora / "hlx_corpus").glob("*/rows.parquet")
+    shutil.copy(other, rows)
+    with pytest.raises(CorpusError, match=r"its rows are not those of version"):
+        require_passed(judged)
+
+
+def test_a_verdict_survives_its_file(tmp_path: Path) -> None:
+    gates = (Gate("perplexity", "fail", "too high", float("inf"), 2.3, 100, (0.0, 0.5)), Gate("words", "pass", "ok"))
+    verdict = Verdict("fail", gates, "0123/phase1_FINAL_epoch2", "ab", {"english_corpus": "cd"}, "1")
+    verdict.write(tmp_path)
+    assert Verdict.read(tmp_path) == verdict

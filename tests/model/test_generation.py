@@ -1,0 +1,117 @@
+"""What generation promises: cached and batched, it writes what a plain loop writes."""
+
+import pytest
+import torch
+
+from hlx_model.model.generation import generate
+from hlx_model.model.sizes import POSITIONS, SIZES
+from hlx_model.model.tokenizer import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    decode,
+    encode,
+)
+from hlx_model.model.transformer import Transformer
+
+
+@pytest.fixture(scope="module")
+def ending() -> Transformer:
+    """A model that ends its texts here and there: `<EOS>` is a little likelier than weights drawn at random have it."""
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    with torch.no_grad():
+        model.output_projection.bias[EOS] = 0.5
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def endless() -> Transformer:
+    """A model that never ends a text by itself."""
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    with torch.no_grad():
+        model.output_projection.bias[EOS] = -1e4
+    return model.eval()
+
+
+@torch.no_grad()
+def written_plainly(model: Transformer, prompt: str, max_new_tokens: int) -> str:
+    """One prompt at a time, the whole sequence again for every token."""
+    ids = [BOS, *encode(prompt)]
+    start = len(ids)
+    while len(ids) < POSITIONS and len(ids) - start < max_new_tokens:
+        logits_V = model(torch.tensor([ids]))[0, -1]
+        logits_V[[PAD, BOS, UNK]] = -torch.inf
+        token = int(logits_V.argmax())
+        if token == EOS:
+            break
+        ids.append(token)
+    return decode(ids[start:])
+
+
+PROMPTS = [
+    "[HLXL] Search for documents → ",
+    "",
+    "Count",
+    "[English] {C:1000,0=\"sort\",1=@users} → ",
+    "[LC-R] Search → ",
+    "🜊1000🜁0 \"sea",
+]  # fmt: skip
+
+
+def test_a_batch_of_unlike_prompts_gives_what_each_gives_alone_in_a_plain_loop(ending: Transformer) -> None:
+    expected = [written_plainly(ending, prompt, 40) for prompt in PROMPTS]
+    assert generate(ending, PROMPTS, max_new_tokens=40) == expected
+    assert len({len(text) for text in expected}) > 1  # some ended before others
+    assert generate(ending, PROMPTS, max_new_tokens=40, batch_size=2) == expected
+
+
+def test_a_prompt_near_the_last_position_does_not_cut_its_neighbours_short(endless: Transformer) -> None:
+    prompts = ["a" * 500, "Sort", "b" * 508]
+    texts = generate(endless, prompts, max_new_tokens=24)
+    assert texts == [written_plainly(endless, prompt, 24) for prompt in prompts]
+    assert [len(text) for text in texts] == [11, 24, 3]
+
+
+def test_rows_that_end_early_change_nothing_for_the_others(ending: Transformer) -> None:
+    prompts = PROMPTS + [f"[HLXL] Search for {'documents' * n} → "[cut:] for n in range(4) for cut in range(0, 24, 4)]
+    expected = [written_plainly(ending, prompt, 40) for prompt in prompts]
+    lengths = [len(text) for text in expected]
+    assert len(set(lengths)) > 8 and max(lengths) == 40
+    assert generate(ending, prompts, max_new_tokens=40) == expected
+    assert generate(ending, prompts[::-1], max_new_tokens=40, batch_size=7) == expected[::-1]
+
+
+def test_sampling_is_seeded(ending: Transformer) -> None:
+    first, again, other = (generate(ending, PROMPTS, temperature=1.0, max_new_tokens=30, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_a_prompt_that_leaves_no_position_is_refused(endless: Transformer) -> None:
+    assert len(generate(endless, ["a" * 510])[0]) <= 1
+    with pytest.raises(ValueError, match="has 511 tokens: at most 510 fit"):
+        generate(endless, ["a" * 511])
+
+
+def test_nothing_asked_for_gives_nothing(endless: Transformer) -> None:
+    assert generate(endless, []) == []
+    assert generate(endless, ["a", ""], max_new_tokens=0) == ["", ""]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_only_characters_are_written_whatever_the_model_prefers(temperature: float) -> None:
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    with torch.no_grad():
+        model.output_projection.bias[[PAD, BOS, UNK]] = 1e4
+    (text,) = generate(model, ["Search"], temperature=temperature, max_new_tokens=20)
+    assert text and "<UNK>" not in text
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_a_model_of_no_numbers_writes_all_the_same(broken: float) -> None:
+    model = Transformer(SIZES["tiny"]).initialize(seed=0)
+    with torch.no_grad():
+        model.output_projection.weight[7] = broken
+    for temperature in (0.0, 1.0):
+        assert len(generate(model, ["a", "bc"], temperature=temperature, max_new_tokens=5)) == 2

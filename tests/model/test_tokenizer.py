@@ -1,0 +1,61 @@
+"""What the vocabulary promises: every checkpoint depends on it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlx_model.model.tokenizer import (
+    BOS,
+    CHARACTERS,
+    EOS,
+    PAD,
+    SYMBOLS,
+    UNK,
+    VOCABULARY_SHA256,
+    VOCABULARY_SIZE,
+    decode,
+    encode,
+    encode_example,
+    unknown_characters,
+)
+
+# Copied from the format's description, not from the code.
+GIVEN = (
+    "∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→λ∀∃" "0123456789" " \n\t.,:;\"'()[]{}@#$%&*+-=/\\|<>~`^_?!"
+    "abcdefghijklmnopqrstuvwxyz" "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)  # fmt: skip
+
+
+def test_there_are_117_symbols_in_the_given_order() -> None:
+    assert ("<PAD>", "<BOS>", "<EOS>", "<UNK>", *GIVEN) == SYMBOLS
+    assert VOCABULARY_SIZE == len(set(SYMBOLS)) == 117
+    assert (PAD, BOS, EOS, UNK) == (0, 1, 2, 3)
+    assert encode(GIVEN) == list(range(4, 117))
+
+
+def test_the_hash_of_the_vocabulary_is_what_it_always_was() -> None:
+    """Manifests record it; with another one no checkpoint that there is can be read."""
+    assert VOCABULARY_SHA256 == "836cec064c88f86318386ef0549f42aae8c9429f47b6480482f27adb24da2d45"
+
+
+@given(st.text(CHARACTERS))
+def test_decode_undoes_encode(text: str) -> None:
+    assert decode(encode(text)) == text
+    assert decode(encode_example(text)) == text
+    assert unknown_characters(text) == ""
+
+
+@given(st.text())
+def test_a_symbol_is_one_character_and_unknown_ones_stay_visible(text: str) -> None:
+    ids = encode(text)
+    assert len(ids) == len(text)
+    assert [i == UNK for i in ids] == [c not in CHARACTERS for c in text]
+    assert decode(ids) == "".join(c if c in CHARACTERS else "<UNK>" for c in text)
+
+
+def test_unknown_characters_are_named_once_in_order() -> None:
+    assert unknown_characters("né pâs né") == "éâ"
+
+
+def test_an_example_begins_and_ends_and_what_follows_its_end_is_not_read() -> None:
+    assert encode_example("a") == [BOS, *encode("a"), EOS]
+    assert decode([BOS, *encode("ab"), EOS, *encode("c"), PAD]) == "ab"

@@ -1,0 +1,119 @@
+"""What a checkpoint was made from, as it was recorded, and where the names of checkpoints lead."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hlx_model.checkpoints.manifest import CheckpointError, read_manifest
+from hlx_model.corpus.entries import CorpusError
+from hlx_model.files import sha256_of
+from hlx_model.layout import EVENTS
+from hlx_model.provenance.events import Event, read_events, record_event
+from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.mermaid import mermaid
+from hlx_model.provenance.tree import lineage, outline
+from tests.conftest import Curriculum
+
+
+@pytest.fixture
+def root(curriculum: Curriculum, tmp_path: Path) -> Path:
+    """A copy of the curriculum's artifacts."""
+    return Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
+
+
+def test_the_tree_leads_from_phase_3_to_the_document(curriculum: Curriculum) -> None:
+    tree = lineage(str(curriculum.phases[3].checkpoint), curriculum.training)
+    names = [(node.kind, node.name.rpartition("/")[2]) for node in tree.walk()]
+    examples = [("corpus", "corpus_examples"), ("document", "small.md")]
+    assert names == [
+        ("checkpoint", "phase3_FINAL_epoch1"), ("corpus", "paired_corpus"), *examples,
+        ("checkpoint", "phase2_FINAL_epoch2"), ("corpus", "hlx_corpus"), *examples,
+        ("checkpoint", "phase1_FINAL_epoch30"), ("corpus", "english_corpus"), *examples,
+    ]  # fmt: skip
+    document = next(node for node in tree.walk() if node.kind == "document")
+    assert document.sha256 == sha256_of(curriculum.document)
+    verdict = curriculum.phases[3].judgement.verdict
+    assert tree.facts["verdict"]["outcome"] == verdict.outcome and tree.facts["run_id"] == "the run"
+    assert tree.facts["handed_on_by"] == f"verdict {curriculum.phases[2].judgement.verdict.outcome}"
+
+
+def test_an_ancestor_that_is_not_at_hand_is_told_by_what_is_recorded_of_it(root: Path) -> None:
+    three = next(root.glob("training/*/checkpoints/phase3_FINAL*"))
+    two = read_manifest(three).parent
+    assert two is not None
+    shutil.rmtree(root / "training" / two.training_id)
+    tree = lineage(str(three), root / "training")
+    (ancestor,) = [node for node in tree.made_from if node.kind == "checkpoint"]
+    assert (ancestor.sha256, ancestor.facts["at_hand"]) == (two.weights_sha256, False)
+    # What the ancestor would tell of its corpora, this one knows too.
+    assert {node.name for node in tree.made_from if node.kind == "corpus"} == {
+        "paired_corpus", "hlx_corpus", "english_corpus",
+    }  # fmt: skip
+
+
+def test_an_ancestor_in_whose_place_another_lies_is_said(root: Path) -> None:
+    three = next(root.glob("training/*/checkpoints/phase3_FINAL*"))
+    two = next(root.glob("training/*/checkpoints/phase2_FINAL*"))
+    shutil.rmtree(two)
+    shutil.copytree(two.parent / "phase2_epoch1", two)
+    (ancestor,) = [node for node in lineage(str(three), root / "training").made_from if node.kind == "checkpoint"]
+    assert ancestor.facts["swapped"]
+
+
+def test_a_checkpoint_is_found_by_each_of_its_names(root: Path) -> None:
+    training = root / "training"
+    final = next(root.glob("training/*/checkpoints/phase1_FINAL*"))
+    identity = final.parents[1].name
+    record_event(root, Event("phase1_checkpoint", str(final.relative_to(root)), "the run", "2026-11-22T00:00:00+00:00"))
+    for name in (str(final), f"{identity}/{final.name}", identity, identity[:6], "phase1_checkpoint",
+                 "phase1_validation_report"):  # fmt: skip
+        assert checkpoint_of(name, training) == final
+    assert checkpoint_of(f"{identity}/phase1_epoch10", training).name == "phase1_epoch10"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nothing", "no such checkpoint, asset, or training"),
+        ("phase2_checkpoint", "was never materialized"),
+        ("/no/such/path", "no such checkpoint"),
+    ],
+)
+def test_what_is_not_there_is_said(root: Path, name: str, said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint_of(name, root / "training")
+
+
+def test_a_corpus_as_it_was_last_materialized_has_a_tree_too(root: Path) -> None:
+    version = next(iter((root / "corpora" / "paired_corpus").iterdir()))
+    with pytest.raises(CorpusError, match="paired_corpus was never materialized"):
+        lineage("paired_corpus", root / "training")
+    record_event(
+        root, Event("paired_corpus", f"corpora/paired_corpus/{version.name}", "r", "2026-11-22T00:00:00+00:00")
+    )
+    tree = lineage("paired_corpus", root / "training")
+    assert [node.name for node in tree.walk()] == ["paired_corpus", "corpus_examples", "small.md"]
+    assert (tree.sha256, tree.facts["run_id"]) == (version.name, "r")
+
+
+def test_a_line_of_the_events_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
+    event = Event("hlx_corpus", "corpora/hlx_corpus/1", "r", "2026-11-22T00:00:00+00:00")
+    record_event(tmp_path, event)
+    with (tmp_path / EVENTS).open("a") as file:
+        file.write('{"asset": "hlx_c\n')
+    record_event(tmp_path, event)
+    assert read_events(tmp_path) == [event, event]
+
+
+def test_the_outline_nests_what_each_was_made_from(curriculum: Curriculum) -> None:
+    lines = outline(lineage(str(curriculum.phases[3].checkpoint), curriculum.training)).splitlines()
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 2, 4, 6, 8, 4, 6, 8, 10]
+    assert lines[0].startswith(f"- **{curriculum.phases[3].plan.id}/phase3_FINAL_epoch1** `")
+    assert lines[3].lstrip().startswith("- **small.md** `")
+
+
+def test_the_diagram_has_what_is_shared_once(curriculum: Curriculum) -> None:
+    diagram = mermaid(lineage(str(curriculum.phases[3].checkpoint), curriculum.training))
+    assert diagram.startswith("flowchart TD\n")
+    assert (diagram.count('"small.md'), diagram.count('"corpus_examples'), diagram.count(" --> ")) == (1, 1, 9)

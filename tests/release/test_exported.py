@@ -1,0 +1,75 @@
+"""An exported folder is verified by itself, wherever it was copied."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hlx_model.files import digest_of, read_json, write_json
+from hlx_model.provenance.verify import verify_lineage
+from hlx_model.release.export import export
+from tests.conftest import Curriculum
+
+
+@pytest.fixture
+def folder(curriculum: Curriculum, tmp_path: Path) -> Path:
+    export(curriculum.phases[3].checkpoint, tmp_path / "brain")
+    return tmp_path / "brain"
+
+
+def broken(folder: Path, key: Path | None = None) -> list[str]:
+    return [finding.reason for finding in verify_lineage(folder, key) if finding.outcome == "broken"]
+
+
+def test_a_whole_folder_is_sound(folder: Path) -> None:
+    findings = list(verify_lineage(folder))
+    assert {finding.outcome for finding in findings} == {"ok", "unchecked"}
+    assert len([finding for finding in findings if finding.outcome == "ok"]) == len(list(folder.iterdir())) + 1
+
+
+def test_one_changed_byte_in_any_file_is_found(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for place in {0, len(whole) // 2, len(whole) - 1}:
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert any(path.name in reason for reason in broken(folder)), (path.name, place)
+        path.unlink()
+        assert any(path.name in reason for reason in broken(folder)), path.name
+        path.write_bytes(whole)
+    (folder / "extra.txt").write_text("x")
+    assert any("extra.txt: foreign" in reason for reason in broken(folder))
+
+
+def forged(folder: Path) -> None:
+    """Make the manifest, and all that names it, anew: nothing in the folder contradicts it."""
+    from hlx_model.checkpoints.manifest import read_manifest
+    from hlx_model.files import sha256_of
+    from hlx_model.release.statement import statement
+
+    content = read_json(folder / "manifest.json")
+    content.pop("digest")
+    content["ungated"], content["run_id"] = [], "another run"
+    write_json(folder / "manifest.json", {**content, "digest": digest_of(content)})
+    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"}
+    files.pop("model.sig", None)
+    write_json(folder / "provenance.json", statement(read_manifest(folder), files))
+
+
+def test_a_manifest_made_anew_is_found_by_the_key_that_it_lacks(
+    curriculum: Curriculum, folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing")
+    key, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    for command in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
+                    ["ec", "-in", str(key), "-pubout", "-out", str(public)]):  # fmt: skip
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    assert broken(folder, public) == [f"{folder / 'model.sig'}: missing: it is not signed"]
+    signed = tmp_path / "signed"
+    export(curriculum.phases[3].checkpoint, signed, key=key)
+    assert broken(signed, public) == []
+    moved = Path(shutil.move(signed, tmp_path / "elsewhere"))
+    assert broken(moved, public) == []
+    forged(moved)
+    assert broken(moved) == []  # without the key nobody can tell
+    assert any("changed: manifest.json, provenance.json" in reason for reason in broken(moved, public))

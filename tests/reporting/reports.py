@@ -1,0 +1,118 @@
+"""Reports as `report.json` holds them, for the tests of what shows them to people."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.translation import difference, distance
+
+FORMATS = ("HLXL", "LC-R", "LC-T", "LC-B")
+
+
+def rates(exact: int, samples: int, value: int | None = None) -> dict[str, Any]:
+    """The rates of so many exact matches; value matches as many unless given; everything parses."""
+    hits = {"exact_match": exact, "value_match": exact if value is None else value, "parse_rate": samples}
+    found: dict[str, Any] = {"samples": samples}
+    for name, number in hits.items():
+        found |= {name: number / max(1, samples), f"{name}_interval": list(wilson(number, samples))}
+    return found
+
+
+def gate(name: str, outcome: str, value: Any, interval: list[float] | None = None) -> dict[str, Any]:
+    """One gate's answer."""
+    return {
+        "name": name, "outcome": outcome, "reason": f"the reason of {name}", "value": value, "threshold": 0.5,
+        "samples": 40, "interval": interval,
+    }  # fmt: skip
+
+
+def answer(expected: str, written: str) -> dict[str, Any]:
+    """A wrong answer, among the worst."""
+    diff = difference(expected, written)
+    return {
+        "target": "LC-R", "source": "English", "prompt": "[LC-R] Search for documents → ", "expected": expected,
+        "written": written, "exact": False, "parses": False, "same_value": False,
+        "distance": distance(diff), "diff": [list(piece) for piece in diff],
+    }  # fmt: skip
+
+
+def phase_1() -> dict[str, Any]:
+    """A report of phase 1: numbers alone, nothing translated, none before it."""
+    row = {"epoch": 1, "learning_rate": 0.001, "tokens_per_second": 1000.0}
+    return {
+        "schema": "hlx-report/2",
+        "outcome": "warn",
+        "gates": [gate("training_completed", "pass", 5), gate("words", "warn", 0.7, [0.55, 0.82])],
+        "checkpoint": "0123456789abcdef/phase1_FINAL_epoch5",
+        "weights_sha256": "ab" * 32,
+        "corpora": {"english_corpus": "cd" * 32},
+        "gates_version": "2",
+        "phase": 1, "size": "tiny", "epoch": 5, "epochs": 5, "step": 12000, "kind": "FINAL", "stopped": None,
+        "figures": {
+            "held_out_loss": 1.25, "training_loss": 1.0, "perplexity": 3.49, "unigram_baseline": 3.18,
+            "bigram_baseline": 2.34, "copy_rate": 0.01, "held_out_tokens": 4000, "training_tokens": 120000,
+        },
+        "examples": [
+            {"prompt": "Count the items", "expected": None, "written": "", "words": 0, "known": 0},
+            {"prompt": "Sort the", "expected": " users", "written": " usres by age", "words": 3, "known": 2},
+        ],
+        "worst": [],
+        "milestones": [{"epoch": 1, "outcome": "pass", "gates": [gate("next_token_loss", "pass", 2.5)]}],
+        "curve": [
+            {"step": 6000, "train_loss": 2.0, "held_out_loss": None, **row},
+            {"step": 12000, "train_loss": 1.0, "held_out_loss": None, **row},
+            {"step": 12000, "train_loss": 1.5, "held_out_loss": 1.25, **row},
+        ],
+        "comparison": None,
+        "grade": {
+            "points": 85.5, "letter": "B",
+            "parts": [
+                {"name": "convergence", "points": 27.0, "of": 30, "why": "loss 1.0"},
+                {"name": "accuracy", "points": 22.0, "of": 30, "why": "loss 1.25"},
+                {"name": "format correctness", "points": 16.5, "of": 20, "why": "70% of 40 words"},
+                {"name": "steady progress", "points": 20.0, "of": 20, "why": "it never rose"},
+            ],
+        },
+    }  # fmt: skip
+
+
+def phase_3() -> dict[str, Any]:
+    """A report of phase 3 with everything in it: 25 operations, lengths without samples, all kinds of answers."""
+    wrong = answer('🜊1000🜁0 "search"🜁1 ⟁documents🜂', 'rm"s"🜁1 &doch1')
+    right = {**wrong, "written": wrong["expected"], "exact": True, "parses": True, "same_value": True}
+    report = phase_1()
+    report |= {"phase": 3, "examples": [right, {**right, "exact": False}, wrong], "worst": [wrong, answer("5", "")]}
+    report["gates"].append(gate("exact_match_to_hlx", "fail", 0.02, [0.0, 0.09]))
+    report["comparison"] = {
+        "with": "fedcba9876543210/phase3_FINAL_epoch5", "outcome": "worse",
+        "figures": {
+            "held_out_loss": {"before": 1.5, "now": 1.25, "outcome": "better"},
+            "all_to_hlx.exact_match": {"before": 0.5, "now": 0.02, "outcome": "worse"},
+            "training_pairs.exact_match": {"before": 0.6, "now": 0.61, "outcome": "same"},
+        },
+    }  # fmt: skip
+    report["figures"] |= {
+        "to_hlx": {name: rates(3, 4) for name in FORMATS},
+        "to_english": {name: rates(1, 4) for name in FORMATS},
+        "all_to_hlx": rates(12, 16, 14), "all_to_english": rates(4, 16),
+        "between_formats": rates(9, 12), "training_pairs": rates(15, 16),
+        "between": {s: {t: rates(3, 4) for t in FORMATS if t != s} for s in FORMATS},
+        "by_operation": {f"operation{i}": rates(1, 30 - i) for i in range(25)},
+        "by_length": {"1–16": rates(9, 10), "129–": rates(0, 0)},
+        "held_out_values": 4,
+        "standard_prompts": [
+            {"target": "LC-R", "prompt": "Count the items", "written": '🜊1000🜁0 "count"🜂', "parses": True},
+            {"target": "LC-B", "prompt": "Count the items", "written": "", "parses": False},
+        ],
+        "earlier_phases": {"english_corpus": {"now": 1.3, "then": 1.25}},
+    }  # fmt: skip
+    return report
+
+
+def changed(value: Any, change: Callable[[Any], Any], *, but: frozenset[str] = frozenset()) -> Any:
+    """A report whose every string and number went through `change`; what stands under the keys `but` is left alone."""
+    if isinstance(value, dict):
+        return {key: item if key in but else changed(item, change, but=but) for key, item in value.items()}
+    if isinstance(value, list):
+        return [changed(item, change, but=but) for item in value]
+    return change(value)

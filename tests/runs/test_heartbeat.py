@@ -1,0 +1,109 @@
+"""What the one record of a training's state promises to those who read it."""
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hlx_model.layout import HEARTBEAT
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.metrics import read_metrics
+from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.progress import Progress
+from hlx_model.training.recorder import Recorder
+from tests.conftest import QUICK
+
+
+def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:
+    beat = Heartbeat("0123", 2, "tiny", 10, status="training", epoch=3, step=7, steps=70, train_loss=2.25, run_id="r")
+    before = beat.time
+    beat.write(tmp_path)
+    assert Heartbeat.read(tmp_path) == beat
+    assert beat.time >= before and beat.running
+
+
+def test_losses_that_are_no_numbers_are_written_as_json_all_the_same(tmp_path: Path) -> None:
+    Heartbeat("0123", 1, "tiny", 10, train_loss=math.nan, held_out_loss=math.inf, reason="inf").write(tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    content = json.loads((tmp_path / HEARTBEAT).read_text(), parse_constant=refuse)
+    assert (content["train_loss"], content["held_out_loss"]) == ("nan", "inf")
+    beat = Heartbeat.read(tmp_path)
+    assert beat is not None and beat.train_loss is not None
+    assert math.isnan(beat.train_loss) and beat.held_out_loss == math.inf
+
+
+@pytest.mark.parametrize("status", ["completed", "quality_failed", "aborted", "interrupted", "failed"])
+def test_a_training_that_has_ended_is_not_running(status: str) -> None:
+    assert not Heartbeat("0123", 1, "tiny", 10, status=status).running
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"phase": 1}', b"\xff\xfe"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    assert Heartbeat.read(tmp_path) is None
+    (tmp_path / HEARTBEAT).write_bytes(content)
+    assert Heartbeat.read(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": "12"}, {"pid": 1.5}, {"pid": True}, {"pid": None}, {"process": 5}, {"time": "yesterday"},
+        {"time": None}, {"pace": "x"}, {"run_id": 5}, {"step": [1]}, {"training_id": None},
+        {"host": {}}, {"train_loss": "much"}, {"pace": 10**400},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_with_a_value_of_another_type_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
+    content = json.loads((tmp_path / HEARTBEAT).read_text())
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, "time": 1}))
+    assert Heartbeat.read(tmp_path) is not None
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, **change}))
+    assert Heartbeat.read(tmp_path) is None
+
+
+def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
+    Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
+    content = json.loads((tmp_path / HEARTBEAT).read_text())
+    assert content.keys() == {field.name for field in fields(Heartbeat)}
+    (tmp_path / HEARTBEAT).write_text(json.dumps({**content, "mood": "good"}))
+    assert Heartbeat.read(tmp_path) is not None
+
+
+def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
+    small_document: Path, tmp_path: Path
+) -> None:
+    plan = prepare(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path, resume_from=None)
+    plan.directory.mkdir(parents=True)
+    progress = Progress()
+    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, lambda event, figures: None)
+    recorder.heartbeat.time = 0.0
+    progress.count(loss=2.0, tokens=100)
+    recorder.after_steps(1)
+    beat = Heartbeat.read(plan.directory)
+    assert beat is not None and (beat.step, beat.train_loss) == (1, 2.0)
+    assert beat.tokens_per_second and beat.tokens_per_second > 0
+    assert beat.eta_seconds == pytest.approx(999_999 * 100 / beat.tokens_per_second)
+    assert read_metrics(plan.directory) == []
+
+
+def test_a_figure_is_of_one_epoch_alone() -> None:
+    progress = Progress()
+    progress.count(loss=4.0, tokens=100)
+    assert progress.end_epoch() == 4.0
+    progress.count(loss=1.0, tokens=100)
+    assert progress.window_loss / progress.window_tokens == 1.0
+
+
+def test_a_record_is_closed_in_the_place_of_a_trainer_that_is_gone(tmp_path: Path) -> None:
+    beat = Heartbeat("0123", 1, "tiny", 10, status="training")
+    beat.write(tmp_path)
+    wrote = beat.time
+    beat.close(tmp_path, "it was killed")
+    found = Heartbeat.read(tmp_path)
+    assert found is not None and (found.status, found.reason, found.time) == ("failed", "it was killed", wrote)

@@ -1,0 +1,46 @@
+"""What the optimizers promise: their learning rate, and that they are restored as they were."""
+
+import math
+
+import pytest
+import torch
+
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Transformer
+from hlx_model.training.optimizers import Optimizers
+from hlx_model.training.settings import Settings
+
+SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
+
+
+@pytest.fixture
+def model() -> Transformer:
+    return Transformer(SIZES["tiny"]).initialize(seed=0)
+
+
+def test_the_learning_rate_climbs_to_its_peak_and_a_cosine_takes_it_down_to_zero(model: Transformer) -> None:
+    rate = Optimizers(model, SETTINGS, steps=200).learning_rate
+    assert [rate(step) for step in (0, 9, 19)] == pytest.approx([1e-4, 1e-3, 2e-3])
+    assert rate(20) == pytest.approx(2e-3)
+    assert rate(110) == pytest.approx(1e-3)  # halfway down
+    assert rate(65) == pytest.approx(1e-3 * (1 + math.sqrt(0.5)))
+    falling = [rate(step) for step in range(20, 201)]
+    assert falling == sorted(falling, reverse=True)
+    assert rate(200) == rate(250) == 0.0
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_training_of_a_step_or_two_has_a_learning_rate(model: Transformer, steps: int) -> None:
+    assert Optimizers(model, SETTINGS, steps).learning_rate(0) == SETTINGS.learning_rate
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_every_weight_has_one_optimizer_however_many_share_the_matrices(model: Transformer, parts: int) -> None:
+    muon = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon")
+    optimizers = Optimizers(model, muon, 10, parts=parts)
+    held = [p for o in optimizers.all for group in o.param_groups for p in group["params"]]
+    assert len(held) == len(set(held)) == len(list(model.parameters()))
+    assert len(optimizers.muons) == parts
+    assert {p.shape for o in optimizers.muons for group in o.param_groups for p in group["params"]} == {
+        torch.Size(shape) for shape in ((384, 128), (128, 128), (512, 128), (128, 512))
+    }

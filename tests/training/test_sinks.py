@@ -1,0 +1,50 @@
+"""What a viewer is shown of a training."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+import pytest
+
+from hlx_model.training.sinks import tensorboard_sink
+
+ROW = {"step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3}
+
+
+class Writer:
+    """Takes the place of TensorBoard's, which is not among what is installed here."""
+
+    written: ClassVar[list[object]] = []
+
+    def __init__(self, directory: str) -> None:
+        self.written.append(directory)
+
+    def add_scalar(self, *figure: object) -> None:
+        self.written.append(figure)
+
+    def close(self) -> None:
+        self.written.append("closed")
+
+
+def test_without_a_folder_nothing_is_shown(tmp_path: Path) -> None:
+    with tensorboard_sink(None) as view:
+        view("progress", ROW)
+
+
+def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    with tensorboard_sink(tmp_path) as view:
+        view("milestone", {"outcome": "pass"})
+        view("progress", ROW)
+    assert Writer.written == [
+        str(tmp_path), ("epoch", 2, 7), ("train_loss", 1.5, 7), ("learning_rate", 1e-3, 7), "closed",
+    ]  # fmt: skip
+
+
+def test_a_viewer_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="pip install tensorboard"), tensorboard_sink(tmp_path):
+        pass
