@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.broken_trainings import LINES, MUTANTS, PAIRS, SENTENCES
 from benchmarks.trials import Document, Found, Training, Trial, Workshop, processes, workshop
-from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.intervals import wilson
 
 SEEDS = (0, 1)
 """Of each mutant."""

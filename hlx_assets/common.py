@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_model.evaluation.gates.result import Gate
+from hlx_model.verdicts import GateResult
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
@@ -33,7 +33,7 @@ def why_failed(event: dg.DagsterEvent) -> str | None:
     return " ".join((said or (error.message if error else "") or "it failed: see the run's log").split())
 
 
-def shown(gate: Gate) -> dict[str, Any]:
+def shown(gate: GateResult) -> dict[str, Any]:
     """What a check says of a gate: whether it passed, how bad that is, why, and its figures."""
     metadata: dict[str, Any] = {"outcome": gate.outcome, "samples": gate.samples}
     if gate.value is not None:

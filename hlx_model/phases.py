@@ -1,4 +1,7 @@
-"""The three phases of the curriculum: what each is called, and which corpus it learns from."""
+"""The three phases of the curriculum: one table that everything else reads.
+
+To add a phase: a row here, its corpus (`corpus/tables.py`), its schedule (`profiles.py`) and its gates.
+"""
 
 from dataclasses import dataclass
 
@@ -11,14 +14,39 @@ class Phase:
     title: str
     corpus: str
     """The asset that it learns from."""
+    learns: str
+    """What its training teaches, and from which weights: "The model that …"."""
+    ability: str
+    """What a model can do after it."""
 
 
 PHASES = {
     phase.number: phase
     for phase in (
-        Phase(1, "English", "english_corpus"),
-        Phase(2, "HLX", "hlx_corpus"),
-        Phase(3, "Translation", "paired_corpus"),
+        Phase(
+            1, "English", "english_corpus",
+            learns="learns English, from fresh weights",
+            ability="English: it continues sentences",
+        ),
+        Phase(
+            2, "HLX", "hlx_corpus",
+            learns="learns the four HLX formats, from phase 1's weights",
+            ability="HLX: it continues lines in HLXL, LC-R, LC-T and LC-B",
+        ),
+        Phase(
+            3, "Translation", "paired_corpus",
+            learns="learns to translate between English and HLX, from phase 2's weights",
+            ability="translation: between English and the four formats of HLX, and between the formats",
+        ),
     )
-}
+}  # fmt: skip
+"""By number, in their order."""
 CORPUS_OF_PHASE = {number: phase.corpus for number, phase in PHASES.items()}
+
+
+def require_phase(number: int) -> Phase:
+    """Return the phase of a number; `ValueError` names those that exist."""
+    if number not in PHASES:
+        *others, last = map(str, PHASES)
+        raise ValueError(f"phase is {number}: it must be {', '.join(others)} or {last}")
+    return PHASES[number]

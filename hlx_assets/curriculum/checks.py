@@ -19,7 +19,7 @@ from hlx_model.evaluation.gates.milestones import (
     recorded_milestone_gate,
 )
 from hlx_model.evaluation.gates.registry import COMPLETED, GATES
-from hlx_model.evaluation.gates.result import Gate
+from hlx_model.verdicts import GateResult
 
 INTEGRITY = {
     "verifies": "Every file is as the manifest says, and the weights load.",
@@ -51,19 +51,21 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return integrity
 
 
-def examine(checkpoint: Path) -> Iterator[Gate]:
+def examine(checkpoint: Path) -> Iterator[GateResult]:
     """What each check finds; all fail where the checkpoint does not verify."""
     try:
         manifest = verify_checkpoint(checkpoint)
         model = checkpoints.load_model(checkpoint)
     except CheckpointError as error:
-        yield from (Gate(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES)))
+        yield from (
+            GateResult(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES))
+        )
         return
-    yield Gate("verifies", "pass", f"{len(manifest.files)} files are as they were written")
+    yield GateResult("verifies", "pass", f"{len(manifest.files)} files are as they were written")
     yield from checkpoint_gates(checkpoint, manifest.settings["size"])
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
-    yield Gate("finite", "fail" if broken else "pass", finite)
+    yield GateResult("finite", "fail" if broken else "pass", finite)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
     milestones = read_state(checkpoint)["milestones"]
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)

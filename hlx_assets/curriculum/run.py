@@ -25,11 +25,11 @@ from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.files import read_json
 from hlx_model.layout import REPORT, ROWS
 from hlx_model.profiles import PHASES
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.verdicts import GateResult
 
 SHOWN = 10
 SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
@@ -119,7 +119,7 @@ def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEv
     report: dict[str, Any] = read_json(latest_path(instance, report_key) / REPORT)
     checkpoint = latest_path(instance, dg.AssetKey(f"phase{phase}_checkpoint"))
     figures = report["figures"]
-    gates = [Gate.from_json(gate) for gate in report["gates"]]
+    gates = [GateResult.from_json(gate) for gate in report["gates"]]
     count = {outcome: sum(gate.outcome == outcome for gate in gates) for outcome in ("pass", "warn", "fail")}
     said = ", ".join(f"{n} {outcome}" for outcome, n in count.items() if n)
     said += "".join(f"\n{gate.outcome}: {gate.name}" for gate in gates if gate.outcome != "pass")

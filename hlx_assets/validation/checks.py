@@ -8,9 +8,9 @@ import dagster as dg
 from hlx_assets.common import shown
 from hlx_assets.validation.assets import assets
 from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
-from hlx_model.evaluation.gates.result import Gate
-from hlx_model.evaluation.verdict import GateClosed, Verdict
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.profiles import PHASES
+from hlx_model.verdicts import GateClosed, GateResult
 
 
 def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -28,7 +28,7 @@ def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return gates
 
 
-def _recorded(report: Path, phase: int) -> Iterator[Gate]:
+def _recorded(report: Path, phase: int) -> Iterator[GateResult]:
     """Every gate of the phase as the verdict has it; a gate that the verdict lacks could not run and fails."""
     try:
         found = {gate.name: gate for gate in Verdict.read(report).gates}
@@ -36,7 +36,7 @@ def _recorded(report: Path, phase: int) -> Iterator[Gate]:
     except GateClosed as error:
         found, missing = {}, str(error)
     for name in GATES_OF_PHASE[phase]:
-        yield found.get(name, Gate(name, "fail", missing))
+        yield found.get(name, GateResult(name, "fail", missing))
 
 
 checks = [_gates(phase, asset) for phase, asset in zip(PHASES, assets, strict=True)]

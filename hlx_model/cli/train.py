@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hlx_model.checkpoints.manifest import ParentVerdict, read_manifest
 from hlx_model.corpus.documents import named_documents
-from hlx_model.evaluation.verdict import GateClosed, require_passed
+from hlx_model.evaluation.verdict import require_passed
 from hlx_model.layout import default_training
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output
@@ -28,6 +28,7 @@ from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, prepare
 from hlx_model.training.recorder import EventSink
 from hlx_model.training.sinks import tensorboard_sink
+from hlx_model.verdicts import GateClosed
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from hlx_model.evaluation.compare import compare_reports, previous_report
 from hlx_model.evaluation.gates import final as g
 from hlx_model.evaluation.gates import registry
 from hlx_model.evaluation.gates.milestones import copy_rate_gate, reported_loss_gate
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.target import EvaluationTarget
@@ -52,6 +51,7 @@ from hlx_model.reporting.models import REPORT_SCHEMA
 from hlx_model.reporting.page import report_page
 from hlx_model.reporting.plots import loss_curve
 from hlx_model.runs.metrics import read_metrics
+from hlx_model.verdicts import GateResult
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class _Evaluator:
         # A corpus in which one single value could be held out has a validation split alone.
         self.split = "test" if "test" in splits else "validation"
 
-    def gates(self) -> list[Gate]:
+    def gates(self) -> list[GateResult]:
         """Every gate of the phase, in the order in which they are listed."""
         of_phase = {1: self._english, 2: self._hlx, 3: self._translation}[self.subject.phase]
         asked = [*self._language_model(), *of_phase()]
@@ -215,14 +215,14 @@ class _Evaluator:
         by_name = {gate.name: gate for gate in asked}
         return [by_name[name] for name in registry.GATES_OF_PHASE[self.subject.phase]]
 
-    def _language_model(self) -> list[Gate]:
+    def _language_model(self) -> list[GateResult]:
         s, t = self.subject, self.thresholds
         train, held_out = store.model_texts(self.rows, "train"), store.model_texts(self.rows, self.split)
         unseen = predict(self.model, self._some(held_out))
         seen = predict(self.model, self._some(train))
         base = baselines(train, held_out)
         self.unlearned = g.unlearned_reason(seen, base, t)
-        reported = Gate("reported_loss", "warn", "no loss that the trainer reported is on record to compare with")
+        reported = GateResult("reported_loss", "warn", "no loss that the trainer reported is on record to compare with")
         if s.reported_loss is not None:
             reported = reported_loss_gate(seen, s.reported_loss, t)
         self.figures |= {
@@ -242,21 +242,21 @@ class _Evaluator:
             reported,
         ]
 
-    def _english(self) -> list[Gate]:
+    def _english(self) -> list[GateResult]:
         held_out = self._some(store.model_texts(self.rows, self.split))
         words = {word for text in store.model_texts(self.rows) for word in g.words_of(text)}
         gates, examples = g.free_running(self.model, held_out[: self.sample.prefixes], words, self.thresholds)
         self.examples = _spread(examples)
         return [*gates, g.diversity(self.model, self.rows.num_rows)]
 
-    def _hlx(self) -> list[Gate]:
+    def _hlx(self) -> list[GateResult]:
         rows = self._held_out()
         asked = [r for f in Format for r in g.pick([r for r in rows if r["format"] == f], self.sample.rows, SEED)]
         gates, examples = g.completions(self.model, asked, self._lenient(rows), self.thresholds)
         self.examples = _spread(examples)
         return [*gates, g.diversity(self.model, self.rows.num_rows)]
 
-    def _translation(self) -> list[Gate]:
+    def _translation(self) -> list[GateResult]:
         rows, every = self._held_out(), self.rows.to_pylist()
         sentences, sample = sentences_by_value(every), self.sample
         asked: list[Row] = []
@@ -304,7 +304,7 @@ class _Evaluator:
         values = len({row["value_sha256"] for row in rows})
         return g.few_held_out_reason(values) if values < self.thresholds.few else None
 
-    def _not_forgotten(self, lenient: str | None) -> Gate:
+    def _not_forgotten(self, lenient: str | None) -> GateResult:
         losses = {}
         for asset, then in self.subject.earlier_losses.items():
             texts = store.model_texts(self.corpora[asset], self.split)
@@ -312,7 +312,7 @@ class _Evaluator:
         self.figures["earlier_phases"] = {a: {"now": now, "then": then} for a, (now, then) in losses.items()}
         if not losses:
             reason = "no report of an earlier phase is at hand to compare with"
-            return Gate("not_forgotten", "warn", reason)
+            return GateResult("not_forgotten", "warn", reason)
         return g.not_forgotten(losses, self.subject.replay, self.thresholds, lenient=lenient)
 
     def _some(self, texts: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from hlx_model.evaluation.gates.result import Gate
+from hlx_model.verdicts import GateResult
 
 LETTERS = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
 """Each with the points from which it is given; F below."""
@@ -57,7 +57,7 @@ class Grade:
 def grade(
     phase: int,
     figures: Mapping[str, Any],
-    gates: Sequence[Gate],
+    gates: Sequence[GateResult],
     curve: Sequence[Mapping[str, Any]],
     stopped: str | None,
 ) -> Grade:
@@ -115,7 +115,7 @@ def _below_baselines(figures: Mapping[str, Any], name: str, of: int, what: str) 
     return (unigram - loss) / (unigram - full), of, why
 
 
-def _format_correctness(phase: int, figures: Mapping[str, Any], gates: Mapping[str, Gate]) -> Part:
+def _format_correctness(phase: int, figures: Mapping[str, Any], gates: Mapping[str, GateResult]) -> Part:
     if phase == 3:
         rates = figures["all_to_hlx"]
         why = f"{rates['parse_rate']:.1%} of {rates['samples']} answers in HLX parse"

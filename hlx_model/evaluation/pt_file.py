@@ -15,22 +15,22 @@ from hlx_model.checkpoints import pt_import
 from hlx_model.corpus import CorpusError, rules, store
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.outputs import require_output
 from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.verdicts import GateResult
 
 log = logging.getLogger(__name__)
 
 _RECORDED = (
-    Gate(
+    GateResult(
         "training_completed",
         "warn",
         "not recorded: the file does not say whether its training came to its end, nor which rows it has seen, so that "
         "what is held out here may have been trained on",
     ),
-    Gate("lineage", "warn", "not recorded: the file does not say what it was made from"),
+    GateResult("lineage", "warn", "not recorded: the file does not say what it was made from"),
 )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hlx_model.evaluation.gates.result import Gate, worst
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
+from hlx_model.verdicts import GateResult, worst
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EvaluationTarget:
     weights_sha256: str
     corpora: Mapping[str, str]
     """Data versions by asset: what it is judged on."""
-    recorded: tuple[Gate, ...]
+    recorded: tuple[GateResult, ...]
     """The gates that its record alone answers, `training_completed` first."""
     reported_loss: float | None = None
     """The trainer's own mean loss of the last epoch, in nats; None where none is on record."""
@@ -34,7 +34,7 @@ class EvaluationTarget:
     milestones: Sequence[Mapping[str, Any]] = ()
     curve: Sequence[Mapping[str, Any]] = ()
 
-    def verdict(self, gates: Sequence[Gate]) -> Verdict:
+    def verdict(self, gates: Sequence[GateResult]) -> Verdict:
         """The verdict that follows from the gates' outcomes."""
         return Verdict(worst(gates), tuple(gates), self.name, self.weights_sha256, dict(self.corpora), GATES_VERSION)
 

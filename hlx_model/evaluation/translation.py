@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 from hlx_model.corpus import ENGLISH, prompt
-from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, HLXSyntaxError, parse, same
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer

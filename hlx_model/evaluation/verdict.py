@@ -13,23 +13,16 @@ from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import store
 from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
-from hlx_model.evaluation.gates.result import Gate, Outcome, worst
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.files import (
     digest_of,
-    read_json,
-    sha256_of,
-    write_json,
 )
 from hlx_model.layout import VERDICT, Artifacts
+from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
 
 GATES_VERSION = f"3-{digest_of(asdict(Thresholds()))[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
-
-
-class GateClosed(ValueError):
-    """What lies downstream must not start: names the gate, its figure and how to look at it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Verdict:
     """What the gates said of a checkpoint. It holds no times, so that judging again changes nothing."""
 
     outcome: Outcome
-    gates: tuple[Gate, ...]
+    gates: tuple[GateResult, ...]
     checkpoint: str
     """`<training id>/<name>`."""
     weights_sha256: str
@@ -46,7 +39,7 @@ class Verdict:
     gates_version: str
 
     @classmethod
-    def on(cls, checkpoint: Path, manifest: Manifest, gates: list[Gate]) -> "Verdict":
+    def on(cls, checkpoint: Path, manifest: Manifest, gates: list[GateResult]) -> "Verdict":
         """The verdict that follows from the gates' outcomes."""
         return cls(
             worst(gates),
@@ -73,25 +66,18 @@ class Verdict:
 
     def write(self, directory: Path) -> None:
         """Write `verdict.json` into a report's directory, last: with the hash of each file there, and its digest."""
-        sealed = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != VERDICT}
-        content = {**self.to_json(), "files": sealed}
-        write_json(directory / VERDICT, {**content, "digest": digest_of(content)})
+        write_sealed(directory, self.to_json())
 
     @classmethod
     def read(cls, directory: Path) -> "Verdict":
         """The verdict in a report's directory; `GateClosed` where there is none, or it cannot be read."""
-        path = directory / VERDICT
+        content = read_sealed(directory)
+        content.pop("files", None)
         try:
-            content = read_json(path)
-            if content.pop("digest", None) != digest_of(content):
-                raise ValueError("its digest does not fit its content")
-            content.pop("files", None)
-            content["gates"] = tuple(Gate.from_json(gate) for gate in content["gates"])
+            content["gates"] = tuple(GateResult.from_json(gate) for gate in content["gates"])
             return cls(**content)
-        except FileNotFoundError:
-            raise GateClosed(f"no verdict: {path} is missing") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise GateClosed(f"no verdict: {path} cannot be read ({error})") from None
+            raise GateClosed(f"no verdict: {directory / VERDICT} cannot be read ({error})") from None
 
 
 def require_passed(checkpoint: Path) -> Verdict:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.monitoring.aborts import AbortLimits, abort_reason, diverged
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.verdicts import GateResult
 
 Name = Literal[
     "gone", "stalled", "not_finite", "diverged", "collapsed", "rising", "wrong_size", "gate", "disk", "gpu_memory"
@@ -53,7 +53,7 @@ class Snapshot:
     curve: Sequence[Mapping[str, Any]] = ()
     """Rows of `metrics.parquet`."""
     milestones: Sequence[Mapping[str, Any]] = ()
-    checkpoint: Sequence[Gate] = ()
+    checkpoint: Sequence[GateResult] = ()
     """Whether its newest checkpoint is of the size asked for; empty where there is none yet."""
     alive: bool = True
     """Its process is there."""

@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.environment import seconds
 from hlx_model.evaluation.gates.milestones import checkpoint_gates
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.files import read_json
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
+from hlx_model.verdicts import GateResult
 
 _BYTES_A_PARAMETER = 12
 """A checkpoint to resume from holds each weight and its two moments."""
@@ -67,7 +67,7 @@ def take_snapshot(directory: Path) -> Snapshot | None:
     )
 
 
-def _newest_checkpoint(parent: Path, size: str) -> list[Gate]:
+def _newest_checkpoint(parent: Path, size: str) -> list[GateResult]:
     """Its gates; none where there is no checkpoint, or it is just being replaced by a newer one."""
     found = list_checkpoints(parent)
     if not found or size not in SIZES:

@@ -18,13 +18,14 @@ from hlx_model.checkpoints.manifest import (
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
-from hlx_model.evaluation.verdict import GateClosed, Verdict
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import DOCUMENT as DOCUMENT
 from hlx_model.layout import EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, read_events
 from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.verdicts import GateClosed
 
 CORPORA = (DOCUMENT, EXAMPLES, *CORPUS_OF_PHASE.values())
 

@@ -19,8 +19,7 @@ from hlx_model.checkpoints.manifest import (
 from hlx_model.corpus import store
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
-from hlx_model.evaluation.gates.result import worst
-from hlx_model.evaluation.verdict import GATES_VERSION, GateClosed, Verdict
+from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import digest_of, read_json, sha256_of
 from hlx_model.layout import DOCUMENT as DOCUMENT
 from hlx_model.layout import EXAMPLES, MANIFEST, REPORT, SIGNATURE, STATE, VERDICT, WEIGHTS, Artifacts
@@ -28,6 +27,7 @@ from hlx_model.provenance.finding import LinkFinding, LinkStatus
 from hlx_model.release.exported import is_exported, verify_export
 from hlx_model.release.signing import BadKey, verify_signature
 from hlx_model.training.settings import CODE_VERSION, training_id
+from hlx_model.verdicts import GateClosed, worst
 
 
 def verify_lineage(checkpoint: Path, key: Path | None = None) -> Iterator[LinkFinding]:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
-from hlx_model.evaluation.verdict import GateClosed, Verdict
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import read_json, sha256_of
 from hlx_model.layout import CONFIG, MANIFEST, PROVENANCE, REPORT, SIGNATURE, VERDICT, WEIGHTS
 from hlx_model.provenance.finding import LinkFinding, LinkStatus
 from hlx_model.release.statement import statement
+from hlx_model.verdicts import GateClosed
 
 
 def is_exported(directory: Path) -> bool:

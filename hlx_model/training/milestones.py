@@ -10,7 +10,6 @@ from hlx_model.evaluation.gates.milestones import (
     due,
     milestone_gates,
 )
-from hlx_model.evaluation.gates.result import worst
 from hlx_model.evaluation.losses import baselines
 from hlx_model.files import write_json
 from hlx_model.model.transformer import Transformer
@@ -18,6 +17,7 @@ from hlx_model.monitoring.aborts import Stop
 from hlx_model.training.plan import TrainingPlan, sample
 from hlx_model.training.progress import Progress
 from hlx_model.training.recorder import EventSink
+from hlx_model.verdicts import worst
 
 COUNTED = 4096
 """Training texts whose symbols are counted for the baseline."""

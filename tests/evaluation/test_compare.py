@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hlx_model.evaluation.compare import LOSS_MARGIN, compare_reports, previous_report
-from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.intervals import wilson
 from hlx_model.reporting.models import REPORT_SCHEMA
 
 

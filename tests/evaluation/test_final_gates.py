@@ -10,11 +10,11 @@ import pytest
 from hlx_model.evaluation.detectors import diagnose
 from hlx_model.evaluation.gates import final as g
 from hlx_model.evaluation.gates import registry
-from hlx_model.evaluation.gates.result import Gate, Outcome
 from hlx_model.evaluation.losses import Baselines, Prediction
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import sentences_by_value, translate
 from hlx_model.language import Format
+from hlx_model.verdicts import GateResult, Outcome
 from tests.evaluation.models import Writer
 
 T = Thresholds()
@@ -26,7 +26,7 @@ SEARCH = {
 }
 
 
-def by_name(gates: list[Gate]) -> dict[str, Gate]:
+def by_name(gates: list[GateResult]) -> dict[str, GateResult]:
     return {gate.name: gate for gate in gates}
 
 
@@ -102,8 +102,8 @@ def test_a_model_that_has_not_learned_its_own_training_text_is_not_asked_to_writ
 
 def test_what_is_excused_warns_and_says_why_and_the_rest_is_as_it_was() -> None:
     names = ("copy_rate", "words", "collapse", "not_forgotten")
-    failed = [Gate(name, "fail", "its figure") for name in names]
-    passed = Gate("scrambled", "pass", "its figure")
+    failed = [GateResult(name, "fail", "its figure") for name in names]
+    passed = GateResult("scrambled", "pass", "its figure")
     found = g.downgrade_to_warning([*failed, passed], registry.WRITING, "too short")
     assert [gate.outcome for gate in found] == ["fail", "warn", "warn", "fail", "pass"]
     assert found[1].reason == "its figure; too short" and found[-1] is passed
@@ -176,7 +176,7 @@ HELD_OUT = ["Search for documents", "Sort the users by age", "Count the items"]
 WORDS = {"Search", "for", "documents", "Sort", "the", "users", "by", "age", "Count", "items", "Filter", "active"}
 
 
-def free(answer: Callable[[str], str]) -> dict[str, Gate]:
+def free(answer: Callable[[str], str]) -> dict[str, GateResult]:
     return by_name(g.free_running(Writer(answer), HELD_OUT, WORDS, T)[0])
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.evaluation.grade import Grade, grade, letter
+from hlx_model.verdicts import GateResult
 from tests.conftest import Curriculum
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
 GATES = [
-    Gate("words", "pass", "", 0.9, 0.5, 500),
-    Gate("completions_parse", "pass", "", 0.8, 0.5, 128),
+    GateResult("words", "pass", "", 0.9, 0.5, 500),
+    GateResult("completions_parse", "pass", "", 0.8, 0.5, 128),
 ]
 
 
@@ -73,7 +73,7 @@ def test_in_phase_3_accuracy_is_the_mean_of_both_directions_and_format_the_parse
 def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
     assert points(graded(1))["format correctness"] == pytest.approx(18)
     assert points(graded(2))["format correctness"] == pytest.approx(16)
-    nothing = [Gate("completions_parse", "warn", "nothing held out to ask")]
+    nothing = [GateResult("completions_parse", "warn", "nothing held out to ask")]
     assert points(grade(2, LOSSES, nothing, FALLING, None))["format correctness"] == 0
 
 

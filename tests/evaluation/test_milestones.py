@@ -10,10 +10,10 @@ from hlx_model.evaluation.gates.milestones import (
     milestone_gates,
     recorded_milestone_gate,
 )
-from hlx_model.evaluation.gates.result import Gate, worst
 from hlx_model.evaluation.losses import predict
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
+from hlx_model.verdicts import GateResult, worst
 from tests.conftest import Curriculum
 from tests.evaluation.models import Echo, Uniform, trained_on_unshifted_labels
 
@@ -38,7 +38,7 @@ def judged(
     train_tokens: int = 1_000_000,
     epoch: int = 1,
     began: float = 4.77,
-) -> dict[str, Gate]:
+) -> dict[str, GateResult]:
     train, held_out = texts
     gates = milestone_gates(
         model, train, held_out, epoch=epoch, epochs=200, step=step, reported_loss=reported, best_loss=best,
@@ -47,7 +47,7 @@ def judged(
     return {gate.name: gate for gate in gates}
 
 
-def outcomes(gates: dict[str, Gate]) -> dict[str, str]:
+def outcomes(gates: dict[str, GateResult]) -> dict[str, str]:
     return {name: gate.outcome for name, gate in gates.items()}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import (
     Answer,
     conversions,

@@ -17,10 +17,10 @@ from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
 from hlx_model.corpus import CorpusError
 from hlx_model.evaluation import verdict as verdicts
 from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
-from hlx_model.evaluation.gates.result import Gate
-from hlx_model.evaluation.verdict import GateClosed, Verdict, require_passed
+from hlx_model.evaluation.verdict import Verdict, require_passed
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
+from hlx_model.verdicts import GateClosed, GateResult
 from tests.conftest import Curriculum
 
 
@@ -66,7 +66,7 @@ def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path)
 
 
 def test_a_warning_does_not_close(judged: Path) -> None:
-    edit(judged, lambda v: v["gates"].append(Gate("words", "warn", "few").to_json()))
+    edit(judged, lambda v: v["gates"].append(GateResult("words", "warn", "few").to_json()))
     assert require_passed(judged).gates[-1].outcome == "warn"
 
 
@@ -171,7 +171,10 @@ def test_other_rows_in_a_corpus_refuse(judged: Path) -> None:
 
 
 def test_a_verdict_survives_its_file(tmp_path: Path) -> None:
-    gates = (Gate("perplexity", "fail", "too high", float("inf"), 2.3, 100, (0.0, 0.5)), Gate("words", "pass", "ok"))
+    gates = (
+        GateResult("perplexity", "fail", "too high", float("inf"), 2.3, 100, (0.0, 0.5)),
+        GateResult("words", "pass", "ok"),
+    )
     verdict = Verdict("fail", gates, "0123/phase1_FINAL_epoch2", "ab", {"english_corpus": "cd"}, "1")
     verdict.write(tmp_path)
     assert Verdict.read(tmp_path) == verdict

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hlx_model.evaluation.gates.result import Gate
 from hlx_model.layout import METRICS
 from hlx_model.monitoring.rules import Limits, Snapshot, check
 from hlx_model.monitoring.simulate import read_curve, simulate
@@ -18,6 +17,7 @@ from hlx_model.monitoring.snapshots import limits, take_snapshot, trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA
 from hlx_model.runs.processes import process_identity
+from hlx_model.verdicts import GateResult
 from tests.conftest import Curriculum
 
 CURVES = Path(__file__).parent / "curves"
@@ -65,7 +65,7 @@ def test_five_minutes_without_a_step_are_a_stall_unless_its_steps_are_slower(
         assert found.lost and f"no progress for {age:.0f} seconds" in found.reason
 
 
-GATE = Gate("parameter_count", "fail", "1 parameters; tiny has 2", 1, 2)
+GATE = GateResult("parameter_count", "fail", "1 parameters; tiny has 2", 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hlx_model.evaluation.gates.result import wilson
+from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import difference, distance
 
 FORMATS = ("HLXL", "LC-R", "LC-T", "LC-B")

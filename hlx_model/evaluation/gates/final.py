@@ -15,13 +15,14 @@ from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation import detectors
 from hlx_model.evaluation.detectors import Detection, diagnose
 from hlx_model.evaluation.gates.registry import DETECTED
-from hlx_model.evaluation.gates.result import Gate, Outcome, wilson
+from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.losses import UNIFORM_LOSS, Baselines, Prediction
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, Score, score
 from hlx_model.language import Format
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
+from hlx_model.verdicts import GateResult, Outcome
 
 Row = TypeVar("Row")
 
@@ -43,7 +44,7 @@ def few_held_out_reason(values: int) -> str:
     return f"only {values} held-out values: so few cannot show generalization, so this is a warning at most"
 
 
-def downgrade_to_warning(gates: Iterable[Gate], names: Sequence[str], reason: str | None) -> list[Gate]:
+def downgrade_to_warning(gates: Iterable[GateResult], names: Sequence[str], reason: str | None) -> list[GateResult]:
     """The gates, where those of these names warn and give the reason, if there is one, instead of failing."""
     return [
         replace(gate, outcome="warn", reason=f"{gate.reason}; {reason}")
@@ -83,24 +84,28 @@ def learned_below(base: Baselines, t: Thresholds) -> float:
     return min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
 
 
-def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) -> Gate:
+def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) -> GateResult:
     """Fails for a STOPPED checkpoint, by its reason; warns for one from the middle of a training."""
     if stopped:
-        return Gate("training_completed", "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch, epochs)
+        return GateResult(
+            "training_completed", "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch, epochs
+        )
     if kind != "FINAL":
         reason = f"an intermediate checkpoint, of epoch {epoch} of {epochs}"
-        return Gate("training_completed", "warn", reason, epoch, epochs)
-    return Gate("training_completed", "pass", f"came to its last epoch, {epochs}", epoch, epochs)
+        return GateResult("training_completed", "warn", reason, epoch, epochs)
+    return GateResult("training_completed", "pass", f"came to its last epoch, {epochs}", epoch, epochs)
 
 
-def lineage(ungated: Sequence[str]) -> Gate:
+def lineage(ungated: Sequence[str]) -> GateResult:
     """Warns, for good, of what was trained from a checkpoint whose gate was closed (`--ungated`)."""
     if ungated:
-        return Gate("lineage", "warn", f"trained from {', '.join(ungated)} although the gate was closed (--ungated)")
-    return Gate("lineage", "pass", "every checkpoint that it was made from had passed its gates")
+        return GateResult(
+            "lineage", "warn", f"trained from {', '.join(ungated)} although the gate was closed (--ungated)"
+        )
+    return GateResult("lineage", "pass", "every checkpoint that it was made from had passed its gates")
 
 
-def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresholds) -> Gate:
+def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresholds) -> GateResult:
     """Held-out loss against the corpus's own unigram and bigram baselines; `seen` is of the training text."""
     limit = learned_below(base, t)
     reason = (
@@ -113,24 +118,24 @@ def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresho
         if base.train_tokens < t.few_training_tokens and seen.loss < UNIFORM_LOSS:
             outcome = "warn"
             reason += f"; {base.train_tokens} training tokens are too few to ask it for sure"
-    return Gate("perplexity", outcome, reason, unseen.loss, limit, unseen.tokens)
+    return GateResult("perplexity", outcome, reason, unseen.loss, limit, unseen.tokens)
 
 
 def rate_gate(
     name: str, what: str, hits: int, samples: int, fail: float, warn: float, *, lenient: str | None = None
-) -> Gate:
+) -> GateResult:
     """A rate that must reach `fail`, and should reach `warn`; `lenient` (a reason) makes it warn at most."""
     rate = hits / samples if samples else 0.0
     outcome: Outcome = "pass" if rate >= warn else "warn" if rate >= fail else "fail"
     reason = f"{what}: {rate:.1%} ({hits} of {samples}); at least {fail:.0%} is asked, {warn:.0%} is good"
     if lenient:
         outcome, reason = "warn", f"{reason}; {lenient}"
-    return Gate(name, outcome, reason, rate, fail, samples, wilson(hits, samples))
+    return GateResult(name, outcome, reason, rate, fail, samples, wilson(hits, samples))
 
 
 def broken_texts(
     what: str, texts: Sequence[str], findings: Sequence[Detection | None], samples: int, t: Thresholds
-) -> list[Gate]:
+) -> list[GateResult]:
     """A gate a detector: the share of `samples` outputs that it found; `findings` are of those that may be broken."""
     limits = {"collapse": t.broken_texts, "scrambled": t.scrambled_texts, "parroting": t.broken_texts}
     gates = []
@@ -141,20 +146,20 @@ def broken_texts(
         if bad:
             reason += f"; for example {bad[0][:60]!r}"
         outcome: Outcome = "pass" if rate <= t.broken_texts else "warn" if rate <= limits[name] else "fail"
-        gates.append(Gate(name, outcome, reason, rate, limits[name], samples, wilson(len(bad), samples)))
+        gates.append(GateResult(name, outcome, reason, rate, limits[name], samples, wilson(len(bad), samples)))
     return gates
 
 
-def diversity(model: Transformer, corpus_texts: int, samples: int = 64) -> Gate:
+def diversity(model: Transformer, corpus_texts: int, samples: int = 64) -> GateResult:
     """Sample texts from nothing, at temperature 1; they must differ about as texts of the corpus would."""
     found = detectors.diversity(generate(model, [""] * samples, temperature=1.0, max_new_tokens=64), corpus_texts)
     outcome: Outcome = "fail" if found.found else "pass"
-    return Gate(found.name, outcome, found.reason, found.figure, found.threshold, samples)
+    return GateResult(found.name, outcome, found.reason, found.figure, found.threshold, samples)
 
 
 def free_running(
     model: Transformer, held_out: Sequence[str], words: set[str], t: Thresholds
-) -> tuple[list[Gate], list[dict[str, Any]]]:
+) -> tuple[list[GateResult], list[dict[str, Any]]]:
     """Phase 1: complete the first words of held-out sentences and of the standard English prompts."""
     prefixes = [" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in held_out]
     rests = [text[len(prefix) :] for text, prefix in zip(held_out, prefixes, strict=True)]
@@ -183,7 +188,7 @@ def words_of(text: str) -> list[str]:
 
 def completions(
     model: Transformer, rows: Iterable[Mapping[str, Any]], lenient: str | None, t: Thresholds
-) -> tuple[list[Gate], list[dict[str, Any]]]:
+) -> tuple[list[GateResult], list[dict[str, Any]]]:
     """Phase 2: complete the first half of held-out lines; every format's completions must parse."""
     rows = [row for row in rows if len(row["text"]) >= 4]
     prefixes = [row["text"][: len(row["text"]) // 2] for row in rows]
@@ -203,10 +208,10 @@ def completions(
 
 def _worst_format(
     name: str, what: str, hits: Mapping[str, Sequence[bool]], fail: float, warn: float, lenient: str | None
-) -> Gate:
+) -> GateResult:
     asked = {format: list(found) for format, found in hits.items() if found}
     if not asked:
-        return Gate(name, "warn", f"{what}: nothing held out to ask", None, fail)
+        return GateResult(name, "warn", f"{what}: nothing held out to ask", None, fail)
     worst = min(asked, key=lambda format: sum(asked[format]) / len(asked[format]))
     rates = ", ".join(f"{format} {sum(found) / len(found):.0%}" for format, found in asked.items())
     return rate_gate(
@@ -222,7 +227,7 @@ def _worst_format(
 
 def translation(
     held_out: Sequence[Answer], training: Sequence[Answer], lenient: str | None, t: Thresholds
-) -> list[Gate]:
+) -> list[GateResult]:
     """Phase 3: parse rate, exact match in both directions, training pairs reproduced, detectors."""
     to_hlx = [a for a in held_out if a.source == ENGLISH]
     to_english = [a for a in held_out if a.target == ENGLISH]
@@ -246,11 +251,11 @@ def translation(
     ]  # fmt: skip
 
 
-def _exact(name: str, what: str, found: Score, fail: float, warn: float, lenient: str | None) -> Gate:
+def _exact(name: str, what: str, found: Score, fail: float, warn: float, lenient: str | None) -> GateResult:
     return rate_gate(name, what, found.exact, found.samples, fail, warn, lenient=lenient)
 
 
-def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> tuple[Gate, list[dict[str, Any]]]:
+def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> tuple[GateResult, list[dict[str, Any]]]:
     """The standard prompts, asked with the tag of each format: an answer is a line that parses in it."""
     asked = [(format, text) for text in STANDARD_PROMPTS for format in Format]
     written = generate(model, [prompt(format, text) for format, text in asked], max_new_tokens=96)
@@ -267,7 +272,7 @@ def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> 
 
 def not_forgotten(
     losses: Mapping[str, tuple[float, float]], replay: float, t: Thresholds, *, lenient: str | None = None
-) -> Gate:
+) -> GateResult:
     """Earlier phases' held-out loss now, against what their own checkpoints had: `{asset: (now, then)}`."""
     worst = max(losses, key=lambda asset: losses[asset][0] - losses[asset][1])
     rise = losses[worst][0] - losses[worst][1]
@@ -280,7 +285,7 @@ def not_forgotten(
         reason += "; nothing is replayed, so this is expected"
     elif outcome == "fail" and lenient:
         outcome, reason = "warn", f"{reason}; {lenient}"
-    return Gate("not_forgotten", outcome, reason, rise, t.forgotten)
+    return GateResult("not_forgotten", outcome, reason, rise, t.forgotten)
 
 
 def pick(rows: Sequence[Row], samples: int, seed: int) -> list[Row]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model.checkpoints.weights import stored_weights
-from hlx_model.evaluation.gates.result import Gate, Outcome, worst
 from hlx_model.evaluation.losses import UNIFORM_LOSS, Prediction, predict
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
+from hlx_model.verdicts import GateResult, Outcome, worst
 
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)
 SAMPLE = 256
@@ -53,7 +53,7 @@ def milestone_gates(
     unigram: float,
     began: float,
     thresholds: Thresholds | None = None,
-) -> list[Gate]:
+) -> list[GateResult]:
     """Judge a model in training on a sample of each text.
 
     Args:
@@ -83,7 +83,7 @@ def milestone_gates(
     return gates
 
 
-def checkpoint_gates(checkpoint: Path, size: str) -> list[Gate]:
+def checkpoint_gates(checkpoint: Path, size: str) -> list[GateResult]:
     """Whether the weights in a checkpoint are those of the size asked for: to the parameter, and in bytes."""
     wanted = SIZES[size].parameters
     found, stored = stored_weights(checkpoint)
@@ -92,12 +92,12 @@ def checkpoint_gates(checkpoint: Path, size: str) -> list[Gate]:
     count = f"{found:,} parameters; {size} has {wanted:,}"
     length = f"{stored:,} bytes of weights; {expected:,} and a header are expected of {size}"
     return [
-        Gate("parameter_count", "pass" if found == wanted else "fail", count, found, wanted),
-        Gate("file_size", "pass" if fits else "fail", length, stored, expected),
+        GateResult("parameter_count", "pass" if found == wanted else "fail", count, found, wanted),
+        GateResult("file_size", "pass" if fits else "fail", length, stored, expected),
     ]
 
 
-def recorded_milestone_gate(milestones: Sequence[Mapping[str, Any]], epoch: int, epochs: int) -> Gate:
+def recorded_milestone_gate(milestones: Sequence[Mapping[str, Any]], epoch: int, epochs: int) -> GateResult:
     """What was found at a milestone, as one gate: recorded then, not judged anew.
 
     A milestone that the training did not come to was not due; it passes.
@@ -105,10 +105,10 @@ def recorded_milestone_gate(milestones: Sequence[Mapping[str, Any]], epoch: int,
     name = gate_name(epoch)
     found = [milestone for milestone in milestones if milestone["epoch"] == epoch]
     if not found:
-        return Gate(name, "pass", f"not due: the training ended before epoch {epoch} of its {epochs}")
-    gates = [Gate.from_json(gate) for gate in found[-1]["gates"]]
+        return GateResult(name, "pass", f"not due: the training ended before epoch {epoch} of its {epochs}")
+    gates = [GateResult.from_json(gate) for gate in found[-1]["gates"]]
     outcome = worst(gates)
-    return Gate(name, outcome, "; ".join(gate.reason for gate in gates if gate.outcome == outcome))
+    return GateResult(name, outcome, "; ".join(gate.reason for gate in gates if gate.outcome == outcome))
 
 
 def gate_name(epoch: int) -> str:
@@ -118,7 +118,7 @@ def gate_name(epoch: int) -> str:
 
 def _next_token_loss(
     seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, began: float, t: Thresholds
-) -> Gate:
+) -> GateResult:
     bound = UNIFORM_LOSS + t.loss_above_uniform
     # What was learned by heart begins another language above a guess, and has to come down from there first.
     if began > bound and step < t.steps_to_come_down:
@@ -140,10 +140,10 @@ def _next_token_loss(
         reason += f": it was {best:.2f} at best and is {seen.loss:.2f} on training text: {train_tokens} tokens overfit"
     elif outcome == "fail":
         reason += ": the model learns nothing: look at learning rate, corpus and labels"
-    return Gate("next_token_loss", outcome, reason, value, limit, unseen.tokens)
+    return GateResult("next_token_loss", outcome, reason, value, limit, unseen.tokens)
 
 
-def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: int, t: Thresholds) -> Gate:
+def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: int, t: Thresholds) -> GateResult:
     limit = unigram - t.below_unigram
     reason = f"best held-out loss {best:.2f} nats after {step} steps; below {limit:.2f} is asked, "
     reason += f"{t.below_unigram:g} less than counting symbols gives"
@@ -154,18 +154,18 @@ def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: 
         outcome, reason = "warn", f"{reason}; {train_tokens} training tokens are too few to ask it for sure"
     elif outcome == "fail":
         reason += ": the model has not learned which symbols are frequent: look at the corpus and the optimizer"
-    return Gate("unigram", outcome, reason, best, limit, tokens)
+    return GateResult("unigram", outcome, reason, best, limit, tokens)
 
 
-def copy_rate_gate(unseen: Prediction, t: Thresholds) -> Gate:
+def copy_rate_gate(unseen: Prediction, t: Thresholds) -> GateResult:
     """Fails where the model mostly predicts the symbol that it has just read."""
     ok = unseen.copy_rate <= t.copy_rate
     reason = f"the likeliest next symbol is the current one at {unseen.copy_rate:.0%} of the positions; at most "
     reason += f"{t.copy_rate:.0%} is asked" + ("" if ok else ": look whether the labels are shifted")
-    return Gate("copy_rate", "pass" if ok else "fail", reason, unseen.copy_rate, t.copy_rate, unseen.tokens)
+    return GateResult("copy_rate", "pass" if ok else "fail", reason, unseen.copy_rate, t.copy_rate, unseen.tokens)
 
 
-def reported_loss_gate(seen: Prediction, reported_loss: float, t: Thresholds) -> Gate:
+def reported_loss_gate(seen: Prediction, reported_loss: float, t: Thresholds) -> GateResult:
     """Fails where the true loss on training text is above what the trainer reported of it."""
     difference = seen.loss - reported_loss
     ok = difference <= t.loss_disagreement
@@ -176,4 +176,4 @@ def reported_loss_gate(seen: Prediction, reported_loss: float, t: Thresholds) ->
     if not ok:
         reason += ": the trainer's loss is not the model's next-token loss: look at labels and learning rate"
     outcome: Outcome = "pass" if ok else "fail"
-    return Gate("reported_loss", outcome, reason, difference, t.loss_disagreement, seen.tokens)
+    return GateResult("reported_loss", outcome, reason, difference, t.loss_disagreement, seen.tokens)

@@ -5,12 +5,8 @@ import math
 
 import pytest
 
-from hlx_model.evaluation.gates.result import (
-    Gate,
-    Outcome,
-    wilson,
-    worst,
-)
+from hlx_model.evaluation.intervals import wilson
+from hlx_model.verdicts import GateResult, Outcome, worst
 
 
 @pytest.mark.parametrize(
@@ -34,16 +30,16 @@ def test_the_interval_is_wilsons(successes: int, samples: int, low: float, high:
     [(["pass", "warn", "fail"], "fail"), (["warn", "pass"], "warn"), (["pass", "pass"], "pass"), ([], "pass")],
 )
 def test_the_worst_gate_decides(outcomes: list[Outcome], expected: Outcome) -> None:
-    assert worst(Gate("words", outcome, "") for outcome in outcomes) == expected
+    assert worst(GateResult("words", outcome, "") for outcome in outcomes) == expected
 
 
 @pytest.mark.parametrize("value", [0.25, None, math.inf, -math.inf])
 def test_a_gate_survives_json(value: float | None) -> None:
-    gate = Gate("words", "warn", "half of them", value, 0.5, 40, (0.1, 0.4))
-    assert Gate.from_json(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
+    gate = GateResult("words", "warn", "half of them", value, 0.5, 40, (0.1, 0.4))
+    assert GateResult.from_json(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
 
 
 def test_a_figure_that_is_no_number_survives_json() -> None:
-    text = json.dumps(Gate("words", "fail", "", math.nan).to_json(), allow_nan=False)
-    value = Gate.from_json(json.loads(text)).value
+    text = json.dumps(GateResult("words", "fail", "", math.nan).to_json(), allow_nan=False)
+    value = GateResult.from_json(json.loads(text)).value
     assert value is not None and math.isnan(value)

@@ -1,0 +1,84 @@
+"""What a gate found, and the verdict file that every gated artifact has: `verdict.json` in its folder of reports.
+
+The verdict file is the truth: Dagster's checks mirror it, and whatever builds on the artifact reads it. It contains the
+SHA-256 of every other file in its folder, and its own digest.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from hlx_model.files import digest_of, named_specials, read_json, sha256_of, write_json
+from hlx_model.json_model import Number, first_error
+from hlx_model.layout import VERDICT
+
+Outcome = Literal["pass", "warn", "fail"]
+
+
+class GateClosed(ValueError):
+    """The next step must not start: names the gate, its figure and where to look."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class GateResult:
+    """What one gate found. `fail` blocks what lies downstream; `warn` does not."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+    """One line for a person: the figure, what is required, and what it means."""
+    value: Number | None = None
+    threshold: Number | None = None
+    samples: int = 0
+    interval: tuple[float, float] | None = None
+    """95% confidence interval of a rate (Wilson)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; a value that is not finite becomes its name."""
+        content: dict[str, Any] = named_specials(vars(self))
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "GateResult":
+        """Read what `to_json` returned; `ValueError` names the field that is wrong."""
+        try:
+            return _RESULT.validate_python(content)
+        except ValidationError as error:
+            raise ValueError(first_error(error)) from None
+
+
+_RESULT = TypeAdapter(GateResult)
+
+
+def worst(gates: Iterable[GateResult]) -> Outcome:
+    """Return `fail` if a gate failed, else `warn` if one warned, else `pass`."""
+    outcomes = {gate.outcome for gate in gates}
+    return "fail" if "fail" in outcomes else "warn" if "warn" in outcomes else "pass"
+
+
+def write_sealed(directory: Path, content: Mapping[str, Any]) -> None:
+    """Write `verdict.json` into a folder of reports, last: with the hash of each other file there, and a digest."""
+    sealed = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != VERDICT}
+    whole = {**content, "files": sealed}
+    write_json(directory / VERDICT, {**whole, "digest": digest_of(whole)})
+
+
+def read_sealed(directory: Path) -> dict[str, Any]:
+    """Return the content of `verdict.json` without its digest.
+
+    Raises:
+        GateClosed: the file is missing, cannot be read, or was changed.
+    """
+    path = directory / VERDICT
+    try:
+        content: dict[str, Any] = read_json(path)
+        if content.pop("digest", None) != digest_of(content):
+            raise ValueError("its digest does not fit its content")
+    except FileNotFoundError:
+        raise GateClosed(f"no verdict: {path} is missing") from None
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise GateClosed(f"no verdict: {path} cannot be read ({error})") from None
+    return content
