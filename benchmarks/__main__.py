@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import corpus, gates, generation, gpu_curriculum, history, kill_matrix, skill, training
+from benchmarks import corpus, gates, generation, gpu_curriculum, history, kill_matrix, size, skill, training
 
 ALL = {
     "corpus": corpus.main,
@@ -13,6 +13,7 @@ ALL = {
     "gpu_curriculum": gpu_curriculum.main,
     "gates": gates.main,
     "history": history.main,
+    "size": size.main,
 }
 
 if __name__ == "__main__":

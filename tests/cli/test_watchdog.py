@@ -12,7 +12,7 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
 from tests.conftest import Curriculum, Hlx
 
-CURVES = Path(__file__).parents[1] / "watchdog" / "curves"
+CURVES = Path(__file__).parents[1] / "monitoring" / "curves"
 
 
 def at_work(root: Path, **changes: object) -> Path:
