@@ -184,7 +184,7 @@ def _train(task: Task, fault: Fault | None, connection: Connection) -> None:
         connection.send(("saved", path.name))
         return path
 
-    _replace(weights, "write", write_and_say)
+    _replace(weights, "write_checkpoint", write_and_say)
     disk = _Disk(task.training.parent, fault, lambda: connection.send(("fault", None)))
     disk.watch()
     sys.stderr = io.StringIO()  # the progress bar

@@ -17,8 +17,8 @@ _LOAD = {
     ),
     "model.pt": (
         "from pathlib import Path\n",
-        "from hlx_model import foreign\n",
-        'model = foreign.load(Path("{weights}")).model',
+        "from hlx_model.checkpoints.pt_import import load_pt\n",
+        'model = load_pt(Path("{weights}")).model',
     ),
 }
 

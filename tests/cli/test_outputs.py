@@ -125,7 +125,7 @@ def test_a_report_does_not_replace_the_model_that_is_judged(
 def test_a_report_does_not_replace_a_file_of_the_checkpoint(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validate, "judge", None)  # called, it would end in another error
+    monkeypatch.setattr(validate, "evaluate", None)  # called, it would end in another error
     folder = kept["checkpoint"]
     for output in (folder / "state.json", folder / "new.json", folder / "a" / "b.json", folder):
         refused(hlx, here, output, "validate", "--checkpoint", folder, "--output", output)

@@ -61,7 +61,7 @@ def test_one_sentence_over_and_over_is_stopped_at_the_epoch_in_which_it_is_learn
     outcome = train(replace(plan, train=["Sort"] * 800, held_out=["Sort"]), execution=CPU)
     stopped, losses = outcome.manifest.stopped, read_state(outcome.checkpoint)["epoch_losses"]
     assert stopped is not None and stopped.startswith("training loss collapsed too early: ")
-    assert stopped.endswith(": look whether the labels are the plan, or the corpus is one sentence")
+    assert stopped.endswith(": look whether the labels are the inputs, or the corpus is one sentence")
     assert losses[-1] < 0.001 <= min(losses[:-1]) and outcome.manifest.epoch == len(losses) < 10
 
 
