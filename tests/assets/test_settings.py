@@ -72,7 +72,7 @@ def test_a_ui_that_strangers_can_reach_needs_a_token(empty_home: Home) -> None:
     refused = make_ui("-h", "0.0.0.0")
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
-    assert line.startswith("error: to emit on 0.0.0.0 needs HLX_API_TOKEN")
+    assert line.startswith("error: to listen on 0.0.0.0 needs HLX_API_TOKEN")
 
 
 @pytest.mark.parametrize(
