@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.composer.grammar.lexicon import NUMBER_WORDS
+from hlx_model.composer.spelling import NUMBER_WORDS
 from hlx_model.corpus.split import Split
 from hlx_model.language import Format
 
