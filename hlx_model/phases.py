@@ -30,13 +30,13 @@ PHASES = {
         ),
         Phase(
             2, "HLX", "hlx_corpus",
-            learns="learns the four HLX formats, from phase 1's weights",
-            ability="HLX: it continues lines in HLXL, LC-R, LC-T and LC-B",
+            learns="learns the formats of HLX, from phase 1's weights",
+            ability="HLX: it continues lines in every format of HLX",
         ),
         Phase(
             3, "Translation", "paired_corpus",
             learns="learns to translate between English and HLX, from phase 2's weights",
-            ability="translation: between English and the four formats of HLX, and between the formats",
+            ability="translation: between English and the formats of HLX, and between the formats",
         ),
     )
 }  # fmt: skip

@@ -229,7 +229,9 @@ _COLUMNS: Mapping[str, Mapping[str, pa.Column]] = {
     "paired_corpus": {
         "target": _one_of("target_is_known", ENGLISH, *FORMATS),
         "source": _one_of("source_is_known", ENGLISH, *FORMATS),
-        "prompt": _text(pa.Check.str_matches(r"^\[(English|HLXL|LC-[RTB])\] (?s:.+) → $", error="is_a_prompt")),
+        "prompt": _text(
+            pa.Check.str_matches(rf"^\[({'|'.join([ENGLISH, *FORMATS])})\] (?s:.+) → $", error="is_a_prompt")
+        ),
         "answer": _text(),
         **_SPLIT,
     },

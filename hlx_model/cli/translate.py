@@ -20,7 +20,7 @@ from hlx_model.model.tokenizer import unknown_characters
 
 def translate_command(
     text: Annotated[str, typer.Argument(help="An English sentence, or a line of HLX.", show_default=False)],
-    target: Annotated[str, typer.Option("--to", help="HLXL, LC-R, LC-T, LC-B or English.")] = "HLXL",
+    target: Annotated[str, typer.Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
     checkpoint: Annotated[
         Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest finished one")
     ] = None,

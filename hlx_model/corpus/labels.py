@@ -32,11 +32,12 @@ class Mark(Enum):
 
 _SPACE = r"[^\S\n]*"  # Word and French put spaces that do not break before a colon
 _LIST = r"(?:[-*+•‣◦·]|\d{1,4}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?"
+_SPELLINGS = "|".join([ENGLISH, *(format.spellings for format in Format)])
 _LABEL = re.compile(
     rf"""
     {_SPACE}(?:>{_SPACE}|{_LIST}|\#{{3,6}}[ \t]+)*               # quotation, list item, heading
     (?P<opened>\*{{1,3}}|_{{1,3}}|`)?
-    (?P<label>english|hlxl|lc[-_ ‐‑‒–—]?[rtb])
+    (?P<label>{_SPELLINGS})
     (?:[ \t]*\d{{1,4}})?
     (?:[ \t]*\([^()]{{0,40}}\))?
     (?P<closed>\*{{1,3}}|_{{1,3}}|`)?
@@ -47,10 +48,13 @@ _LABEL = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _COLON = re.compile("[:\uff1a]")
-_LIKE_A_LABEL = re.compile(r"(?:[^\w<]|<[^>]{0,40}>){0,12}([A-Za-z][\w-]{2,10}(?:[ \t][rtbRTB](?!\w))?)")
+_LETTERS = "".join(format[-1] for format in Format if "-" in format)
+_LIKE_A_LABEL = re.compile(
+    rf"(?:[^\w<]|<[^>]{{0,40}}>){{0,12}}([A-Za-z][\w-]{{2,10}}(?:[ \t](?i:[{_LETTERS}])(?!\w))?)"
+)
 _ALIKE = 0.75
 """Similarity by difflib: `Enlgish` (0.86), `HXLX` and `LC-X` (0.75) are like a label, `Finish` (0.62) is not."""
-_LABELS = ("english", "hlxl", "lc-r", "lc-t", "lc-b")
+_LABELS = (ENGLISH.casefold(), *(format.casefold() for format in Format))
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)")
 _HEADING = re.compile(r" {0,3}(#{1,6})([ \t].*)?$")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}[ \t]*)$")

@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 
-from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
+from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.model.tokenizer import unknown_characters
 
-GLYPHS = frozenset("∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→")
-"""The characters of LC-R, and the arrow that separates prompt from answer: no English has them."""
+GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark in grammar.marks if not mark.isascii())
+"""The glyphs of the formats, and the arrow that separates prompt from answer: no English has them."""
 
-_NOT_IN_ENGLISH = re.compile(r"\b(?:HLXL|LC-[RTB]):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{2,8}|#\d{2,5});")
+_NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
 
 MOST_QUARANTINED = 0.05

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from hlx_model.corpus.entries import Entry
+from hlx_model.language import GRAMMARS, Format
 
 _SENTENCE_WORD = re.compile(r"[A-Za-z]+|\d")
 # Of a value's HLXL: contract ids whole; field numbers not at all, for they are no content.
@@ -83,12 +84,17 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
 
 
 def _texts_of_two_values(entries: Sequence[Entry]) -> frozenset[str]:
-    """The texts that one value has in LC-B and another in another format.
+    """Return the texts that one value has in an ambiguous format, LC-B, and another value in another format.
 
     No others are shared: tokens that mean something in two of HLXL, LC-R and LC-T mean the same.
     """
-    in_lc_b = {entry.texts[-1] for entry in entries}
-    return frozenset(text for entry in entries for text in entry.texts[:-1] if text in in_lc_b)
+    shared: set[str] = set()
+    for number, format in enumerate(Format):
+        if GRAMMARS[format].ambiguous:
+            written = {entry.texts[number] for entry in entries}
+            others = (text for entry in entries for n, text in enumerate(entry.texts) if n != number)
+            shared.update(text for text in others if text in written)
+    return frozenset(shared)
 
 
 def _words(hlxl: str, entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[_Word]:

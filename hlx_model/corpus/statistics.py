@@ -4,6 +4,7 @@ Everything is counted in Arrow, a batch of rows at a time, so a million entries 
 value holds is read off its LC-R: there only strings have quotes, and each bracket is one glyph.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 from hlx_model.composer.spelling import NUMBER_WORDS
 from hlx_model.corpus.split import Split
-from hlx_model.language import Format
+from hlx_model.language import GRAMMARS, Format
 
 BySplit = Mapping[str, int]
 """A count for each of train, validation and test."""
@@ -25,7 +26,8 @@ _NAME_SHOWN = 60
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # A string that holds a mark of some format, or a character that is written with a backslash.
-_AWKWARD = rf'^(?:[^"]|{_STRING})*"[^"\\]*[\\\[\]{{}}|,:@&#=∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→]'
+_MARKS = "".join(re.escape(mark) for mark in sorted({"\\", "→"}.union(*(g.marks for g in GRAMMARS.values()))))
+_AWKWARD = rf'^(?:[^"]|{_STRING})*"[^"\\]*[{_MARKS}]'
 _NEGATIVE = r"(?:^|[ 🜃])-\d"
 _FLOAT = r"(?:^|[ 🜃])-?\d+[.e]"
 _DIGITS = r"\b\d"

@@ -1,18 +1,18 @@
-"""The one error of reading HLX."""
+"""The one error that reading HLX raises."""
 
-from hlx_model.language.values import Format
+from hlx_model.language.formats import Format
 
 
 class HLXSyntaxError(ValueError):
-    """Text that a format does not allow.
+    """A text that a format does not allow.
 
-    `str()` is one line: where, what was found there, and what would have been right.
+    `str()` is one line: the place, what was found there, and what was expected.
     """
 
     message: str
-    """What was found and what would have been right, on one line."""
+    """What was found and what was expected, on one line."""
     text: str
-    """All of the text that was being read."""
+    """The whole text that was read."""
     position: int
     """Offset of what was found: 0 to len(text)."""
     line: int

@@ -1,13 +1,14 @@
-"""What the four formats share: one recursive descent to read a value, one recursion to write it.
+"""What all formats share: one recursive descent to read a value, one recursion to write it.
 
-A format is a subclass that names its tokens and says how it writes a contract; where it also differs in
-bytes, integers or the outermost brackets, it overrides that pair of methods. `_read_x` and `_write_x` are
-inverses. `depth` counts the arrays, objects and contracts around what is being read or written.
+A format is a subclass: it names its tokens and says how it writes a contract. If it also writes bytes, integers or
+the outermost brackets in its own way, it overrides those methods. `_read_x` and `_write_x` are inverses. `depth` is
+the number of arrays, objects and contracts around the value.
 """
 
 import re
 from abc import ABC, abstractmethod
 
+from hlx_model.language.formats import Format
 from hlx_model.language.literals import (
     NUMBER_STARTS,
     check_integer,
@@ -17,18 +18,21 @@ from hlx_model.language.literals import (
     write_string,
 )
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import IDENTIFIER, MAX_DEPTH, RESERVED_KEY, Contract, Format, Handle, Value
+from hlx_model.language.values import IDENTIFIER, MAX_DEPTH, RESERVED_KEY, Contract, Handle, Value
 
-_WORD = re.compile(IDENTIFIER.pattern + "|[∅⊤⊥]")
 _HEXADECIMAL = re.compile(r"(?:[0-9A-Fa-f]{2})*(?![0-9A-Za-z_])")
 _KEY = "a key: letters, digits and underscores, no digit first"
 _FIELD_NUMBER = "a field number"
 
 
 class Grammar(ABC):
-    """One format, both ways. Stateless: an instance serves every text."""
+    """Reads and writes one format. It has no state: one instance serves every text."""
 
     format: Format
+    marks: str
+    """The punctuation and glyphs that have a meaning in the format, except quotes and those of numbers."""
+    ambiguous = False
+    """Whether a text of the format can be a text of another value in another format."""
     null: str
     true: str
     false: str
@@ -37,17 +41,22 @@ class Grammar(ABC):
     array_brackets: tuple[str, str]
     object_brackets: tuple[str, str]
     gap: str
-    """What the canonical rendering puts after a comma or a colon."""
+    """What the canonical rendering writes after a comma or a colon."""
     contract_start: re.Pattern[str]
-    """How a contract begins, up to its id; tried before arrays and objects."""
+    """The beginning of a contract, up to its id; tried before arrays and objects."""
 
     def __init__(self) -> None:
         self._constants: dict[str, bool | None] = {self.null: None, self.true: True, self.false: False}
+        self._word = re.compile("|".join([IDENTIFIER.pattern, *map(re.escape, self._constants)]))
         samples: list[Value] = [None, True, 42, "text", b"\0", Handle("name"), [], {}, Contract(14, ())]
         self._any_value = "a value such as " + ", ".join(self._write(sample, 0) for sample in samples)
 
     def parse(self, text: str) -> Value:
-        """The value of all of `text`. Raises `HLXSyntaxError`."""
+        """Return the value of a whole text.
+
+        Raises:
+            HLXSyntaxError: the format does not allow the text.
+        """
         s = Scanner(text, self.format)
         value = self._read_document(s)
         if s.skip() < len(text):
@@ -55,14 +64,18 @@ class Grammar(ABC):
         return value
 
     def render(self, value: Value) -> str:
-        """The canonical text of `value`. Raises `ValueError` for what HLX cannot hold."""
+        """Return the canonical text of a value.
+
+        Raises:
+            ValueError: HLX cannot express the value.
+        """
         return self._write_document(value)
 
     # Where formats may differ
 
     @abstractmethod
     def _read_contract(self, s: Scanner, depth: int) -> Contract:
-        """The rest of a contract, from its id."""
+        """Read the rest of a contract, from its id."""
 
     @abstractmethod
     def _write_contract(self, contract: Contract, depth: int) -> str: ...
@@ -74,7 +87,7 @@ class Grammar(ABC):
         return self._write(value, 0)
 
     def _read_bytes(self, s: Scanner) -> bytes:
-        """The rest of bytes, after their prefix."""
+        """Read the rest of bytes, after their prefix."""
         digits = s.match(_HEXADECIMAL)
         if digits is None:
             s.fail(f"pairs of hexadecimal digits after '{self.bytes_prefix}'")
@@ -92,7 +105,7 @@ class Grammar(ABC):
     # What they share
 
     def _read(self, s: Scanner, depth: int) -> Value:
-        """The value that comes next."""
+        """Read the next value."""
         start = s.skip()
         first = s.text[start : start + 1]
         if first == '"':
@@ -109,13 +122,13 @@ class Grammar(ABC):
             return self._read_array(s, self._inside(s, start, depth))
         if s.take(self.object_brackets[0]):
             return self._read_object(s, self._inside(s, start, depth))
-        word = s.match(_WORD)
+        word = s.match(self._word)
         if word is None or word.group() not in self._constants:
             s.fail(self._any_value, at=start)
         return self._constants[word.group()]
 
     def _write(self, value: Value, depth: int) -> str:
-        """`value` as it stands inside another."""
+        """Return a value as it is written inside another."""
         if value is None:
             return self.null
         if type(value) is bool:
@@ -169,7 +182,7 @@ class Grammar(ABC):
         return opening + f",{self.gap}".join(pairs) + closing
 
     def _read_field(self, s: Scanner, fields: list[tuple[int, Value]], depth: int, *, after: str) -> None:
-        """Appends a contract's next field to `fields`: its number, the token `after` it, its value."""
+        """Append the next field of a contract to `fields`: its number, the token `after` it, its value."""
         number = s.natural(_FIELD_NUMBER, above=fields[-1][0] if fields else -1)
         s.expect(after)
         fields.append((number, self._read(s, depth)))

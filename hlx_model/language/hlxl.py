@@ -1,6 +1,6 @@
 """HLXL, the format for people: `{1000: {@0: "search", @1: &h_documents}}`.
 
-Its grammar, white space left out (`x , …` is any number of x, with commas between):
+Its grammar without white space (`x , …` is any number of x, with commas between):
 
     value    = null / true / false / number / string / b"bytes" / &h_name / contract / array / object
     contract = { id : { @number : value , … } }
@@ -10,9 +10,10 @@ Its grammar, white space left out (`x , …` is any number of x, with commas bet
 
 import re
 
+from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Format, Value
+from hlx_model.language.values import Contract, Value
 
 _BODY = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9A-Fa-f]{2})*""")
 _ESCAPES = re.compile(r"""\\(?:(["\\])|x(..))""")
@@ -21,9 +22,10 @@ _BYTES[ord('"')], _BYTES[ord("\\")] = r"\"", r"\\"
 
 
 class HLXL(Grammar):
-    """Tokens, contracts and bytes of HLXL."""
+    """Reads and writes HLXL, which has its own contracts and bytes."""
 
     format = Format.HLXL
+    marks = "{}[]:,@&"
     null, true, false = "null", "true", "false"
     handle_prefix = "&h_"
     bytes_prefix = 'b"'
@@ -61,3 +63,6 @@ class HLXL(Grammar):
 
 def _unescape(escape: re.Match[str]) -> str:
     return escape[1] or chr(int(escape[2], 16))
+
+
+GRAMMAR = HLXL()

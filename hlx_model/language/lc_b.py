@@ -1,8 +1,8 @@
 """LC-B, the training notation of the binary form: `[1000|0:"search"|1:&documents]`.
 
-Its grammar, white space left out (`x , …` is any number of x, with commas between):
+Its grammar without white space (`x , …` is any number of x, with commas between):
 
-    document = contract / [ value ]          where the value is no contract: one brings its own brackets
+    document = contract / [ value ]          if the value is no contract, which has its own brackets
     value    = _ / T / F / integer / float / string / #hexadecimal / &name / contract / array / object
     contract = [ id | number : value | … ]
     array    = [ value , … ]
@@ -14,18 +14,21 @@ So `[14|]` is a contract without fields, `[14]` the integer 14, `[[14]]` an arra
 
 import re
 
+from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.literals import INTEGER_RANGE, NUMBER_ENDS, read_number
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import MAX_INTEGER, Contract, Format, Value
+from hlx_model.language.values import MAX_INTEGER, Contract, Value
 
 _HEXADECIMAL = re.compile("0x([0-9A-Fa-f]+)" + NUMBER_ENDS)
 
 
 class LCB(Grammar):
-    """Tokens, contracts, integers and outermost brackets of LC-B."""
+    """Reads and writes LC-B, which has its own contracts, integers and outermost brackets."""
 
     format = Format.LC_B
+    marks = "[]{}|:,&#"
+    ambiguous = True  # the string "a" is ["a"], which is an array in HLXL
     null, true, false = "_", "T", "F"
     handle_prefix = "&"
     bytes_prefix = "#"
@@ -74,3 +77,6 @@ class LCB(Grammar):
 
     def _write_integer(self, value: int) -> str:
         return f"{value:#04x}" if value >= 0 else str(value)
+
+
+GRAMMAR = LCB()

@@ -1,26 +1,28 @@
 """LC-R, the runic format: `🜊1000🜁0 "search"🜁1 ⟁documents🜂`.
 
-Its grammar, white space left out (`x , …` is any number of x with commas between, `(x)…` without):
+Its grammar without white space (`x , …` is any number of x with commas between, `(x)…` without):
 
     value    = ∅ / ⊤ / ⊥ / number / string / ⊠hexadecimal / ⟁name / contract / array / object
     contract = 🜊 id (🜁 number value)… 🜂
     array    = 🜃 value , … 🜄
     object   = ◇ key : value , … ◆
 
-A field number is the longest run of digits after its 🜁: nothing but a space parts it from a number.
+A field number is the longest run of digits after its 🜁. Only a space separates it from a number.
 """
 
 import re
 
+from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Format, Value
+from hlx_model.language.values import Contract, Value
 
 
 class LCR(Grammar):
-    """Tokens and contracts of LC-R."""
+    """Reads and writes LC-R, which has its own contracts."""
 
     format = Format.LC_R
+    marks = "🜊🜁🜂🜃🜄◇◆⟁⊠∅⊤⊥:,"
     null, true, false = "∅", "⊤", "⊥"
     handle_prefix = "⟁"
     bytes_prefix = "⊠"
@@ -40,3 +42,6 @@ class LCR(Grammar):
     def _write_contract(self, contract: Contract, depth: int) -> str:
         fields = "".join(self._write_fields(contract, depth, "🜁{} {}"))
         return f"🜊{contract.id}{fields}🜂"
+
+
+GRAMMAR = LCR()

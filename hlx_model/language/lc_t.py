@@ -1,6 +1,6 @@
 """LC-T, the plain ASCII format: `{C:1000,0="search",1=@documents}`.
 
-Its grammar, white space left out (`x , …` is any number of x with commas between, `(x)…` without):
+Its grammar without white space (`x , …` is any number of x with commas between, `(x)…` without):
 
     value    = NULL / TRUE / FALSE / number / string / #hexadecimal / @name / contract / array / object
     contract = { C : id (, number = value)… }
@@ -10,15 +10,17 @@ Its grammar, white space left out (`x , …` is any number of x with commas betw
 
 import re
 
+from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Format, Value
+from hlx_model.language.values import Contract, Value
 
 
 class LCT(Grammar):
-    """Tokens and contracts of LC-T."""
+    """Reads and writes LC-T, which has its own contracts."""
 
     format = Format.LC_T
+    marks = "{}[]:,=@#"
     null, true, false = "NULL", "TRUE", "FALSE"
     handle_prefix = "@"
     bytes_prefix = "#"
@@ -38,3 +40,6 @@ class LCT(Grammar):
     def _write_contract(self, contract: Contract, depth: int) -> str:
         fields = "".join(self._write_fields(contract, depth, ",{}={}"))
         return f"{{C:{contract.id}{fields}}}"
+
+
+GRAMMAR = LCT()

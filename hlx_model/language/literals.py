@@ -1,4 +1,4 @@
-"""Strings and numbers, which the formats write alike."""
+"""Strings and numbers, which most formats write alike."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _ESCAPES = re.compile(_ESCAPE, re.VERBOSE)
 _BODY = re.compile(rf'(?: [^"\\{_CONTROL}{_SURROGATE}]+ | {_ESCAPE} )*', re.VERBOSE)
 _TO_ESCAPE = re.compile(rf'["\\{_CONTROL}{_SURROGATE}]')
 
-# 01, 1_000 and 1.2.3 are no numbers, rather than a number and something after it.
+# 01, 1_000 and 1.2.3 are errors, not a number and something after it.
 NUMBER_ENDS = r"(?![0-9A-Za-z_.])"
 NUMBER_STARTS = frozenset("-0123456789")
 INTEGER_RANGE = "integers of 64 bits, -2**63 to 2**63 - 1"
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[Ee][+-]?[0-9]+)?)"
 
 
 def read_string(s: Scanner) -> str:
-    """A string, from its opening quote; every JSON escape is taken, surrogates only in pairs."""
+    """Read a string from its opening quote; all JSON escapes are allowed, surrogates only in pairs."""
     s.expect('"')
     body = s.match(_BODY)
     assert body is not None
@@ -45,12 +45,16 @@ def read_string(s: Scanner) -> str:
 
 
 def write_string(value: str) -> str:
-    """`value` in quotes. Raises `ValueError` for a lone surrogate."""
+    """Return a string in quotes.
+
+    Raises:
+        ValueError: it contains a lone surrogate.
+    """
     return f'"{_TO_ESCAPE.sub(_escape, value)}"'
 
 
 def read_number(s: Scanner, expected: str = "a number such as 42, -100, 3.14 or 1e-05") -> int | float:
-    """An integer, or with a point or an exponent a float; in range, finite."""
+    """Read an integer of 64 bits, or a finite float if there is a point or an exponent."""
     start = s.position
     match = s.match(_NUMBER)
     if match is None:
@@ -59,28 +63,36 @@ def read_number(s: Scanner, expected: str = "a number such as 42, -100, 3.14 or 
     if rest:
         number = float(match.group())
         return number if math.isfinite(number) else s.fail("a finite float", at=start)
-    # Length first: int() itself refuses very long text.
+    # The length first: int() refuses very long texts.
     if len(integer) > 20 or not MIN_INTEGER <= int(integer) <= MAX_INTEGER:
         s.fail(INTEGER_RANGE, at=start)
     return int(integer)
 
 
 def check_integer(value: int) -> int:
-    """`value` itself. Raises `ValueError` outside 64 bits."""
+    """Return an integer unchanged.
+
+    Raises:
+        ValueError: it has more than 64 bits.
+    """
     if not MIN_INTEGER <= value <= MAX_INTEGER:
         raise ValueError(f"HLX has {INTEGER_RANGE}, not of {value.bit_length() + 1}")
     return value
 
 
 def write_float(value: float) -> str:
-    """`value` as Python's `repr`. Raises `ValueError` for NaN and infinities."""
+    """Return a float as Python's `repr` writes it.
+
+    Raises:
+        ValueError: it is NaN or infinite.
+    """
     if not math.isfinite(value):
         raise ValueError(f"HLX floats are finite, {value} is not")
     return repr(value)
 
 
 def _instead_of(character: str) -> str:
-    """What a string should have where `character` cannot stand."""
+    """Return what is expected in a string in place of a character that it must not contain."""
     if not character:
         return "a closing '\"'"
     if "\ud800" <= character <= "\udfff":
@@ -101,7 +113,7 @@ def _unescape(match: re.Match[str]) -> str:
 def _escape(match: re.Match[str]) -> str:
     character = match.group()
     if "\ud800" <= character <= "\udfff":
-        raise ValueError(f"HLX strings hold no lone surrogates such as {character!r}")
+        raise ValueError(f"HLX strings contain no lone surrogates such as {character!r}")
     return _escape_of(character)
 
 

@@ -1,32 +1,7 @@
-"""The values of HLX as Python objects, their limits, and strict equality between them."""
+"""The values of HLX as Python objects, their limits, and strict equality of them."""
 
-import enum
 import re
 from dataclasses import dataclass
-
-
-class Format(enum.StrEnum):
-    """The four formats; a member is its tag, as it stands in corpora and prompts.
-
-    `Format(label)` also takes labels as people write them, such as `lc_t`, `LC–R` and `hlxl`.
-    """
-
-    HLXL = "HLXL"
-    LC_R = "LC-R"
-    LC_T = "LC-T"
-    LC_B = "LC-B"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "Format | None":
-        found = _LABEL.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
-            return None
-        return cls(f"LC-{found['letter'].upper()}" if found["letter"] else "HLXL")
-
-
-# Between LC and the letter: nothing, or what keyboards and word processors make of a hyphen.
-_LABEL = re.compile("HLXL|LC[-_ \u2010-\u2014]?(?P<letter>[RTB])", re.IGNORECASE)
-
 
 MAX_DEPTH = 100
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
@@ -37,20 +12,27 @@ RESERVED_KEY = "C"  # {C:14} is a contract in LC-T
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A name that refers to something. Raises `ValueError` unless `name` is an identifier."""
+    """A name that refers to something.
+
+    Raises:
+        ValueError: `name` is no identifier.
+    """
 
     name: str
 
     def __post_init__(self) -> None:
         if type(self.name) is not str or not IDENTIFIER.fullmatch(self.name):
-            raise ValueError(f"a handle is named by an identifier such as documents, not {self.name!r}")
+            raise ValueError(f"a handle's name is an identifier such as documents, not {self.name!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A numeric id, and values under strictly ascending field numbers. Raises `ValueError` otherwise.
+    """A numeric id, and values under strictly ascending field numbers.
 
-    `==` compares as Python does, where `True == 1 == 1.0`; `same` compares as HLX does.
+    `==` compares as Python does, so that `True == 1 == 1.0`; `same` compares as HLX does.
+
+    Raises:
+        ValueError: the id or a field number is out of range, or the field numbers do not ascend.
     """
 
     id: int
@@ -75,7 +57,10 @@ Value = None | bool | int | float | str | bytes | Handle | Contract | list["Valu
 
 
 def same(a: Value, b: Value) -> bool:
-    """Strict equality: `True`, `1` and `1.0` differ, so do `0.0` and `-0.0`, and the order of keys counts."""
+    """Return whether two values are strictly equal.
+
+    `True`, `1` and `1.0` differ, `0.0` and `-0.0` differ, and the order of keys counts.
+    """
     if type(a) is not type(b):
         return False
     match a, b:

@@ -32,8 +32,8 @@ from hlx_model.reporting.numbers import (
 
 _PHASES = {
     1: "English: it continues sentences",
-    2: "HLX: it continues lines in HLXL, LC-R, LC-T and LC-B",
-    3: "translation: between English and the four formats of HLX, and between the formats",
+    2: "HLX: it continues lines in every format of HLX",
+    3: "translation: between English and the formats of HLX, and between the formats",
 }
 _SIGN = {"pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail"}
 _FEW = 10

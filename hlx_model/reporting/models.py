@@ -4,19 +4,29 @@
 go from 0 to 1, with 95% Wilson intervals; where there are no samples a rate is 0 and its interval from 0 to 1.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, WithJsonSchema
 from typing_extensions import TypedDict
+
+from hlx_model.language import Format
 
 REPORT_SCHEMA = "hlx-report/2"
 """Raised by hand where a program that reads reports must change."""
+
+
+def _known(tag: str) -> str:
+    if tag not in list(Format):
+        raise ValueError(f"a format is expected: {', '.join(Format)}")
+    return tag
+
 
 Number = float | Literal["nan", "inf", "-inf"]
 """A number; one that is not finite is its name."""
 Share = float
 Outcome = Literal["pass", "warn", "fail"]
 Change = Literal["better", "same", "worse"]
-FormatTag = Literal["HLXL", "LC-R", "LC-T", "LC-B"]
+FormatTag = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(map(str, Format)), "type": "string"})]
 Interval = tuple[Share, Share]
 
 

@@ -1,4 +1,4 @@
-"""Every spelling that a reader takes: values written in each format as people and other programs might."""
+"""Values in every spelling that a reader accepts, as people and other programs may write them."""
 
 from random import Random
 
@@ -15,7 +15,7 @@ WORDS = {
 
 
 def spelled(value: Value, format: Format, rng: Random) -> str:
-    """`value` in `format`, with any white space between its tokens and any spelling of each."""
+    """Return `value` in `format`, with any white space between its tokens and any spelling of each."""
     tokens = _tokens(value, format, rng)
     if format is Format.LC_B and type(value) is not Contract:
         tokens = ["[", *tokens, "]"]
@@ -55,7 +55,7 @@ def _contract(id: int, fields: list[tuple[str, list[str]]], format: Format) -> l
         case Format.HLXL:
             return ["{", str(id), ":", "{", *_separated(",", [["@", n, ":", *v] for n, v in fields]), "}", "}"]
         case Format.LC_R:
-            # Without a space a number's digits would be the field number's.
+            # Without the space the digits of a number would belong to the field number.
             return ["🜊", str(id), *[token for n, v in fields for token in ("🜁", f"{n} ", *v)], "🜂"]
         case Format.LC_T:
             return ["{", "C", ":", str(id), *[token for n, v in fields for token in (",", n, "=", *v)], "}"]

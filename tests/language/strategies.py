@@ -1,27 +1,27 @@
-"""Hypothesis strategies for HLX: everything that it can hold."""
+"""Hypothesis strategies for every value that HLX can express."""
 
 from hypothesis import strategies as st
 
 from hlx_model.language import Contract, Handle, Value
 from hlx_model.language.values import MAX_INTEGER, MIN_INTEGER
 
-# What any format gives a meaning to, and what strings escape: the characters that confuse a parser.
+# The characters that have a meaning in some format or are escaped in strings: those that can confuse a parser.
 NOTATION = "∅⊤⊥⊠⟁🜊🜁🜂🜃🜄◇◆ \n\t,:=|@&#_-+.\"'\\/{}[]()0129abefxuCTFNh\x00\x7f\x85\u2028é😀"
 
 
 def identifiers() -> st.SearchStrategy[str]:
-    """Names of handles."""
+    """Draw names of handles."""
     odd = st.sampled_from(["C", "T", "F", "_", "null", "NULL", "h_ast", "b", "e5", "x0"])
     return odd | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 
 
 def keys() -> st.SearchStrategy[str]:
-    """Keys of objects."""
+    """Draw keys of objects."""
     return identifiers().filter(lambda key: key != "C")
 
 
 def scalars() -> st.SearchStrategy[Value]:
-    """Values that hold no others."""
+    """Draw values without parts."""
     return st.one_of(
         st.none(),
         st.booleans(),
@@ -37,14 +37,14 @@ def scalars() -> st.SearchStrategy[Value]:
 
 
 def contracts(fields: st.SearchStrategy[Value]) -> st.SearchStrategy[Contract]:
-    """Contracts with `fields` under any ascending numbers."""
+    """Draw contracts with `fields` under any ascending numbers."""
     numbers = st.integers(0, 9) | st.integers(0, MAX_INTEGER)
     by_number = st.dictionaries(numbers, fields, max_size=5).map(lambda d: tuple(sorted(d.items(), key=_number)))
     return st.builds(Contract, numbers, by_number)
 
 
 def values() -> st.SearchStrategy[Value]:
-    """Every value that HLX can hold."""
+    """Draw every value that HLX can express."""
     return st.recursive(
         scalars(),
         lambda inner: st.one_of(

@@ -1,4 +1,4 @@
-"""The real corpus document: all of its lines are read, agree across formats, and are canonical."""
+"""In the real corpus document all lines are read, agree across formats, and are canonical."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.shared import real_corpus
 
 @pytest.fixture(scope="module")
 def entries() -> list[dict[str, str]]:
-    """Each entry's text by its label: `English` and the four formats."""
+    """Return the texts of each entry by their labels: `English` and the formats."""
     entries: list[dict[str, str]] = []
     for line in real_corpus().read_text(encoding="utf-8").split("\n"):
         label, _, text = line.partition(": ")
@@ -27,7 +27,7 @@ def test_all_164_entries_are_read_in_all_four_formats(entries: list[dict[str, st
     assert sum(len(read(entry)) for entry in entries) == 4 * 164
 
 
-def test_the_formats_agree_but_for_one_known_defect(entries: list[dict[str, str]]) -> None:
+def test_the_formats_agree_except_for_one_known_defect(entries: list[dict[str, str]]) -> None:
     disagreeing = {}
     for entry in entries:
         values = read(entry)
@@ -36,6 +36,6 @@ def test_the_formats_agree_but_for_one_known_defect(entries: list[dict[str, str]
     assert disagreeing == {"Negative number": [-100, -100, -100, 65436]}
 
 
-def test_all_lines_but_one_are_canonical(entries: list[dict[str, str]]) -> None:
+def test_all_lines_except_one_are_canonical(entries: list[dict[str, str]]) -> None:
     rendered = {entry[f]: render(value, f) for entry in entries for f, value in read(entry).items()}
     assert {text: canonical for text, canonical in rendered.items() if text != canonical} == {"[0x03e8]": "[0x3e8]"}

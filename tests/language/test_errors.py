@@ -1,4 +1,4 @@
-"""Syntax errors: one line that says where, what was found and what would have been right."""
+"""Syntax errors are one line: the place, what was found and what was expected."""
 
 import copy
 import subprocess
@@ -15,7 +15,7 @@ def error(text: str, format: Format) -> HLXSyntaxError:
     return caught.value
 
 
-def test_an_error_says_in_one_line_what_was_found_where_and_what_would_have_been_right() -> None:
+def test_an_error_is_one_line_with_place_found_and_expected() -> None:
     assert str(error("{C:1000,0:1}", Format.LC_T)) == "LC-T line 1, column 10: found ':', expected '='"
 
 

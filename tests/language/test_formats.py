@@ -1,8 +1,21 @@
-"""The four formats, rule by rule as their description gives them: what is written and what is read."""
+"""What each format writes and reads, rule by rule as the description of HLX has them."""
+
+import re
 
 import pytest
 
-from hlx_model.language import Contract, Format, Handle, HLXSyntaxError, Value, convert, parse, render, same
+from hlx_model.language import (
+    GRAMMARS,
+    Contract,
+    Format,
+    Handle,
+    HLXSyntaxError,
+    Value,
+    convert,
+    parse,
+    render,
+    same,
+)
 
 HLXL, LC_R, LC_T, LC_B = Format
 
@@ -11,7 +24,7 @@ PIPELINE = Contract(902, ((0, "render_pipeline"), (1, [Handle("vs"), Handle("fs"
 
 
 def three(text: str) -> tuple[str, str, str]:
-    """`text` in HLXL, LC-R and LC-T, where they write a value alike."""
+    """Return `text` for HLXL, LC-R and LC-T, if they write a value alike."""
     return text, text, text
 
 
@@ -299,7 +312,7 @@ WRAPPERS: list[tuple[Format, str, str]] = [
 
 
 def short(parameter: object) -> str:
-    """A test's name for `parameter`: some of them have thousands of digits."""
+    """Return a short name of `parameter` for a test: some have thousands of digits."""
     return type(parameter).__name__ if isinstance(parameter, int) else ascii(parameter)[:40]
 
 
@@ -312,13 +325,26 @@ def test_each_row_is_written_and_read_in_all_four_formats(value: Value, texts: t
             assert convert(text, format, target) == converted
 
 
+@pytest.mark.parametrize("format", Format)
+def test_the_marks_of_a_format_are_the_characters_of_its_structure(format: Format) -> None:
+    texts = [render(row[0], format) for row in TABLE]
+    structure = "".join(re.sub(r'b?"(?:[^"\\]|\\.)*"|-?\d+\.\d+|-\d|e[-+]\d', "", text) for text in texts)
+    assert set(re.sub(r"[\w\s]", "", structure)) == set(GRAMMARS[format].marks)
+
+
+def test_lc_b_is_ambiguous_and_other_formats_are_not() -> None:
+    assert [format for format in Format if GRAMMARS[format].ambiguous] == [LC_B]
+    text = render("a", LC_B)
+    assert (parse(text, LC_B), parse(text, HLXL)) == ("a", ["a"])
+
+
 @pytest.mark.parametrize(("format", "text", "value"), READABLE, ids=short)
 def test_spelling_that_is_not_canonical_is_read(format: Format, text: str, value: Value) -> None:
     assert same(parse(text, format), value)
 
 
 @pytest.mark.parametrize(("format", "text", "position", "message"), REFUSED, ids=short)
-def test_what_is_not_allowed_is_refused_where_it_stands(format: Format, text: str, position: int, message: str) -> None:
+def test_what_is_not_allowed_is_refused_at_its_place(format: Format, text: str, position: int, message: str) -> None:
     with pytest.raises(HLXSyntaxError) as caught:
         parse(text, format)
     assert message in caught.value.message
@@ -327,7 +353,7 @@ def test_what_is_not_allowed_is_refused_where_it_stands(format: Format, text: st
 
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize(("value", "message"), UNWRITABLE, ids=short)
-def test_what_hlx_cannot_hold_is_not_written(value: Value, message: str, format: Format) -> None:
+def test_what_hlx_cannot_express_is_not_written(value: Value, message: str, format: Format) -> None:
     for inside in (value, [value], {"a": value}, Contract(1, ((0, value),))):
         with pytest.raises(ValueError, match=message):
             render(inside, format)

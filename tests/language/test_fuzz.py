@@ -1,4 +1,4 @@
-"""What the parsers make of damaged lines: a value or a syntax error, and nothing else."""
+"""A damaged line gives a value or a syntax error, and nothing else."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from benchmarks.mutants import LINES, VALUES, mutants
 from hlx_model.language import Format, HLXSyntaxError, parse, render, same
 
 
-def test_the_lines_that_are_damaged_are_correct() -> None:
+def test_the_lines_are_correct_before_they_are_damaged() -> None:
     assert len(LINES) == len(VALUES) * len(Format)
     for number, (format, text) in enumerate(LINES):
         assert same(parse(text, format), VALUES[number // len(Format)])
@@ -34,5 +34,5 @@ def test_a_damaged_line_is_a_value_or_a_syntax_error(count: int) -> None:
             canonical = render(value, target)
             assert same(parse(canonical, target), value)
             assert render(parse(canonical, target), target) == canonical
-    # Neither side is hollow: some damage leaves text that can be read.
+    # Both cases occur: some damage leaves text that can be read.
     assert count * 0.05 < read < count * 0.5

@@ -1,4 +1,4 @@
-"""What holds for every value and every text."""
+"""Claims about every value and every text."""
 
 import json
 from random import Random
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hlx_model.language import Contract, Format, HLXSyntaxError, Value, convert, parse, render, same
+from hlx_model.language import GRAMMARS, Contract, Format, HLXSyntaxError, Value, convert, parse, render, same
 from hlx_model.language.values import MAX_DEPTH
 from tests.language.spelling import spelled
 from tests.language.strategies import NOTATION, values
@@ -32,7 +32,7 @@ def test_converting_keeps_the_value(value: Value, source: Format, target: Format
 
 
 @given(values(), formats, formats, randoms)
-def test_any_spelling_is_read_as_the_value_and_written_in_the_one_that_is_canonical(
+def test_every_spelling_of_a_value_has_one_canonical_text(
     value: Value, source: Format, target: Format, rng: Random
 ) -> None:
     text = spelled(value, source, rng)
@@ -73,6 +73,17 @@ def test_different_values_are_written_differently(value: Value) -> None:
     for changed in ([value], {"a": value}, str(value), repr(value)):
         for format in Format:
             assert (render(changed, format) == texts[format]) is same(changed, value)
+
+
+@given(values())
+def test_a_text_of_two_formats_has_one_value_unless_one_is_ambiguous(value: Value) -> None:
+    plain = [format for format in Format if not GRAMMARS[format].ambiguous]
+    for text in {render(value, format) for format in plain}:
+        for format in plain:
+            try:
+                assert same(parse(text, format), value)
+            except HLXSyntaxError:
+                continue
 
 
 @given(st.text())

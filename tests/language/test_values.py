@@ -79,17 +79,17 @@ def test_a_handle_needs_an_identifier(name: str) -> None:
         (1, ((1, 1), (0, 2))),
     ],
 )
-def test_a_contract_needs_a_natural_id_and_ascending_field_numbers(id: int, fields: tuple[()]) -> None:
+def test_a_contract_needs_a_natural_id_and_ascending_numbers(id: int, fields: tuple[()]) -> None:
     with pytest.raises(ValueError, match=r"contract|field numbers"):
         Contract(id, fields)
 
 
-def test_field_numbers_need_not_start_at_zero_or_be_contiguous() -> None:
+def test_field_numbers_may_start_above_zero_and_have_gaps() -> None:
     assert Contract(0, ((3, None), (2**63 - 1, None))).fields[0][0] == 3
 
 
 @pytest.mark.parametrize("dash", ["-", "_", " ", "", *"‐‑‒–—"])
-def test_a_format_is_named_as_people_write_it(dash: str) -> None:
+def test_a_label_of_a_format_is_read_as_people_write_it(dash: str) -> None:
     for format in (Format.LC_R, Format.LC_T, Format.LC_B):
         for label in (f"LC{dash}{format[-1]}", f"lc{dash}{format[-1].lower()}", f"Lc{dash}{format[-1]}"):
             assert Format(label) is format
