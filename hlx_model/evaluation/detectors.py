@@ -20,7 +20,7 @@ from math import ceil
 
 from hlx_model.corpus import parses
 from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.language import Contract, Format, Handle, Value, render
+from hlx_model.language import GRAMMARS, Contract, Format, Handle, Value, render
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,16 @@ _RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 
 _JOINTS_LEAST = 8
 """A text of fewer joints is counted as one of so many: two strange ones of three are no sign."""
+# How formats begin bytes (those in quotes are strings here), and the constants that are no letters.
+_BYTES = "|".join(sorted({re.escape(g.bytes_prefix) for g in GRAMMARS.values() if '"' not in g.bytes_prefix}))
+_GLYPHS = "|".join(word for g in GRAMMARS.values() for word in (g.null, g.true, g.false) if not word.isascii())
 _TOKEN = re.compile(
-    r"""
+    rf"""
       (?P<string> (?<!\w)b?"(?:[^"\\\n]|\\.)*" | "(?:[^"\\\n]|\\.)*"(?!\w)    # not between two words,
                 | (?<!\w)b?"(?:[\w\ .,'/-]|\\.)*\\?\Z )                       # or cut off
     | (?P<number> -?(?:0x[0-9A-Fa-f]+|(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[Ee][+-]?[0-9]+)?)(?!\w) )
-    | (?P<bytes>  [#⊠]\w+ )
-    | (?P<word>   [A-Za-z_]\w* | [∅⊤⊥] )
+    | (?P<bytes>  (?:{_BYTES})\w+ )
+    | (?P<word>   [A-Za-z_]\w* | {_GLYPHS} )
     | (?P<symbol> \S )
     """,
     re.VERBOSE,
