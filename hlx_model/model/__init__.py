@@ -1,1 +1,1 @@
-"""The model: tokenizer, sizes, transformer, generation, and the device that it runs on."""
+"""The model: tokenizer, sizes, transformer, generation, and the device that runs them."""

@@ -1,4 +1,4 @@
-"""What a machine computes with: its device, its CPU threads, its precision, its attention kernel."""
+"""What a machine computes with: device, CPU threads, precision, attention kernel."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,34 +13,38 @@ from hlx_model.model.sizes import Architecture
 T = TypeVar("T")
 
 SMALL_WIDTH = 128
-"""Models of at most this width run on one CPU thread. Its batches are too small to share: two threads gave
-tiny 21k tokens/s where one gave 20k, and 2.5k to 10k as soon as something else wanted a core (`docs/LOG.md`)."""
+"""Models up to this width run on one CPU thread, because their batches are too small to share. With two threads `tiny`
+trained at 21k tokens/s, with one at 20k; but at 2.5k to 10k as soon as another process used a core (`docs/LOG.md`)."""
 
 
 def device_of(named: str | None = None) -> str:
-    """The device that is named, or `cuda` where there is a GPU, else `cpu`; `ValueError` where it is not to be had."""
+    """Return the named device; without a name `cuda` if there is a GPU, else `cpu`.
+
+    Raises:
+        ValueError: the name is neither, or is `cuda` and there is no GPU.
+    """
     if named not in (None, "cpu", "cuda"):
         raise ValueError(f"device is {named!r}: it must be cpu or cuda")
     if named == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', and torch sees no GPU here: use --device cpu, or look at nvidia-smi")
+        raise ValueError("device is 'cuda', and torch sees no GPU here: use --device cpu, or check nvidia-smi")
     return named or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def threads_of(a: Architecture) -> int:
-    """CPU threads that one operation of a model is worth: one of a small model, torch's own number of others."""
+    """Return the number of CPU threads for a model's operations: 1 for a small model, else torch's own number."""
     return 1 if a.d_model <= SMALL_WIDTH else torch.get_num_threads()
 
 
 @contextmanager
 def threads_for(a: Architecture) -> Iterator[None]:
-    """The threads that a model's operations are worth, while the block runs."""
+    """Use the threads of `threads_of` while the block runs."""
     with threads(threads_of(a)):
         yield
 
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """So many CPU threads an operation, while the block runs."""
+    """Use `number` CPU threads for each operation while the block runs."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -50,9 +54,9 @@ def threads(number: int) -> Iterator[None]:
 
 
 def map_in_threads(work: Callable[[int], T], number: int, device: str) -> list[T]:
-    """What `work` gives for 0 to `number` - 1, in order; on a CPU as many at a time as torch has threads.
+    """Return `work(i)` for i from 0 to `number` - 1, in this order; on a CPU computed in as many threads as torch has.
 
-    Threads that each do a whole piece of work wait for each other far less than threads that share each operation.
+    Threads that each do a whole piece of work wait for each other far less than threads that share one operation.
     """
     workers = min(torch.get_num_threads(), number)
     if device != "cpu" or workers < 2:
@@ -62,10 +66,10 @@ def map_in_threads(work: Callable[[int], T], number: int, device: str) -> list[T
 
 
 def precision_of(device: str, *, mixed: bool) -> torch.dtype:
-    """What matrix products are computed in: fp32, or where `mixed` asks for less and the device has it, less.
+    """Return the type of matrix products: fp32, or a smaller one if `mixed` and the device supports it.
 
-    bf16 on a GPU from Ampere on, else fp16; bf16 on a CPU with instructions for it (AVX512-BF16 or AMX), which
-    more than doubles its matrix products, else fp32: emulated bf16 is slower (`docs/performance.md`).
+    A GPU gets bf16 (from Ampere on) or fp16. A CPU gets bf16 if it has instructions for it (AVX512-BF16 or AMX), which
+    makes matrix products more than twice as fast, else fp32: emulated bf16 is slower (`docs/performance.md`).
     """
     if not mixed:
         return torch.float32
@@ -77,10 +81,10 @@ def precision_of(device: str, *, mixed: bool) -> torch.dtype:
 
 @contextmanager
 def attention_kernel(device: str) -> Iterator[None]:
-    """On a CPU plain matrix products for attention, on a GPU what torch chooses, while the block runs.
+    """Compute attention with plain matrix products on a CPU, with torch's choice on a GPU, while the block runs.
 
-    On a CPU the backward pass of the flash kernel takes ten times as long in bf16 as these (`docs/performance.md`).
-    The choice is the process's, not the thread's.
+    On a CPU the backward pass of the flash kernel takes ten times as long in bf16 (`docs/performance.md`).
+    The choice applies to the whole process, not to the thread.
     """
     if device.startswith("cuda"):
         yield

@@ -1,7 +1,7 @@
-"""Text from the model: many prompts at once, greedy or sampled, with cached keys and values.
+"""Generate text: many prompts at once, greedy or sampled, with cached keys and values.
 
-Prompts of unlike length share a batch: they are padded on the right, filled in one pass, and each row
-goes on from its own last position. Rows that have ended leave the batch.
+Prompts of different lengths share a batch: they are padded on the right and read in one pass, and each row continues
+from its own last position. Rows that have ended leave the batch.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from hlx_model.model.tokenizer import (
 from hlx_model.model.transformer import Cache, Transformer
 
 STILL_WRITING = 0.5
-"""Where no more than this share of a batch's rows still write, the others leave it: to take them out is to copy the
-cache, so it is not done for each."""
+"""Rows that have ended are removed when at most this share of a batch still writes. Removing rows copies the cache, so
+it is not done for each."""
 
 
 def generate(
@@ -35,27 +35,27 @@ def generate(
     seed: int = 0,
     batch_size: int = 64,
 ) -> list[str]:
-    """What the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
+    """Return what the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
 
     Args:
-        model: in whatever device and dtype it stands.
-        prompts: the texts before; `<BOS>` is set in front of each. A prompt may be empty.
-        max_new_tokens: the most tokens a prompt; cut at the model's 512 positions.
-        temperature: 0 takes the likeliest token (greedy); above, tokens are sampled.
-        seed: of the sampling; the same seed and `batch_size` give the same texts on the same device.
-        batch_size: rows at a time; on a CPU so many a thread.
+        model: on any device, in any dtype.
+        prompts: texts to continue, without `<BOS>`, which is added. A prompt may be empty.
+        max_new_tokens: upper limit for each prompt. The model's 512 positions are a limit too.
+        temperature: 0 takes the most likely token (greedy); above 0 tokens are sampled.
+        seed: of the sampling. The same seed and `batch_size` give the same texts on the same device.
+        batch_size: rows computed together; on a CPU, in each thread.
 
     Returns:
         The continuations without their prompts, in the order of the prompts.
 
     Raises:
-        ValueError: a prompt leaves no position to write at.
+        ValueError: a prompt is so long that no position is left to write.
     """
     for prompt in prompts:
         if len(prompt) + 1 >= POSITIONS:
             raise ValueError(f"the prompt {prompt[:40]!r}… has {len(prompt)} tokens: at most {POSITIONS - 2} fit")
     device = model.output_projection.weight.device
-    # Rows of like length waste the least padding.
+    # Rows of similar length need the least padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -102,16 +102,16 @@ def _generate_batch(
         if len(going) <= STILL_WRITING * len(row_B):
             row_B, position_B, done_B, next_B = row_B[going], position_B[going], done_B[going], next_B[going]
             cache.layers = cache.layers[:, :, going]
-        # A row that is done goes on at the last position, where nobody reads.
+        # A row that has ended writes at the last position, which nothing reads.
         logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
     ids: list[list[int]] = written_BT.tolist()
     return ids
 
 
 def _choose(logits_BV: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    # A broken model's logits may be no numbers, and its report is made all the same.
+    # The logits of a broken model may be NaN; its report is written all the same.
     logits_BV = logits_BV.float().nan_to_num(nan=0.0, posinf=1e9, neginf=-1e9)
-    # <PAD>, <BOS> and <UNK> are never text; a model that prefers them is judged by its losses.
+    # <PAD>, <BOS> and <UNK> are never text. Losses show a model that prefers them.
     logits_BV = logits_BV.index_fill(1, torch.tensor([PAD, BOS, UNK], device=logits_BV.device), -torch.inf)
     if temperature == 0:
         return logits_BV.argmax(dim=1)

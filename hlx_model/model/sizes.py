@@ -1,4 +1,4 @@
-"""The seven sizes of the HLX Brain, and what follows from them by arithmetic."""
+"""The seven sizes of the HLX Brain, and their numbers of parameters."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ POSITIONS = 512
 
 @dataclass(frozen=True)
 class Architecture:
-    """The four numbers that make a model: width, depth, attention heads, feed-forward width."""
+    """The four numbers that define a model: width, depth, attention heads, feed-forward width."""
 
     d_model: int
     layers: int
@@ -18,7 +18,7 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """The exact number of parameters, by arithmetic."""
+        """Exact number of parameters."""
         d, f = self.d_model, self.ffn
         attention = 4 * d * d + 4 * d
         feed_forward = 2 * d * f + f + d
@@ -40,7 +40,11 @@ SIZES = {
 
 
 def architecture(size: str) -> Architecture:
-    """The architecture of a size name; `ValueError` names the sizes there are."""
+    """Return the architecture of a size.
+
+    Raises:
+        ValueError: there is no such size; names those that exist.
+    """
     if size not in SIZES:
         raise ValueError(f"size is {size!r}: choose one of {', '.join(SIZES)}")
     return SIZES[size]

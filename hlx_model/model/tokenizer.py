@@ -1,7 +1,7 @@
 """Characters as tokens: the 117 symbols that every HLX Brain reads and writes.
 
-The order is part of every checkpoint: `VOCABULARY_SHA256` is recorded in each manifest, because
-a permuted vocabulary is invisible in every loss.
+Their order is part of every checkpoint. `VOCABULARY_SHA256` is recorded in each manifest, because no loss shows that
+two symbols have changed places.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ _KNOWN = frozenset(CHARACTERS)
 
 
 def unknown_characters(text: str) -> str:
-    """The characters of `text` that the vocabulary lacks, each once, in order of appearance."""
+    """Return the characters of `text` that are not in the vocabulary, each once, in order of appearance."""
     if _KNOWN.issuperset(text):
         return ""
     return "".join(dict.fromkeys(c for c in text if c not in _KNOWN))
 
 
 def encode(text: str) -> list[int]:
-    """`text` as token ids, without `<BOS>` and `<EOS>`; characters outside the vocabulary are `<UNK>`."""
+    """Return the token ids of `text`, without `<BOS>` and `<EOS>`; unknown characters become `<UNK>`."""
     return [_ID_OF.get(character, UNK) for character in text]
 
 
 def encode_example(text: str) -> list[int]:
-    """`<BOS>` text `<EOS>` as token ids."""
+    """Return the token ids of `<BOS>`, `text` and `<EOS>`."""
     return [BOS, *encode(text), EOS]
 
 
 def decode(ids: Iterable[int]) -> str:
-    """The text of `ids` up to the first `<EOS>`; `<PAD>` and `<BOS>` are dropped, `<UNK>` stays visible."""
+    """Return the text of `ids` up to the first `<EOS>`, without `<PAD>` and `<BOS>`; `<UNK>` stays visible."""
     characters: list[str] = []
     for index in ids:
         if index == EOS:

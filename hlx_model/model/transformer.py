@@ -3,11 +3,11 @@
 What is notable about it:
 - pre-norm blocks with ReLU feed-forward, biases everywhere, no final norm;
 - learned positions (512), an output head that is not tied to the embedding;
-- the weights carry the names of the users' existing checkpoints (`token_embedding`,
-  `transformer.layers.N.self_attn.in_proj_weight`, …), and its logits are those of
-  `nn.TransformerEncoder(norm_first=True, activation="relu")` under a causal mask;
-- no dropout: at this scale it costs time and buys nothing (`shared/design/findings.md`);
-- one full pass for training, and a cached step a token for generation.
+- the weights have the names of `nn.TransformerEncoder(norm_first=True, activation="relu")` (`token_embedding`,
+  `transformer.layers.N.self_attn.in_proj_weight`, …), so that existing `.pt` checkpoints can be imported, and the
+  logits are those of that module with a causal mask;
+- no dropout: at this size it costs time and gains nothing;
+- one full pass for training, and one cached step for each generated token.
 
 Dimensions in names: B batch, T time, D d_model, H heads, K d_model / heads, V vocabulary.
 """
@@ -24,7 +24,7 @@ from hlx_model.model.tokenizer import VOCABULARY_SIZE
 
 
 class Cache:
-    """Keys and values of the positions seen so far: for each layer two tensors (B, H, capacity, K)."""
+    """Keys and values of earlier positions: for each layer two tensors (B, H, capacity, K)."""
 
     def __init__(self, model: "Transformer", batch: int, capacity: int) -> None:
         a = model.architecture
@@ -44,25 +44,28 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(a.d_model, a.d_model)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of `x`, each (B, H, T, K)."""
+        """Return queries, keys and values of `x`, each (B, H, T, K)."""
         qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
         b, t, _ = qkv.shape
         q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
-        """Each position attends to itself and those before; `cache` (2, B, H, capacity, K) is filled."""
+        """Let each position attend to itself and to earlier ones; fills `cache` (2, B, H, capacity, K) if given."""
         q, k, v = self.project(x_BTD)
         if cache is not None:
             cache[0, :, :, : k.shape[2]], cache[1, :, :, : v.shape[2]] = k, v
         return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
     def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
-        """One new position a row, written into `cache` at `position`; `seen` says what a row attends to."""
+        """Compute one new position of each row, and write it into `cache` at `position`.
+
+        `seen` marks the positions that a row attends to.
+        """
         q, k, v = self.project(x_B1D)
         rows = torch.arange(len(position_B), device=position_B.device)
         cache[0, rows, :, position_B], cache[1, rows, :, position_B] = k[:, :, 0], v[:, :, 0]
-        # Heads are flattened before positions are cut, or every step would copy the keys and values it reads.
+        # Heads are flattened before positions are cut: otherwise every step copies the keys and values that it reads.
         (b, h, _, width), length = q.shape, seen_BT.shape[1]
         keys, values = (kept.flatten(0, 1)[:, :length] for kept in cache)
         scores = torch.bmm(q.reshape(b * h, 1, width) * width**-0.5, keys.transpose(1, 2)).view(b, h, 1, length)
@@ -90,17 +93,17 @@ class Layer(nn.Module):
         return x_BTD + y_BTD
 
     def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Map (B, T, D) to (B, T, D)."""
         return self._feed_forward(x_BTD + self.self_attn(self.norm1(x_BTD), cache))
 
     def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
-        """The same for one new position a row."""
+        """Do the same for one new position of each row."""
         attended = self.self_attn.step(self.norm1(x_B1D), cache, position_B, seen_BT)
         return self._feed_forward(x_B1D + attended)
 
 
 class Stack(nn.Module):
-    """The layers, one after another; named so that weights are `transformer.layers.N.…`."""
+    """The layers in their order; its name makes the weights `transformer.layers.N.…`."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
@@ -108,32 +111,32 @@ class Stack(nn.Module):
 
 
 def _sinusoids(positions: int, d_model: int) -> Tensor:
-    """Sines and cosines of wavelengths 2π to 10000 · 2π: (positions, d_model)."""
+    """Return sines and cosines of wavelengths 2π to 10000 · 2π: (positions, d_model)."""
     frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
     angle = torch.arange(positions)[:, None] * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
 class Transformer(nn.Module):
-    """Token ids in, logits of the next token out."""
+    """Maps token ids to the logits of the next token."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         self.architecture = a
         self.gradient_checkpointing = False
-        """Whether training keeps only the input of each layer, and computes the rest again."""
+        """Whether training stores only the input of each layer and computes the rest again in the backward pass."""
         self.token_embedding = nn.Embedding(VOCABULARY_SIZE, a.d_model)
         self.position_embedding = nn.Embedding(POSITIONS, a.d_model)
         self.transformer = Stack(a)
         self.output_projection = nn.Linear(a.d_model, VOCABULARY_SIZE)
 
     def initialize(self, seed: int) -> "Transformer":
-        """Fresh weights from a seed, drawn as PyTorch's own modules draw theirs, positions from sinusoids.
+        """Draw fresh weights from a seed as PyTorch's modules do, positions from sinusoids, and return the model.
 
-        Two measured choices (`docs/LOG.md`, 2026-11-22). Without a final norm the embeddings must be as large
-        as `nn.Embedding` makes them (normal, 1): with GPT-2's 0.02 attention to the prompt was not learned in
-        8M tokens. Positions that start as sinusoids (Vaswani et al. 2017; learned from there) let a head find
-        "the symbol before" by a rotation, where random ones ask it to learn each pair of neighbours.
+        Two choices were measured (`docs/LOG.md`, 2026-11-22). Without a final norm the embeddings must be as large
+        as `nn.Embedding` makes them (normal, 1): with GPT-2's 0.02 the model did not learn attention to the prompt
+        in 8M tokens. Positions start as sinusoids (Vaswani et al. 2017) and are learned from there: a head then
+        finds "the symbol before" by a rotation; with random positions it must learn each pair of neighbours.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
@@ -156,9 +159,10 @@ class Transformer(nn.Module):
         return embedded
 
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        """Logits (B, T, V) of what follows each token; fills `cache` where one is given.
+        """Return the logits (B, T, V) of the token after each token; fills `cache` if given.
 
-        Raises `ValueError` where T is more than the 512 positions.
+        Raises:
+            ValueError: T is more than the model's 512 positions.
         """
         length = tokens_BT.shape[1]
         if length > POSITIONS:
@@ -166,7 +170,7 @@ class Transformer(nn.Module):
         x_BTD = self._embed(tokens_BT, torch.arange(length, device=tokens_BT.device))
         for index, layer in enumerate(self.transformer.layers):
             if self.gradient_checkpointing and self.training and cache is None:
-                # Nothing is drawn at random in a layer, so no random state need be restored.
+                # A layer draws nothing at random, so no random state must be restored.
                 x_BTD = checkpoint(layer, x_BTD, use_reentrant=False, preserve_rng_state=False)
             else:
                 x_BTD = layer(x_BTD, None if cache is None else cache.layers[index])
@@ -174,7 +178,7 @@ class Transformer(nn.Module):
         return logits_BTV
 
     def step(self, token_B: Tensor, position_B: Tensor, cache: Cache) -> Tensor:
-        """Logits (B, V) of what follows one new token a row, standing at `position` of its row."""
+        """Return the logits (B, V) of the token after one new token of each row, which is at `position` of its row."""
         x_B1D = self._embed(token_B[:, None], position_B[:, None])
         length = int(position_B.max()) + 1
         seen_BT = torch.arange(length, device=position_B.device) <= position_B[:, None]

@@ -1,1 +1,1 @@
-"""What every server of the project shares."""
+"""Code that all servers of the project share."""

@@ -1,17 +1,17 @@
-"""The request guard: ASGI middleware that refuses what a foreign web page, or a stranger, could send to a server.
+"""The request guard: ASGI middleware that refuses requests of foreign web pages and of strangers.
 
-A browser sends requests to this machine for any page that is open in it, with the cookies and logins that it keeps.
-The guard therefore asks of each request, before anything else sees it:
+A browser sends requests to this machine for any page that is open in it, with its cookies and logins. The guard
+therefore checks each request before the application sees it:
 
-- Its `Host` is a name of this machine's loopback interface or one of `HLX_SITE`. Without this rule a page whose name
-  is pointed at 127.0.0.1 after it was loaded (DNS rebinding) could read every answer.
-- If it may change something (any method except GET, HEAD and OPTIONS, and every WebSocket), its `Origin` is this
-  server or absent, and its `Sec-Fetch-Site` says the same. Browsers set both; a page cannot.
-- Its body is JSON or empty. A page may send other bodies to any server without asking first.
-- If `HLX_API_TOKEN` is set, it carries the token: programs as a bearer, browsers as a cookie that they get for it.
+- Its `Host` is a name of this machine's loopback interface or one of `HLX_SITE`. Without this rule a page could let its
+  own name point to 127.0.0.1 after it was loaded (DNS rebinding), and read every answer.
+- If it can change something (any method except GET, HEAD and OPTIONS, and every WebSocket), its `Origin` is this
+  server or absent, and its `Sec-Fetch-Site` agrees. Browsers set both headers; a page cannot.
+- Its body is JSON or empty. A browser lets a page send other bodies to any server without a preflight request.
+- If `HLX_API_TOKEN` is set, it contains the token: from programs as a bearer, from browsers as a cookie.
 
-A refusal is 403 with one sentence, which is logged too. No other page may show an answer in a frame, in which a person
-could be led to click unknowingly.
+A refusal is status 403 and one sentence, which is also logged. No other page may show an answer in a frame, because a
+person could be led to click in it unknowingly.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SITE, TOKEN, BEHIND_PROXY = "HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 COOKIE = "hlx_token"
 PARAMETER = "token"
-"""What a link names the token: `http://127.0.0.1:3000/?token=…`, which a browser trades for the cookie."""
+"""The parameter of a link that contains the token, `http://127.0.0.1:3000/?token=…`; the answer sets the cookie."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Rule = Callable[[Scope], str | None]
-"""Returns why a request is refused, or None."""
+"""Returns the reason to refuse a request, or None."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
@@ -49,20 +49,20 @@ _LONGEST = 100
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """What a guard knows of its server."""
+    """Names, token and proxy of a server."""
 
     sites: frozenset[str] = frozenset()
-    """Host names that the server has beside those of loopback, in lower case, without ports."""
+    """Host names of the server beside those of loopback, in lower case, without ports."""
     token: str | None = None
     behind_proxy: bool = False
-    """A proxy that asks for a login stands before the server."""
+    """A proxy in front of the server requires a login."""
 
     @classmethod
     def from_environment(cls) -> "GuardSettings":
         """Read `HLX_SITE`, `HLX_API_TOKEN` and `HLX_BEHIND_PROXY`.
 
         Raises:
-            ValueError: one of them is not usable; names it. The token itself is not repeated.
+            ValueError: one of them is wrong; names it. The token itself is not repeated.
         """
         sites = {_site(name.strip()) for name in os.environ.get(SITE, "").split(",") if name.strip()}
         token = os.environ.get(TOKEN, "").strip() or None
@@ -74,28 +74,28 @@ class GuardSettings:
         return cls(frozenset(sites), token, proxy == "1")
 
     def listening_on(self, host: str) -> "GuardSettings":
-        """Return the settings of a server at an address, by which it may be asked too unless that is a wildcard.
+        """Return the settings of a server that listens on an address. Its address is a host name too, if no wildcard.
 
         Raises:
-            ValueError: the address is not loopback, and neither a token nor a proxy is set: strangers could use it.
+            ValueError: the address is not loopback, and neither a token nor a proxy protects the server.
         """
         if not is_loopback(host) and not self.behind_proxy and self.token is None:
             raise ValueError(
-                f"to listen on {host or 'every interface'} needs {TOKEN}, a secret that each request must carry "
-                f"(or {BEHIND_PROXY}=1, if a proxy with a login stands before this server): set it, or listen on "
+                f"to listen on {host or 'every interface'} needs {TOKEN}, a secret that each request must contain "
+                f"(or {BEHIND_PROXY}=1, if a proxy in front of this server requires a login): set it, or listen on "
                 "127.0.0.1"
             )
         try:
             address = ipaddress.ip_address(host.strip("[]"))
         except ValueError:
             return self
-        # No page can have a number as its name, so nothing can be rebound to it.
+        # A page's name cannot be a number, so DNS rebinding cannot use it.
         named = f"[{address}]" if address.version == 6 else str(address)
         return self if address.is_unspecified else replace(self, sites=self.sites | {named})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only."""
+    """Return whether only this machine can reach a server that listens on an address."""
     if host == "localhost":
         return True
     try:
@@ -105,12 +105,12 @@ def is_loopback(host: str) -> bool:
 
 
 class RequestGuard:
-    """An ASGI application that passes on to another what its rules do not refuse.
+    """An ASGI application that passes a request on to another if no rule refuses it.
 
     Args:
         app: the application to guard.
         settings: the hosts and the token of this server.
-        rules: more rules, for what only this application accepts.
+        rules: further rules of this application.
     """
 
     def __init__(self, app: App, settings: GuardSettings, *rules: Rule) -> None:
@@ -135,7 +135,7 @@ class RequestGuard:
         hosts = _headers(scope, "host")
         match = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         if match is None:
-            return f"its Host is not the one name of a server: {_shown(', '.join(hosts))}"
+            return f"exactly one Host is expected, found {_shown(', '.join(hosts))}"
         if match[1] in LOOPBACK or match[1] in self._settings.sites:
             return None
         return f"this server is not {_shown(hosts[0])}: if it should be, add that name to {SITE}"
@@ -151,14 +151,14 @@ class RequestGuard:
         return _contains(bearers, token) or _contains(cookies, _cookie(token))
 
     def _traded(self, scope: Scope, token: str) -> list[tuple[str, str]] | None:
-        """Return the headers that give a browser its cookie, if its link names the token."""
+        """Return the headers that give a browser its cookie, if its link contains the token."""
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         named = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if not _contains([value for name, value in named if name == PARAMETER], token):
             return None
         rest = urlencode([(name, value) for name, value in named if name != PARAMETER])
-        # One slash: to a browser two would begin the name of another host.
+        # One slash: for a browser two slashes begin the name of another host.
         path = "/" + scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0].lstrip("/\\")
         secure = "; Secure" if scope.get("scheme") == "https" else ""
         return [
@@ -175,7 +175,7 @@ _TOKEN_MISSING = (
 
 
 def _cross_site(scope: Scope) -> str | None:
-    """Refuse what a page of another origin sends, if it may change something."""
+    """Refuse a request of a page of another origin, if it can change something."""
     if scope["type"] == "http" and scope["method"] in _READING:
         return None
     own = _headers(scope, "host")[0].lower()
@@ -190,21 +190,21 @@ def _cross_site(scope: Scope) -> str | None:
 
 
 def _body(scope: Scope) -> str | None:
-    """Refuse a body that a page may send to any server without asking it first."""
+    """Refuse a body that a browser lets a page send to any server without a preflight request."""
     if scope["type"] != "http":
         return None
     lengths = _headers(scope, "content-length")
     if not _headers(scope, "transfer-encoding") and all(length.strip() in ("", "0") for length in lengths):
         return None
     kinds = _headers(scope, "content-type")
-    # What comes before the parameters: Dagster also takes `text/plain; application/json` for JSON.
+    # Only the part before the parameters counts: Dagster accepts `text/plain; application/json` as JSON too.
     if len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json":
         return None
     return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
 
 
 def _site(name: str) -> str:
-    """Return the host of an entry of `HLX_SITE`, which may have a port."""
+    """Return the host of an entry of `HLX_SITE`; the entry may have a port."""
     match = _HOST.fullmatch(name.lower())
     if match is None:
         raise ValueError(
@@ -214,12 +214,12 @@ def _site(name: str) -> str:
 
 
 def _cookie(token: str) -> str:
-    """Return what a browser keeps: other servers of this host see its cookies, and must not learn the token."""
+    """Return the cookie for a token: not the token itself, because other servers of this host see the cookie."""
     return hmac.new(token.encode(), b"hlx-brain cookie", hashlib.sha256).hexdigest()
 
 
 def _contains(found: Iterable[str], secret: str) -> bool:
-    """Whether the secret is among what was sent, in a time that does not tell how much of it was right."""
+    """Return whether one of the values is the secret, in a time that does not depend on how much of it is right."""
     same = [hmac.compare_digest(value.encode("latin-1", "replace"), secret.encode()) for value in found]
     return any(same)
 
@@ -230,7 +230,7 @@ def _headers(scope: Scope, name: str) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """Return what a stranger sent so that it cannot be more than text."""
+    """Return a part of a request as printable ASCII."""
     return ascii(text[:_LONGEST])
 
 
@@ -248,7 +248,7 @@ async def _refuse(scope: Scope, send: Send, reason: str) -> None:
     if scope["type"] == "http":
         await _answer(send, 403, f"refused: {reason}\n")
     else:
-        # Before a WebSocket is accepted, this makes the server answer 403. No browser shows more of it to a page.
+        # Before a WebSocket is accepted, this makes the server answer 403. A browser tells a page no more than that.
         await send({"type": "websocket.close", "code": 1008})
 
 

@@ -1,4 +1,4 @@
-"""What generation promises: cached and batched, it writes what a plain loop writes."""
+"""Cached and batched generation writes what a plain loop writes."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from hlx_model.model.transformer import Transformer
 
 @pytest.fixture(scope="module")
 def ending() -> Transformer:
-    """A model that ends its texts here and there: `<EOS>` is a little likelier than weights drawn at random have it."""
+    """Return a model that ends some texts: `<EOS>` is a little more likely than with random weights."""
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     with torch.no_grad():
         model.output_projection.bias[EOS] = 0.5
@@ -27,7 +27,7 @@ def ending() -> Transformer:
 
 @pytest.fixture(scope="module")
 def endless() -> Transformer:
-    """A model that never ends a text by itself."""
+    """Return a model that never ends a text by itself."""
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     with torch.no_grad():
         model.output_projection.bias[EOS] = -1e4
@@ -36,7 +36,7 @@ def endless() -> Transformer:
 
 @torch.no_grad()
 def written_plainly(model: Transformer, prompt: str, max_new_tokens: int) -> str:
-    """One prompt at a time, the whole sequence again for every token."""
+    """Generate for one prompt, with a full pass over the sequence for every token."""
     ids = [BOS, *encode(prompt)]
     start = len(ids)
     while len(ids) < POSITIONS and len(ids) - start < max_new_tokens:
@@ -59,14 +59,14 @@ PROMPTS = [
 ]  # fmt: skip
 
 
-def test_a_batch_of_unlike_prompts_gives_what_each_gives_alone_in_a_plain_loop(ending: Transformer) -> None:
+def test_a_batch_gives_what_each_prompt_gives_in_a_plain_loop(ending: Transformer) -> None:
     expected = [written_plainly(ending, prompt, 40) for prompt in PROMPTS]
     assert generate(ending, PROMPTS, max_new_tokens=40) == expected
     assert len({len(text) for text in expected}) > 1  # some ended before others
     assert generate(ending, PROMPTS, max_new_tokens=40, batch_size=2) == expected
 
 
-def test_a_prompt_near_the_last_position_does_not_cut_its_neighbours_short(endless: Transformer) -> None:
+def test_a_prompt_near_the_last_position_leaves_others_their_length(endless: Transformer) -> None:
     prompts = ["a" * 500, "Sort", "b" * 508]
     texts = generate(endless, prompts, max_new_tokens=24)
     assert texts == [written_plainly(endless, prompt, 24) for prompt in prompts]
@@ -94,7 +94,7 @@ def test_a_prompt_that_leaves_no_position_is_refused(endless: Transformer) -> No
         generate(endless, ["a" * 511])
 
 
-def test_nothing_asked_for_gives_nothing(endless: Transformer) -> None:
+def test_no_prompts_or_no_tokens_give_no_text(endless: Transformer) -> None:
     assert generate(endless, []) == []
     assert generate(endless, ["a", ""], max_new_tokens=0) == ["", ""]
 
@@ -109,7 +109,7 @@ def test_only_characters_are_written_whatever_the_model_prefers(temperature: flo
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
-def test_a_model_of_no_numbers_writes_all_the_same(broken: float) -> None:
+def test_a_model_with_nan_or_infinite_weights_still_writes(broken: float) -> None:
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     with torch.no_grad():
         model.output_projection.weight[7] = broken

@@ -1,4 +1,4 @@
-"""What the vocabulary promises: every checkpoint depends on it."""
+"""The vocabulary stays as it is: every checkpoint depends on it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from hlx_model.model.tokenizer import (
     unknown_characters,
 )
 
-# Copied from the format's description, not from the code.
+# Copied from the description of HLX, not from the code.
 GIVEN = (
     "∅⊤⊥⟁⊠🜊🜁🜂🜃🜄◇◆→λ∀∃" "0123456789" " \n\t.,:;\"'()[]{}@#$%&*+-=/\\|<>~`^_?!"
     "abcdefghijklmnopqrstuvwxyz" "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -33,7 +33,7 @@ def test_there_are_117_symbols_in_the_given_order() -> None:
 
 
 def test_the_hash_of_the_vocabulary_is_what_it_always_was() -> None:
-    """Manifests record it; with another one no checkpoint that there is can be read."""
+    """Manifests record it: with another one no existing checkpoint can be read."""
     assert VOCABULARY_SHA256 == "836cec064c88f86318386ef0549f42aae8c9429f47b6480482f27adb24da2d45"
 
 
@@ -56,6 +56,6 @@ def test_unknown_characters_are_named_once_in_order() -> None:
     assert unknown_characters("né pâs né") == "éâ"
 
 
-def test_an_example_begins_and_ends_and_what_follows_its_end_is_not_read() -> None:
+def test_an_example_has_a_beginning_and_an_end_where_decoding_stops() -> None:
     assert encode_example("a") == [BOS, *encode("a"), EOS]
     assert decode([BOS, *encode("ab"), EOS, *encode("c"), PAD]) == "ab"

@@ -1,4 +1,4 @@
-"""What the model promises: exact sizes, the logits of PyTorch's own encoder, one step as one pass."""
+"""The model has exact sizes and the logits of PyTorch's own encoder; a step gives what a pass gives."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ PARAMETERS = {
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    """The tiny model with every weight at random, so that none is without effect."""
+    """Return the tiny model with all weights random, so that each has an effect."""
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -38,22 +38,22 @@ def test_the_seven_sizes_have_the_documented_numbers_of_parameters() -> None:
 
 
 @pytest.mark.parametrize("size", ["tiny", "10m"])
-def test_a_built_model_has_them(size: str) -> None:
+def test_a_built_model_has_these_numbers_of_parameters(size: str) -> None:
     model = Transformer(architecture(size))
     assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[size]
     assert sum(tensor.numel() for tensor in model.state_dict().values()) == PARAMETERS[size]
 
 
-def test_1b_with_128_positions_is_the_model_of_the_failure_report() -> None:
+def test_1b_with_128_positions_has_the_parameters_of_an_older_model() -> None:
     assert SIZES["1b"].parameters - (POSITIONS - 128) * SIZES["1b"].d_model == 1_007_906_933
 
 
-def test_an_unknown_size_is_refused_with_those_there_are() -> None:
+def test_an_unknown_size_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ValueError, match="size is '2b': choose one of tiny, 10m, 50m, 100m, 250m, 500m, 1b"):
         architecture("2b")
 
 
-def test_the_logits_are_those_of_pytorchs_encoder_with_the_same_weights(model: Transformer) -> None:
+def test_the_logits_are_those_of_pytorchs_own_encoder(model: Transformer) -> None:
     a = model.architecture
     layer = nn.TransformerEncoderLayer(
         a.d_model, a.heads, a.ffn, dropout=0.0, activation="relu", batch_first=True, norm_first=True
@@ -69,7 +69,7 @@ def test_the_logits_are_those_of_pytorchs_encoder_with_the_same_weights(model: T
         torch.testing.assert_close(model(ids_BT), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_cached_step_gives_the_logits_of_a_full_pass_for_rows_of_unlike_length(model: Transformer) -> None:
+def test_a_cached_step_gives_the_logits_of_a_full_pass(model: Transformer) -> None:
     ids_BT, lengths = tokens(3, 12), [4, 9, 7]
     cache = Cache(model, 3, 12)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_512_positions_fit_and_one_more_is_refused(model: Transformer) -> None:
         model(tokens(1, 513))
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+def test_the_seed_decides_the_weights() -> None:
     first, again, other = (Transformer(SIZES["tiny"]).initialize(seed).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["token_embedding.weight"], other["token_embedding.weight"])

@@ -1,4 +1,4 @@
-"""The compose file's door: Caddy refuses what the request guard refuses, and passes on the rest behind a login."""
+"""Caddy of the compose file refuses what the request guard refuses, and requires a login for the rest."""
 
 import base64
 import http.client
@@ -30,7 +30,7 @@ UPGRADE = {
 
 
 class Behind(BaseHTTPRequestHandler):
-    """What stands behind the door: it answers 200 to everything, or opens a WebSocket."""
+    """The server behind Caddy: it answers 200 to everything, or opens a WebSocket."""
 
     def handle_any(self) -> None:
         """Answer."""
@@ -56,18 +56,18 @@ class Behind(BaseHTTPRequestHandler):
 
 @dataclass
 class Door:
-    """Caddy on loopback, with an authority of its own."""
+    """Caddy on loopback, with its own certificate authority."""
 
     http: int = field(default_factory=lambda: free_port(0))
     https: int = field(default_factory=lambda: free_port(0))
 
     @property
     def site(self) -> str:
-        """Its host and port."""
+        """Host and port."""
         return f"localhost:{self.https}"
 
     def ask(self, method: str = "GET", path: str = "/", body: str | None = None, **headers: str) -> tuple[int, str]:
-        """Send one request, with the login; the status and the body of the answer."""
+        """Send one request with the login; return status and body of the answer."""
         context = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection("localhost", self.https, timeout=10, context=context)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -118,7 +118,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         upstream.server_close()
 
 
-def test_pages_of_the_site_reach_the_webserver_under_its_own_name(door: Door) -> None:
+def test_pages_of_the_site_reach_the_webserver_by_its_name(door: Door) -> None:
     own = {"Origin": f"https://{door.site}", "Sec-Fetch-Site": "same-origin"}
     assert door.ask() == (200, door.site)
     assert door.ask("POST", "/graphql", "{}", **own, **JSON) == (200, door.site)
@@ -149,7 +149,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_what_a_foreign_page_sends_is_refused(door: Door, headers: dict[str, str]) -> None:
+def test_a_request_of_a_foreign_page_is_refused(door: Door, headers: dict[str, str]) -> None:
     for method in ("POST", "PUT", "DELETE"):
         status, said = door.ask(method, "/graphql", "{}", **headers, **JSON)
         assert status == 403 and "HLX_SITE" in said
@@ -177,6 +177,6 @@ def test_graphql_in_an_address_may_only_be_a_query(door: Door, query: str) -> No
         assert door.ask(method, f"{path}?{query}", Content_Length="0")[0] == 403
 
 
-def test_a_stranger_is_asked_for_the_login(door: Door) -> None:
+def test_a_stranger_needs_the_login(door: Door) -> None:
     assert door.ask(Authorization="Basic bWU6d3Jvbmc=")[0] == 401
     assert door.ask(Authorization="Basic bWU6d3Jvbmc=", Origin="null", method="POST")[0] == 403
