@@ -108,6 +108,8 @@ class Manifest:
     """`version`, raised by hand; `commit` and `dirty` of the git checkout that ran, None where there was none."""
     milestones: Mapping[str, str] = field(default_factory=dict)
     """What the gates said in training, by epoch."""
+    attempt: int = 1
+    """Which attempt at this training; each one after the first follows one that was stopped."""
     weights_sha256: str = ""
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By file name: its `sha256` and its length in `bytes`."""
@@ -118,8 +120,10 @@ class Manifest:
         return SIZES[self.size]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, with its own digest."""
+        """As JSON, with its own digest; `attempt` only if it is above 1."""
         content = asdict(self)
+        if self.attempt == 1:
+            del content["attempt"]
         content["corpora"] = {asset: version.to_json() for asset, version in self.corpora.items()}
         return {**content, "digest": digest_of(content)}
 

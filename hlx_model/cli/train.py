@@ -135,6 +135,7 @@ def train_command(
                 execution=execution,
                 parent_verdict=parent_verdict,
                 ungated=closed,
+                retry_stopped=retry_stopped,
             )
         if not ranks.is_rank_zero:
             logging.getLogger("hlx_model").setLevel(logging.ERROR)
@@ -144,8 +145,7 @@ def train_command(
         try:
             with _logged_to(plan.directory / "training.log"), _sinks(plan, tensorboard) as emit:
                 outcome = train(
-                    plan, execution=execution, ranks=ranks, run_id=os.environ.get("HLX_RUN_ID"),
-                    retry_stopped=retry_stopped, emit=emit,
+                    plan, execution=execution, ranks=ranks, run_id=os.environ.get("HLX_RUN_ID"), emit=emit,
                 )  # fmt: skip
                 emit("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
         except Interrupted as error:

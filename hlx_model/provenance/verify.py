@@ -128,7 +128,8 @@ class _Look:
         if m.code.get("version") != CODE_VERSION:
             return self._finding("training id", "unchecked", "made by another version of the trainer")
         versions = {asset: version.data_version for asset, version in m.corpora.items()}
-        expected = training_id(m.settings, versions, m.parent.weights_sha256 if m.parent else None, m.ungated)
+        parent_weights = m.parent.weights_sha256 if m.parent else None
+        expected = training_id(m.settings, versions, parent_weights, m.ungated, m.attempt)
         if expected != m.training_id:
             reason = f"its settings, corpora and parent make {expected}, not {m.training_id}: {MANIFEST} was made anew"
             return self._finding("training id", "broken", reason)

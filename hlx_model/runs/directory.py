@@ -94,10 +94,6 @@ def remove_temporaries(directory: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def set_stopped_aside(directory: Path) -> None:
-    """Keep what a stopped training left in `stopped-N`, so that the training starts anew."""
-    stopped = [p for p in list_checkpoints(directory / "checkpoints") if "_STOPPED_" in p.name]
-    if stopped:
-        taken = (path.name.removeprefix("stopped-") for path in directory.glob("stopped-*"))
-        number = 1 + max((int(name) for name in taken if name.isdecimal()), default=0)
-        shutil.move(directory / "checkpoints", directory / f"stopped-{number}")
+def was_stopped(directory: Path) -> bool:
+    """Return whether a gate or an abort condition ended the training in `directory`."""
+    return any("_STOPPED_" in path.name for path in list_checkpoints(directory / "checkpoints"))

@@ -25,7 +25,6 @@ from hlx_model.runs.directory import (
     TrainingResult,
     ended_training,
     remove_temporaries,
-    set_stopped_aside,
     training_lock,
 )
 from hlx_model.training.batches import Batch, TrainingData
@@ -54,7 +53,6 @@ def train(
     execution: ExecutionConfig | None = None,
     ranks: Ranks | None = None,
     run_id: str | None = None,
-    retry_stopped: bool = False,
     emit: EventSink = lambda event, figures: None,
 ) -> TrainingResult:
     """Train, or go on with, or find, the training that `plan` determine.
@@ -70,8 +68,6 @@ def train(
     with training_lock(plan.directory) if ranks.is_rank_zero else nullcontext():
         ended = None
         if ranks.is_rank_zero:
-            if retry_stopped:
-                set_stopped_aside(plan.directory)
             ended = ended_training(plan.directory, plan.id)
             if ended is None:
                 remove_temporaries(plan.directory)

@@ -2,8 +2,9 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from hlx_model.layout import ROWS, Artifacts
 from hlx_model.model.sizes import architecture
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import Profile
+from hlx_model.runs.directory import was_stopped
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
@@ -60,6 +62,8 @@ class TrainingPlan:
     """The verdict by which the parent was handed on."""
     ungated: tuple[str, ...] = ()
     """The manifest's: checkpoints that it is made from although their gate was closed."""
+    attempt: int = 1
+    """The manifest's: 1, and one more for every retry of this training after it was stopped."""
 
     @property
     def resumed(self) -> tuple[str, ...]:
@@ -88,6 +92,7 @@ def prepare(
     execution: ExecutionConfig | None = None,
     parent_verdict: ParentVerdict | None = None,
     ungated: bool = False,
+    retry_stopped: bool = False,
 ) -> TrainingPlan:
     """Read and check what a training starts from.
 
@@ -102,6 +107,7 @@ def prepare(
         execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
         parent_verdict: the verdict by which `resume_from` is handed on; recorded.
         ungated: the gate of `resume_from` is closed, and it is trained from all the same; recorded for good.
+        retry_stopped: if the newest attempt at this training was stopped, plan one more.
 
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
@@ -140,15 +146,18 @@ def prepare(
     passed_over = tuple(parent.ungated) if parent else ()
     if ungated and parent and resume_from:
         passed_over += (f"{parent.training_id}/{resume_from.name}",)
-    name = training_id(
+    identify = partial(
+        training_id,
         settings.to_json(),
         {asset: version.data_version for asset, version in corpora.items()},
         parent.weights_sha256 if parent else None,
         passed_over,
     )
+    attempt = _attempt(identify, training, retry_stopped=retry_stopped)
+    name = identify(attempt)
     plan = TrainingPlan(
         settings, name, training / name, corpora, train, held_out, replay, resume_from, parent,
-        parent_verdict, passed_over,
+        parent_verdict, passed_over, attempt,
     )  # fmt: skip
     if plan.first_epoch > settings.epochs:
         raise ValueError(
@@ -158,6 +167,14 @@ def prepare(
     if execution is not None:
         require_disk(settings, plan.directory)
     return plan
+
+
+def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
+    """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
+    attempt = 1
+    while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
+        attempt += 1
+    return attempt
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:

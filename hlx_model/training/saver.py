@@ -109,6 +109,7 @@ class Saver:
             device=self._device,
             code=code_state(),
             milestones={str(m["epoch"]): m["outcome"] for m in p.milestones},
+            attempt=plan.attempt,
         )  # fmt: skip
         moments = self._engine.optimizers.state_dict() if kind in ("LAST", "FINAL") else None
         path = weights.write_checkpoint(self._directory, manifest, self._model, asdict(p), moments)

@@ -70,11 +70,13 @@ def training_id(
     data_versions: Mapping[str, str],
     parent_weights: str | None,
     ungated: Sequence[str] = (),
+    attempt: int = 1,
 ) -> str:
     """The name of a training: 16 hexadecimal digits of the hash of all that determines its result.
 
     The same inputs meet the same directory, so that a training that crashed is resumed and one that
-    ended is found. What is made from a checkpoint that had not passed (`ungated`) is a training of its own.
+    ended is found. What is made from a checkpoint that had not passed (`ungated`) is a training of its own. So is
+    every later `attempt` at a training that was stopped.
     """
     return digest_of(
         {
@@ -84,5 +86,6 @@ def training_id(
             "vocabulary": VOCABULARY_SHA256,
             "code": CODE_VERSION,
             **({"ungated": list(ungated)} if ungated else {}),
+            **({"attempt": attempt} if attempt > 1 else {}),
         }
     )[:16]

@@ -270,17 +270,6 @@ def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document:
     assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
 
 
-def test_a_stopped_training_is_tried_again_only_where_that_is_asked_for(small_document: Path, tmp_path: Path) -> None:
-    plan = inputs_of(small_document, tmp_path / "training", epochs=5, learning_rate=10.0)
-    stopped = train(plan, execution=CPU)
-    again = train(plan, execution=CPU, retry_stopped=True)
-    assert not again.found and again.manifest.weights_sha256 == stopped.manifest.weights_sha256
-    aside = plan.directory / "stopped-1" / stopped.checkpoint.name
-    assert verify_checkpoint(aside).stopped == stopped.manifest.stopped
-    finished = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU, retry_stopped=True)
-    assert finished.manifest.kind == "FINAL"
-
-
 @pytest.mark.parametrize(("batch_size", "reason"), [(1, "at step 2"), (64, "held-out loss is nan at epoch 1")])
 def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
     small_document: Path, tmp_path: Path, batch_size: int, reason: str

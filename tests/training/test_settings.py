@@ -65,6 +65,13 @@ def test_every_changed_input_gives_another_training() -> None:
         training_id(SETTINGS.to_json(), CORPORA, None),
         training_id(SETTINGS.to_json(), {**CORPORA, "hlx_corpus": "23"}, "parent"),
         training_id(SETTINGS.to_json(), {"hlx_corpus": "22"}, "parent"),
+        training_id(SETTINGS.to_json(), CORPORA, "parent", ("a/b",)),
+        *(training_id(SETTINGS.to_json(), CORPORA, "parent", attempt=attempt) for attempt in (2, 3)),
         *(training_id({**SETTINGS.to_json(), name: value}, CORPORA, "parent") for name, value in others.items()),
     ]
     assert len(set(names)) == len(names)
+
+
+def test_the_first_attempt_has_the_id_of_a_training_without_attempts() -> None:
+    assert training_id(SETTINGS.to_json(), CORPORA, "parent") == "582342463232c2f4"
+    assert training_id(SETTINGS.to_json(), CORPORA, "parent", attempt=1) == "582342463232c2f4"
