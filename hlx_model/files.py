@@ -1,7 +1,7 @@
-"""How files are written: whole or not at all, with the modes that the umask leaves.
+"""Reading and writing files: a file is written whole or not at all, with the modes that the umask leaves.
 
-Every file has mode 0666 and every folder 0777, each less the umask. A setgid folder hands on its group and its bit. The
-kernel does both when a file or a folder is made, so nothing here reads or sets the umask, or changes a folder's mode.
+Every file has mode 0666 and every folder 0777, each less the umask. What is made in a setgid folder inherits its group
+and its bit. The kernel does both, so nothing here reads or sets the umask, or changes the mode of a folder.
 """
 
 import hashlib
@@ -18,29 +18,33 @@ from typing import Any
 
 
 def utc_now() -> str:
-    """The time: UTC, ISO 8601, in seconds."""
+    """Return the time: UTC, ISO 8601, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: keys sorted, no spaces, no NaN (`ValueError`); for hashing."""
+    """Return the one JSON text of a value, for hashing: keys sorted, no spaces.
+
+    Raises:
+        ValueError: the value contains NaN or an infinity.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of a JSON value's canonical text."""
+    """Return the SHA-256 of the canonical JSON text of a value, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error of the disk name the file; the system does not where the file is open."""
+    """Add the path to an error of the disk: the system omits it for a file that is already open."""
     try:
         yield
     except OSError as error:
@@ -59,24 +63,31 @@ def _sync(path: Path) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Return a new hidden name beside `path`, for what is half written or half removed.
+    """Return a new hidden path beside `path`, for what is half written or half removed.
 
-    A name of this form is known to be a leftover after a kill (`cleanup/inventory.py`, `runs/directory.py`).
+    After a kill, `hlx clean` and the next training know it by its name (`cleanup/`, `runs/directory.py`).
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file by atomic rename: readers see the old one or the new one.
+    """Write a file by atomic rename: readers see the old content or the new one.
 
-    `durable` waits for the disk, so that this holds after a power cut too; what is written again in a
-    moment (heartbeat, metrics) does without.
+    Args:
+        path: the file.
+        content: its bytes.
+        durable: wait for the disk, so that this is true after a power cut too. Files that are soon written again
+            (heartbeat, metrics) do not need it.
+
+    Raises:
+        ValueError: `path` is a directory.
+        OSError: the disk is full or refuses.
     """
     _write(path, [content], durable=durable)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write UTF-8 text that comes piece by piece, by atomic rename."""
+    """Write pieces of UTF-8 text as one file, by atomic rename."""
     _write(path, (line.encode() for line in lines), durable=True)
 
 
@@ -102,22 +113,22 @@ def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text by atomic rename."""
+    """Write UTF-8 text by atomic rename."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write JSON, indented for people, by atomic rename; NaN and infinity are a `ValueError`."""
+    """Write JSON, indented for people, by atomic rename; `ValueError` for NaN and infinity."""
     write_bytes(path, json_text(value).encode(), durable=durable)
 
 
 def json_text(value: Any) -> str:
-    """Return JSON, indented for people; NaN and infinity are a `ValueError`."""
+    """Return a value as JSON, indented for people; `ValueError` for NaN and infinity."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def named_specials(value: Any) -> Any:
-    """A JSON value in which NaN and infinities are their names: `"nan"`, `"inf"`, `"-inf"`."""
+    """Return a JSON value with NaN and infinities replaced by their names: `"nan"`, `"inf"`, `"-inf"`."""
     if isinstance(value, Mapping):
         return {key: named_specials(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -126,16 +137,16 @@ def named_specials(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in a file."""
+    """Return the JSON value in a file; `ValueError` if it is not JSON."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
-    """Yield a temporary directory to fill, which takes `target`'s name when the block ends well.
+    """Yield a temporary directory to fill; it gets the name of `target` when the block ends without an error.
 
     Every file in it gets the mode that the umask leaves, whatever wrote it, and is synced. Then the directory is
-    renamed and its parent synced. A directory that bore the name is replaced; on an error it stays as it was.
+    renamed and its parent synced. An earlier directory of that name is replaced; after an error it is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished(target)
@@ -162,15 +173,15 @@ def new_directory(target: Path) -> Iterator[Path]:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """Give a file that a library wrote `mode`: safetensors makes its own 0600 under any umask."""
-    # A file system without modes refuses the call, so it is only made where something is to change.
+    """Set the mode of a file that a library wrote: safetensors uses 0600 under any umask."""
+    # A file system without modes refuses chmod, so it is called only if the mode differs.
     if path.is_file() and path.stat().st_mode & 0o666 != mode:
         path.chmod(mode)
 
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Yield a new hidden directory in `folder`, to write what is then renamed; it is removed when the block ends."""
+    """Yield a new hidden directory in `folder`, for files that are then renamed; it is removed when the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".new-{secrets.token_hex(4)}"
     temporary.mkdir()

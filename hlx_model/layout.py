@@ -1,16 +1,22 @@
-"""Where things are kept: the folders under one root of artifacts, and the names of the files in them.
+"""Where hlx keeps things: the folders under one root of artifacts, and the names of the files in them.
 
-    <root>/corpora/<asset>/<data version>/        document.md or rows.parquet, quarantine.parquet
-    <root>/training/<training id>/                heartbeat.json, metrics.parquet, checkpoints/
-    <root>/reports/<training id>/<checkpoint>/    report.json, report.html, report.md, verdict.json, loss.svg
-    <root>/cards/<training id>/<checkpoint>/      README.md
+    <root>/corpora/<asset>/<data version>/           a corpus or a document
+    <root>/training/<training id>/                   a training, its checkpoints in checkpoints/<checkpoint>/
+    <root>/reports/<training id>/<checkpoint>/       the report and the verdict on a checkpoint
+    <root>/reports/corpora/<asset>/<data version>/   the verdict on a corpus
+    <root>/cards/<training id>/<checkpoint>/         a model card
 
-`<root>/training` may have another name (`hlx train --checkpoint-dir`); `corpora` and `reports` lie beside it. So a
-checkpoint finds its corpora and its verdict from its own path alone.
+`<root>/training` may have another name (`hlx train --checkpoint-dir`); `corpora` and `reports` lie beside it. So the
+path of a checkpoint is enough to find its corpora and its verdict.
+
+`FOLDERS` declares every kind of folder once. A new file is added to its row: then no output of `hlx` overwrites it
+(`outputs.py`), and `hlx clean` knows it (`cleanup/`).
 """
 
 import os
+import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 # A corpus. Assets: the document, the examples; those of the phases are in `phases.py`.
@@ -34,46 +40,119 @@ REPORT, VERDICT, PAGE, REPORT_MARKDOWN, LOSS_PLOT = (
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
 
-# Records beside all of them.
+# Records in the root and in the folder of the trainings.
 EVENTS, HISTORY = "materializations.jsonl", "history.parquet"
+RECORDS = (EVENTS, HISTORY, TICK)
+
+# Regular expressions of the names of folders.
+TRAINING_ID, DATA_VERSION = "[0-9a-f]{16}", "[0-9a-f]{64}"
+CHECKPOINT_NAME = r"phase\d+_(?:(?:(?:BEST|FINAL|STOPPED)_)?epoch|LAST_step)\d+"
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder that hlx writes."""
+
+    name: str
+    """What messages call it, with its article."""
+    parent: str
+    """A glob pattern of the end of its parent's path; empty if the user chooses the path."""
+    named: str
+    """A regular expression of its name."""
+    signs: tuple[str, ...]
+    """Files that are typical of it: two of them identify a copy of it in any place. One alone does not: users have a
+    report.json or a README.md of their own."""
+    others: tuple[str, ...] = ()
+    """Patterns of its other files and folders."""
+
+    def has(self, name: str) -> bool:
+        """Return whether hlx writes a file or folder of this name in such a folder."""
+        return any(fnmatch(name, pattern) for pattern in (*self.signs, *self.others))
+
+    def is_place(self, folder: Path) -> bool:
+        """Return whether hlx puts folders of this kind at this path."""
+        return bool(self.parent) and bool(re.fullmatch(self.named, folder.name)) and folder.parent.match(self.parent)
+
+    def describes(self, folder: Path) -> bool:
+        """Return whether a folder is of this kind: by one of its files in its place, by two of its signs elsewhere."""
+        if self.is_place(folder) and folder.is_dir() and any(self.has(path.name) for path in folder.iterdir()):
+            return True
+        return sum((folder / sign).exists() for sign in self.signs) > 1
+
+    def find(self, root: Path) -> list[Path]:
+        """Return the folders in the place of this kind under a root of artifacts, by path."""
+        found = root.glob(f"{self.parent}/*") if self.parent else ()
+        return sorted(path for path in found if self.is_place(path) and path.is_dir())
+
+
+TRAINING_FOLDER = FolderKind(
+    "a training", "*", TRAINING_ID,
+    (HEARTBEAT, METRICS, LOCK), ("milestones.json", "training.log", CHECKPOINTS, "stopped-*"),
+)  # fmt: skip
+CHECKPOINT_FOLDER = FolderKind(
+    "a checkpoint", f"*/{CHECKPOINTS}", CHECKPOINT_NAME, (MANIFEST, WEIGHTS, OPTIMIZER), (STATE, SIGNATURE)
+)
+REPORT_FOLDER = FolderKind(
+    "a report", "reports/*", CHECKPOINT_NAME, (REPORT, VERDICT), (PAGE, REPORT_MARKDOWN, LOSS_PLOT)
+)
+CORPUS_REPORT_FOLDER = FolderKind("a report on a corpus", "reports/corpora/*", DATA_VERSION, (VERDICT,))
+CARD_FOLDER = FolderKind("a model card", "cards/*", CHECKPOINT_NAME, (CARD,))
+CORPUS_FOLDER = FolderKind(
+    "a kept corpus", "corpora/*", DATA_VERSION, (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS)
+)  # fmt: skip
+DOCUMENT_FOLDER = FolderKind(
+    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION, (SOURCE, "document.md"), ("document-*.md",)
+)
+EXPORT_FOLDER = FolderKind(
+    "an exported model", "", "",
+    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
+)  # fmt: skip
+FOLDERS = (
+    EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, DOCUMENT_FOLDER, CORPUS_FOLDER,
+    TRAINING_FOLDER,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """One root of artifacts, known by the folder that holds its trainings."""
+    """One root of artifacts, known by the folder that contains its trainings."""
 
     training: Path
 
     @classmethod
     def at(cls, root: Path) -> "Artifacts":
-        """The artifacts under `root`, its trainings in `root/training`."""
+        """Return the artifacts under `root` whose trainings are in `root/training`."""
         return cls(root / "training")
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
-        """The artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
+        """Return the artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
         return cls(checkpoint.absolute().parent.parent.parent)
 
     @property
     def root(self) -> Path:
-        """The folder that holds trainings, corpora and reports."""
+        """The folder that contains trainings, corpora and reports."""
         return self.training.absolute().parent
 
     def corpus(self, asset: str, data_version: str) -> Path:
-        """Where a version of a corpus is kept."""
+        """Return the folder of a version of a corpus."""
         return self.root / "corpora" / asset / data_version
 
+    def corpus_report(self, asset: str, data_version: str) -> Path:
+        """Return the folder of the verdict on a version of a corpus."""
+        return self.root / "reports" / "corpora" / asset / data_version
+
     def report(self, checkpoint: Path) -> Path:
-        """Where the report and the verdict on a checkpoint are kept."""
+        """Return the folder of the report and the verdict on a checkpoint."""
         checkpoint = checkpoint.absolute()
         return self.root / "reports" / checkpoint.parent.parent.name / checkpoint.name
 
     def card(self, checkpoint: Path) -> Path:
-        """The file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
+        """Return the file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
         checkpoint = checkpoint.absolute()
         return self.root / "cards" / checkpoint.parent.parent.name / checkpoint.name / CARD
 
 
 def default_training() -> Path:
-    """The folder of the trainings of `$DAGSTER_HOME`; without it, of `dagster_home` in the current directory."""
+    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory."""
     return Path(os.environ.get("DAGSTER_HOME") or "dagster_home") / "artifacts" / "training"

@@ -1,4 +1,4 @@
-"""What writing promises: a whole file or the one before, and one text for one value."""
+"""A file is written whole or stays as it was, and a value has one canonical text."""
 
 import json
 import math
@@ -19,19 +19,9 @@ from hlx_model.files import (
     write_bytes,
     write_json,
 )
-from hlx_model.layout import Artifacts
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
-
-
-def test_a_checkpoint_finds_its_corpora_and_its_report_from_its_own_path(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "runs" / "0123abcd" / "checkpoints" / "phase1_FINAL_epoch2"
-    artifacts = Artifacts.of_checkpoint(checkpoint)
-    assert artifacts == Artifacts(tmp_path / "runs")
-    assert artifacts.root == tmp_path
-    assert artifacts.corpus("english_corpus", "77") == tmp_path / "corpora/english_corpus/77"
-    assert artifacts.report(checkpoint) == tmp_path / "reports/0123abcd/phase1_FINAL_epoch2"
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -55,7 +45,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_json(path, {"loss": 1.5})
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -76,7 +66,7 @@ def test_a_directory_appears_whole_and_replaces_one_of_its_name(tmp_path: Path) 
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_directory_that_was_not_finished_leaves_the_old_one(tmp_path: Path) -> None:
+def test_an_unfinished_directory_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "version"
     with new_directory(target) as directory:
         (directory / "old").touch()
@@ -100,10 +90,10 @@ def test_a_files_hash_is_its_sha256(tmp_path: Path) -> None:
 
 
 @given(JSON)
-def test_any_figures_can_be_written_when_those_that_are_no_numbers_are_named(value: object) -> None:
+def test_any_value_is_valid_json_once_its_specials_are_named(value: object) -> None:
     assert json.loads(json.dumps(named_specials(value), allow_nan=False)) == named_specials(value)
 
 
-def test_figures_that_are_no_numbers_are_named_wherever_they_stand() -> None:
+def test_nan_and_infinities_are_named_at_any_depth() -> None:
     found = named_specials({"a": [math.nan, (math.inf, 1.5)], "b": {"c": -math.inf}, "d": "nan"})
     assert found == {"a": ["nan", ["inf", 1.5]], "b": {"c": "-inf"}, "d": "nan"}

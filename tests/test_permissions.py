@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hlx_model.cleanup.inventory import is_leftover
+from hlx_model.cleanup.disk import is_leftover
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import keep_documents
 from hlx_model.files import (
@@ -38,12 +38,12 @@ WRITTEN = {
     "loss.svg", "README.md", "config.json", "vocabulary.json", "provenance.json", "model.pt", "history.parquet",
     "materializations.jsonl", "watchdog.json", "composed.md", "judgement.json",
 }  # fmt: skip
-"""Names of files that the tree below must hold, so that a look at all of it is a look at these."""
+"""Names of files that the tree must contain, so that the check of the whole tree covers them."""
 
 
 @pytest.fixture(params=[0o077, 0o022, 0o002], ids="{:03o}".format)
 def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    """The umask under which a test runs; `tmp_path` is made before."""
+    """Set the umask for a test; `tmp_path` is made before."""
     before = os.umask(request.param)
     try:
         yield request.param
@@ -52,7 +52,7 @@ def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
 
 
 def wrong_modes(root: Path, umask: int) -> dict[str, str]:
-    """The modes that are not 0666 of a file or 0777 of a folder less the umask, by path, of `root` and all below it."""
+    """Return by path each mode in a tree that is not 0666 (a file) or 0777 (a folder), less the umask."""
     wrong = {}
     for path in (root, *root.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -61,7 +61,7 @@ def wrong_modes(root: Path, umask: int) -> dict[str, str]:
     return wrong
 
 
-def test_every_file_and_every_folder_has_the_mode_that_the_umask_leaves(
+def test_every_file_and_folder_has_the_mode_that_the_umask_leaves(
     umask: int, hlx: Hlx, small_document: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
@@ -110,7 +110,7 @@ def test_a_signature_has_the_mode_that_the_umask_leaves(umask: int, tmp_path: Pa
     assert wrong_modes(folder, umask) == {}
 
 
-def test_a_copy_of_a_corpus_has_not_the_modes_of_its_source(umask: int, small_document: Path, tmp_path: Path) -> None:
+def test_a_copy_of_a_corpus_has_modes_of_its_own(umask: int, small_document: Path, tmp_path: Path) -> None:
     built, _ = store.build([small_document], Artifacts.at(tmp_path / "there"), seq_length=256)
     source = built["english_corpus"]
     for path in source.iterdir():
@@ -124,7 +124,7 @@ def test_a_copy_of_a_corpus_has_not_the_modes_of_its_source(umask: int, small_do
     assert wrong_modes(tmp_path / "here", umask) == {}
 
 
-def test_what_a_library_hides_from_others_gets_the_mode_that_the_umask_leaves(umask: int, tmp_path: Path) -> None:
+def test_files_of_a_library_get_the_mode_that_the_umask_leaves(umask: int, tmp_path: Path) -> None:
     with new_directory(tmp_path / "made") as directory:
         (directory / "inner").mkdir()
         for path in (directory / "weights", directory / "inner" / "weights"):
@@ -134,7 +134,7 @@ def test_what_a_library_hides_from_others_gets_the_mode_that_the_umask_leaves(um
     assert wrong_modes(tmp_path / "made", umask) == {}
 
 
-def test_a_setgid_folder_hands_on_its_bit_and_what_replaces_a_folder_in_it_has_it_too(tmp_path: Path) -> None:
+def test_folders_made_or_replaced_in_a_setgid_folder_inherit_its_bit(tmp_path: Path) -> None:
     root = tmp_path / "shared"
     root.mkdir()
     root.chmod(0o2775)
@@ -152,13 +152,13 @@ def test_a_setgid_folder_hands_on_its_bit_and_what_replaces_a_folder_in_it_has_i
     "name",
     ["phase1_FINAL_epoch2", "phase1_FINAL_epoch2.old", "a5" * 32, "heartbeat.json", "metrics.parquet", "README.md"],
 )
-def test_what_a_kill_leaves_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+def test_a_leftover_of_a_kill_is_known_by_its_name(name: str, tmp_path: Path) -> None:
     first, second = unfinished(tmp_path / name), unfinished(tmp_path / name)
     assert first != second and first.parent == tmp_path and not first.exists()
     assert is_leftover(first) and is_leftover(second)
 
 
-def test_a_folder_for_what_is_then_renamed_is_known_by_its_name_and_goes_with_the_block(tmp_path: Path) -> None:
+def test_a_staging_folder_is_known_by_its_name_and_removed_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no space"), staging(tmp_path / "corpora") as temporary:
         (temporary / "rows.parquet").touch()
         assert is_leftover(temporary) and temporary.parent == tmp_path / "corpora"

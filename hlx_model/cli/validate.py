@@ -1,4 +1,4 @@
-"""`hlx validate`: judge a checkpoint, ours or a `.pt` of the users'. Exit code 0 pass, 1 fail, 2 warn."""
+"""`hlx validate`: evaluate a checkpoint of hlx or a `.pt` file. Exit code 0: pass; 1: fail; 2: warn."""
 
 import json
 from pathlib import Path
@@ -25,54 +25,59 @@ def validate_command(
     ],
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(help="What to judge a .pt on: documents, or the directory of a kept corpus.", show_default=False),
+        typer.Option(
+            help="What to evaluate a .pt on: documents, or the directory of a kept corpus.", show_default=False
+        ),
     ] = None,
     phase: Annotated[
-        int | None, typer.Option(help="What to ask of a .pt: phase 1, 2 or 3.", show_default=False)
+        int | None, typer.Option(help="The phase whose gates apply to a .pt: 1, 2 or 3.", show_default=False)
     ] = None,
     heads: Annotated[
-        int | None, typer.Option(help="Attention heads of a .pt.", show_default="those of the size of its shapes")
+        int | None, typer.Option(help="Attention heads of a .pt.", show_default="by the shapes of its weights")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the report as JSON here too.", show_default=False)] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is a GPU")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A second place for the report, as JSON.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda.", show_default="cuda if there is a GPU, else cpu")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Judge a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn.
+    """Evaluate a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn.
 
-    A checkpoint of hlx train is judged on the corpora that its manifest names. A .pt file needs --corpus and --phase;
-    only its weights are read, and its report is written beside it, into NAME.report.
+    A checkpoint of hlx train is evaluated on the corpora that its manifest names. A .pt file needs --corpus and
+    --phase; only its weights are read, and its report is written beside it, into NAME.report.
     """
     place = None
     if output is not None:
-        ours = checkpoint.is_dir()
-        report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if ours else report_beside(checkpoint)
+        is_ours = checkpoint.is_dir()
+        report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if is_ours else report_beside(checkpoint)
         place = require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
-    judgement = _judge(checkpoint, corpus or [], phase, heads, device_of(device))
+    result = _evaluate(checkpoint, corpus or [], phase, heads, device_of(device))
     if place is not None:
-        write_output(place, [json_text(judgement.report)])
+        write_output(place, [json_text(result.report)])
     if as_json:
-        typer.echo(json.dumps(judgement.report, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(result.report, ensure_ascii=False, indent=2))
     else:
-        console = Console(highlight=False)
-        table = Table("gate", "outcome", "figure", title=f"{checkpoint.name}: {judgement.verdict.outcome}")
-        for gate in judgement.verdict.gates:
+        table = Table("gate", "outcome", "figure", title=f"{checkpoint.name}: {result.verdict.outcome}")
+        for gate in result.verdict.gates:
             table.add_row(gate.name, gate.outcome, gate.reason)
-        console.print(table, markup=False)
-        typer.echo(f"report: {judgement.directory / PAGE}")
-    raise typer.Exit(EXIT_CODES[judgement.verdict.outcome])
+        Console(highlight=False).print(table, markup=False)
+        typer.echo(f"report: {result.directory / PAGE}")
+    raise typer.Exit(EXIT_CODES[result.verdict.outcome])
 
 
-def _judge(checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str) -> EvaluationResult:
+def _evaluate(
+    checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str
+) -> EvaluationResult:
     if not checkpoint.exists():
         raise CheckpointError(f"{checkpoint}: no such checkpoint")
     if checkpoint.is_dir():
         if corpus or phase is not None or heads is not None:
-            raise ValueError(
-                f"{checkpoint}: judged on the corpora that its manifest names: leave --corpus, --phase and --heads out"
-            )
+            raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
         return evaluate(checkpoint, device)
     if not corpus:
-        raise ValueError(f"{checkpoint}: a file of weights: name a corpus document to judge it on with --corpus")
+        raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
     if phase is None:
-        raise ValueError(f"{checkpoint}: a file of weights: say what to ask of it with --phase 1, 2 or 3")
+        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase 1, 2 or 3")
     return evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device)

@@ -1,4 +1,4 @@
-"""`hlx clean` shows what goes, with its size and why, and removes it when it is told to."""
+"""`hlx clean` shows what it would remove, with size and reason, and removes it with --yes."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def training(curriculum: Curriculum, tmp_path: Path) -> Path:
     return shutil.copytree(curriculum.root, tmp_path / "artifacts") / "training"
 
 
-def test_it_shows_what_would_go_and_why_and_says_how(hlx: Hlx, curriculum: Curriculum, training: Path) -> None:
+def test_it_shows_what_it_would_remove_why_and_the_command(hlx: Hlx, curriculum: Curriculum, training: Path) -> None:
     before = sorted(training.parent.rglob("*"))
     ran = hlx("clean", "--checkpoint-dir", training)
     assert ran.code == 0 and sorted(training.parent.rglob("*")) == before
@@ -31,9 +31,7 @@ def test_it_shows_what_would_go_and_why_and_says_how(hlx: Hlx, curriculum: Curri
     assert how == f"nothing was removed; `hlx clean --checkpoint-dir {training} --yes` removes it"
 
 
-def test_with_yes_it_removes_it_and_what_is_kept_is_what_it_was(
-    hlx: Hlx, curriculum: Curriculum, training: Path
-) -> None:
+def test_with_yes_it_removes_it_and_leaves_the_rest_intact(hlx: Hlx, curriculum: Curriculum, training: Path) -> None:
     ran = hlx("clean", "--checkpoint-dir", training, "--yes")
     assert ran.code == 0 and ran.out.splitlines()[-1].startswith("removed: ")
     assert not list(training.glob("*/checkpoints/phase?_epoch*"))
@@ -42,10 +40,10 @@ def test_with_yes_it_removes_it_and_what_is_kept_is_what_it_was(
     for trained in curriculum.phases.values():
         require_passed(training / trained.plan.id / "checkpoints" / trained.checkpoint.name)
     again = hlx("clean", "--checkpoint-dir", training, "--yes")
-    assert again.code == 0 and again.out.startswith("nothing goes")
+    assert again.code == 0 and again.out.startswith("nothing to remove")
 
 
-def test_programs_read_it_as_json(hlx: Hlx, training: Path) -> None:
+def test_json_has_the_plan_and_the_result(hlx: Hlx, training: Path) -> None:
     shown = json.loads(hlx("clean", "--checkpoint-dir", training, "--json").out)
     assert shown["removed"] is None and shown["bytes"] == sum(item["bytes"] for item in shown["goes"])
     assert {item["group"] for item in shown["goes"]} == {"checkpoint"}
@@ -54,17 +52,17 @@ def test_programs_read_it_as_json(hlx: Hlx, training: Path) -> None:
     assert done["removed"] == [item["path"] for item in shown["goes"]] and done["failed"] == done["spared"] == []
 
 
-def test_it_says_what_it_does_not_dare(hlx: Hlx, training: Path) -> None:
+def test_it_says_why_it_removes_nothing(hlx: Hlx, training: Path) -> None:
     manifest = next(training.glob("*/checkpoints/phase1_epoch10/manifest.json"))
     manifest.write_text("{}")
     ran = hlx("clean", "--checkpoint-dir", training)
     assert ran.code == 0 and f"{manifest.parent} is kept: its manifest cannot be read" in ran.out
-    assert "nothing goes" in ran.out
+    assert "nothing to remove" in ran.out
 
 
 def test_a_wrong_folder_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
     ran = hlx("clean", "--checkpoint-dir", tmp_path / "nowhere")
-    assert ran.code == 1 and "holds no training" in ran.error
+    assert ran.code == 1 and "contains no training" in ran.error
 
 
 def test_it_needs_no_torch() -> None:
@@ -72,5 +70,5 @@ def test_it_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_sizes_are_in_the_unit_that_suits_them() -> None:
+def test_sizes_have_a_suitable_unit() -> None:
     assert [size(n) for n in (12, 2048, 5 * 1024**2, 3 * 1024**3)] == ["12 bytes", "2.0 KiB", "5.0 MiB", "3.0 GiB"]

@@ -1,4 +1,4 @@
-"""No output of `hlx` destroys an input, nor changes what hlx keeps; any other file is replaced as asked."""
+"""No output of `hlx` destroys an input or changes what hlx keeps; any other file is replaced."""
 
 import json
 import os
@@ -14,8 +14,9 @@ import torch
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.cli import validate
 from hlx_model.corpus.documents import keep_documents
+from hlx_model.files import write_json
 from hlx_model.history import write_history
-from hlx_model.layout import EVENTS, EXAMPLES, HISTORY, TICK, Artifacts
+from hlx_model.layout import EVENTS, EXAMPLES, HISTORY, TICK, VERDICT, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, record_event
 from hlx_model.release.card import write_card
@@ -26,10 +27,11 @@ from tests.conftest import Curriculum, Hlx, Ran
 
 @pytest.fixture(scope="module")
 def original(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one of each that hlx keeps."""
+    """Make a folder with one of each kind of folder that hlx keeps."""
     root = Path(shutil.copytree(curriculum.root, tmp_path_factory.mktemp("kept") / "artifacts"))
     artifacts, checkpoint = Artifacts.at(root), curriculum.phases[1].checkpoint.relative_to(curriculum.root)
     keep_documents(artifacts, [curriculum.document], composed=0, seed=0)
+    write_json(artifacts.corpus_report(EXAMPLES, "0" * 64) / VERDICT, {})
     write_card(root / checkpoint)
     write_history(artifacts)
     leave_tick(artifacts.training)
@@ -41,7 +43,7 @@ def original(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def here(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with all that is kept."""
+    """Copy that folder and make it the current one."""
     here = Path(shutil.copytree(original, tmp_path / "here"))
     monkeypatch.chdir(here)
     return here
@@ -49,7 +51,7 @@ def here(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture
 def kept(here: Path, curriculum: Curriculum, document: Path) -> Mapping[str, Path]:
-    """By name every folder that hlx keeps, and where users keep copies of them."""
+    """Return by name every folder that hlx keeps, and copies of them in other places."""
     root, one = here / "artifacts", curriculum.phases[1]
     checkpoint = root / one.checkpoint.relative_to(curriculum.root)
     english = root / one.outcome.manifest.corpora[CORPUS_OF_PHASE[1]].path
@@ -57,6 +59,7 @@ def kept(here: Path, curriculum: Curriculum, document: Path) -> Mapping[str, Pat
     found = {
         "checkpoint": checkpoint,
         "report": Artifacts.of_checkpoint(checkpoint).report(checkpoint),
+        "corpus-report": Artifacts.at(root).corpus_report(EXAMPLES, "0" * 64),
         "card": Artifacts.of_checkpoint(checkpoint).card(checkpoint).parent,
         "corpus": english,
         "examples": next((root / "corpora" / EXAMPLES).iterdir()),
@@ -88,7 +91,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 def refuse(hlx: Hlx, output: object, *arguments: object) -> Ran:
-    """Run a command, and require that it ends with one line: the output, why it is refused, what to do."""
+    """Run a command and require one line of error: the output, why it is refused, and what to do."""
     ran = hlx(*arguments)
     assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n"
     assert ran.error.startswith(f"error: {output}") and ran.error.count(": ") >= 3
@@ -96,7 +99,7 @@ def refuse(hlx: Hlx, output: object, *arguments: object) -> Ran:
 
 
 def refused(hlx: Hlx, here: Path, output: object, *arguments: object) -> Ran:
-    """Require too that nothing under the current folder was written."""
+    """Run a command and require one line of error, and that nothing under the current folder was written."""
     before = files(here)
     ran = refuse(hlx, output, *arguments)
     assert files(here) == before
@@ -114,7 +117,7 @@ def test_composing_does_not_replace_the_document_beside_it(hlx: Hlx, here: Path,
         assert "--force" not in ran.error
 
 
-def test_a_report_does_not_replace_the_model_that_is_judged(
+def test_a_report_does_not_replace_the_model_that_is_evaluated(
     hlx: Hlx, here: Path, document: Path, users_file: Path
 ) -> None:
     judge = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output")
@@ -125,13 +128,13 @@ def test_a_report_does_not_replace_the_model_that_is_judged(
 def test_a_report_does_not_replace_a_file_of_the_checkpoint(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validate, "evaluate", None)  # called, it would end in another error
+    monkeypatch.setattr(validate, "evaluate", None)  # a call would raise another error
     folder = kept["checkpoint"]
     for output in (folder / "state.json", folder / "new.json", folder / "a" / "b.json", folder):
         refused(hlx, here, output, "validate", "--checkpoint", folder, "--output", output)
 
 
-def test_a_report_is_not_written_into_the_folder_that_its_own_checkpoint_is_reported_in(
+def test_a_report_is_not_written_into_the_checkpoints_own_report(
     hlx: Hlx, here: Path, kept: Mapping[str, Path]
 ) -> None:
     shutil.rmtree(kept["report"])
@@ -152,7 +155,7 @@ OTHER_NAMES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
-def test_an_input_is_known_by_whatever_name(hlx: Hlx, here: Path, document: Path, name: str) -> None:
+def test_an_input_is_known_by_each_of_its_names(hlx: Hlx, here: Path, document: Path, name: str) -> None:
     (here / "link.md").symlink_to("c.md")
     OTHER_NAMES[name](here / name)
     (here / "other.md").write_text("English: One\nHLXL: 1\n")
@@ -170,7 +173,7 @@ def test_an_output_is_refused_before_a_document_is_read(hlx: Hlx, here: Path, do
     refused(hlx, here, "m.pt", "validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output", "m.pt")
 
 
-def test_no_command_writes_into_what_is_kept(
+def test_no_command_writes_into_a_kept_folder(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path, curriculum: Curriculum
 ) -> None:
     trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
@@ -193,7 +196,7 @@ def test_no_command_writes_into_what_is_kept(
     assert files(here) == before
 
 
-def test_no_file_that_is_kept_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
+def test_no_kept_file_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
     before = files(here)
     for folder in kept.values():
         for path in folder.iterdir():
@@ -202,9 +205,7 @@ def test_no_file_that_is_kept_is_replaced(hlx: Hlx, here: Path, kept: Mapping[st
     assert files(here) == before
 
 
-def test_a_kept_file_is_known_by_a_link_of_the_users(
-    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
-) -> None:
+def test_a_kept_file_is_known_behind_a_link(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
     (here / "out.json").symlink_to(kept["checkpoint"] / "state.json")
     refused(hlx, here, "out.json", "corpus", "statistics", "c.md", "--output", "out.json")
     (kept["checkpoint"] / "out.json").symlink_to(here / "elsewhere.json")
@@ -219,7 +220,7 @@ def test_the_records_beside_the_trainings_are_not_replaced(hlx: Hlx, here: Path,
     refused(hlx, here, output, "corpus", "compose", output, "--force")
 
 
-def test_a_version_of_a_corpus_that_lacks_its_notes_is_kept_too(
+def test_a_corpus_that_lacks_one_of_its_files_is_kept_too(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
 ) -> None:
     (kept["corpus"] / "derived.json").unlink()
@@ -227,7 +228,7 @@ def test_a_version_of_a_corpus_that_lacks_its_notes_is_kept_too(
     refused(hlx, here, output, "corpus", "statistics", "c.md", "--output", output)
 
 
-def test_a_figure_is_not_written_into_a_current_folder_that_is_kept(
+def test_the_current_folder_may_be_a_kept_one(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
@@ -239,14 +240,14 @@ def test_a_figure_is_not_written_into_a_current_folder_that_is_kept(
         refused(hlx, here, "new.md", "corpus", "compose", "new.md")
 
 
-def test_the_curves_of_a_viewer_stay_out_of_the_trainings_own_folders(hlx: Hlx, here: Path, document: Path) -> None:
+def test_tensorboard_does_not_write_into_a_training(hlx: Hlx, here: Path, document: Path) -> None:
     train = ("train", "--phase", 1, "--corpus", "c.md", "--checkpoint-dir")
     for viewer in ("new", "exported/../new", here / "new"):
         refused(hlx, here, f"{viewer}/<training id>", *train, "new", "--tensorboard", viewer)
 
 
 def test_any_other_file_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path) -> None:
-    """Also one that is called like a file of hlx's, in a folder of the user's and beside what is kept."""
+    """Also if it has the name of a file of hlx: in another folder, and beside the kept ones."""
     page = hlx("corpus", "statistics", "c.md").out
     names = ("page.md", "README.md", "manifest.json", "heartbeat.json", "rows.parquet", "source.json", "verdict.json")
     for folder in (Path(), Path("artifacts"), Path("artifacts", "training"), Path("artifacts", "reports"), Path("new")):
@@ -254,7 +255,7 @@ def test_any_other_file_is_replaced(hlx: Hlx, here: Path, kept: Mapping[str, Pat
             for _ in range(2):
                 ran = hlx("corpus", "statistics", "c.md", "--output", folder / name)
                 assert ran.code == 0 and (folder / name).read_text() == page
-            # Alone: two of them would be what hlx itself leaves in such a folder.
+            # One at a time: two of them identify a folder of hlx.
             (folder / name).unlink()
     for _ in range(2):
         assert hlx("corpus", "statistics", "c.md", "--output", f"new/{TICK}").code == 0
@@ -284,16 +285,16 @@ def test_a_document_is_composed_over_another_only_with_force(hlx: Hlx, here: Pat
     assert hlx("corpus", "compose", "new.md", "--entries", 20, "--beside", "c.md", "--force").code == 0
 
 
-def test_the_rule_is_looked_up_without_torch() -> None:
+def test_the_rule_is_checked_without_torch() -> None:
     program = "import sys, hlx_model.cli.corpus; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_path_through_a_folder_that_does_not_exist_is_the_one_that_is_looked_at(
+def test_a_path_through_a_missing_folder_is_resolved_before_the_check(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path
 ) -> None:
     (here / "own").mkdir()
-    (here / "own" / "k.md").write_text("a document of the user's")
+    (here / "own" / "k.md").write_text("a document of a user")
     training, before = kept["training"].relative_to(here), files(here)
     for target in (
         "missing/../c.md",
@@ -327,7 +328,7 @@ def test_a_link_is_followed_and_a_pipe_or_a_device_is_written_to(hlx: Hlx, here:
     assert null.is_char_device()
 
 
-def test_the_report_on_a_file_of_weights_destroys_nothing_either(
+def test_the_report_on_a_pt_file_destroys_nothing(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path
 ) -> None:
     def judge(name: str, corpus: str = "c.md") -> tuple[object, ...]:
@@ -337,7 +338,7 @@ def test_the_report_on_a_file_of_weights_destroys_nothing_either(
     (here / "within.report").mkdir()
     shutil.copyfile(document, here / "within.report" / "report.md")
     (here / "link.report").symlink_to(kept["checkpoint"])
-    (here / "file.report").write_text("of the user's")
+    (here / "file.report").write_text("of a user")
     for name, corpus in (("within", "within.report/report.md"), ("link", "c.md"), ("file", "c.md")):
         arguments = judge(name, corpus)
         refused(hlx, here, f"{name}.report" if name != "file" else here / "file.report", *arguments)

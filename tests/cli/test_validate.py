@@ -1,4 +1,4 @@
-"""`hlx validate` asks a `.pt` file of the users' what it asks a checkpoint of ours, and says what it cannot know."""
+"""`hlx validate` applies the same gates to a `.pt` file as to a checkpoint of hlx, and says what the file lacks."""
 
 import json
 import os
@@ -20,7 +20,7 @@ UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
 
 
 def users_file(curriculum: Curriculum, tmp_path: Path, phase: int = 1) -> Path:
-    """The weights that a phase ended with, as a trainer of the users' would have saved them."""
+    """Write the final weights of a phase as another trainer would have saved them, and return the path."""
     path = tmp_path / f"phase{phase}_FINAL.pt"
     state = checkpoints.load_model(curriculum.phases[phase].checkpoint).state_dict()
     torch.save({"epoch": 30, "model_state_dict": state, "loss": 0.01}, path)
@@ -32,7 +32,7 @@ def by_name(report: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_a_pt_file_is_asked_what_our_own_checkpoint_of_the_same_weights_was_asked(
+def test_a_pt_file_gets_the_results_of_a_checkpoint_of_the_same_weights(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, phase: int
 ) -> None:
     path, out = users_file(curriculum, tmp_path, phase), tmp_path / "out.json"
@@ -46,7 +46,7 @@ def test_a_pt_file_is_asked_what_our_own_checkpoint_of_the_same_weights_was_aske
     ours = curriculum.phases[phase].judgement.report
     found, expected = by_name(report), by_name(ours)
     assert list(found) == list(expected)
-    # How long it was trained is not recorded either, so that of the short training of these tests more is asked.
+    # The length of its training is not recorded either, so the allowances for a short training do not apply.
     for name in found.keys() - UNRECORDED:
         assert {**found[name], "outcome": "", "reason": ""} == {**expected[name], "outcome": "", "reason": ""}
     assert {found[name]["outcome"] for name in UNRECORDED & found.keys()} == {"warn"}
@@ -72,13 +72,13 @@ def test_its_report_is_written_beside_it_and_nowhere_else(hlx: Hlx, curriculum: 
     assert all(f"`{gate.name}`" in shown for gate in verdict.gates)
 
 
-def test_a_kept_corpus_gives_the_verdict_of_the_document_it_was_made_from(
+def test_a_kept_corpus_gives_the_report_of_the_document_it_was_made_from(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     path = users_file(curriculum, tmp_path)
     version = curriculum.phases[1].outcome.manifest.corpora["english_corpus"]
-    asked = ("validate", "--checkpoint", path, "--phase", 1, "--device", "cpu", "--json", "--corpus")
-    kept, read = (hlx(*asked, corpus) for corpus in (curriculum.root / version.path, curriculum.document))
+    command = ("validate", "--checkpoint", path, "--phase", 1, "--device", "cpu", "--json", "--corpus")
+    kept, read = (hlx(*command, corpus) for corpus in (curriculum.root / version.path, curriculum.document))
     assert kept.code == read.code and json.loads(kept.out) == json.loads(read.out)
 
 
@@ -95,26 +95,28 @@ def test_several_documents_are_one_corpus(hlx: Hlx, curriculum: Curriculum, tmp_
     )
 
 
-def test_heads_are_asked_for_where_the_shapes_are_of_no_size(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+def test_heads_are_required_if_the_shapes_are_of_no_known_size(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
     path = tmp_path / "small.pt"
     torch.save(Transformer(Architecture(24, 1, 4, 40)).initialize(seed=0).state_dict(), path)
-    asked = ("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--json")
-    assert "name it with --heads, one of 1, 2, 3, 4, 6, 8, 12, 24" in hlx(*asked).error
-    ran = hlx(*asked, "--heads", 4)
+    command = ("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--json")
+    assert "name it with --heads, one of 1, 2, 3, 4, 6, 8, 12, 24" in hlx(*command).error
+    ran = hlx(*command, "--heads", 4)
     report = json.loads(ran.out)
     assert report["size"] == "24 wide, 1 layers, 4 heads, 40 feed-forward"
-    # A model that has learned nothing does not pass for one that could not be asked.
+    # A model that has learned nothing fails; it is not reported as one that could not be evaluated.
     assert ran.code == 1 and by_name(report)["perplexity"]["outcome"] == "fail"
 
 
 @pytest.mark.parametrize(
     ("leave", "said"),
     [
-        ("--corpus", "a file of weights: name a corpus document to judge it on with --corpus"),
-        ("--phase", "a file of weights: say what to ask of it with --phase 1, 2 or 3"),
+        ("--corpus", "a .pt file does not name its corpus: pass a document with --corpus"),
+        ("--phase", "a .pt file does not name its phase: pass --phase 1, 2 or 3"),
     ],
 )
-def test_a_pt_file_says_neither_its_corpus_nor_its_phase(
+def test_a_pt_file_requires_a_corpus_and_a_phase(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, leave: str, said: str
 ) -> None:
     given = {"--checkpoint": users_file(curriculum, tmp_path), "--corpus": curriculum.document, "--phase": 1}
@@ -123,16 +125,16 @@ def test_a_pt_file_says_neither_its_corpus_nor_its_phase(
 
 
 @pytest.mark.parametrize("option", [("--corpus", "small.md"), ("--phase", 1), ("--heads", 4)])
-def test_ours_is_judged_on_what_its_manifest_names(
+def test_options_for_a_pt_file_are_refused_for_a_checkpoint(
     hlx: Hlx, curriculum: Curriculum, option: tuple[str, object]
 ) -> None:
     ran = hlx("validate", "--checkpoint", curriculum.phases[1].checkpoint, *option)
     assert ran.code == 1 and ran.err == f"{ran.error}\n"
-    assert "judged on the corpora that its manifest names: leave --corpus, --phase and --heads out" in ran.error
+    assert "its manifest names its corpora: omit --corpus, --phase and --heads" in ran.error
 
 
 class Touches:
-    """What a pickle can ask for: that a function be called when it is read."""
+    """An object whose pickle calls a function when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -141,7 +143,7 @@ class Touches:
         return os.mkdir, (str(self.path),)
 
 
-def test_what_cannot_be_judged_is_one_line_runs_nothing_and_leaves_no_report(
+def test_an_unusable_input_is_one_line_runs_nothing_and_leaves_no_report(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     good, document = users_file(curriculum, tmp_path), curriculum.document

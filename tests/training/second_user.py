@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from hlx_model.cleanup.sweep import carry_out, plan_cleanup
+from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, prepare

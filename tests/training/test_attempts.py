@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.cleanup.sweep import carry_out, plan_cleanup
+from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.files import read_json
 from hlx_model.provenance.verify import verify_lineage
 from hlx_model.training.loop import Interrupted, train

@@ -1,0 +1,176 @@
+"""A checkpoint is kept for itself or for what was made from it; its report and card are kept with it."""
+
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.cleanup import carry_out, disk, plan_cleanup
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.layout import Artifacts
+from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, prepare
+from tests.cleanup.home import Home, as_parent, copy_as, forge, intact, materialize
+from tests.conftest import CPU, QUICK, Curriculum
+
+
+def test_ended_trainings_keep_final_and_best_and_lose_their_epochs(home: Home) -> None:
+    before = home.files()
+    found = plan_cleanup(home.training)
+    assert home.files() == before, "a plan writes nothing"
+    kinds = {read_manifest(item.path).kind for item in found.goes if item.group == "checkpoint"}
+    assert kinds == {"EPOCH"}
+    assert all(item.bytes > 0 and item.reason for item in found.goes)
+    assert found.bytes == sum(disk.size_of(item.path) for item in found.goes)
+    done = carry_out(found)
+    assert set(done.removed) == set(found.goes) and not done.spared and not done.failed
+    left = {read_manifest(path).kind for path in home.training.glob("*/checkpoints/phase*")}
+    assert left == {"FINAL", "BEST"}
+    intact(home)
+    assert plan_cleanup(home.training).goes == () and carry_out(found).removed == (), (
+        "a second time there is nothing to remove"
+    )
+
+
+def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: Home) -> None:
+    epoch, other = home.of(1) / "checkpoints" / "phase1_epoch10", home.of(1) / "checkpoints" / "phase1_epoch20"
+    plan = prepare(
+        2, QUICK, Overrides(epochs=1, batch_size=4, learning_rate=1e-3),
+        corpus=[home.curriculum.document], training=home.training, resume_from=epoch, ungated=True,
+    )  # fmt: skip
+    ended = train(plan, execution=CPU).checkpoint
+    evaluate(ended)
+    found = plan_cleanup(home.training)
+    reason = {stays.path: stays.reason for stays in found.stays}[epoch]
+    assert reason.startswith(f"{plan.id}/phase2_") and reason.endswith("_epoch1 was made from it")
+    carry_out(found)
+    assert epoch.is_dir() and not other.exists()
+    assert read_manifest(ended).ungated == (f"{home.of(1).name}/{epoch.name}",)
+    intact(home)
+
+
+def test_a_training_that_can_be_resumed_keeps_its_checkpoints(home: Home) -> None:
+    final = home.final(1)
+    last = copy_as(final, "LAST", 7)
+    assert str(last.relative_to(home.root)) in home.going("checkpoint")
+    interrupted = home.training / "fedcba9876543210"
+    shutil.copytree(home.of(1), interrupted)
+    shutil.rmtree(interrupted / "checkpoints" / final.name)
+    assert not [path for path in home.going() if interrupted.name in path]
+
+
+def test_a_damaged_final_checkpoint_does_not_end_its_training(home: Home) -> None:
+    """The trainer would resume from the LAST checkpoint, and its epochs are all that is left of the model."""
+    final = home.final(3)
+    copy_as(final, "LAST", 7)
+    weights = final / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    found = plan_cleanup(home.training)
+    assert not [item for item in found.goes if item.training == home.of(3)]
+    assert any("does not count as ended" in note for note in found.notes)
+
+
+def stopped(home: Home) -> Path:
+    """Add a training that version 0.1.0 stopped, retried twice in the same directory, and stopped again."""
+    like = read_manifest(home.final(1))
+    ended = replace(like, kind="STOPPED", epoch=1, epochs=30, training_id="0" * 16, stopped="loss is nan")
+    forge(home.training, ended, folder="stopped-1")
+    forge(home.training, replace(ended, kind="EPOCH", weights_sha256="1" * 64), folder="stopped-1")
+    forge(home.training, replace(ended, epoch=2), folder="stopped-2")
+    final = forge(home.training, replace(ended, epoch=3))
+    for checkpoint in (final, final.with_name("phase1_STOPPED_epoch1"), final.with_name("phase1_STOPPED_epoch2")):
+        (report := Artifacts.of_checkpoint(checkpoint).report(checkpoint)).mkdir(parents=True)
+        (report / "report.json").write_text("{}")
+    return final
+
+
+def test_a_stopped_end_stays_with_its_report_and_older_attempts_go(home: Home) -> None:
+    final = stopped(home)
+    older = {
+        f"training/{'0' * 16}/stopped-1/phase1_epoch1",
+        f"training/{'0' * 16}/stopped-1/phase1_STOPPED_epoch1",
+        f"training/{'0' * 16}/stopped-2/phase1_STOPPED_epoch2",
+    }
+    assert home.going("set aside") == older
+    assert {f"reports/{'0' * 16}/phase1_STOPPED_epoch{n}" for n in (1, 2)} <= home.going("report")
+    carry_out(plan_cleanup(home.training))
+    assert final.is_dir() and Artifacts.of_checkpoint(final).report(final).is_dir()
+    assert not (final.parents[1] / "stopped-1").exists() and not (final.parents[1] / "stopped-2").exists()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_older_attempt_stays_while_a_kept_checkpoint_descends_from_it(home: Home, number: int) -> None:
+    final = stopped(home)
+    (parent,) = (final.parents[1] / f"stopped-{number}").glob("phase1_STOPPED_*")
+    before = home.going("set aside")
+    child = replace(read_manifest(final), kind="FINAL", training_id="1" * 16, parent=as_parent(parent))
+    forge(home.training, child)
+    assert before - home.going("set aside") == {str(parent.relative_to(home.root))}
+
+
+def test_an_older_attempt_that_an_asset_was_last_materialized_to_stays(home: Home) -> None:
+    final = stopped(home)
+    before = home.going("set aside")
+    materialize(home, "phase1_checkpoint", final.with_name("phase1_STOPPED_epoch1"))
+    assert before - home.going("set aside") == {f"training/{'0' * 16}/stopped-1/phase1_STOPPED_epoch1"}
+    materialize(home, "phase1_checkpoint", final)
+    assert home.going("set aside") == before
+
+
+def test_reports_and_cards_go_with_their_checkpoints(home: Home) -> None:
+    epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
+    evaluate(epoch)
+    artifacts = Artifacts(home.training)
+    cards = [artifacts.card(path) for path in (epoch, epoch.with_name("phase1_epoch999"), home.final(1))]
+    for card in (*cards, own := cards[0].parents[1] / "own" / "README.md"):
+        card.parent.mkdir(parents=True)
+        card.write_text("…")
+    gone = home.root / "reports" / "feedfeedfeedfeed" / "phase2_FINAL_epoch3"
+    gone.mkdir(parents=True)
+    (gone / "verdict.json").write_text("{}")
+    assert home.going("report") == {
+        str(Artifacts.of_checkpoint(epoch).report(epoch).relative_to(home.root)),
+        str(gone.relative_to(home.root)),
+        *(str(card.parent.relative_to(home.root)) for card in cards[:2]),
+    }
+    carry_out(plan_cleanup(home.training))
+    assert not gone.parent.exists() and cards[2].is_file() and own.is_file()
+    intact(home)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_all_ancestors_of_a_kept_checkpoint_stay(curriculum: Curriculum, tmp_path: Path, seed: int) -> None:
+    """Compared with a plain walk up from each FINAL, STOPPED and BEST checkpoint of a random graph."""
+    chance, training = random.Random(seed), tmp_path / "training"
+    like = read_manifest(curriculum.phases[1].checkpoint)
+    made: dict[Path, Path | None] = {}
+    for number in range(chance.randint(1, 8)):
+        kinds = ["EPOCH"] * chance.randint(0, 3) + ["LAST", "BEST"][: chance.randint(0, 2)]
+        before = list(made)
+        kinds += [chance.choice(["FINAL", "STOPPED"])] if chance.random() < 0.8 else []
+        for step, kind in enumerate(kinds, 1):
+            parent = chance.choice(before) if before and chance.random() < 0.8 else None
+            manifest = replace(
+                like, kind=kind, epoch=step, step=step, training_id=f"{number:016}", weights_sha256=f"{number}-{step}",
+                parent=as_parent(parent) if parent else None, corpora={},
+            )  # fmt: skip
+            made[forge(training, manifest)] = parent
+    if not made:
+        return
+    has_ended = {path.parents[1] for path in made if "_FINAL_" in path.name or "_STOPPED_" in path.name}
+    expected: set[Path] = set()
+    for path in made:
+        on_the_way = "_LAST_" in path.name or path.name.startswith("phase1_epoch")
+        walk = None if on_the_way and path.parents[1] in has_ended else path
+        while walk is not None:
+            expected.add(walk)
+            walk = made[walk]
+    found = plan_cleanup(training)
+    assert {item.path for item in found.goes} == set(made) - expected
+    carry_out(found)
+    assert {path for path in made if path.exists()} == expected

@@ -1,0 +1,87 @@
+"""A version of a corpus is kept for what was made from it, as the newest, or because an asset names it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.cleanup import carry_out, disk, plan_cleanup
+from hlx_model.corpus import store
+from hlx_model.corpus.documents import keep_documents
+from hlx_model.files import write_json
+from hlx_model.layout import Artifacts
+from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, prepare
+from tests.cleanup.home import Home, age, as_parent, forge, intact, materialize, new_corpus
+from tests.conftest import CPU, QUICK
+
+
+def test_a_corpus_stays_if_and_only_if_a_training_used_it(home: Home) -> None:
+    used, unused = new_corpus(home, 40), new_corpus(home, 36)
+    plan = prepare(
+        1, QUICK, Overrides(epochs=1, batch_size=4),
+        corpus=[used["english_corpus"]], training=home.training,
+    )  # fmt: skip
+    train(plan, execution=CPU)
+    for directory in (*used.values(), *unused.values()):
+        age(directory)
+    going = {home.root / path for path in home.going("corpus")}
+    assert going == {*unused.values(), used["hlx_corpus"], used["paired_corpus"]} - {newest_document(home)}
+    carry_out(plan_cleanup(home.training))
+    assert used["english_corpus"].is_dir() and used["corpus_examples"].is_dir() and used["corpus_document"].is_dir()
+    store.load(used["english_corpus"])
+    intact(home)
+
+
+def newest_document(home: Home) -> Path:
+    return max((home.root / "corpora" / "corpus_document").iterdir(), key=disk.last_written)
+
+
+def test_what_an_asset_was_last_materialized_to_stays(home: Home) -> None:
+    older, later = new_corpus(home, 40), new_corpus(home, 36)
+    epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
+    for made in (older, later):
+        for asset, directory in made.items():
+            materialize(home, asset, directory)
+    materialize(home, "phase1_checkpoint", epoch)
+    going = {home.root / path for path in home.going()}
+    assert not going & {*later.values(), epoch}
+    assert {older[asset] for asset in ("english_corpus", "hlx_corpus", "paired_corpus", "corpus_examples")} <= going
+
+
+def test_the_newest_corpus_stays_before_any_training(tmp_path: Path, small_document: Path) -> None:
+    home = Home(tmp_path / "artifacts", None)  # type: ignore[arg-type]
+    older = new_corpus(home, 40)
+    artifacts = Artifacts(home.training)
+    newest, _ = store.build([small_document], artifacts, seq_length=256)
+    document = keep_documents(artifacts, [small_document], composed=0, seed=0)
+    assert {home.root / path for path in home.going()} == set(older.values())
+    carry_out(plan_cleanup(home.training))
+    for directory in newest.values():
+        store.load(directory)
+    assert (document / "document.md").is_file()
+
+
+def test_trainings_in_a_folder_beside_keep_what_they_need(home: Home) -> None:
+    old = new_corpus(home)
+    beside = home.root / "experiments"
+    plan = prepare(1, QUICK, Overrides(epochs=1), corpus=[old["english_corpus"]], training=beside)
+    ended = train(plan, execution=CPU).checkpoint
+    epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
+    forge(beside, replace(read_manifest(ended), training_id="2" * 16, parent=as_parent(epoch)))
+    age(old["english_corpus"])
+    carry_out(plan_cleanup(home.training))
+    assert epoch.is_dir() and old["english_corpus"].is_dir() and old["corpus_examples"].is_dir()
+    assert not old["hlx_corpus"].exists()
+    assert not [path for path in plan_cleanup(beside).goes if path.path.is_relative_to(home.training)]
+
+
+def test_the_verdict_on_a_corpus_is_kept_and_removed_with_it(home: Home) -> None:
+    artifacts, old = Artifacts(home.training), new_corpus(home)["hlx_corpus"]
+    kept = home.root / read_manifest(home.final(2)).corpora["hlx_corpus"].path
+    verdicts = [artifacts.corpus_report("hlx_corpus", name) for name in (old.name, kept.name, "0" * 64)]
+    verdicts.append(artifacts.corpus_report("other_corpus", "0" * 64))  # hlx knows no such asset
+    for directory in verdicts:
+        write_json(directory / "verdict.json", {})
+    assert home.going("report") == {str(verdicts[n].relative_to(home.root)) for n in (0, 2)}
+    carry_out(plan_cleanup(home.training))
+    assert not old.exists() and [path.exists() for path in verdicts] == [False, True, False, True]
