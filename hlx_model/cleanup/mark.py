@@ -23,9 +23,11 @@ from hlx_model.provenance.events import read_events
 
 CORPORA = (*CORPUS_OF_PHASE.values(), layout.EXAMPLES, layout.DOCUMENT)
 """The assets of corpora, each before what it was made from."""
+OLD_ATTEMPT = "set aside"
+"""The group of checkpoints in folders `stopped-N`, as `--json` has always named it."""
 GROUPS = {
     "checkpoint": "checkpoints",
-    "set aside": "stopped attempts of an earlier version of hlx",
+    OLD_ATTEMPT: "stopped attempts of version 0.1.0",
     "report": "reports and cards",
     "corpus": "versions of corpora",
     "leftover": "leftovers of killed programs",
@@ -100,7 +102,7 @@ class Marks:
         """Return what is there, each artifact before what it may have been made from."""
         for one in self.trainings:
             for path, manifest in sorted(one.checkpoints.items(), key=_created, reverse=True):
-                group = "set aside" if STOPPED.fullmatch(path.parent.name) else "checkpoint"
+                group = OLD_ATTEMPT if STOPPED.fullmatch(path.parent.name) else "checkpoint"
                 yield Artifact(path, group, layout.CHECKPOINT_FOLDER, one, manifest)
         for kind in (layout.REPORT_FOLDER, layout.CARD_FOLDER):
             yield from (Artifact(path, "report", kind) for path in kind.find(self.root))
@@ -167,7 +169,7 @@ class Marks:
         """Return the asset that was last materialized to an artifact, or to a report or card on it."""
         # A stopped checkpoint was moved from `checkpoints`; a later attempt may have written its name there again.
         moved = artifact.path.parents[1] / layout.CHECKPOINTS / artifact.path.name / layout.MANIFEST
-        names = set() if artifact.group == "set aside" and moved.exists() else artifact.names
+        names = set() if artifact.group == OLD_ATTEMPT and moved.exists() else artifact.names
         for path, asset in self.materialized.items():
             training = path.parents[1] if path.parent.name == layout.CHECKPOINTS else path.parent
             if path == artifact.path or f"{training.name}/{path.name}" in names:

@@ -13,7 +13,7 @@ from pathlib import Path
 from hlx_model import layout
 from hlx_model.checkpoints.seal import remove_checkpoint
 from hlx_model.cleanup.disk import foreign_file, hold_lock, is_leftover, is_linked, old_leftovers, size_of
-from hlx_model.cleanup.mark import Kept, Marks
+from hlx_model.cleanup.mark import OLD_ATTEMPT, Kept, Marks
 from hlx_model.files import unfinished
 from hlx_model.provenance.lookup import end_of
 
@@ -163,7 +163,7 @@ def _remove(item: Removal) -> bool:
             shutil.rmtree(hidden)
         else:
             path.unlink(missing_ok=True)
-        if item.group in ("report", "set aside"):
+        if item.group in ("report", OLD_ATTEMPT):
             with suppress(OSError):  # not empty
                 path.parent.rmdir()
     return not os.path.lexists(path) and not os.path.lexists(hidden)
