@@ -95,14 +95,17 @@ CHECKPOINT_FOLDER = FolderKind(
 REPORT_FOLDER = FolderKind(
     "a report", "reports/*", CHECKPOINT_NAME, (REPORT, VERDICT), (PAGE, REPORT_MARKDOWN, LOSS_PLOT)
 )
-CORPUS_REPORT_FOLDER = FolderKind("a report on a corpus", "reports/corpora/*", DATA_VERSION, (VERDICT,))
+# A copy of it has the signs of a report.
+CORPUS_REPORT_FOLDER = FolderKind("a report on a corpus", "reports/corpora/*", DATA_VERSION, (), (REPORT, VERDICT))
 CARD_FOLDER = FolderKind("a model card", "cards/*", CHECKPOINT_NAME, (CARD,))
 CORPUS_FOLDER = FolderKind(
-    "a kept corpus", "corpora/*", DATA_VERSION, (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS)
+    "a kept corpus", "corpora/*", DATA_VERSION,
+    (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS), ("documents-*.json", "places-*.parquet"),
 )  # fmt: skip
 DOCUMENT_FOLDER = FolderKind(
-    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION, (SOURCE, "document.md"), ("document-*.md",)
-)
+    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION,
+    (SOURCE, "document.md"), ("source-*.json", "document-*.md"),
+)  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
     (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
