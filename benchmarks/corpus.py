@@ -69,7 +69,7 @@ def statistics(folder: Path, entries: int) -> None:
     """What `hlx corpus statistics` does with examples that are kept."""
     from hlx_model.corpus import store
     from hlx_model.corpus.statistics import statistics as of
-    from hlx_model.corpus.statistics import statistics_markdown
+    from hlx_model.reporting.pages import statistics_markdown
 
     (examples,) = (folder / "corpora" / EXAMPLES).iterdir()
     statistics_markdown(of(store.load(examples)))

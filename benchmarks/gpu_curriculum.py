@@ -140,7 +140,7 @@ def curriculum(
                 [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"],
             )
         )  # fmt: skip
-    return phases, judgement.report["figures"]
+    return phases, judgement.report.to_json()["figures"]
 
 
 def tabulate(title: str, phases: Sequence[Phase], device: Device) -> Table:

@@ -74,7 +74,7 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
         seconds.append(time.monotonic() - began)
         judgement = evaluate(parent)
         failed += [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"]
-    return Skill(seconds, tokens, judgement.report["figures"], failed)
+    return Skill(seconds, tokens, judgement.report.to_json()["figures"], failed)
 
 
 def make_up(document: Path) -> Table:

@@ -22,7 +22,10 @@ class GateClosed(ValueError):
     """The next step must not start: names the gate, its figure and where to look."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(
+    frozen=True,
+    config=ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True),
+)
 class GateResult:
     """What one gate found. `fail` blocks what lies downstream; `warn` does not."""
 

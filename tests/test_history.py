@@ -69,7 +69,7 @@ def test_every_training_is_a_row_with_what_its_files_say_the_oldest_first(curric
     found = history(curriculum.training).to_pylist()
     assert [row["phase"] for row in found] == [1, 2, 3]
     for row, (phase, trained) in zip(found, curriculum.phases.items(), strict=True):
-        manifest, report = trained.outcome.manifest, trained.judgement.report
+        manifest, report = trained.outcome.manifest, trained.judgement.report.to_json()
         curve = [point["held_out_loss"] for point in report["curve"] if point["held_out_loss"] is not None]
         assert row["training_id"] == trained.plan.id and row["checkpoint"] == trained.checkpoint.name
         assert (row["status"], row["reason"], row["run_id"]) == ("completed", None, "the run")
@@ -149,7 +149,7 @@ def test_a_training_goes_on_and_is_judged(curriculum: Curriculum, copied: Artifa
     assert (row["status"], row["checkpoint"], row["verdict"]) == ("completed", path.name, None)
     assert row["ended"] == curriculum.phases[3].outcome.manifest.created
     shutil.move(aside, report)
-    assert rows(copied)[name]["verdict"] == curriculum.phases[3].judgement.report["outcome"]
+    assert rows(copied)[name]["verdict"] == curriculum.phases[3].judgement.report.to_json()["outcome"]
 
 
 def test_a_verdict_on_other_weights_is_none(curriculum: Curriculum, copied: Artifacts) -> None:

@@ -16,9 +16,10 @@ from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents, read_kept
-from hlx_model.corpus.statistics import statistics, statistics_markdown
+from hlx_model.corpus.statistics import statistics
 from hlx_model.layout import QUARANTINE
 from hlx_model.profiles import entries_to_compose, profile
+from hlx_model.reporting.pages import statistics_markdown
 
 SHOWN = 25
 FAILING = ("document", "line", "English", "reason", "found", "rule")

@@ -1,5 +1,6 @@
 """phaseN_validation_report: what a checkpoint can do, on the corpora that its manifest names."""
 
+import math
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -44,14 +45,13 @@ def _report(phase: int) -> dg.AssetsDefinition:
             os.nice(config.nice)
         with user_errors():
             judgement = evaluate(checkpoint, device_of(config.device))
-        figures, grade = judgement.report["figures"], judgement.report["grade"]
-        comparison = judgement.report["comparison"]
-        numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float))}
-        if "all_to_hlx" in figures:
+        found = judgement.report
+        numbers = {name: value for name, value in found.figures.numbers().items() if math.isfinite(value)}
+        if f := found.translation:
             numbers |= {
-                "exact_match_to_hlx": figures["all_to_hlx"]["exact_match"],
-                "exact_match_to_english": figures["all_to_english"]["exact_match"],
-                "training_pairs_reproduced": figures["training_pairs"]["exact_match"],
+                "exact_match_to_hlx": f.all_to_hlx.exact_match,
+                "exact_match_to_english": f.all_to_english.exact_match,
+                "training_pairs_reproduced": f.training_pairs.exact_match,
             }
         return dg.MaterializeResult(
             value=judgement.directory,
@@ -60,9 +60,9 @@ def _report(phase: int) -> dg.AssetsDefinition:
             metadata={
                 "report": dg.MetadataValue.md(judgement.markdown),
                 "page": dg.MetadataValue.path(judgement.directory / PAGE),
-                "grade": grade["letter"],
-                "points": grade["points"],
-                "than_before": comparison["outcome"] if comparison else "nothing to compare with",
+                "grade": found.grade.letter,
+                "points": found.grade.points,
+                "than_before": found.comparison.outcome if found.comparison else "nothing to compare with",
                 "outcome": judgement.verdict.outcome,
                 "checkpoint": judgement.verdict.checkpoint,
                 "judged": dg.MetadataValue.asset(dg.AssetKey(f"phase{phase}_checkpoint")),

@@ -28,8 +28,9 @@ from hlx_model.corpus import (
 from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
-from hlx_model.corpus.statistics import statistics, statistics_markdown
+from hlx_model.corpus.statistics import statistics
 from hlx_model.outputs import require_output, write_output
+from hlx_model.reporting.pages import statistics_markdown
 
 corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 

@@ -55,9 +55,9 @@ def validate_command(
         place = require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
     result = _evaluate(checkpoint, corpus or [], phase, heads, device_of(device))
     if place is not None:
-        write_output(place, [json_text(result.report)])
+        write_output(place, [json_text(result.report.to_json())])
     if as_json:
-        typer.echo(json.dumps(result.report, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(result.report.to_json(), ensure_ascii=False, indent=2))
     else:
         table = Table("gate", "outcome", "figure", title=f"{checkpoint.name}: {result.verdict.outcome}")
         for gate in result.verdict.gates:

@@ -6,7 +6,7 @@ value holds is read off its LC-R: there only strings have quotes, and each brack
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,8 +21,6 @@ BySplit = Mapping[str, int]
 """A count for each of train, validation and test."""
 
 _BATCH = 65_536
-_OPERATIONS_SHOWN = 40
-_NAME_SHOWN = 60
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # A string that holds a mark of some format, or a character that is written with a backslash.
@@ -194,115 +192,3 @@ def _lengths(counts: Counter[int]) -> Lengths | None:
 def _rendered(column: pa.ChunkedArray) -> dict[str, int]:
     """Rows by format, of texts in which the tags stand."""
     return {str(format): _true(pc.match_substring(column, str(format))) for format in Format}
-
-
-def statistics_markdown(statistics: Statistics) -> str:
-    """The statistics page."""
-    blocks = [
-        f"{statistics.entries:,} entries: {statistics.sentences:,} sentences, {statistics.values:,} values.",
-        "## Held out",
-        _how_held_out(statistics),
-        _split_table("", {"entries": statistics.entries_by_split, "values": statistics.values_by_split}),
-        "## Sections",
-        _split_table("section", statistics.sections),
-        "## Operations",
-        _split_table("operation", _most_frequent(statistics.operations)),
-        "## Depth",
-        "The number of arrays, objects and contracts around the innermost part of a value.",
-        _split_table("depth", {str(depth): counts for depth, counts in statistics.depths.items()}),
-        "## Length",
-        "In characters, which are the model's tokens.",
-        _length_table(statistics),
-        "## Numbers and strings",
-        _share_table(statistics),
-        "## Phrasings",
-        _table(
-            ("sentences of a value", "values"),
-            [(str(sentences), f"{values:,}") for sentences, values in statistics.phrasings.items()],
-        ),
-        "## Rendered",
-        "Entries of which the document lacked a format.",
-        _table(("format", "entries"), [(format, f"{count:,}") for format, count in statistics.rendered.items()]),
-    ]
-    return "\n\n".join(blocks) + "\n"
-
-
-def _how_held_out(statistics: Statistics) -> str:
-    values, entries = statistics.values_by_split, statistics.entries_by_split
-    held = statistics.values - values[Split.TRAIN]
-    none_of = []
-    for name, table in (
-        ("section", statistics.sections),
-        ("operation", statistics.operations),
-        ("depth", statistics.depths),
-    ):
-        whole = [_name(key) for key, counts in table.items() if sum(counts.values()) == counts[Split.TRAIN]]
-        if whole:
-            more = f" and {len(whole) - 20:,} more" if len(whole) > 20 else ""
-            none_of.append(f"of {len(whole):,} of {len(table):,} {name}s ({', '.join(whole[:20])}{more})")
-    return (
-        "Held out are values, each with all its sentences, because one sentence of a value gives the answer to the"
-        f" others away: {held:,} of {statistics.values:,} values"
-        f" ({values[Split.VALIDATION]:,} for validation, {values[Split.TEST]:,} for test), which are"
-        f" {entries[Split.VALIDATION] + entries[Split.TEST]:,} of {statistics.entries:,} entries"
-        f" ({entries[Split.VALIDATION]:,} and {entries[Split.TEST]:,})."
-        " A value goes by the SHA-256 of its canonical HLXL, and values are taken in the order of these hashes,"
-        " so no seed, no order of entries and no name of a file has a say."
-        " A value is taken only if each of its words, in its sentences and in the value, also stays in train with"
-        " another value, and if no other value is written alike in another format; the rest stays in train."
-        " Validation and test take turns. "
-        + (f"None is held out {'; '.join(none_of)}." if none_of else "Each section, operation and depth has some.")
-    )
-
-
-def _most_frequent(operations: Mapping[str, BySplit]) -> dict[str, BySplit]:
-    names = list(operations)
-    shown = {name: operations[name] for name in names[:_OPERATIONS_SHOWN]}
-    if others := names[_OPERATIONS_SHOWN:]:
-        sums = {str(split): sum(operations[name][split] for name in others) for split in Split}
-        shown[f"{len(others):,} others"] = sums
-    return shown
-
-
-def _split_table(title: str, table: Mapping[str, BySplit]) -> str:
-    rows = [
-        (_name(name), f"{sum(counts.values()):,}", *(f"{counts[split]:,}" for split in Split))
-        for name, counts in table.items()
-    ]
-    return _table((title, "all", *Split), rows)
-
-
-def _length_table(statistics: Statistics) -> str:
-    rows = []
-    for name, lengths in (("sentence", statistics.sentence_lengths), ("HLXL", statistics.hlxl_lengths)):
-        if lengths is not None:
-            whole = (lengths.shortest, lengths.median, lengths.ninety_percent, lengths.longest)
-            rows.append((name, *map(str, whole), f"{lengths.mean:.1f}"))
-    return _table(("", "shortest", "median", "90% are at most", "longest", "mean"), rows)
-
-
-def _share_table(statistics: Statistics) -> str:
-    rows = [
-        (what, f"{count:,}", f"{count / of:.1%}" if of else "")
-        for what, count, of in (
-            ("sentences with a number", statistics.number, statistics.sentences),
-            ("… in digits", statistics.digits, statistics.sentences),
-            ("… spelled out", statistics.spelled, statistics.sentences),
-            ("values with a negative number", statistics.negative, statistics.entries),
-            ("values with a float", statistics.floating, statistics.entries),
-            ("values with an awkward string", statistics.awkward, statistics.entries),
-        )
-    ]
-    return _table(("", "entries", "share"), rows)
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _name(name: object) -> str:
-    """A section or an operation as a cell shows it: users name them, so they may hold anything."""
-    text = " ".join(str(name).split()) or "(none)"
-    short = text if len(text) <= _NAME_SHOWN else f"{text[:_NAME_SHOWN]}…"
-    return short.replace("|", "\\|")

@@ -1,31 +1,24 @@
 """A report beside the one before it: what is better, what is worse, and what is the same as far as can be told."""
 
 import logging
-from collections.abc import Mapping
+import math
 from pathlib import Path
-from typing import Any, Literal
 
-from hlx_model.files import read_json
-from hlx_model.reporting.models import REPORT_SCHEMA
+from hlx_model.json_model import Number
+from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Report
 
 log = logging.getLogger(__name__)
-
-Change = Literal["better", "same", "worse"]
 
 LOSS_MARGIN = 0.05
 """Nats by which held-out losses must differ to count. Healthy `quick` trainings of
 other seeds ended 0.009 apart in phase 1 and 0.017 in phase 2, of one setting twice 0.001 in phase 3; a phase that was
 forgotten rose by 1."""
-COMPARED = (
-    "Rates are the same where their 95% intervals overlap: so few samples cannot tell them apart. Losses are compared "
-    "on the same corpora alone, and are the same within 0.05 nats."
-)
 _GATES = {1: ("words",), 2: ("completions_parse",), 3: ()}
 """The gates of each phase whose rate is compared."""
 _DIRECTIONS = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
 
 
-def previous_report(reports: Path, directory: Path, phase: int) -> dict[str, Any] | None:
+def previous_report(reports: Path, directory: Path, phase: int) -> Report | None:
     """The newest report of a phase under `reports` that is not the one in `directory`; None where there is none.
 
     The newest by the time at which it was written. Reports of another schema, and what cannot be read, are passed over.
@@ -33,15 +26,15 @@ def previous_report(reports: Path, directory: Path, phase: int) -> dict[str, Any
     others = [path for path in reports.glob("*/*/report.json") if path.parent.resolve() != directory.resolve()]
     for path in sorted(others, key=lambda path: (path.stat().st_mtime_ns, str(path)), reverse=True):
         try:
-            report = read_json(path)
-            if report.get("schema") == REPORT_SCHEMA and report["phase"] == phase:
-                return dict(report)
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            report = Report.read_current(path)
+            if report is not None and report.phase == phase:
+                return report
+        except (OSError, ValueError) as error:
             log.warning("passed over: %s is no report (%s)", path, error)
     return None
 
 
-def compare_reports(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def compare_reports(before: Report, now: Report) -> Comparison:
     """What changed from one report to another of the same phase, as a report holds it.
 
     A rate counts as another where the two Wilson intervals do not overlap, the held-out loss where it differs by more
@@ -49,47 +42,45 @@ def compare_reports(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[s
     worse, so that no gain hides a loss; else better where one is better.
     """
     figures = {}
-    if before["corpora"] == now["corpora"]:
-        figures["held_out_loss"] = _loss(before["figures"]["held_out_loss"], now["figures"]["held_out_loss"])
+    if before.corpora == now.corpora:
+        figures["held_out_loss"] = _loss(before.figures.held_out_loss, now.figures.held_out_loss)
     rates_before = _rates(before)
     for name, rate in _rates(now).items():
         if name in rates_before:
             figures[name] = _rate(rates_before[name], rate)
-    outcomes = {figure["outcome"] for figure in figures.values()}
+    outcomes = {figure.outcome for figure in figures.values()}
     outcome: Change = "worse" if "worse" in outcomes else "better" if "better" in outcomes else "same"
-    return {"with": before["checkpoint"], "outcome": outcome, "figures": figures}
+    return Comparison(other=before.checkpoint, outcome=outcome, figures=figures)
 
 
 _Rate = tuple[float, tuple[float, float]]
 
 
-def _rates(report: Mapping[str, Any]) -> dict[str, _Rate]:
+def _rates(report: Report) -> dict[str, _Rate]:
     """The rates that are compared, each with its interval; those without samples are left out."""
-    gates = {gate["name"]: gate for gate in report["gates"]}
     found = {
-        name: (float(gates[name]["value"]), gates[name]["interval"])
-        for name in _GATES[report["phase"]]
-        if name in gates and gates[name]["samples"]
+        gate.name: (float(gate.value), gate.interval)
+        for gate in report.gates
+        if gate.name in _GATES[report.phase] and gate.value is not None and gate.interval is not None and gate.samples
     }
-    figures = report["figures"]
-    for direction in _DIRECTIONS:
-        if figures.get(direction, {}).get("samples"):
-            rates = figures[direction]
-            found[f"{direction}.exact_match"] = rates["exact_match"], rates["exact_match_interval"]
-    if figures.get("all_to_hlx", {}).get("samples"):
-        rates = figures["all_to_hlx"]
-        found["all_to_hlx.parse_rate"] = rates["parse_rate"], rates["parse_rate_interval"]
+    if f := report.translation:
+        for direction in _DIRECTIONS:
+            rates: Rates = getattr(f, direction)
+            if rates.samples:
+                found[f"{direction}.exact_match"] = rates.exact_match, rates.exact_match_interval
+        if f.all_to_hlx.samples:
+            found["all_to_hlx.parse_rate"] = f.all_to_hlx.parse_rate, f.all_to_hlx.parse_rate_interval
     return found
 
 
-def _rate(before: _Rate, now: _Rate) -> dict[str, Any]:
+def _rate(before: _Rate, now: _Rate) -> Changed:
     (rate_before, (low_before, high_before)), (rate_now, (low_now, high_now)) = before, now
     outcome: Change = "better" if low_now > high_before else "worse" if high_now < low_before else "same"
-    return {"before": rate_before, "now": rate_now, "outcome": outcome}
+    return Changed(before=rate_before, now=rate_now, outcome=outcome)
 
 
-def _loss(before: object, now: object) -> dict[str, Any]:
-    """Of losses as a report holds them: those that are no finite numbers are their names, and NaN is as bad as any."""
-    then, here = (float("inf") if str(loss) == "nan" else float(str(loss)) for loss in (before, now))
+def _loss(before: Number, now: Number) -> Changed:
+    """Compare losses in nats; NaN is as bad as any."""
+    then, here = (float("inf") if math.isnan(loss) else loss for loss in (before, now))
     outcome: Change = "better" if here < then - LOSS_MARGIN else "worse" if here > then + LOSS_MARGIN else "same"
-    return {"before": before, "now": now, "outcome": outcome}
+    return Changed(before=before, now=now, outcome=outcome)

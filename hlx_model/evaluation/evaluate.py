@@ -35,21 +35,15 @@ from hlx_model.evaluation.translation import (
     worst_answers,
 )
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.files import (
-    named_specials,
-    read_json,
-    write_json,
-    write_text,
-)
+from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
 from hlx_model.model.device import threads_for
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.reporting.markdown import report_markdown
-from hlx_model.reporting.models import REPORT_SCHEMA
-from hlx_model.reporting.page import report_page
-from hlx_model.reporting.plots import loss_curve
+from hlx_model.reporting.models import REPORT_SCHEMA, Report
+from hlx_model.reporting.pages import report_markdown, report_page
+from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.verdicts import GateResult
 
@@ -95,7 +89,7 @@ class EvaluationResult:
     """A report that was written, and its verdict."""
 
     directory: Path
-    report: dict[str, Any]
+    report: Report
     verdict: Verdict
 
     @property
@@ -126,7 +120,7 @@ def evaluate_model(
     model: Transformer,
     corpora: Mapping[str, Any],
     directory: Path,
-    previous: Mapping[str, Any] | None = None,
+    previous: Report | None = None,
 ) -> EvaluationResult:
     """Ask a model what the subject's phase is asked, on the rows of its corpora, and write report and verdict.
 
@@ -154,14 +148,13 @@ def evaluate_model(
         "milestones": list(subject.milestones),
         "curve": list(subject.curve),
     }
-    report: dict[str, Any] = named_specials(content)
+    report = Report.from_json(content)
     if previous:
-        report["comparison"] = compare_reports(previous, report)
-    write_json(directory / REPORT, report)
+        report = report.model_copy(update={"comparison": compare_reports(previous, report)})
+    write_json(directory / REPORT, report.to_json())
     write_text(directory / PAGE, report_page(report))
-    figure = loss_curve(subject.curve, examination.figures)
-    write_text(directory / LOSS_PLOT, figure)
-    write_text(directory / REPORT_MARKDOWN, report_markdown(report, figure))
+    write_text(directory / LOSS_PLOT, loss_svg(report))
+    write_text(directory / REPORT_MARKDOWN, report_markdown(report))
     verdict.write(directory)
     return EvaluationResult(directory, report, verdict)
 

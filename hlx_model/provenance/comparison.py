@@ -1,16 +1,14 @@
 """Two checkpoints and their trainings side by side: what they were made from otherwise, and what came of it."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hlx_model.checkpoints.manifest import Manifest, read_manifest
 from hlx_model.evaluation.compare import compare_reports
-from hlx_model.files import read_json
-from hlx_model.layout import Artifacts
-from hlx_model.reporting.models import REPORT_SCHEMA
+from hlx_model.layout import REPORT, Artifacts
+from hlx_model.reporting.models import CurvePoint, Rates, Report
 from hlx_model.reporting.numbers import finite
 from hlx_model.runs.metrics import read_metrics
 
@@ -29,9 +27,9 @@ class Side:
     name: str
     """`<training id>/<checkpoint>`."""
     manifest: Manifest
-    curve: list[dict[str, Any]]
+    curve: list[CurvePoint]
     """Rows of `metrics.parquet` up to the checkpoint's step."""
-    report: Mapping[str, Any] | None
+    report: Report | None
     """None where it was not judged, or long ago, by another schema."""
 
     @classmethod
@@ -50,27 +48,26 @@ class Side:
     @property
     def figures(self) -> dict[str, Any]:
         """What came of it: losses in nats, rates with their 95% intervals; None where there is no such figure."""
-        training = [loss for row in self.curve if (loss := finite(row["train_loss"])) is not None]
-        held_out = [loss for row in self.curve if (loss := finite(row["held_out_loss"])) is not None]
-        report = self.report or {}
-        judged = report.get("figures", {})
+        training = [loss for row in self.curve if (loss := finite(row.train_loss)) is not None]
+        held_out = [loss for row in self.curve if (loss := finite(row.held_out_loss)) is not None]
+        report = self.report
         return {
             "train_loss": training[-1] if training else None,
             "held_out_loss": held_out[-1] if held_out else None,
             "best_held_out_loss": min(held_out, default=None),
-            "judged_held_out_loss": finite(judged.get("held_out_loss")),
-            **{name: rate(judged.get(key)) for name, key in RATES.items()},
-            "verdict": report.get("outcome"),
-            "grade": report["grade"]["letter"] if report else None,
-            "points": report["grade"]["points"] if report else None,
+            "judged_held_out_loss": finite(report.figures.held_out_loss) if report else None,
+            **{name: rate(getattr(report.figures, key, None) if report else None) for name, key in RATES.items()},
+            "verdict": report.outcome if report else None,
+            "grade": report.grade.letter if report else None,
+            "points": report.grade.points if report else None,
         }
 
 
-def rate(rates: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def rate(rates: Rates | None) -> dict[str, Any] | None:
     """Exact match of a report's rates with its interval; None where nothing was asked."""
-    if not rates or not rates["samples"]:
+    if rates is None or not rates.samples:
         return None
-    return {"rate": rates["exact_match"], "interval": rates["exact_match_interval"], "samples": rates["samples"]}
+    return {"rate": rates.exact_match, "interval": rates.exact_match_interval, "samples": rates.samples}
 
 
 def differences(a: Side, b: Side) -> Differences:
@@ -87,9 +84,9 @@ def differences(a: Side, b: Side) -> Differences:
 
 def outcomes(a: Side, b: Side) -> dict[str, str]:
     """By figure whether the second's is better, the same or worse, as far as the reports of one phase can tell."""
-    if not a.report or not b.report or a.report["phase"] != b.report["phase"]:
+    if not a.report or not b.report or a.report.phase != b.report.phase:
         return {}
-    found = {name: figure["outcome"] for name, figure in compare_reports(a.report, b.report)["figures"].items()}
+    found = {name: figure.outcome for name, figure in compare_reports(a.report, b.report).figures.items()}
     names = {"judged_held_out_loss": "held_out_loss"} | {name: f"{key}.exact_match" for name, key in RATES.items()}
     return {name: found[key] for name, key in names.items() if key in found}
 
@@ -122,25 +119,25 @@ def _made_from(m: Manifest) -> dict[str, dict[str, Any]]:
     }
 
 
-def _curve(checkpoint: Path, step: int) -> list[dict[str, Any]]:
+def _curve(checkpoint: Path, step: int) -> list[CurvePoint]:
     directory = checkpoint.absolute().parents[1]
     try:
-        return [row for row in read_metrics(directory) if row["step"] <= step]
+        return [CurvePoint.from_json(row) for row in read_metrics(directory) if row["step"] <= step]
     except (OSError, ValueError, KeyError) as error:
         log.warning("passed over: the metrics of %s cannot be read (%s)", directory, error)
         return []
 
 
-def _report(checkpoint: Path, manifest: Manifest) -> dict[str, Any] | None:
-    path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
+def _report(checkpoint: Path, manifest: Manifest) -> Report | None:
+    path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / REPORT
     again = f"judge it with `hlx validate --checkpoint {checkpoint}`"
     try:
-        report: dict[str, Any] = read_json(path)
-        if report.get("schema") == REPORT_SCHEMA and report["weights_sha256"] == manifest.weights_sha256:
+        report = Report.read_current(path)
+        if report is not None and report.weights_sha256 == manifest.weights_sha256:
             return report
         log.warning("passed over: %s is of another schema, or of other weights: %s", path, again)
     except FileNotFoundError:
         log.warning("%s was not judged: %s", checkpoint.name, again)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         log.warning("passed over: %s is no report (%s): %s", path, error, again)
     return None

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
-from hlx_model.files import read_json
 from hlx_model.layout import REPORT, VERDICT, Artifacts
 from hlx_model.provenance.tree import Node, of_checkpoint
 from hlx_model.provenance.verify import verify_verdict
-from hlx_model.reporting.models import REPORT_SCHEMA
+from hlx_model.reporting.models import Report
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class CheckpointRecord:
     """Where its report and verdict are kept, if it was judged."""
     verdict: Verdict | None
     """None where nobody judged it."""
-    report: dict[str, Any] | None
-    """As `quality.report_schema.Report` says; None where there is no verdict, or it is of another schema."""
+    report: Report | None
+    """None if there is no verdict, or the report has another schema."""
     tree: Node
     """What it was made from."""
 
@@ -77,6 +75,10 @@ def record_of(checkpoint: Path) -> CheckpointRecord:
         for finding in verify_verdict(checkpoint, manifest, directory):
             if finding.outcome == "broken" and finding.link.endswith((VERDICT, REPORT)):
                 raise CheckpointError(f"{finding.reason}: judge it again with `hlx validate --checkpoint {checkpoint}`")
-        verdict, found = Verdict.read(directory), read_json(directory / REPORT)
-        report = found if found["schema"] == REPORT_SCHEMA else None
+        verdict = Verdict.read(directory)
+        try:
+            report = Report.read_current(directory / REPORT)
+        except ValueError as error:
+            again = f"judge it again with `hlx validate --checkpoint {checkpoint}`"
+            raise CheckpointError(f"{error}: {again}") from None
     return CheckpointRecord(checkpoint, manifest, directory, verdict, report, of_checkpoint(checkpoint))

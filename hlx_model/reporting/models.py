@@ -1,83 +1,66 @@
-"""What stands in `report.json`, field by field: the published schema, `docs/report.schema.json`, is made from this.
+"""The models of `report.json`: its reader, and the source of the published schema, `docs/report.schema.json`.
 
-`HLX_UPDATE_DOCS=1 make test ARGS=tests/reporting/test_models.py` writes it anew. Losses are in nats a token. Rates
-go from 0 to 1, with 95% Wilson intervals; where there are no samples a rate is 0 and its interval from 0 to 1.
+`HLX_UPDATE_DOCS=1 make test ARGS=tests/reporting/test_models.py` writes the schema. Losses are in nats per token. Rates
+go from 0 to 1 and have 95% Wilson intervals. Without samples a rate is 0 and its interval goes from 0 to 1.
 """
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import AfterValidator, WithJsonSchema
-from typing_extensions import TypedDict
+from pydantic import ConfigDict, Field
 
+from hlx_model.json_model import JsonModel, Number
 from hlx_model.language import Format
+from hlx_model.verdicts import GateResult, Outcome
 
 REPORT_SCHEMA = "hlx-report/2"
-"""Raised by hand where a program that reads reports must change."""
+"""Raise it by hand when a program that reads reports must change."""
 
-
-def _known(tag: str) -> str:
-    if tag not in list(Format):
-        raise ValueError(f"a format is expected: {', '.join(Format)}")
-    return tag
-
-
-Number = float | Literal["nan", "inf", "-inf"]
-"""A number; one that is not finite is its name."""
 Share = float
-Outcome = Literal["pass", "warn", "fail"]
 Change = Literal["better", "same", "worse"]
-FormatTag = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(map(str, Format)), "type": "string"})]
 Interval = tuple[Share, Share]
 
 
-class GateResult(TypedDict):
-    """What one gate found."""
+class _Part(JsonModel):
+    """A part of a report: its docstrings are the descriptions in the published schema."""
 
-    name: str
-    outcome: Outcome
-    """`fail` blocks what lies downstream, `warn` does not."""
-    reason: str
-    """One line: the figure, what was asked, and what it means."""
-    value: Number | None
-    threshold: Number | None
-    samples: int
-    interval: Interval | None
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class Rates(TypedDict):
+class Rates(_Part):
     """How often answers are right, over a number of samples."""
 
     samples: int
     exact_match: Share
-    """The answer is the expected text; into English, any sentence of the same value."""
+    """The answer is the expected text. Into English: any sentence of the same value."""
     exact_match_interval: Interval
     value_match: Share
-    """The parsed answer is the expected value, however spelled; into English, as `exact_match`."""
+    """The parsed answer is the expected value, however it is spelled. Into English: as `exact_match`."""
     value_match_interval: Interval
     parse_rate: Share
-    """The answer is a line of the format asked for; into English, always 1."""
+    """The answer is a line of the target format. Into English: always 1."""
     parse_rate_interval: Interval
 
 
-class Sample(TypedDict):
-    """How much was asked at most."""
+class SampleSizes(_Part):
+    """The largest number of samples of each kind."""
 
     texts: int
     """Texts of each corpus that a loss was measured on."""
     prefixes: int
-    """Sentences that phase 1 was asked to complete."""
+    """Sentences that phase 1 completed."""
     rows: int
     """Held-out rows in each format, and in each direction."""
     conversions: int
-    """Held-out values in each of the 12 pairs of formats."""
+    """Held-out values in each pair of formats."""
     training: int
-    """Training pairs asked again."""
+    """Training pairs that were translated again."""
 
 
-class Figures(TypedDict):
-    """What was measured in every phase."""
+class Figures(_Part):
+    """What is measured in every phase."""
 
-    sample: Sample
+    sample: SampleSizes
     held_out_loss: Number
     training_loss: Number
     perplexity: Number
@@ -91,37 +74,41 @@ class Figures(TypedDict):
     held_out_tokens: int
     training_tokens: int
 
+    def numbers(self) -> dict[str, int | float]:
+        """Return the figures that are one number each, by their keys."""
+        return {name: value for name, value in self if isinstance(value, int | float)}
 
-class StandardAnswer(TypedDict):
-    """The answer to one of the users' standard prompts."""
 
-    target: FormatTag
+class StandardAnswer(_Part):
+    """The answer to one of the standard prompts."""
+
+    target: Format
     prompt: str
     written: str
     parses: bool
 
 
-class Forgotten(TypedDict):
-    """The held-out loss of an earlier phase's corpus."""
+class Forgotten(_Part):
+    """The held-out loss on the corpus of an earlier phase."""
 
     now: Number
     then: Number
-    """In that phase's own report."""
+    """In the report of that phase."""
 
 
 class TranslationFigures(Figures):
-    """What was measured in phase 3."""
+    """What is measured in phase 3."""
 
-    to_hlx: dict[FormatTag, Rates]
-    to_english: dict[FormatTag, Rates]
-    between: dict[FormatTag, dict[FormatTag, Rates]]
-    """By source format and then by target format, all 12 pairs, on the same held-out values."""
+    to_hlx: dict[Format, Rates]
+    to_english: dict[Format, Rates]
+    between: dict[Format, dict[Format, Rates]]
+    """By source format and then by target format: all pairs, on the same held-out values."""
     between_formats: Rates
     all_to_hlx: Rates
     all_to_english: Rates
     training_pairs: Rates
     by_operation: dict[str, Rates]
-    """English→HLX and HLX→English together, the most frequent first."""
+    """English→HLX and HLX→English together, the most frequent operation first."""
     by_length: dict[str, Rates]
     """English→HLX and HLX→English together, by the length of the expected answer in characters."""
     held_out_values: int
@@ -129,12 +116,12 @@ class TranslationFigures(Figures):
     earlier_phases: dict[str, Forgotten]
 
 
-class Continuation(TypedDict):
+class Continuation(_Part):
     """What phase 1 wrote after the first half of a held-out sentence, or after a standard prompt."""
 
     prompt: str
     expected: str | None
-    """How the held-out sentence goes on: one way among many. None after a standard prompt."""
+    """The rest of the held-out sentence: one way among many. None after a standard prompt."""
     written: str
     words: int
     """Words written."""
@@ -142,18 +129,18 @@ class Continuation(TypedDict):
     """Those of them that are words of the corpus."""
 
 
-class Completion(TypedDict):
+class Completion(_Part):
     """What phase 2 wrote after the first half of a held-out line."""
 
-    format: FormatTag
+    format: Format
     prompt: str
     expected: str
-    """How the held-out line goes on: one way among many."""
+    """The rest of the held-out line: one way among many."""
     written: str
     parses: bool
 
 
-class Translation(TypedDict):
+class Translation(_Part):
     """What phase 3 answered."""
 
     target: str
@@ -172,30 +159,33 @@ class WorstTranslation(Translation):
     distance: Share
     """The share of the characters of both texts that differ."""
     diff: list[tuple[Literal["equal", "insert", "delete"], str]]
-    """From what was expected to what was written: what is missing is deleted, what is too much is inserted."""
+    """From the expected to the written text: what is missing is deleted, what is too much is inserted."""
 
 
-class Milestone(TypedDict):
-    """The gates of one epoch, as they were judged in training."""
+Example = Continuation | Completion | Translation
+
+
+class Milestone(_Part):
+    """The gates of one epoch, as they were evaluated during the training."""
 
     epoch: int
     outcome: Outcome
     gates: list[GateResult]
 
 
-class CurvePoint(TypedDict):
+class CurvePoint(_Part):
     """One record of the training."""
 
     step: int
     epoch: int
     train_loss: Number | None
     held_out_loss: Number | None
-    """Taken at the end of each epoch."""
+    """Measured at the end of each epoch. None within one."""
     learning_rate: Number | None
     tokens_per_second: Number | None
 
 
-class Changed(TypedDict):
+class Changed(_Part):
     """One figure in the report before and in this one."""
 
     before: Number
@@ -203,29 +193,29 @@ class Changed(TypedDict):
     outcome: Change
 
 
-_With = TypedDict("_With", {"with": str})
+class Comparison(_Part):
+    """This report beside the newest other one of the same phase."""
 
-
-class Comparison(_With):
-    """This report beside the newest other one of the same phase, the checkpoint of which is `with`."""
-
+    other: str = Field(validation_alias="with", serialization_alias="with")
+    """The checkpoint of the other report."""
     outcome: Change
-    """`worse` where one figure is worse; else `better` where one is better."""
+    """`worse` if one figure is worse; else `better` if one is better."""
     figures: dict[str, Changed]
-    """A difference counts where the intervals of the rates do not overlap, or the losses differ by more than 0.05."""
+    """Figures differ if the intervals of the rates do not overlap, or the losses differ by more than 0.05."""
 
 
-class GradePart(TypedDict):
-    """One of the four parts of the grade, with the points given, of how many, and the figure that they follow from."""
+class GradePart(_Part):
+    """One of the four parts of the grade, with its points and the figure that they follow from."""
 
     name: Literal["convergence", "accuracy", "format correctness", "steady progress"]
     points: float
     of: int
+    """The points that this part gives at most."""
     why: str
 
 
-class GradeGiven(TypedDict):
-    """The users' grade."""
+class GradeGiven(_Part):
+    """The grade."""
 
     points: float
     """Of 100."""
@@ -233,27 +223,27 @@ class GradeGiven(TypedDict):
     parts: list[GradePart]
 
 
-class Report(TypedDict):
+class Report(_Part):
     """The report on one checkpoint of the HLX Brain."""
 
-    schema: Literal["hlx-report/2"]
+    version: Literal["hlx-report/2"] = Field(validation_alias="schema", serialization_alias="schema")
     outcome: Outcome
     """The worst outcome of the gates."""
     gates: list[GateResult]
     checkpoint: str
-    """`<training id>/<name>`, or the name of a file of the users'."""
+    """`<training id>/<name>`, or the name of a `.pt` file."""
     weights_sha256: str
     corpora: dict[str, str]
-    """Data versions of the corpora that the checkpoint was made from, of a file of the users' those that it was judged
-    on, by asset."""
+    """Data versions by asset: of the corpora that the checkpoint was made from; for a `.pt` file, of the corpora that
+    it was evaluated on."""
     gates_version: str
     phase: Literal[1, 2, 3]
     """1 English, 2 HLX, 3 translation."""
     size: str
     epoch: int | None
-    """None, as `epochs` and `step`, for a file of the users', which does not say."""
+    """None, as `epochs` and `step`, for a `.pt` file, which does not record it."""
     epochs: int | None
-    """Asked for."""
+    """The number of epochs that the training was to have."""
     step: int | None
     kind: Literal["EPOCH", "BEST", "LAST", "FINAL", "STOPPED", "FOREIGN"]
     stopped: str | None
@@ -261,10 +251,33 @@ class Report(TypedDict):
     grade: GradeGiven
     comparison: Comparison | None
     figures: Figures | TranslationFigures
-    """The latter in phase 3."""
-    examples: list[Continuation | Completion | Translation]
-    """Of phases 1, 2 and 3."""
+    """`TranslationFigures` in phase 3."""
+    examples: list[Example]
+    """In phase 1, 2 and 3 respectively."""
     worst: list[WorstTranslation]
     """The worst answers on held-out pairs, in phase 3."""
     milestones: list[Milestone]
     curve: list[CurvePoint]
+
+    @property
+    def translation(self) -> TranslationFigures | None:
+        """The figures, if they are those of phase 3."""
+        return self.figures if isinstance(self.figures, TranslationFigures) else None
+
+    @classmethod
+    def read_current(cls, path: Path) -> Self | None:
+        """Read a report. Return None if another version of this program wrote it, by another schema.
+
+        Raises:
+            ValueError: the file is damaged; one line that names the file and the field.
+            OSError: it cannot be read.
+        """
+        return cls.read(path) if _AnyReport.read(path).version == REPORT_SCHEMA else None
+
+
+class _AnyReport(JsonModel):
+    """What reports of all schemas have."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    version: object = Field(default=None, validation_alias="schema")

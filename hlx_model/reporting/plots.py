@@ -1,125 +1,233 @@
-"""The loss of a training by step, as SVG: in the page, and as a file that stands alone."""
+"""Plots as SVG: the loss of a training, and the losses and rates of two trainings in one.
+
+Here is their geometry, in SVG units; the templates draw it. A coordinate is rounded to a tenth.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from hlx_model.reporting.markup import Markup, element, join
+from hlx_model.language import Format
+from hlx_model.reporting.models import CurvePoint, Figures, Rates, Report, TranslationFigures
 from hlx_model.reporting.numbers import finite, format_number
-
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 300, 52, 40, 30, 26
-_LINE = 15
-"""Height of a line of text."""
-_STYLE = (
-    "svg{font:12px sans-serif;background:#fff}text{fill:#444}.grid{stroke:#ddd}.series{fill:none;stroke-width:1.6}"
-    ".training{stroke:#4477aa}.held-out{stroke:#cc4455}circle.held-out,text.held-out{fill:#cc4455;stroke:none}"
-    "text.training{fill:#4477aa;stroke:none}.baseline{stroke:#777;stroke-dasharray:6 4}.bigram{stroke-dasharray:2 4}"
-)
+from hlx_model.reporting.render import render
 
 Point = tuple[float, float]
-Rows = Sequence[Mapping[str, Any]]
 
 
-def loss_curve(rows: Rows, figures: Mapping[str, Any] | None = None) -> str:
-    """`loss_plot` as a file of its own, on white."""
-    return _svg(element("style", Markup(_STYLE)), loss_plot_parts(rows, figures or {})) + "\n"
+@dataclass(frozen=True)
+class Frame:
+    """The area that a plot draws in, and the values at its right and upper edges. Both axes begin at 0."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    max_x: float
+    max_y: float
+
+    def x(self, value: float) -> float:
+        """Return where a value lies on the horizontal axis."""
+        return round(self.left + value / self.max_x * self.width, 1)
+
+    def y(self, value: float) -> float:
+        """Return where a value lies on the vertical axis, from the upper edge of the plot."""
+        return round(self.top + (1 - value / self.max_y) * self.height, 1)
+
+    def path(self, points: Sequence[Point]) -> str:
+        """Return points as the attribute of a `polyline`."""
+        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in points)
+
+    @property
+    def right(self) -> float:
+        """The right edge."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge."""
+        return self.top + self.height
+
+    @property
+    def x_ticks(self) -> list[float]:
+        """Round values on the horizontal axis."""
+        return _ticks(self.max_x)
+
+    @property
+    def y_ticks(self) -> list[float]:
+        """Round values on the vertical axis."""
+        return _ticks(self.max_y)
 
 
-def loss_plot(rows: Rows, figures: Mapping[str, Any]) -> Markup:
-    """Training and held-out loss (nats) by step, from rows of `metrics.parquet`, and the baselines that `figures` has.
+@dataclass(frozen=True)
+class Losses:
+    """The finite losses of a training: step and nats."""
 
-    Its classes (`training`, `held-out`, `baseline`, `grid`) are left to the page's style.
-    """
-    return _svg(loss_plot_parts(rows, figures))
+    training: list[Point]
+    held_out: list[Point]
+
+    @classmethod
+    def of(cls, curve: Sequence[CurvePoint]) -> "Losses":
+        """Take the losses from the records of a training; one with a held-out loss is the mean of an epoch."""
+        training = [(row.step, finite(row.train_loss)) for row in curve if row.held_out_loss is None]
+        held_out = [(row.step, finite(row.held_out_loss)) for row in curve]
+        return cls(*([(float(x), y) for x, y in series if y is not None] for series in (training, held_out)))
 
 
-def loss_plot_parts(rows: Rows, figures: Mapping[str, Any]) -> Markup:
-    """What is inside `loss_plot`."""
-    training = loss_points(rows, "train_loss", lambda row: row["held_out_loss"] is None)
-    held_out = loss_points(rows, "held_out_loss", lambda row: True)
-    both = training + held_out
-    if not both:
-        return element("text", "no loss was recorded", x=_LEFT, y=_TOP + _LINE)
-    counted = {name: finite(figures.get(f"{name}_baseline")) for name in ("unigram", "bigram")}
-    baselines = {name: loss for name, loss in counted.items() if loss is not None}
-    most_x = max(x for x, _ in both) or 1.0
-    most_y = max(*(y for _, y in both), *baselines.values(), 0.0) * 1.1 or 1.0
+@dataclass(frozen=True)
+class LossPlot:
+    """The loss of one training by step, with the baselines of its corpus."""
 
-    def place(point: Point) -> Point:
+    losses: Losses
+    baselines: dict[str, float]
+    width: int = 640
+    height: int = 300
+
+    @classmethod
+    def of(cls, report: Report) -> "LossPlot":
+        """Take the plot from a report."""
+        return cls(Losses.of(report.curve), _baselines(report.figures))
+
+    @property
+    def frame(self) -> Frame | None:
+        """Where the curves lie; None if no loss was recorded."""
+        points = [*self.losses.training, *self.losses.held_out]
+        if not points:
+            return None
+        max_x, max_y = max(x for x, _ in points), max(*(y for _, y in points), *self.baselines.values(), 0.0)
+        return Frame(52, 30, self.width - 78, self.height - 70, max_x or 1.0, max_y * 1.1 or 1.0)
+
+    @property
+    def description(self) -> str:
+        """The plot in words."""
+        series = {"training": self.losses.training, "held-out": self.losses.held_out}
+        last = [
+            f"{name} loss {points[-1][1]:.2f} nats at step {format_number(points[-1][0])}"
+            for name, points in series.items() if points
+        ]  # fmt: skip
+        return "; ".join([*last, *(f"{name} baseline {loss:.2f}" for name, loss in self.baselines.items())])
+
+
+def loss_svg(report: Report) -> str:
+    """Return the training and held-out loss (nats) by step with the baselines, as an SVG file."""
+    return render("loss.svg", plot=LossPlot.of(report), standalone=True)
+
+
+class ComparedTraining(NamedTuple):
+    """One of two trainings, as their plot needs it."""
+
+    name: str
+    """`<training id>/<checkpoint>`."""
+    label: str
+    """How the legend names and describes it."""
+    phase: int
+    curve: Sequence[CurvePoint]
+    translation: TranslationFigures | None
+    """The figures of its report, if that is of phase 3."""
+
+
+class Bar(NamedTuple):
+    """A bar of a group: one training's exact match in one direction."""
+
+    key: str
+    left: float
+    middle: float
+    rates: Rates | None
+    label: str
+
+
+@dataclass(frozen=True)
+class RatesPanel:
+    """The exact match of both trainings in one direction: a group of bars for each format, and one for all."""
+
+    heading: str
+    frame: Frame
+    groups: dict[str, float]
+    """The middle of each group, by its name."""
+    bars: list[Bar]
+
+
+_BAR, _BETWEEN_BARS = 30, 6
+
+
+@dataclass(frozen=True)
+class ComparisonPlot:
+    """The losses of two trainings on one pair of axes, and their rates if one of them has some."""
+
+    trainings: dict[str, ComparedTraining]
+    """By the keys `a` and `b`."""
+    width: int = 960
+    left: int = 64
+    margin: int = 26
+
+    @property
+    def losses(self) -> dict[str, Losses]:
+        """The losses of both."""
+        return {key: Losses.of(training.curve) for key, training in self.trainings.items()}
+
+    @property
+    def frame(self) -> Frame | None:
+        """Where the losses lie; None if none was recorded."""
+        points = [point for losses in self.losses.values() for point in (*losses.training, *losses.held_out)]
+        if not points:
+            return None
+        max_x, max_y = max(x for x, _ in points) or 1.0, max(y for _, y in points) * 1.05 or 1.0
+        return Frame(self.left, 96, self.width - self.left - self.margin, 300, max_x, max_y)
+
+    @property
+    def other_phases(self) -> bool:
+        """Whether the two are of different phases."""
+        return len({training.phase for training in self.trainings.values()}) > 1
+
+    @property
+    def without_rates(self) -> list[str]:
+        """The keys of those that have no report of phase 3."""
+        return [key for key, training in self.trainings.items() if training.translation is None]
+
+    @property
+    def panels(self) -> list[RatesPanel]:
+        """The bars, one panel per direction; none if neither training has rates."""
+        if len(self.without_rates) == len(self.trainings):
+            return []
+        width = (self.width - 2 * self.left - self.margin) / 2
+        frames = [Frame(self.left + i * (width + self.left), 488, width, 190, len(Format) + 1, 1.0) for i in range(2)]
+        return [self._panel("English → HLX", frames[0]), self._panel("HLX → English", frames[1])]
+
+    @property
+    def height(self) -> int:
+        """The height of the whole."""
         return (
-            _LEFT + point[0] / most_x * (_WIDTH - _LEFT - _RIGHT),
-            _HEIGHT - _BOTTOM - point[1] / most_y * (_HEIGHT - _BOTTOM - _TOP),
+            432 if not (panels := self.panels) else round(panels[0].frame.bottom) + 36 + 18 * bool(self.without_rates)
         )
 
-    return join(
-        element("title", _said(training, held_out, baselines)),
-        *_axes(most_x, most_y, place),
-        *_baselines(baselines, place),
-        *_series("training", training, place),
-        *_series("held-out", held_out, place),
-        *(element("circle", class_="held-out", cx=_short(x), cy=_short(y), r=3) for x, y in map(place, held_out)),
-        element("text", "— training", class_="training", x=_LEFT, y=_LINE),
-        element("text", "● held-out", class_="held-out", x=_LEFT + 150, y=_LINE),
-        element("text", "loss in nats, by step", x=_WIDTH - _RIGHT, y=_LINE, text_anchor="end"),
-    )
+    def _panel(self, heading: str, frame: Frame) -> RatesPanel:
+        groups = {name: frame.x(i + 0.5) for i, name in enumerate([*map(str, Format), "all"])}
+        shown = {key: t.translation for key, t in self.trainings.items() if t.translation is not None}
+        start = -(len(shown) * (_BAR + _BETWEEN_BARS) - _BETWEEN_BARS) / 2
+        bars = []
+        for group, middle in groups.items():
+            for i, (key, f) in enumerate(shown.items()):
+                into_hlx = heading.endswith("HLX")
+                total, by_format = (f.all_to_hlx, f.to_hlx) if into_hlx else (f.all_to_english, f.to_english)
+                rates = total if group == "all" else by_format.get(Format(group))
+                left = round(middle + start + i * (_BAR + _BETWEEN_BARS), 1)
+                bars.append(Bar(key, left, left + _BAR / 2, rates, f"{key.upper()}, {heading}, {group}"))
+        return RatesPanel(heading, frame, groups, bars)
 
 
-def _axes(most_x: float, most_y: float, place: Callable[[Point], Point]) -> list[Markup]:
-    parts = []
-    for value in ticks(most_y):
-        y = _short(place((0, value))[1])
-        parts.append(element("line", class_="grid", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y))
-        parts.append(
-            element("text", format_number(value), x=_LEFT - 8, y=y, text_anchor="end", dominant_baseline="middle")
-        )
-    for value in ticks(most_x):
-        x = _short(place((value, 0))[0])
-        parts.append(element("text", format_number(value), x=x, y=_HEIGHT - _BOTTOM + 22, text_anchor="middle"))
-    return parts
+def comparison_svg(a: ComparedTraining, b: ComparedTraining) -> str:
+    """Return the losses of two trainings by step and, if one has rates, their exact match by format, as an SVG file."""
+    return render("comparison.svg", plot=ComparisonPlot({"a": a, "b": b}), bar_width=_BAR)
 
 
-def _baselines(baselines: Mapping[str, float], place: Callable[[Point], Point]) -> list[Markup]:
-    """A line each, its name above it: side by side, so that they are apart where the lines are not."""
-    parts = []
-    for i, (name, loss) in enumerate(baselines.items()):
-        y, right = place((0, loss))[1], _WIDTH - _RIGHT
-        parts.append(element("line", class_=f"baseline {name}", x1=_LEFT, x2=right, y1=_short(y), y2=_short(y)))
-        said = f"{name} {loss:.2f}"
-        parts.append(element("text", said, class_="name", x=right - 160 * i, y=_short(y - 5), text_anchor="end"))
-    return parts
+def _baselines(f: Figures) -> dict[str, float]:
+    losses = {"unigram": finite(f.unigram_baseline), "bigram": finite(f.bigram_baseline)}
+    return {name: loss for name, loss in losses.items() if loss is not None}
 
 
-def _series(name: str, points: Sequence[Point], place: Callable[[Point], Point]) -> list[Markup]:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, points))
-    return [element("polyline", class_=f"series {name}", points=path)]
-
-
-def _said(training: Sequence[Point], held_out: Sequence[Point], baselines: Mapping[str, float]) -> str:
-    """The figure in words, for those who cannot see it."""
-    last = [f"{name} loss {points[-1][1]:.2f} nats at step {format_number(points[-1][0])}"
-            for name, points in (("training", training), ("held-out", held_out)) if points]  # fmt: skip
-    return "; ".join([*last, *(f"{name} baseline {loss:.2f}" for name, loss in baselines.items())])
-
-
-def ticks(most: float) -> list[float]:
-    """Round numbers from 0 to `most`, three to six of them."""
+def _ticks(most: float) -> list[float]:
+    """Return three to six round numbers from 0 to `most`."""
     power = 10.0 ** math.floor(math.log10(most))
     step = next(share * power for share in (0.2, 0.5, 1, 2) if most / (share * power) < 6)
     return [i * step for i in range(int(most / step) + 1)]
-
-
-def loss_points(rows: Rows, column: str, wanted: Callable[[Mapping[str, Any]], bool]) -> list[Point]:
-    """Step and loss of the rows that are wanted, where the loss is a finite number."""
-    found = ((float(row["step"]), finite(row[column])) for row in rows if wanted(row))
-    return [(step, loss) for step, loss in found if loss is not None]
-
-
-def _short(number: float) -> str:
-    return f"{number:.1f}"
-
-
-def _svg(*content: Markup) -> Markup:
-    return element(
-        "svg", *content, xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        width=_WIDTH, height=_HEIGHT, class_="plot", role="img",
-    )  # fmt: skip

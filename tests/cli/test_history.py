@@ -148,7 +148,7 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     ran = hlx("history", "compare", mine, other[:8], "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
     assert content["differences"] == {"settings": {"batch_size": [4, 8], "learning_rate": [1e-3, 3e-3]}}
-    report = curriculum.phases[3].judgement.report
+    report = curriculum.phases[3].judgement.report.to_json()
     of_mine = content["figures"]["a"]
     assert content["a"] == report["checkpoint"] and of_mine["verdict"] == report["outcome"]
     asked = report["figures"]["all_to_hlx"]

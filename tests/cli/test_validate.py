@@ -43,7 +43,7 @@ def test_a_pt_file_gets_the_results_of_a_checkpoint_of_the_same_weights(
     report = json.loads(ran.out)
     assert report == json.loads(out.read_text(encoding="utf-8"))
     assert report["outcome"] in ("warn", "fail") and ran.code == {"warn": 2, "fail": 1}[report["outcome"]]
-    ours = curriculum.phases[phase].judgement.report
+    ours = curriculum.phases[phase].judgement.report.to_json()
     found, expected = by_name(report), by_name(ours)
     assert list(found) == list(expected)
     # The length of its training is not recorded either, so the allowances for a short training do not apply.
@@ -91,7 +91,7 @@ def test_several_documents_are_one_corpus(hlx: Hlx, curriculum: Curriculum, tmp_
     named = [word for part in parts for word in ("--corpus", part)]
     report = json.loads(hlx("validate", "--checkpoint", path, "--phase", 1, "--json", *named).out)
     assert report["figures"]["held_out_loss"] == pytest.approx(
-        curriculum.phases[1].judgement.report["figures"]["held_out_loss"]
+        curriculum.phases[1].judgement.report.to_json()["figures"]["held_out_loss"]
     )
 
 

@@ -9,30 +9,27 @@ import pytest
 
 from hlx_model.evaluation.compare import LOSS_MARGIN, compare_reports, previous_report
 from hlx_model.evaluation.intervals import wilson
-from hlx_model.reporting.models import REPORT_SCHEMA
+from hlx_model.reporting.models import Report
+from tests.reporting.reports import parsed, phase_1, phase_3, rates
 
 
-def rates(hits: int, samples: int = 100) -> dict[str, Any]:
-    found: dict[str, Any] = {"samples": samples}
-    for name in ("exact_match", "value_match", "parse_rate"):
-        found |= {name: hits / max(1, samples), f"{name}_interval": list(wilson(hits, samples))}
-    return found
-
-
-def translation(hits: int, loss: float | str = 0.3, *, samples: int = 100, corpus: str = "c1") -> dict[str, Any]:
+def translation(hits: int, loss: float | str = 0.3, *, samples: int = 100, corpus: str = "c1") -> Report:
     directions = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
-    return {
-        "schema": REPORT_SCHEMA, "checkpoint": f"id/{hits}", "phase": 3, "corpora": {"paired_corpus": corpus},
-        "gates": [],
-        "figures": {"held_out_loss": loss, **{name: rates(hits, samples) for name in directions}},
-    }  # fmt: skip
+    content = phase_3() | {"checkpoint": f"id/{hits}", "corpora": {"paired_corpus": corpus}, "gates": []}
+    found = {name: {**rates(hits, samples), **parse_rate(hits, samples)} for name in directions}
+    content["figures"] |= {"held_out_loss": loss, **found}
+    return parsed(content)
+
+
+def parse_rate(hits: int, samples: int) -> dict[str, Any]:
+    return {"parse_rate": hits / max(1, samples), "parse_rate_interval": list(wilson(hits, samples))}
 
 
 @pytest.mark.parametrize(("before", "now", "outcome"), [(50, 80, "better"), (80, 50, "worse"), (50, 60, "same")])
 def test_rates_differ_where_their_intervals_do_not_overlap(before: int, now: int, outcome: str) -> None:
     found = compare_reports(translation(before), translation(now))
-    assert (found["with"], found["outcome"]) == (f"id/{before}", outcome)
-    assert found["figures"]["all_to_hlx.exact_match"] == {
+    assert (found.other, found.outcome) == (f"id/{before}", outcome)
+    assert found.figures["all_to_hlx.exact_match"].to_json() == {
         "before": before / 100, "now": now / 100, "outcome": outcome,
     }  # fmt: skip
 
@@ -51,55 +48,57 @@ def test_rates_differ_where_their_intervals_do_not_overlap(before: int, now: int
 )
 def test_losses_differ_beyond_a_margin(before: float | str, now: float | str, outcome: str) -> None:
     found = compare_reports(translation(50, before), translation(50, now))
-    assert found["figures"]["held_out_loss"] == {"before": before, "now": now, "outcome": outcome}
-    assert found["outcome"] == outcome
+    assert found.figures["held_out_loss"].to_json() == {"before": before, "now": now, "outcome": outcome}
+    assert found.outcome == outcome
 
 
 def test_no_gain_hides_a_loss() -> None:
-    assert compare_reports(translation(50, 0.3), translation(80, 0.5))["outcome"] == "worse"
+    assert compare_reports(translation(50, 0.3), translation(80, 0.5)).outcome == "worse"
 
 
 def test_losses_on_other_corpora_are_not_compared() -> None:
     found = compare_reports(translation(50, 0.3, corpus="c1"), translation(80, 0.9, corpus="c2"))
-    assert "held_out_loss" not in found["figures"] and found["outcome"] == "better"
+    assert "held_out_loss" not in found.figures and found.outcome == "better"
 
 
 def test_rates_without_samples_are_not_compared() -> None:
-    assert list(compare_reports(translation(0, samples=0), translation(90))["figures"]) == ["held_out_loss"]
+    assert list(compare_reports(translation(0, samples=0), translation(90)).figures) == ["held_out_loss"]
 
 
 @pytest.mark.parametrize(("phase", "gate"), [(1, "words"), (2, "completions_parse")])
 def test_phases_1_and_2_are_compared_by_their_gate(phase: int, gate: str) -> None:
-    def report(hits: int) -> dict[str, Any]:
-        asked = {"name": gate, "value": hits / 100, "samples": 100, "interval": list(wilson(hits, 100))}
-        return {
-            "checkpoint": "id/c", "phase": phase, "corpora": {}, "gates": [asked], "figures": {"held_out_loss": 1.0},
-        }  # fmt: skip
+    def report(hits: int) -> Report:
+        result = {"name": gate, "outcome": "pass", "reason": "", "value": hits / 100, "threshold": 0.5}
+        result |= {"samples": 100, "interval": list(wilson(hits, 100))}
+        return parsed(phase_1() | {"phase": phase, "gates": [result]})
 
     found = compare_reports(report(50), report(90))
-    assert list(found["figures"]) == ["held_out_loss", gate]
-    assert found["figures"][gate]["outcome"] == found["outcome"] == "better"
+    assert list(found.figures) == ["held_out_loss", gate]
+    assert found.figures[gate].outcome == found.outcome == "better"
 
 
-def keep(reports: Path, name: str, at: int, content: Any) -> Path:
+def keep(reports: Path, name: str, at: int, content: str) -> Path:
     """A report that was written at second `at`."""
     path = reports / name / "checkpoint" / "report.json"
     path.parent.mkdir(parents=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
     os.utime(path, (at, at))
     return path.parent
 
 
 def test_the_previous_report_is_the_newest_other_one_of_the_phase(tmp_path: Path) -> None:
-    keep(tmp_path, "old", 1, translation(10))
-    keep(tmp_path, "newest", 3, translation(30))
-    keep(tmp_path, "middle", 2, translation(20))
-    own = keep(tmp_path, "own", 9, translation(90))
-    keep(tmp_path, "another_phase", 5, {**translation(1), "phase": 2})
-    keep(tmp_path, "another_schema", 6, {**translation(2), "schema": "hlx-report/0"})
+    def written(hits: int, **changes: Any) -> str:
+        return json.dumps(translation(hits).to_json() | changes)
+
+    keep(tmp_path, "old", 1, written(10))
+    keep(tmp_path, "newest", 3, written(30))
+    keep(tmp_path, "middle", 2, written(20))
+    own = keep(tmp_path, "own", 9, written(90))
+    keep(tmp_path, "another_phase", 5, written(1, phase=2))
+    keep(tmp_path, "another_schema", 6, written(2, schema="hlx-report/0"))
     keep(tmp_path, "cut_short", 7, '{"schema": ')
-    keep(tmp_path, "no_report", 8, [])
+    keep(tmp_path, "no_report", 8, "[]")
     found = previous_report(tmp_path, own, 3)
-    assert found is not None and found["checkpoint"] == "id/30"
+    assert found is not None and found.checkpoint == "id/30"
     assert previous_report(tmp_path, own, 1) is None
     assert previous_report(tmp_path / "none", own, 3) is None

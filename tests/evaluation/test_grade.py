@@ -103,7 +103,7 @@ def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_report_holds_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
-    given = curriculum.phases[phase].judgement.report["grade"]
+    given = curriculum.phases[phase].judgement.report.to_json()["grade"]
     assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
     assert all(0 <= part["points"] <= part["of"] for part in given["parts"])
     assert given["letter"] == letter(given["points"])

@@ -1,4 +1,4 @@
-"""The model card says what a checkpoint can do, what it was made from and what speaks against it."""
+"""The model card says what a checkpoint can do, what it was made from and what must be known before it is used."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ def report_of(checkpoint: Path) -> Path:
 
 
 def banner(text: str) -> str:
-    """The lines that stand above everything but the title."""
+    """Return the warning below the title."""
     return "\n".join(line for line in text.splitlines() if line.startswith(">"))
 
 
@@ -32,29 +32,29 @@ def cells(line: str) -> int:
 
 
 def tables_are_whole(text: str) -> bool:
-    """Each row of each table has as many cells as its header, and nothing stands between rows."""
+    """Whether each row of each table has as many cells as its header, with nothing between the rows."""
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     return bool(blocks) and all(cells(line) == cells(block[0]) for block in blocks for line in block)
 
 
-def test_the_card_of_a_translator_has_every_rate_with_its_interval_and_samples(curriculum: Curriculum) -> None:
+def test_the_card_of_a_translator_has_rates_with_intervals_and_samples(curriculum: Curriculum) -> None:
     three = curriculum.phases[3]
-    text, f = card(three.checkpoint), three.judgement.report["figures"]
+    text, f = card(three.checkpoint), three.judgement.report.to_json()["figures"]
     for format, rates in f["to_hlx"].items():
         shown = f"{format_percent(rates['exact_match'])} ({format_interval(rates['exact_match_interval'])})"
         (row,) = [line for line in text.splitlines() if line.startswith(f"| English → {format} |")]
         assert shown in row and row.endswith(f"| {rates['samples']} |")
     for name in ("held_out_loss", "perplexity", "unigram_baseline", "bigram_baseline"):
         assert f"{f[name]:.4g}" in text
-    assert "`map`" in text.partition("kind of operation")[2]
+    assert "`map`" in text.partition("| operation, the worst first")[2]
     assert "492,149 parameters" in text and tables_are_whole(text)
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_it_names_verdict_grade_every_gate_and_all_that_it_was_made_from(curriculum: Curriculum, phase: int) -> None:
+def test_it_names_verdict_grade_every_gate_and_every_input(curriculum: Curriculum, phase: int) -> None:
     one = curriculum.phases[phase]
     text, manifest = card(one.checkpoint), one.outcome.manifest
-    verdict, grade = one.judgement.verdict, one.judgement.report["grade"]
+    verdict, grade = one.judgement.verdict, one.judgement.report.to_json()["grade"]
     assert f"**Grade {grade['letter']}**" in text and f"⚠️ {verdict.outcome}" in text
     assert all(f"`{gate.name}`" in text for gate in verdict.gates)
     (document,) = manifest.corpora["english_corpus"].documents
@@ -68,7 +68,7 @@ def test_it_names_verdict_grade_every_gate_and_all_that_it_was_made_from(curricu
     assert banner(text) == "" and tables_are_whole(text) and "None" not in text
 
 
-def test_its_front_matter_is_yaml_that_claims_no_license(curriculum: Curriculum) -> None:
+def test_its_front_matter_is_yaml_without_a_license(curriculum: Curriculum) -> None:
     yaml = pytest.importorskip("yaml")
     for phase in (1, 3):
         _, head, _ = card(curriculum.phases[phase].checkpoint).split("---\n", 2)
@@ -78,7 +78,7 @@ def test_its_front_matter_is_yaml_that_claims_no_license(curriculum: Curriculum)
         assert "license" not in found
 
 
-def test_it_is_written_beside_the_reports_and_breaks_no_seal(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_it_is_written_outside_the_sealed_reports(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     path = write_card(checkpoint)
     training_id = read_manifest(checkpoint).training_id
@@ -88,7 +88,7 @@ def test_it_is_written_beside_the_reports_and_breaks_no_seal(curriculum: Curricu
     assert write_card(checkpoint) == path
 
 
-def test_the_commands_in_it_run_as_they_stand(
+def test_the_commands_in_it_run_as_they_are_written(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -102,7 +102,7 @@ def test_the_commands_in_it_run_as_they_stand(
         shutil.rmtree("exported")
 
 
-def test_what_was_never_judged_says_so_first_and_how_to_have_it_judged(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_card_without_a_report_says_so_first_and_how_to_get_one(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     shutil.rmtree(report_of(checkpoint))
     text = card(checkpoint)
@@ -111,7 +111,7 @@ def test_what_was_never_judged_says_so_first_and_how_to_have_it_judged(curriculu
     assert "exact match" not in text and "Grade" not in text
 
 
-def test_a_stopped_training_and_what_was_made_from_it_say_so_first(small_document: Path, tmp_path: Path) -> None:
+def test_a_stopped_training_and_its_children_say_so_first(small_document: Path, tmp_path: Path) -> None:
     checkpoint = stopped(small_document, tmp_path)
     reason = read_manifest(checkpoint).stopped
     assert reason and "never judged" in banner(card(checkpoint)) and reason in banner(card(checkpoint))
@@ -129,11 +129,11 @@ def test_a_stopped_training_and_what_was_made_from_it_say_so_first(small_documen
     assert row.endswith("| ❌ fail |")
 
 
-def test_what_was_resumed_by_hand_says_so_first(small_document: Path, tmp_path: Path) -> None:
+def test_a_training_resumed_by_hand_says_so_first(small_document: Path, tmp_path: Path) -> None:
     first = trained(small_document, tmp_path)
     again = trained(small_document, tmp_path, parent=first, epochs=2, learning_rate=5e-4)
     text, name = card(again), f"{read_manifest(first).training_id}/{first.name}"
-    assert f"it goes on from {name}, resumed by hand" in banner(text)
+    assert f"it was resumed by hand from {name}" in banner(text)
     assert f"**Resumed by hand from `{name}`.**" in text
 
 
@@ -145,7 +145,7 @@ def test_a_verdict_of_other_gates_is_void(
     assert "its verdict is void" in banner(card(checkpoint)) and "4-other" in banner(card(checkpoint))
 
 
-def test_a_report_of_another_version_of_the_program_gives_no_figures(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_report_of_another_version_gives_no_figures(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     directory = report_of(checkpoint)
     content = read_json(directory / "report.json")
@@ -166,7 +166,7 @@ def test_a_changed_report_gives_no_card(curriculum: Curriculum, tmp_path: Path, 
     assert "\n" not in str(refused.value)
 
 
-def test_what_the_corpus_and_the_model_wrote_breaks_no_table(
+def test_names_and_texts_of_users_and_models_break_no_table(
     small_document: Path, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     strange = tmp_path / "a|b `c`\n# d.md"
@@ -187,13 +187,13 @@ def test_what_the_corpus_and_the_model_wrote_breaks_no_table(
     assert tables_are_whole(text) and "\n# a heading" not in text
 
 
-def test_where_there_is_no_manifest_one_line_says_so(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_one_line(tmp_path: Path) -> None:
     for path, said in ((tmp_path / "none", "no such checkpoint"), (tmp_path, "manifest.json is missing")):
         with pytest.raises(CheckpointError, match=said):
             card(path)
 
 
-def test_a_checkpoint_that_was_copied_alone_has_a_card_without_figures(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_checkpoint_copied_alone_has_a_card_without_figures(curriculum: Curriculum, tmp_path: Path) -> None:
     alone = Path(shutil.copytree(curriculum.phases[3].checkpoint, tmp_path / "alone"))
     text = card(alone)
-    assert "it was never judged" in banner(text) and "not at hand" in text and tables_are_whole(text)
+    assert "it was never judged" in banner(text) and "| missing |" in text and tables_are_whole(text)

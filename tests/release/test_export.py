@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from hlx_model.model.tokenizer import SYMBOLS, VOCABULARY_SHA256
 from hlx_model.provenance.record import record_of
 from hlx_model.release.card import card_of
 from hlx_model.release.export import WeightsFormat, export
+from hlx_model.reporting.models import Translation
 from tests.conftest import Curriculum, Hlx
 from tests.release.handed import copied, stopped, trained
 
@@ -136,9 +138,12 @@ def test_the_program_in_the_card_is_whole(curriculum: Curriculum, tmp_path: Path
 def test_the_program_asks_a_held_out_sentence_that_it_got_right(curriculum: Curriculum, tmp_path: Path) -> None:
     record = record_of(curriculum.phases[3].checkpoint)
     assert record.report is not None
-    record.report["examples"].insert(
-        0, {"source": "English", "target": "LC-T", "prompt": "[LC-T] Say 'it\\' → → ", "exact": True}
-    )
+    example = Translation(
+        source="English", target="LC-T", prompt="[LC-T] Say 'it\\' → → ", expected="", written="",
+        exact=True, parses=True, same_value=True,
+    )  # fmt: skip
+    report = record.report.model_copy(update={"examples": [example, *record.report.examples]})
+    record = replace(record, report=report)
     assert f"prompt({'LC-T'!r}, {chr(34)}Say 'it\\\\' →{chr(34)})" in card_of(record, "model.safetensors")
 
 
@@ -161,7 +166,7 @@ def test_a_pt_file_is_what_the_users_scripts_load(hlx: Hlx, curriculum: Curricul
         "validate", "--checkpoint", copy, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu", "--json"
     )
     figures = json.loads(judged.out)["figures"]
-    assert figures["held_out_loss"] == three.judgement.report["figures"]["held_out_loss"]
+    assert figures["held_out_loss"] == three.judgement.report.to_json()["figures"]["held_out_loss"]
 
 
 def test_what_did_not_pass_is_exported_and_says_so(hlx: Hlx, small_document: Path, tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
-"""Reports as `report.json` holds them, for the tests of what shows them to people."""
+"""Reports as JSON, for the tests of the pages that show them to people."""
 
 from collections.abc import Callable
 from typing import Any
 
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import difference, distance
+from hlx_model.language import Format
+from hlx_model.reporting.models import Report
 
-FORMATS = ("HLXL", "LC-R", "LC-T", "LC-B")
+FORMATS = tuple(map(str, Format))
+PART_NAMES = ("convergence", "accuracy", "format correctness", "steady progress")
 
 
 def rates(exact: int, samples: int, value: int | None = None) -> dict[str, Any]:
-    """The rates of so many exact matches; value matches as many unless given; everything parses."""
+    """Return rates with so many exact matches, and as many value matches unless given; everything parses."""
     hits = {"exact_match": exact, "value_match": exact if value is None else value, "parse_rate": samples}
     found: dict[str, Any] = {"samples": samples}
     for name, number in hits.items():
@@ -19,7 +22,7 @@ def rates(exact: int, samples: int, value: int | None = None) -> dict[str, Any]:
 
 
 def gate(name: str, outcome: str, value: Any, interval: list[float] | None = None) -> dict[str, Any]:
-    """One gate's answer."""
+    """Return the result of a gate."""
     return {
         "name": name, "outcome": outcome, "reason": f"the reason of {name}", "value": value, "threshold": 0.5,
         "samples": 40, "interval": interval,
@@ -27,7 +30,7 @@ def gate(name: str, outcome: str, value: Any, interval: list[float] | None = Non
 
 
 def answer(expected: str, written: str) -> dict[str, Any]:
-    """A wrong answer, among the worst."""
+    """Return a wrong answer, as it is listed among the worst."""
     diff = difference(expected, written)
     return {
         "target": "LC-R", "source": "English", "prompt": "[LC-R] Search for documents → ", "expected": expected,
@@ -37,7 +40,7 @@ def answer(expected: str, written: str) -> dict[str, Any]:
 
 
 def phase_1() -> dict[str, Any]:
-    """A report of phase 1: numbers alone, nothing translated, none before it."""
+    """Return a report of phase 1: numbers, no translation, nothing to compare with."""
     row = {"epoch": 1, "learning_rate": 0.001, "tokens_per_second": 1000.0}
     return {
         "schema": "hlx-report/2",
@@ -49,6 +52,7 @@ def phase_1() -> dict[str, Any]:
         "gates_version": "2",
         "phase": 1, "size": "tiny", "epoch": 5, "epochs": 5, "step": 12000, "kind": "FINAL", "stopped": None,
         "figures": {
+            "sample": {"texts": 512, "prefixes": 128, "rows": 128, "conversions": 64, "training": 256},
             "held_out_loss": 1.25, "training_loss": 1.0, "perplexity": 3.49, "unigram_baseline": 3.18,
             "bigram_baseline": 2.34, "copy_rate": 0.01, "held_out_tokens": 4000, "training_tokens": 120000,
         },
@@ -67,21 +71,22 @@ def phase_1() -> dict[str, Any]:
         "grade": {
             "points": 85.5, "letter": "B",
             "parts": [
-                {"name": "convergence", "points": 27.0, "of": 30, "why": "loss 1.0"},
-                {"name": "accuracy", "points": 22.0, "of": 30, "why": "loss 1.25"},
-                {"name": "format correctness", "points": 16.5, "of": 20, "why": "70% of 40 words"},
-                {"name": "steady progress", "points": 20.0, "of": 20, "why": "it never rose"},
+                {"name": PART_NAMES[0], "points": 27.0, "of": 30, "why": "loss 1.0"},
+                {"name": PART_NAMES[1], "points": 22.0, "of": 30, "why": "loss 1.25"},
+                {"name": PART_NAMES[2], "points": 16.5, "of": 20, "why": "70% of 40 words"},
+                {"name": PART_NAMES[3], "points": 20.0, "of": 20, "why": "it never rose"},
             ],
         },
     }  # fmt: skip
 
 
 def phase_3() -> dict[str, Any]:
-    """A report of phase 3 with everything in it: 25 operations, lengths without samples, all kinds of answers."""
-    wrong = answer('🜊1000🜁0 "search"🜁1 ⟁documents🜂', 'rm"s"🜁1 &doch1')
+    """Return a report of phase 3 with all kinds of answers, 25 operations and a length without samples."""
+    worst = answer('🜊1000🜁0 "search"🜁1 ⟁documents🜂', 'rm"s"🜁1 &doch1')
+    wrong = {key: value for key, value in worst.items() if key not in ("distance", "diff")}
     right = {**wrong, "written": wrong["expected"], "exact": True, "parses": True, "same_value": True}
     report = phase_1()
-    report |= {"phase": 3, "examples": [right, {**right, "exact": False}, wrong], "worst": [wrong, answer("5", "")]}
+    report |= {"phase": 3, "examples": [right, {**right, "exact": False}, wrong], "worst": [worst, answer("5", "")]}
     report["gates"].append(gate("exact_match_to_hlx", "fail", 0.02, [0.0, 0.09]))
     report["comparison"] = {
         "with": "fedcba9876543210/phase3_FINAL_epoch5", "outcome": "worse",
@@ -109,10 +114,20 @@ def phase_3() -> dict[str, Any]:
     return report
 
 
-def changed(value: Any, change: Callable[[Any], Any], *, but: frozenset[str] = frozenset()) -> Any:
-    """A report whose every string and number went through `change`; what stands under the keys `but` is left alone."""
+def parsed(content: dict[str, Any]) -> Report:
+    """Return the report that this JSON is."""
+    return Report.from_json(content)
+
+
+OURS = frozenset({"schema", "outcome", "letter", "kind", "phase", "target"})
+"""Keys whose strings the program chose, never a model or a user."""
+_OURS = {*PART_NAMES, "equal", "insert", "delete"}
+
+
+def changed(value: Any, change: Callable[[Any], Any], *, but: frozenset[str] = OURS) -> Any:
+    """Return a report with each string and number changed, except those that the program chose."""
     if isinstance(value, dict):
         return {key: item if key in but else changed(item, change, but=but) for key, item in value.items()}
     if isinstance(value, list):
         return [changed(item, change, but=but) for item in value]
-    return change(value)
+    return value if value in _OURS else change(value)

@@ -1,0 +1,101 @@
+"""Renders the templates in `reporting/templates` with Jinja2: HTML and SVG (`*.html.jinja`, `*.svg.jinja`), Markdown.
+
+Every value that a template prints is escaped for its language: in HTML by autoescape, in Markdown by `escape_markdown`.
+Before that, characters that cannot be seen become visible. A name that a template does not have is an error. Templates
+read nothing but each other.
+"""
+
+import re
+import shlex
+from collections.abc import Callable
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hlx_model.reporting import views
+from hlx_model.reporting.numbers import NOTHING, format_interval, format_number, format_percent, show_unseen
+
+_MARKDOWN_SIGNS = {
+    "pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail",
+    "better": "▲ better", "same": "= same", "worse": "▼ worse",
+}  # fmt: skip
+_HTML_SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", "better": "▲", "same": "=", "worse": "▼"}
+
+
+class Safe(str):
+    """Text in the language of the template already: it is printed as it is."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return the text; Jinja does not escape what has this method."""
+        return str(self)
+
+
+def render(template: str, **values: object) -> str:
+    """Render a template, named without `.jinja`, with these values."""
+    environment = _markdown() if template.endswith(".md") else _html()
+    return environment.get_template(f"{template}.jinja").render(**values)
+
+
+def escape_markdown(text: str) -> str:
+    """Escape text that is no Markdown, such as a reason that quotes a model, for a line or the cell of a table."""
+    return re.sub(r"[\\|<`\[]", r"\\\g<0>", show_unseen(text))
+
+
+def markdown_code(text: str) -> str:
+    """Write text as inline code, for a line or the cell of a table."""
+    shown = show_unseen(text).replace("|", "\\|") or " "
+    ticks = "`"
+    while ticks in shown:
+        ticks += "`"
+    pad = " " if "`" in shown else ""
+    return f"{ticks}{pad}{shown}{pad}{ticks}"
+
+
+@cache
+def _html() -> Environment:
+    environment = _environment(show_unseen)
+    environment.filters |= {"sign": _HTML_SIGNS.__getitem__, "bar_length": views.bar_length}
+    return environment
+
+
+@cache
+def _markdown() -> Environment:
+    environment = _environment(lambda text: Safe(escape_markdown(text)))
+    environment.filters |= {
+        "sign": _MARKDOWN_SIGNS.__getitem__,
+        "code": lambda text: Safe(markdown_code(text)),
+        "python": lambda value: Safe(repr(str(value))),
+        "shell": lambda words: Safe(shlex.join(map(str, words))),
+        "short": views.short_name,
+        "perplexity": views.perplexity_of,
+    }
+    return environment
+
+
+def _environment(escape: Callable[[str], str]) -> Environment:
+    """Return an environment in which every printed value goes through `escape`, except markup."""
+
+    def finalize(value: object) -> object:
+        if hasattr(value, "__html__"):
+            return value
+        return escape(NOTHING if value is None else str(value))
+
+    environment = Environment(
+        loader=PackageLoader("hlx_model.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": format_number,
+        "percent": format_percent,
+        "interval": format_interval,
+        "found": views.answer_found,
+    }
+    environment.globals["NOTHING"] = NOTHING
+    return environment
