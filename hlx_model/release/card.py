@@ -51,7 +51,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         record=record,
         manifest=m,
         weights=weights,
-        # Manifests of version 0.1.0 may not record the files' lengths.
+        # An older manifest does not record the lengths of the files.
         weights_bytes=m.files.get(WEIGHTS, {}).get("bytes"),
         phase=PHASES[m.phase],
         phases=len(PHASES),
