@@ -1,4 +1,4 @@
-"""The history of all trainings, and the table that is kept of it."""
+"""The history of all trainings, and the file that it is copied to."""
 
 import json
 import logging
@@ -6,7 +6,6 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from hlx_model.files import digest_of, read_json, write_json
 from hlx_model.history import (
     HISTORY_SCHEMA,
     history,
-    kept_history,
-    newest_first,
+    history_with_copy,
     write_history,
 )
 from hlx_model.layout import HISTORY, Artifacts
@@ -33,21 +31,15 @@ ID = "0123456789abcdef"
 
 @pytest.fixture
 def copied(curriculum: Curriculum, tmp_path: Path) -> Artifacts:
-    """The curriculum's artifacts, to be changed; without weights and corpora, which the history does not look at."""
+    """The curriculum's artifacts, to be changed; without weights and corpora, which the history does not read."""
     unread = shutil.ignore_patterns("*.safetensors", "corpora")
     shutil.copytree(curriculum.root, tmp_path / "artifacts", ignore=unread)
     return Artifacts.at(tmp_path / "artifacts")
 
 
 def rows(artifacts: Artifacts) -> dict[str, dict[str, Any]]:
-    """The rows by training, as they are found with the table that is kept; the same as without it."""
-    write_history(artifacts)
-    found = {row["training_id"]: row for row in history(artifacts.training).to_pylist()}
-    (artifacts.root / HISTORY).unlink()
-    anew = {row["training_id"]: row for row in history(artifacts.training).to_pylist()}
-    write_history(artifacts)
-    assert repr(found) == repr(anew) and list(found) == list(anew)
-    return found
+    """The rows by training."""
+    return {row.training_id: row.model_dump() for row in history(artifacts.training)}
 
 
 def checkpoint(curriculum: Curriculum, artifacts: Artifacts, phase: int) -> Path:
@@ -65,8 +57,8 @@ def beat(artifacts: Artifacts, **changes: Any) -> Path:
     return directory
 
 
-def test_every_training_is_a_row_with_what_its_files_say_the_oldest_first(curriculum: Curriculum) -> None:
-    found = history(curriculum.training).to_pylist()
+def test_every_training_is_a_row_from_its_files_the_oldest_first(curriculum: Curriculum) -> None:
+    found = [row.model_dump() for row in history(curriculum.training)]
     assert [row["phase"] for row in found] == [1, 2, 3]
     for row, (phase, trained) in zip(found, curriculum.phases.items(), strict=True):
         manifest, report = trained.outcome.manifest, trained.judgement.report.to_json()
@@ -97,31 +89,23 @@ def test_every_setting_of_a_training_is_a_column() -> None:
     assert asked == {name for name in HISTORY_SCHEMA.names if name.startswith("setting_")}
 
 
-def test_the_table_is_kept_and_only_what_has_changed_is_read_again(
-    curriculum: Curriculum, copied: Artifacts, monkeypatch: pytest.MonkeyPatch
+def test_the_file_contains_the_history_and_is_written_only_if_it_changes(
+    curriculum: Curriculum, copied: Artifacts
 ) -> None:
-    path = write_history(copied)
-    assert path == copied.root / HISTORY and pq.read_table(path).equals(history(copied.training))
-    read: list[str] = []
-    really: Callable[[Artifacts, Path], Any] = module._read
-
-    def noted(artifacts: Artifacts, directory: Path) -> Any:
-        read.append(directory.name)
-        return really(artifacts, directory)
-
-    monkeypatch.setattr(module, "_read", noted)
+    path, rows = copied.root / HISTORY, write_history(copied)
+    assert rows == history(copied.training)
+    assert pq.read_table(path).to_pylist() == [row.model_dump() for row in rows]
+    assert pq.read_schema(path).equals(HISTORY_SCHEMA, check_metadata=True)
     written = path.stat().st_ino, path.stat().st_mtime_ns
-    assert write_history(copied) == path and not read
+    write_history(copied)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == written
-    changed = checkpoint(curriculum, copied, 2)
-    verdict = copied.report(changed) / "verdict.json"
+    verdict = copied.report(checkpoint(curriculum, copied, 2)) / "verdict.json"
     write_json(verdict, {**read_json(verdict), "outcome": "fail"})
     write_history(copied)
-    assert read == [curriculum.phases[2].plan.id]
-    assert [row["verdict"] for row in pq.read_table(path).to_pylist()].count("fail") == 1
+    assert pq.read_table(path)["verdict"].to_pylist().count("fail") == 1
 
 
-def test_a_training_that_is_deleted_is_gone_and_a_new_one_is_there(curriculum: Curriculum, copied: Artifacts) -> None:
+def test_a_deleted_training_is_gone_and_a_new_one_is_there(curriculum: Curriculum, copied: Artifacts) -> None:
     assert len(rows(copied)) == 3
     beat(copied)
     shutil.rmtree(copied.training / curriculum.phases[3].plan.id)
@@ -131,7 +115,7 @@ def test_a_training_that_is_deleted_is_gone_and_a_new_one_is_there(curriculum: C
     assert rows(copied) == {}
 
 
-def test_a_training_goes_on_and_is_judged(curriculum: Curriculum, copied: Artifacts) -> None:
+def test_a_training_that_continues_and_is_evaluated_changes_its_row(curriculum: Curriculum, copied: Artifacts) -> None:
     path, name = checkpoint(curriculum, copied, 3), curriculum.phases[3].plan.id
     report, aside = copied.report(path), copied.root / "aside"
     shutil.move(report, aside)
@@ -159,7 +143,7 @@ def test_a_verdict_on_other_weights_is_none(curriculum: Curriculum, copied: Arti
     assert (row["verdict"], row["grade"]) == (None, None)
 
 
-def test_of_a_training_without_a_checkpoint_the_heartbeat_says_all_there_is(tmp_path: Path) -> None:
+def test_the_heartbeat_gives_the_row_of_a_training_without_checkpoint(tmp_path: Path) -> None:
     artifacts = Artifacts.at(tmp_path)
     beat(artifacts, status="aborted", reason="loss is nan", train_loss=math.nan, held_out_loss=3.5)
     row = rows(artifacts)[ID]
@@ -168,7 +152,7 @@ def test_of_a_training_without_a_checkpoint_the_heartbeat_says_all_there_is(tmp_
     assert row["checkpoint"] is None and row["setting_seed"] is None and row["ungated"] is None
 
 
-def test_what_cannot_be_read_is_passed_over_with_a_word_and_taken_when_it_is_mended(
+def test_an_unreadable_file_is_skipped_with_a_warning_until_it_is_mended(
     curriculum: Curriculum, copied: Artifacts, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, name = checkpoint(curriculum, copied, 1), curriculum.phases[1].plan.id
@@ -190,10 +174,10 @@ def test_what_cannot_be_read_is_passed_over_with_a_word_and_taken_when_it_is_men
                 found = rows(copied)
             assert set(found) == set(before), broken
             assert found[name][lost] != before[name][lost], broken
-            assert "passed over" in caplog.text and str(broken.parent) in caplog.text
+            assert "skipped" in caplog.text and str(broken.parent) in caplog.text
         broken.write_bytes(whole)
         mended = rows(copied)[name]
-        assert {**mended, "stamp": ""} == {**before[name], "stamp": ""}
+        assert mended == before[name]
 
 
 def test_a_heartbeat_of_other_types_takes_no_other_training_with_it(
@@ -205,17 +189,17 @@ def test_a_heartbeat_of_other_types_takes_no_other_training_with_it(
         (directory / "heartbeat.json").write_text(json.dumps({**content, **changed}))
         caplog.clear()
         assert ID not in rows(copied) and len(rows(copied)) == 3
-        assert "passed over" in caplog.text and ID in caplog.text
+        assert "skipped" in caplog.text and ID in caplog.text
 
 
-def test_folders_that_are_no_trainings_are_none(copied: Artifacts) -> None:
+def test_other_folders_are_not_trainings(copied: Artifacts) -> None:
     (copied.training / "notes").mkdir()
     (copied.training / ".trash").mkdir()
     (copied.training / "watchdog.json").write_text("{}")
     assert len(rows(copied)) == 3
 
 
-def test_what_an_older_manifest_does_not_say_is_none(curriculum: Curriculum, copied: Artifacts) -> None:
+def test_what_an_older_manifest_does_not_record_is_none(curriculum: Curriculum, copied: Artifacts) -> None:
     path = checkpoint(curriculum, copied, 2) / "manifest.json"
     content = read_json(path)
     for later in ("digest", "started", "device", "code", "milestones", "ungated"):
@@ -229,48 +213,52 @@ def test_what_an_older_manifest_does_not_say_is_none(curriculum: Curriculum, cop
     assert (row["device"], row["code_commit"], row["code_dirty"], row["setting_prompt_weight"]) == (None,) * 4
 
 
-def test_a_table_of_another_version_is_made_anew_and_a_file_of_the_users_is_left_alone(
+def test_an_older_file_is_replaced_and_a_file_of_the_user_is_kept(
     copied: Artifacts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = write_history(copied)
-    old = pq.read_table(path).replace_schema_metadata({b"hlx-history": b"0"}).drop_columns(["grade"])
+    path = copied.root / HISTORY
+    write_history(copied)
+    old = pq.read_table(path).replace_schema_metadata({b"hlx-history": b"1"}).drop_columns(["grade"])
     pq.write_table(old, path)
-    assert pq.read_table(write_history(copied)).schema.equals(HISTORY_SCHEMA, check_metadata=True)
-    for theirs in (old.replace_schema_metadata(None), None):
-        if theirs is None:
+    write_history(copied)
+    assert pq.read_schema(path).equals(HISTORY_SCHEMA, check_metadata=True)
+    for of_user in (old.replace_schema_metadata(None), None):
+        if of_user is None:
             path.write_text("our history")
         else:
-            pq.write_table(theirs, path)
+            pq.write_table(of_user, path)
         content = path.read_bytes()
-        with pytest.raises(ValueError, match="is no history of trainings: move it away"):
+        with pytest.raises(ValueError, match="is not a history of trainings: move it away"):
             write_history(copied)
-        assert kept_history(copied.training).num_rows == 3 and "not kept" in caplog.text
+        assert len(history_with_copy(copied.training)) == 3 and "is not written" in caplog.text
         assert path.read_bytes() == content
 
 
-def test_where_there_is_no_training_nothing_is_written_by_looking(tmp_path: Path) -> None:
-    assert kept_history(tmp_path / "absent" / "training").num_rows == 0
+def test_nothing_is_written_for_a_folder_without_trainings(tmp_path: Path) -> None:
+    assert history_with_copy(tmp_path / "absent" / "training") == []
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_is_full_is_read_all_the_same(
+def test_the_history_is_shown_also_if_the_disk_is_full(
     copied: Artifacts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(module, "write_bytes", full)
-    assert kept_history(copied.training).num_rows == 3
-    assert "the history is not kept: [Errno 28] No space left on device" in caplog.text
+    assert len(history_with_copy(copied.training)) == 3
+    assert "history.parquet is not written: [Errno 28] No space left on device" in caplog.text
 
 
-def test_for_people_the_newest_come_first_and_no_more_than_asked(curriculum: Curriculum) -> None:
-    table = history(curriculum.training)
-    assert [row["phase"] for row in newest_first(table)] == [3, 2, 1]
-    assert [row["phase"] for row in newest_first(table, 2)] == [3, 2]
-    assert "stamp" not in newest_first(table)[0]
+def test_a_figure_of_another_type_takes_no_other_training_with_it(
+    curriculum: Curriculum, copied: Artifacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = copied.report(checkpoint(curriculum, copied, 2)) / "report.json"
+    write_json(report, {**read_json(report), "grade": {"letter": 7}})
+    assert [row.phase for row in history(copied.training)] == [1, 3]
+    assert "grade" in caplog.text and curriculum.phases[2].plan.id in caplog.text
 
 
-def test_to_look_at_the_history_loads_no_pytorch() -> None:
+def test_hlx_history_does_not_load_pytorch() -> None:
     program = "import sys, hlx_model.cli.history; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,1 +1,1 @@
-"""The model cards, and the history of all trainings."""
+"""Assets: the model cards, and the history of all trainings."""

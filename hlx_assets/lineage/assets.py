@@ -1,20 +1,19 @@
-"""phaseN_model_card: what a final model is; training_history: all that was ever trained, as a table."""
+"""phaseN_model_card describes a final model; training_history is a table of all trainings."""
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from hlx_assets.common import LINEAGE_GROUP, OWNERS, user_errors
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.files import digest_of, named_specials, sha256_of
-from hlx_model.history import newest_first, write_history
+from hlx_model.files import digest_of, sha256_of
+from hlx_model.history import TrainingRow, write_history
+from hlx_model.layout import HISTORY
 from hlx_model.profiles import PHASES
 from hlx_model.release.card import write_card
 
-SHOWN = 50
-"""Trainings in the table that the UI shows; the Parquet file has all."""
+ROWS = 50
+"""Trainings in the table that the UI shows, the newest first; the Parquet file contains all."""
 COLUMNS = (
     "training_id", "phase", "size", "status", "ended", "held_out_loss", "verdict", "grade", "exact_match_to_hlx",
     "exact_match_to_english",
@@ -26,7 +25,7 @@ def _card(phase: int) -> dg.AssetsDefinition:
         name=f"phase{phase}_model_card",
         ins={
             "checkpoint": dg.AssetIn(f"phase{phase}_checkpoint"),
-            # Loading the report is what asks for the verdict.
+            # Loading the report requires that its verdict passed.
             "report": dg.AssetIn(f"phase{phase}_validation_report"),
         },
         group_name=LINEAGE_GROUP,
@@ -57,18 +56,18 @@ def _card(phase: int) -> dg.AssetsDefinition:
     owners=OWNERS,
     kinds={"parquet"},
     code_version="1",
-    description="All trainings there are, with settings, figures and verdicts: `hlx history` in the terminal.",
+    description="All trainings, with settings, figures and verdicts: `hlx history` in the terminal.",
 )
 def training_history() -> dg.MaterializeResult[None]:
-    """Read every training again, and write the table."""
-    path = write_history(artifacts_at_home())
-    rows = named_specials(newest_first(pq.read_table(path)))
+    """Write history.parquet from the files of every training."""
+    artifacts = artifacts_at_home()
+    rows = write_history(artifacts)[::-1]
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest_of(rows)),
+        data_version=dg.DataVersion(digest_of([row.to_json() for row in rows])),
         metadata={
             "trainings": len(rows),
-            "table": dg.MetadataValue.path(path),
-            "history": dg.MetadataValue.table([_record(row) for row in rows[:SHOWN]], schema=_SCHEMA),
+            "table": dg.MetadataValue.path(artifacts.root / HISTORY),
+            "history": dg.MetadataValue.table([_record(row) for row in rows[:ROWS]], schema=_SCHEMA),
         },
     )
 
@@ -76,8 +75,9 @@ def training_history() -> dg.MaterializeResult[None]:
 _SCHEMA = dg.TableSchema([dg.TableColumn(name, "string") for name in COLUMNS])
 
 
-def _record(row: dict[str, Any]) -> dg.TableRecord:
-    return dg.TableRecord({name: "" if row[name] is None else str(row[name]) for name in COLUMNS})
+def _record(row: TrainingRow) -> dg.TableRecord:
+    values = {name: getattr(row, name) for name in COLUMNS}
+    return dg.TableRecord({name: "" if value is None else str(value) for name, value in values.items()})
 
 
 cards = [_card(phase) for phase in PHASES]

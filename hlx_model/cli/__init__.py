@@ -1,6 +1,6 @@
 """The command `hlx`: convert, corpus, train, validate, translate, status, watchdog, lineage, history, export, clean.
 
-Only what is asked for is loaded: PyTorch alone takes longer than to look something up.
+Only the command that is called is loaded: loading PyTorch takes longer than most commands.
 """
 
 import sys
@@ -24,36 +24,36 @@ COMMANDS = {
     "export": "hlx_model.cli.export:export_command",
     "clean": "hlx_model.cli.clean:clean_command",
 }
-"""By name, where each command is: a function, or an application with commands of its own."""
+"""By name the place of each command: a function, or an application with commands of its own."""
 
 
 def application(*names: str) -> typer.Typer:
-    """The commands of these names."""
-    made = typer.Typer(
+    """Return the application with the commands of these names."""
+    application = typer.Typer(
         name="hlx",
         help="The HLX Brain: its language, corpora, training, quality gates and lineage.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    made.callback()(_group)
+    application.callback()(_group)
     for name in names:
         module, _, member = COMMANDS[name].partition(":")
         command: Any = getattr(import_module(module), member)
         if isinstance(command, typer.Typer):
-            made.add_typer(command, name=name)
+            application.add_typer(command, name=name)
         else:
             # `-100` is HLX, not an option.
-            made.command(name, context_settings={"ignore_unknown_options": name == "convert"})(command)
-    return made
+            application.command(name, context_settings={"ignore_unknown_options": name == "convert"})(command)
+    return application
 
 
 def _group() -> None:
-    # With a callback an application of one command still wants the command's name.
+    # With a callback, an application with one command still requires the command's name.
     pass
 
 
 def app() -> None:
-    """Run `hlx`: every user's error is one line, exit code 1."""
-    asked = [name for name in sys.argv[1:2] if name in COMMANDS]
-    run(application(*(asked or COMMANDS)))
+    """Run `hlx`. Every user's error is one line, with exit code 1."""
+    called = [name for name in sys.argv[1:2] if name in COMMANDS]
+    run(application(*(called or COMMANDS)))

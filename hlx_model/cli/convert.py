@@ -1,13 +1,14 @@
-"""`hlx convert`: a value from one format to another, once or as a co-process.
+"""`hlx convert`: convert a value from one format to another, once or as a co-process.
 
     echo '{"text": "[1, 2]", "from": "HLXL", "to": "LC-R"}' | hlx convert --jsonl
 
-A program that converts much starts it once: every line that it writes is answered before the next.
+A program that converts many values starts it once. Each line is answered before the next is read.
 """
 
 import codecs
 import json
-from typing import Annotated, Any, BinaryIO
+from collections.abc import Mapping
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -16,7 +17,7 @@ from hlx_model.language import Format, HLXSyntaxError, convert
 _FORMATS = ", ".join(Format)
 _CHOICE = f"<{'|'.join(Format)}>"
 _OBJECT = '{"text": "[1, 2]", "from": "HLXL", "to": "LC-R"}'
-_WANTED = {"text": "a line of HLX", "from": f"one of {_FORMATS}", "to": f"one of {_FORMATS}"}
+_EXPECTED = {"text": "a line of HLX", "from": f"one of {_FORMATS}", "to": f"one of {_FORMATS}"}
 _KINDS = {dict: "an object", list: "an array", bool: "a boolean", int: "a number", float: "a number"}
 
 Answer = dict[str, str | int]
@@ -32,10 +33,10 @@ def _option(label: str) -> Format:
 def convert_command(
     text: Annotated[str | None, typer.Argument(help="A line of HLX.", show_default=False)] = None,
     source: Annotated[
-        Format | None, typer.Option("--from", parser=_option, metavar=_CHOICE, help="The format it is in.")
+        Format | None, typer.Option("--from", parser=_option, metavar=_CHOICE, help="Its format.")
     ] = None,
     target: Annotated[
-        Format | None, typer.Option("--to", parser=_option, metavar=_CHOICE, help="The format wanted.")
+        Format | None, typer.Option("--to", parser=_option, metavar=_CHOICE, help="The new format.")
     ] = None,
     jsonl: Annotated[
         bool,
@@ -48,7 +49,7 @@ def convert_command(
 ) -> None:
     """Write a value in another format.
 
-    With --jsonl the exit code is 0 whatever the answers are: an error there is an answer.
+    With --jsonl the exit code is 0, also if answers are errors.
     """
     if jsonl:
         if (text, source, target) != (None, None, None):
@@ -63,17 +64,17 @@ def convert_command(
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Writes one line of JSON for each line of `requests`, as soon as it has been read."""
+    """Write one line of JSON for each line of `requests`, as soon as it has been read."""
     for line in requests:
         answers.write(json.dumps(answer(line), ensure_ascii=False).encode() + b"\n")
         answers.flush()
 
 
 def answer(request: bytes) -> Answer:
-    """What the line `request` asks for: `{"text": …}`, or `{"error": …, "line": …, "column": …}`.
+    """Return the answer to one line: `{"text": …}`, or `{"error": …, "line": …, "column": …}`.
 
-    Lines and columns count from 1, in characters: within the text that could not be read, or within
-    `request` where that is at fault.
+    Lines and columns count from 1, in characters: within the text that cannot be read, or within `request` if that is
+    not valid.
     """
     try:
         fields = _fields(request.rstrip(b"\r\n"))
@@ -86,14 +87,14 @@ def answer(request: bytes) -> Answer:
 
 
 class _RequestError(ValueError):
-    """A request that is none."""
+    """A line that is not a valid request."""
 
     def __init__(self, message: str, column: int = 1) -> None:
         super().__init__(message)
         self.column = column
 
 
-def _fields(request: bytes) -> dict[str, Any]:
+def _fields(request: bytes) -> Mapping[str, object]:
     if not request.strip():
         raise _RequestError(f"the request is empty: give an object such as {_OBJECT}")
     try:
@@ -113,22 +114,22 @@ def _fields(request: bytes) -> dict[str, Any]:
     return fields
 
 
-def _string(fields: dict[str, Any], name: str) -> str:
+def _string(fields: Mapping[str, object], name: str) -> str:
     if name not in fields:
-        raise _RequestError(f'"{name}" is missing: give {_WANTED[name]}')
+        raise _RequestError(f'"{name}" is missing: give {_EXPECTED[name]}')
     value = fields[name]
     if not isinstance(value, str):
-        raise _RequestError(f'"{name}" is {_kind(value)}: give a string, {_WANTED[name]}')
+        raise _RequestError(f'"{name}" is {_kind(value)}: give a string, {_EXPECTED[name]}')
     return value
 
 
-def _format(fields: dict[str, Any], name: str) -> Format:
+def _format(fields: Mapping[str, object], name: str) -> Format:
     label = _string(fields, name)
     try:
         return Format(label)
     except ValueError:
         shown = label if len(label) <= 20 else f"{label[:20]}…"
-        raise _RequestError(f'"{name}" is {shown!r}: give {_WANTED[name]}') from None
+        raise _RequestError(f'"{name}" is {shown!r}: give {_EXPECTED[name]}') from None
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`hlx export`: a checkpoint as a folder to hand on, with its model card and what it was made from."""
+"""`hlx export`: write a checkpoint as a folder for others, with its model card and what it was made from."""
 
 from pathlib import Path
 from typing import Annotated, cast
@@ -24,9 +24,9 @@ def export_command(
     ] = None,
     checkpoint_dir: Directory = None,
 ) -> None:
-    """Write a checkpoint as a folder to hand on: weights, model card, report, and what it was made from.
+    """Write a checkpoint as a folder for others: weights, model card, report, and what it was made from.
 
-    One that did not pass its gates is written too, and the card and a warning say so.
+    A checkpoint that did not pass its gates is exported too; the card and a warning say so.
     """
     found = checkpoint_of(checkpoint, checkpoint_dir or default_training())
     record = export(found, directory, cast(WeightsFormat, format), key)

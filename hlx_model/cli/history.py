@@ -1,34 +1,26 @@
 """`hlx history`: all trainings, what they were made from and what came of them; `hlx history compare`: two of them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.files import named_specials
-from hlx_model.history import kept_history, newest_first
+from hlx_model.cli.show import echo_json, minutes, plain_table
+from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import require_output, write_output
-from hlx_model.provenance.comparison import (
-    Differences,
-    Side,
-    cautions,
-    differences,
-    outcomes,
-)
+from hlx_model.provenance.comparison import Differences, Figures, Rate, Side, cautions, differences, outcomes
 from hlx_model.provenance.comparison_plot import comparison_figure
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.numbers import NOTHING, format_interval, format_percent
 from hlx_model.runs.heartbeat import RUNNING, Heartbeat
 
-SHOWN = 20
-"""Trainings that the table shows where nothing else is asked."""
+ROWS = 20
+"""Trainings that the table shows by default."""
 WIDE = 118
 """Columns of a terminal that the whole table needs."""
 
@@ -41,66 +33,65 @@ def history_command(
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
     limit: Annotated[
-        int | None, typer.Option(help="The newest so many.", min=1, show_default=f"{SHOWN}; with --json all")
+        int | None, typer.Option(help="How many, the newest first.", min=1, show_default=f"{ROWS}; with --json all")
     ] = None,
 ) -> None:
-    """Show all trainings, the newest first: how they ended, their losses, what they translate, their verdict.
+    """Show all trainings, the newest first: how they ended, their losses, how well they translate, their verdict.
 
-    `--json` has all figures: settings, corpora, parent, code, device. So has history.parquet beside the trainings.
+    `--json` shows all columns: settings, corpora, parent, code, device. So does history.parquet beside the trainings.
     """
     if context.invoked_subcommand is not None:
         return
     training = training_folder(checkpoint_dir)
-    table = kept_history(training)
-    rows = newest_first(table, limit or (None if as_json else SHOWN))
+    trainings = history_with_copy(training)[::-1]
+    rows = trainings[: limit or (None if as_json else ROWS)]
     if as_json:
-        content = {"total": table.num_rows, "trainings": rows}
-        typer.echo(json.dumps(named_specials(content), indent=2, ensure_ascii=False))
-        return
-    if not rows:
-        typer.echo(f"{training} holds no training")
-        return
-    console = Console(highlight=False)
-    console.print(_table(rows, training, width=console.width), markup=False)
-    if len(rows) < table.num_rows:
-        typer.echo(f"the newest {len(rows)} of {table.num_rows} trainings: --limit {table.num_rows} shows all")
+        echo_json({"total": len(trainings), "trainings": [row.to_json() for row in rows]})
+    elif not rows:
+        typer.echo(f"{training} contains no training")
+    else:
+        console = Console(highlight=False)
+        console.print(_table(rows, training, width=console.width), markup=False)
+        if len(rows) < len(trainings):
+            total = len(trainings)
+            typer.echo(f"the newest {len(rows)} of {total} trainings: --limit {total} shows all")
 
 
-def _table(rows: Sequence[Mapping[str, Any]], training: Path, *, width: int) -> Table:
-    """A row a training; on a terminal of fewer than `WIDE` columns the beginnings of names, and not all columns."""
+def _table(rows: Sequence[TrainingRow], training: Path, *, width: int) -> Table:
+    """Return a table with a row a training; with less than `WIDE` columns it has fewer and shorter cells."""
     wide = width >= WIDE
-    exact = ("→HLX", "→English")
-    headings = ["training", "started (UTC)" if wide else "started", "phase", "status", "held-out", *exact, "verdict"]
+    headings = ["training", "started", "phase", "status", "held-out", "→HLX", "→English", "verdict"]
     if wide:
-        headings[4:5] = ["epochs", "loss", "held-out"]
+        headings[1] = "started (UTC)"
+        headings[4:4] = ["epochs", "loss"]
         headings.append("parent")
-    shown = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE, padding=0)
+    table = plain_table(*(Column(heading, no_wrap=True) for heading in headings))
     for row in rows:
         cells = {
-            "training": row["training_id"][: None if wide else 8],
-            "started": (row["started"] or "")[:10],
-            "started (UTC)": (row["started"] or "")[:16].replace("T", " "),
-            "phase": f"{row['phase']} {row['size']}",
+            "training": row.training_id[: None if wide else 8],
+            "started": (row.started or "")[:10],
+            "started (UTC)": minutes(row.started),
+            "phase": f"{row.phase} {row.size}",
             "status": _status(row, training),
-            "epochs": f"{row['epoch']}/{row['epochs']}",
-            "loss": _loss(row["train_loss"]),
-            "held-out": _loss(row["held_out_loss"]),
-            "→HLX": _rate(row["exact_match_to_hlx"]),
-            "→English": _rate(row["exact_match_to_english"]),
-            "verdict": f"{row['verdict'] or ''} {row['grade'] or ''}".strip(),
-            "parent": (row["parent_training_id"] or "")[:8],
+            "epochs": f"{row.epoch}/{row.epochs}",
+            "loss": _loss(row.train_loss),
+            "held-out": _loss(row.held_out_loss),
+            "→HLX": _rate(row.exact_match_to_hlx),
+            "→English": _rate(row.exact_match_to_english),
+            "verdict": f"{row.verdict or ''} {row.grade or ''}".strip(),
+            "parent": (row.parent_training_id or "")[:8],
         }
-        shown.add_row(*(cells[heading] for heading in headings))
-    return shown
+        table.add_row(*(cells[heading] for heading in headings))
+    return table
 
 
-def _status(row: Mapping[str, Any], training: Path) -> str:
-    """The status; of a trainer that says it is at work, and is gone, that."""
-    if row["status"] in RUNNING:
-        beat = Heartbeat.read(training / row["training_id"])
+def _status(row: TrainingRow, training: Path) -> str:
+    """Return the status, or that the process of a running training is gone."""
+    if row.status in RUNNING:
+        beat = Heartbeat.read(training / row.training_id)
         if beat is not None and beat.running and not beat.alive:
             return "process gone"
-    return row["status"] or ""
+    return row.status or ""
 
 
 def _loss(loss: float | None) -> str:
@@ -122,7 +113,7 @@ def compare_command(
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs between two trainings and what came of it, and draw their losses and rates in one figure."""
+    """Show what differs between two trainings and what came of it, and draw their losses and rates in one figure."""
     outer: Path | None = context.parent.params.get("checkpoint_dir") if context.parent else None
     training = training_folder(checkpoint_dir or outer)
     if output is not None and output.suffix.lower() != ".svg":
@@ -136,11 +127,11 @@ def compare_command(
     write_output(require_output(figure), [comparison_figure(first, second)])
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
-        content = {
+        figures = {"a": first.figures.to_json(), "b": second.figures.to_json()}
+        echo_json({
             "a": first.name, "b": second.name, "differences": found, "cautions": cautions(first, second),
-            "figures": {"a": first.figures, "b": second.figures}, "b_is": better, "figure": str(figure),
-        }  # fmt: skip
-        typer.echo(json.dumps(named_specials(content), indent=2, ensure_ascii=False))
+            "figures": figures, "b_is": better, "figure": str(figure),
+        })  # fmt: skip
         return
     typer.echo(f"A  {first.name}\nB  {second.name}")
     console = Console(highlight=False)
@@ -155,29 +146,20 @@ def compare_command(
 
 
 def _differences(found: Differences) -> Table:
-    table = Table("differs", "A", "B", box=SIMPLE, padding=0)
+    table = plain_table("differs", "A", "B")
     for group, names in found.items():
         for name, pair in names.items():
-            said = name if group in ("settings", "corpora", "device", "parent") else f"{group}: {name}"
-            table.add_row(said, *(_short(value) for value in pair))
+            heading = f"{group}: {name}" if group in ("code", "packages") else name
+            table.add_row(heading, *map(_short, pair))
     return table
 
 
 def _short(value: object) -> str:
-    """A value; of a hash its beginning."""
+    """Return a value as text; of a hash the first characters."""
     if value is None:
         return NOTHING
     text = str(value)
     return text[:12] if len(text) >= 40 and text.isalnum() else text
-
-
-def _figures(a: Mapping[str, Any], b: Mapping[str, Any], better: Mapping[str, str]) -> Table:
-    table = Table("figure", "A", "B", *(["B is"] if better else []), box=SIMPLE, padding=0)
-    for name, heading in _HEADINGS.items():
-        cells = [_figure(side[name]) for side in (a, b)]
-        if any(cell != NOTHING for cell in cells):
-            table.add_row(heading, *cells, *([better.get(name, "")] if better else []))
-    return table
 
 
 _HEADINGS = {
@@ -193,9 +175,18 @@ _HEADINGS = {
 }
 
 
-def _figure(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{format_percent(value['rate'])} ({format_interval(value['interval'])}) of {value['samples']}"
+def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Table:
+    table = plain_table("figure", "A", "B", *(["B is"] if better else []))
+    for name, heading in _HEADINGS.items():
+        cells = [_figure(getattr(side, name)) for side in (a, b)]
+        if any(cell != NOTHING for cell in cells):
+            table.add_row(heading, *cells, *([better.get(name, "")] if better else []))
+    return table
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, Rate):
+        return f"{format_percent(value.rate)} ({format_interval(value.interval)}) of {value.samples}"
     if isinstance(value, float):
         return f"{value:.1f}" if value >= 10 else f"{value:.4f}"
     return NOTHING if value is None else str(value)

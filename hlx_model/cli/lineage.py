@@ -1,34 +1,28 @@
-"""`hlx lineage`: what a checkpoint was made from, whether it is still what it was, and what a corpus went into."""
+"""`hlx lineage`: what a checkpoint was made from, whether it is still as recorded, and what a corpus was used for."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 from rich.tree import Tree
 
+from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, training_folder
+from hlx_model.cli.show import coloured, echo_json, minutes, plain_table
 from hlx_model.layout import default_training
-from hlx_model.provenance.finding import LinkFinding
+from hlx_model.provenance.links import Link
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.mermaid import mermaid
-from hlx_model.provenance.tree import Node, lineage
-from hlx_model.provenance.uses import (
-    Use,
-    uses_of_document,
-    uses_of_line,
-    uses_of_text,
-)
-from hlx_model.provenance.verify import verify_lineage
+from hlx_model.provenance.tree import CheckpointNode, DocumentNode, Node, lineage
+from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.release.verify import verify
 
-lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus went into.")
-SIGNS = {"ok": "[green]ok[/]", "broken": "[red]broken[/]", "unchecked": "[yellow]unchecked[/]"}
+lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
 
 
 @lineage_app.command("show")
@@ -40,11 +34,11 @@ def show_command(
 ) -> None:
     """Show what a checkpoint or an asset was made from, down to the corpus documents.
 
-    From what was recorded when each was made: it stays true after the corpus moved on.
+    It shows what was recorded when each was made, also after the corpus has changed.
     """
     node = lineage(checkpoint, checkpoint_dir or default_training())
     if as_json:
-        typer.echo(json.dumps(node.to_json(), indent=2, ensure_ascii=False))
+        echo_json(node.to_json())
     elif as_mermaid:
         typer.echo(mermaid(node))
     else:
@@ -60,56 +54,42 @@ def _branch(node: Node, within: Tree | None = None) -> Tree:
 
 
 def _label(node: Node) -> Iterator[str]:
-    f, sha256 = node.facts, (node.sha256 or "")[:16]
-    if node.kind == "document":
-        yield f"[bold]{escape(node.name)}[/]  {sha256}…  {f['bytes']:,} bytes"
-        yield f"from {escape(f['source'])}"
-    elif node.kind == "corpus":
-        yield f"[bold]{node.name}[/]  {sha256}…"
-        if "made" in f:
-            yield f"made {_time(f['made'])} by run {f['run_id'][:8]}"
-    elif not f["at_hand"]:
-        why = "another checkpoint lies in its place" if f.get("swapped") else f.get("damaged", "not at hand")
-        yield f"[bold]{node.name}[/]  weights {sha256}…  [red]{escape(why)}[/]"
+    name, sha256 = f"[bold]{escape(node.name)}[/]", f"{node.sha256[:16]}…"
+    if isinstance(node, DocumentNode):
+        yield f"{name}  {sha256}  {node.bytes:,} bytes"
+        yield f"from {escape(node.source)}"
+    elif isinstance(node, CheckpointNode) and node.manifest is not None and node.available:
+        yield f"{name}  weights {sha256}"
+        yield from _checkpoint(node, node.manifest)
+    elif isinstance(node, CheckpointNode):
+        problem = "another checkpoint is in its place" if node.swapped else node.damaged or "missing"
+        yield f"{name}  weights {sha256}  [red]{escape(problem)}[/]"
     else:
-        yield from _checkpoint(node, sha256)
+        yield f"{name}  {sha256}"
+        if node.made:
+            yield f"made {minutes(node.made)} UTC by run {(node.run_id or '')[:8]}"
 
 
-def _checkpoint(node: Node, sha256: str) -> Iterator[str]:
-    f = node.facts
-    yield f"[bold]{node.name}[/]  weights {sha256}…"
-    size = f"{f['size']}, {f['parameters']:,} parameters"
-    yield f"phase {f['phase']}, {size}, epoch {f['epoch']} of {f['epochs']}, step {f['step']}"
-    by, on = f"run {f['run_id'][:8]}" if f["run_id"] else "hlx train", f" on {f['device']}" if f["device"] else ""
-    yield f"made {_time(f['created'])} by {by}{on}, {_code(f)}"
-    yield f"seed {f['settings'].get('seed')}, learning rate {f['settings'].get('learning_rate')}"
-    verdict = f["verdict"]
-    said = "never judged, or by another version" if verdict is None else verdict["outcome"]
-    failed = f" ({', '.join(verdict['failed'])})" if verdict and verdict["failed"] else ""
-    yield f"verdict: {_coloured(said)}{failed}"
-    if f["stopped"]:
-        yield f"[red]stopped: {escape(f['stopped'])}[/]"
-    if f["handed_on_by"]:
-        yield f"its parent was handed on: {f['handed_on_by']}"
-    for name in f["resumed"]:
-        yield f"[yellow]resumed by hand from {name}[/]"
-    for name in f["ungated"]:
-        yield f"[red]made from {name} although its gate was closed (--ungated)[/]"
+def _checkpoint(node: CheckpointNode, m: Manifest) -> Iterator[str]:
+    yield f"phase {m.phase}, {m.size}, {m.parameters:,} parameters, epoch {m.epoch} of {m.epochs}, step {m.step}"
+    by, device = f"run {m.run_id[:8]}" if m.run_id else "hlx train", f" on {m.device}" if m.device else ""
+    yield f"made {minutes(m.created)} UTC by {by}{device}, {_code(m)}"
+    yield f"seed {m.settings.get('seed')}, learning rate {m.settings.get('learning_rate')}"
+    outcome = node.verdict.outcome if node.verdict else "none, not evaluated with these gates"
+    failed = f" ({', '.join(node.failed_gates)})" if node.failed_gates else ""
+    yield f"verdict: {coloured(outcome)}{failed}"
+    if m.stopped:
+        yield f"[red]stopped: {escape(m.stopped)}[/]"
+    if node.started_by:
+        yield f"allowed to start from its parent: {node.started_by}"
+    yield from (f"[yellow]resumed by hand from {name}[/]" for name in m.resumed)
+    yield from (f"[red]made from {name} although its gate was closed (--ungated)[/]" for name in m.ungated)
 
 
-def _code(facts: Any) -> str:
-    code, version = facts["code"] or {}, facts["versions"].get("hlx", "?")
-    commit = f", commit {code['commit'][:10]}{' with changes' if code['dirty'] else ''}" if code.get("commit") else ""
-    return f"hlx {version}{commit}, torch {facts['versions'].get('torch', '?')}"
-
-
-def _coloured(outcome: str) -> str:
-    colour = {"pass": "green", "fail": "red"}.get(outcome, "yellow")
-    return f"[{colour}]{outcome}[/]"
-
-
-def _time(iso: str) -> str:
-    return iso[:16].replace("T", " ") + " UTC"
+def _code(m: Manifest) -> str:
+    changes = " with changes" if m.code.get("dirty") else ""
+    commit = f", commit {m.code['commit'][:10]}{changes}" if m.code.get("commit") else ""
+    return f"hlx {m.versions.get('hlx', '?')}{commit}, torch {m.versions.get('torch', '?')}"
 
 
 @lineage_app.command("verify")
@@ -123,24 +103,25 @@ def verify_command(
 ) -> None:
     """Hash everything again and follow every link; works on a copied directory. Exit code 0, or 1: something is broken.
 
-    What is not at hand (corpora and parents of a checkpoint that was copied alone) is unchecked, not broken.
+    Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
     """
-    directory = checkpoint_of(checkpoint, checkpoint_dir or default_training())
-    findings = list(verify_lineage(directory, key))
-    broken = [finding for finding in findings if finding.outcome == "broken"]
+    links = list(verify(checkpoint_of(checkpoint, checkpoint_dir or default_training()), key))
+    broken = [link for link in links if link.outcome == "broken"]
     if as_json:
-        typer.echo(json.dumps({"broken": bool(broken), "links": [f.to_json() for f in findings]}, indent=2))
+        echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})
     else:
-        _tell(findings, broken)
+        _show(links, broken)
     raise typer.Exit(1 if broken else 0)
 
 
-def _tell(findings: Sequence[LinkFinding], broken: Sequence[LinkFinding]) -> None:
+def _show(links: Sequence[Link], broken: Sequence[Link]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        console.print(f"{SIGNS[finding.outcome]} {escape(finding.link)}: {escape(finding.reason)}")
-    count: Counter[str] = Counter(finding.outcome for finding in findings)
-    console.print(", ".join(f"{count[outcome]} {outcome}" for outcome in SIGNS if count[outcome]))
+    for link in links:
+        console.print(f"{coloured(link.outcome)} {escape(link.link)}: {escape(link.reason)}")
+    count = Counter[str](link.outcome for link in links)
+    console.print(
+        ", ".join(f"{count[outcome]} {outcome}" for outcome in ("ok", "broken", "unchecked") if count[outcome])
+    )
     if broken:
         console.print(f"[red]broken first:[/] {escape(broken[0].link)}: {escape(broken[0].reason)}")
 
@@ -153,47 +134,47 @@ def uses_command(
     ] = None,
     line: Annotated[int | None, typer.Option(help="The entry at this line of it.", show_default=False)] = None,
     text: Annotated[
-        str | None, typer.Option(help="A sentence, or a line of HLX, wherever it stands.", show_default=False)
+        str | None, typer.Option(help="A sentence, or a line of HLX, in any document.", show_default=False)
     ] = None,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every model that a document, an entry (--line) or a sentence (--text) went into.
+    """Show every model that used a document, an entry (--line) or a sentence (--text).
 
-    Exit code 1: something could not be looked at, a corpus that is not at hand or a manifest that cannot be read.
+    Exit code 1: something could not be checked, because a corpus is missing or a manifest cannot be read.
     """
     training = training_folder(checkpoint_dir)
     if (corpus is None) == (text is None):
         raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
     if text is not None:
         if line is not None:
-            raise ValueError("--line is of a document: name it, and leave --text out")
-        found = uses_of_text(text, training)
+            raise ValueError("--line needs a document: name it, and leave --text out")
+        uses = uses_of_text(text, training)
     else:
         assert corpus is not None
-        found = uses_of_document(corpus, training) if line is None else uses_of_line(corpus, line, training)
+        uses = uses_of_document(corpus, training) if line is None else uses_of_line(corpus, line, training)
     if as_json:
-        content = {"uses": [use.to_json() for use in found.found], "unchecked": list(found.unchecked)}
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    elif found.found:
-        _table(found.found)
+        echo_json({"uses": [use.to_json() for use in uses.found], "unchecked": uses.unchecked})
+    elif uses.found:
+        _table(uses.found)
     else:
-        typer.echo("no model is known to have seen it" if found.unchecked else "no model saw it")
-    for unchecked in found.unchecked:
+        typer.echo("no model is known to have seen it" if uses.unchecked else "no model saw it")
+    for unchecked in uses.unchecked:
         typer.echo(f"unchecked: {unchecked}", err=True)
-    raise typer.Exit(1 if found.unchecked else 0)
+    raise typer.Exit(1 if uses.unchecked else 0)
 
 
 def _table(found: Sequence[Use]) -> None:
+    """Print a table for each thing that was used, with a row a training."""
     console = Console(highlight=False)
     for what in dict.fromkeys(use.what for use in found):
-        shown = Table(Column("training", no_wrap=True), "phase", "made", "how", box=SIMPLE, padding=(0, 1, 0, 0))
+        table = plain_table(Column("training", no_wrap=True), "phase", "made", "how", gap=1)
         uses = [use for use in found if use.what == what]
         for training in dict.fromkeys(use.training_id for use in uses):
-            of_it = [use for use in uses if use.training_id == training]
-            how = "\n".join(f"{use.how}: {use.corpus}" for use in of_it)
-            shown.add_row(training, str(of_it[0].phase), _time(of_it[0].created), how)
-        console.print(what, shown, markup=False, sep="\n")
+            own = [use for use in uses if use.training_id == training]
+            how = "\n".join(f"{use.how}: {use.corpus}" for use in own)
+            table.add_row(training, str(own[0].phase), f"{minutes(own[0].created)} UTC", how)
+        console.print(what, table, markup=False, sep="\n")
     checkpoints = {f"{use.training_id}/{name}" for use in found for name in use.checkpoints}
     learned = {use.training_id for use in found if use.how.startswith("trained")}
     typer.echo(f"trainings that learned from it: {len(learned)}, checkpoints: {len(checkpoints)} (`--json` names them)")

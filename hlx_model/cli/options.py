@@ -1,4 +1,4 @@
-"""Options and arguments that several commands take."""
+"""Options and arguments that several commands have in common."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,21 @@ Directory = Annotated[
 Named = Annotated[
     str,
     typer.Argument(
-        help="A checkpoint's directory, ID/NAME, a training's id or its beginning, or an asset: phase3_checkpoint.",
+        help="A checkpoint's directory, ID/NAME, a training's id or its first characters, or an asset: "
+        "phase3_checkpoint.",
         show_default=False,
     ),
 ]
-"""A checkpoint, as `lineage.lookup.checkpoint_of` takes it."""
+"""A checkpoint, as `provenance.lookup.checkpoint_of` takes it."""
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def training_folder(named: Path | None) -> Path:
-    """The folder of the trainings. The default one may not be there yet; one that was named must: `ValueError`."""
+    """Return the folder of the trainings: the named one, or the default one, which need not exist yet.
+
+    Raises:
+        ValueError: the named one does not exist.
+    """
     if named is not None and not named.is_dir():
         raise ValueError(f"{named}: no such folder: name the folder of the trainings with --checkpoint-dir")
     return named or default_training()

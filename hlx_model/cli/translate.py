@@ -1,4 +1,4 @@
-"""`hlx translate`: ask a trained model."""
+"""`hlx translate`: translate a line with a trained model."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def translate_command(
     text: Annotated[str, typer.Argument(help="An English sentence, or a line of HLX.", show_default=False)],
     target: Annotated[str, typer.Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest finished one")
+        Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest FINAL one")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,8 +37,8 @@ def translate_command(
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:
-        found = {"text": answer, "to": target, "parses": well_formed, "checkpoint": str(checkpoint)}
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        content = {"text": answer, "to": target, "parses": well_formed, "checkpoint": str(checkpoint)}
+        typer.echo(json.dumps(content, ensure_ascii=False))
         return
     typer.echo(answer)
     if not well_formed:
@@ -53,5 +53,5 @@ def _newest(training: Path) -> Path:
         if path.name.startswith("phase3_FINAL")
     ]
     if not found:
-        raise CheckpointError(f"{training} holds no finished phase 3: run `make curriculum`, or name a --checkpoint")
+        raise CheckpointError(f"{training} contains no finished phase 3: run `make curriculum`, or name a --checkpoint")
     return max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)

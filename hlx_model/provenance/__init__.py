@@ -1,1 +1,1 @@
-"""What a checkpoint was made from, who let it pass, and whether it is still what it was: from what was recorded."""
+"""What a checkpoint was made from, what a corpus was used for, and whether both are still as recorded."""

@@ -1,19 +1,25 @@
-"""Which asset was made when, by which run: a line each, appended beside the artifacts, for those without Dagster.
+"""Record which asset was materialized when and by which run, for readers without Dagster.
 
-`<root>/materializations.jsonl`: `{"asset": …, "artifact": "corpora/hlx_corpus/1f…", "run_id": …, "time": …}`.
+`<root>/materializations.jsonl`, one line each:
+
+    {"asset": "hlx_corpus", "artifact": "corpora/hlx_corpus/1f…", "run_id": "…", "time": "…"}
 """
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from hlx_model.layout import EVENTS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Event:
-    """An asset was materialized."""
+    """One materialization of an asset."""
 
     asset: str
     artifact: str
@@ -24,7 +30,7 @@ class Event:
 
 
 def record_event(root: Path, event: Event) -> None:
-    """Append an event; a line is written whole or, by a power cut, not at all or cut short."""
+    """Append an event. A power cut may leave a shortened line, which `read_events` skips."""
     root.mkdir(parents=True, exist_ok=True)
     line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
     descriptor = os.open(root / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -35,15 +41,10 @@ def record_event(root: Path, event: Event) -> None:
 
 
 def read_events(root: Path) -> list[Event]:
-    """What was recorded under a root of artifacts, the oldest first; a line that cannot be read is passed over."""
-    found: list[Event] = []
-    try:
-        lines = (root / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            found.append(Event(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
-    return found
+    """Return the events recorded under a root of artifacts, the oldest first. Lines that cannot be read are skipped."""
+    events: list[Event] = []
+    with suppress(FileNotFoundError):
+        for line in (root / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, TypeError):
+                events.append(Event(**json.loads(line)))
+    return events

@@ -1,44 +1,41 @@
-"""The tree of a checkpoint as a Mermaid diagram: from the documents to what was made from them."""
+"""The tree of a checkpoint as a Mermaid diagram, from the documents to the checkpoint."""
 
-from collections.abc import Iterator
-
-from hlx_model.provenance.tree import Node
+from hlx_model.provenance.tree import CheckpointNode, Node
 
 _SHAPES = {"document": ("[/", "/]"), "corpus": ("[(", ")]"), "checkpoint": ("[", "]")}
 
 
 def mermaid(node: Node) -> str:
-    """A flowchart that GitHub and others draw; what two have in common stands in it once."""
-    names: dict[tuple[str, str, str | None], str] = {}
+    """Return a flowchart, which GitHub and others draw. What two nodes have in common is in it once."""
+    names: dict[tuple[str, str, str], str] = {}
     lines: dict[str, None] = {}
-    for parent, child in _edges(node):
-        for one in (child, parent):
-            key = one.kind, one.name, one.sha256
-            if key not in names:
-                names[key] = f"n{len(names)}"
-                lines[_box(names[key], one)] = None
-        ends = [names[one.kind, one.name, one.sha256] for one in (child, parent)]
-        lines[f"  {ends[0]} --> {ends[1]}"] = None
+
+    def add(one: Node) -> str:
+        name = names.setdefault((one.kind, one.name, one.sha256), f"n{len(names)}")
+        lines[_box(name, one)] = None
+        return name
+
+    def follow(parent: Node) -> None:
+        for child in parent.made_from:
+            origin = add(child)
+            lines[f"  {origin} --> {add(parent)}"] = None
+            follow(child)
+
+    follow(node)
     if not lines:
-        lines[_box("n0", node)] = None
+        add(node)
     return "\n".join(["flowchart TD", *lines])
-
-
-def _edges(node: Node) -> Iterator[tuple[Node, Node]]:
-    for child in node.made_from:
-        yield node, child
-        yield from _edges(child)
 
 
 def _box(name: str, node: Node) -> str:
     opening, closing = _SHAPES[node.kind]
-    f = node.facts
-    lines = [node.name, f"{(node.sha256 or '')[:12]}…"]
-    if node.kind == "checkpoint":
-        judged = f"verdict: {f['verdict']['outcome']}" if f.get("verdict") else "never judged"
-        lines.append(judged if f["at_hand"] else "not at hand")
-        lines += [f"stopped: {f['stopped']}"] if f.get("stopped") else []
-        lines += [f"{name} passed over (--ungated)" for name in f.get("ungated", ())]
-        lines += [f"resumed by hand from {name}" for name in f.get("resumed", ())]
+    lines = [node.name, f"{node.sha256[:12]}…"]
+    if isinstance(node, CheckpointNode):
+        verdict = f"verdict: {node.verdict.outcome}" if node.verdict else "not evaluated"
+        lines.append(verdict if node.available else "missing")
+        if m := node.manifest:
+            lines += [f"stopped: {m.stopped}"] if m.stopped else []
+            lines += [f"closed gate of {name} ignored (--ungated)" for name in m.ungated]
+            lines += [f"resumed by hand from {name}" for name in m.resumed]
     text = "<br/>".join(line.replace('"', "#quot;") for line in lines)
     return f'  {name}{opening}"{text}"{closing}'

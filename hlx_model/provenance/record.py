@@ -1,30 +1,30 @@
-"""What is on record of one checkpoint: its manifest, the verdict and the report on it, and its ancestors."""
+"""All that is recorded of one checkpoint: its manifest, its verdict and report, and its ancestors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.layout import REPORT, VERDICT, Artifacts
-from hlx_model.provenance.tree import Node, of_checkpoint
-from hlx_model.provenance.verify import verify_verdict
+from hlx_model.provenance.tree import CheckpointNode, of_checkpoint
+from hlx_model.provenance.verify import verify_report
 from hlx_model.reporting.models import Report
 
 
 @dataclass(frozen=True)
 class CheckpointRecord:
-    """One checkpoint with all that was written down of it."""
+    """One checkpoint with all that is recorded of it."""
 
     checkpoint: Path
     manifest: Manifest
     directory: Path
-    """Where its report and verdict are kept, if it was judged."""
+    """The folder of its report and verdict, which is missing if it was not evaluated."""
     verdict: Verdict | None
-    """None where nobody judged it."""
+    """None if it was not evaluated."""
     report: Report | None
     """None if there is no verdict, or the report has another schema."""
-    tree: Node
+    tree: CheckpointNode
     """What it was made from."""
 
     @property
@@ -33,52 +33,53 @@ class CheckpointRecord:
         return f"{self.manifest.training_id}/{self.checkpoint.name}"
 
     @property
-    def ancestors(self) -> Iterator[tuple[Node, str]]:
-        """The checkpoints that it was made from, the nearest first, each with how it was handed on."""
+    def ancestors(self) -> Iterator[tuple[CheckpointNode, str]]:
+        """The checkpoints that it was made from, the nearest first, each with what allowed training to start there."""
         node = self.tree
-        while parents := [made for made in node.made_from if made.kind == "checkpoint"]:
-            yield parents[0], str(node.facts["handed_on_by"])
+        while parents := [parent for parent in node.made_from if isinstance(parent, CheckpointNode)]:
+            yield parents[0], str(node.started_by)
             node = parents[0]
 
     @property
     def by_hand(self) -> str | None:
-        """The checkpoint of its own phase that it was resumed from by hand; None where it was not."""
+        """The checkpoint of its own phase that it was resumed from by hand; None if it was not."""
         parent = self.manifest.parent
         return None if parent is None or parent.phase != self.manifest.phase else f"{parent.training_id}/{parent.name}"
 
     def objections(self) -> Iterator[str]:
-        """What speaks against using it, one line each; nothing where it came to its end and passed."""
+        """Yield each reason not to use it, as one line; nothing if its training ended and its gates passed."""
         m, v = self.manifest, self.verdict
         if m.stopped:
             yield f"its training was stopped: {m.stopped}"
         if v is None:
             yield "it was never judged"
         elif v.outcome == "fail":
-            failed = ", ".join(gate.name for gate in v.gates if gate.outcome == "fail")
-            yield f"it did not pass its gates: {failed}"
+            yield f"it did not pass its gates: {', '.join(self.tree.failed_gates)}"
         if v is not None and v.gates_version != GATES_VERSION:
-            yield f"its verdict is void: of version {v.gates_version} of the gates, which now are {GATES_VERSION}"
+            yield f"its verdict is void: gates version {v.gates_version}, now {GATES_VERSION}"
         for name in m.ungated:
             yield f"it was made from {name} although its gate was closed (--ungated)"
 
 
 def record_of(checkpoint: Path) -> CheckpointRecord:
-    """What is on record of a checkpoint, its weights not looked at.
+    """Read what is recorded of a checkpoint. Its weights are not read.
 
-    Raises `CheckpointError` where it has no manifest, or the report on it is not as it was written or of another one.
+    Raises:
+        CheckpointError: it has no manifest, or its report is changed or on another checkpoint.
     """
     checkpoint = checkpoint.absolute()
-    manifest = read_manifest(checkpoint)
+    tree = of_checkpoint(checkpoint)
+    manifest = tree.manifest
+    assert manifest is not None
     directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
-    verdict, report = None, None
+    report = None
     if (directory / VERDICT).is_file():
-        for finding in verify_verdict(checkpoint, manifest, directory):
-            if finding.outcome == "broken" and finding.link.endswith((VERDICT, REPORT)):
-                raise CheckpointError(f"{finding.reason}: judge it again with `hlx validate --checkpoint {checkpoint}`")
-        verdict = Verdict.read(directory)
+        again = f"evaluate it again: `hlx validate --checkpoint {checkpoint}`"
+        for link in verify_report(manifest, directory):
+            if link.outcome == "broken" and link.link in (VERDICT, REPORT):
+                raise CheckpointError(f"{link.reason}: {again}")
         try:
             report = Report.read_current(directory / REPORT)
         except ValueError as error:
-            again = f"judge it again with `hlx validate --checkpoint {checkpoint}`"
             raise CheckpointError(f"{error}: {again}") from None
-    return CheckpointRecord(checkpoint, manifest, directory, verdict, report, of_checkpoint(checkpoint))
+    return CheckpointRecord(checkpoint, manifest, directory, tree.verdict, report, tree)

@@ -1,27 +1,20 @@
-"""The tree from a checkpoint to its corpus documents, from what was recorded when each was made.
+"""The tree from a checkpoint down to its corpus documents, from what was recorded when each was made.
 
-Nothing of it comes from today's graph: after the corpus moved on, the tree of an older checkpoint is what it was.
+Nothing is read from Dagster: when the corpus changes, the tree of an older checkpoint stays the same.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from hlx_model.checkpoints.manifest import (
-    CheckpointError,
-    CorpusVersion,
-    Manifest,
-    Parent,
-    read_manifest,
-)
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import digest_of
-from hlx_model.layout import DOCUMENT as DOCUMENT
-from hlx_model.layout import EXAMPLES, Artifacts
+from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, read_events
 from hlx_model.provenance.lookup import checkpoint_of
@@ -32,169 +25,252 @@ CORPORA = (DOCUMENT, EXAMPLES, *CORPUS_OF_PHASE.values())
 
 @dataclass(frozen=True)
 class Node:
-    """Something that was made, and what it was made from."""
+    """Something that was made, and what it was made from. For corpora, this class; there is one for each other kind."""
 
-    kind: str
-    """`checkpoint`, `corpus` or `document`."""
+    kind: Literal["checkpoint", "corpus", "document"]
     name: str
-    sha256: str | None
+    sha256: str
     """Of a checkpoint's weights, a corpus's rows (its data version) or a document's bytes."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
     made_from: tuple["Node", ...] = ()
+    made: str | None = None
+    """When: UTC, ISO 8601. None if it is not recorded."""
+    run_id: str | None = None
+    """The Dagster run that made it."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, what it was made from nested in it."""
-        content = {"kind": self.kind, "name": self.name, "sha256": self.sha256, **self.facts}
-        return {**content, "made_from": [node.to_json() for node in self.made_from]}
+        """Return it as JSON, with what it was made from nested in it."""
+        head = {"kind": self.kind, "name": self.name, "sha256": self.sha256}
+        return {**head, **self.facts(), "made_from": [node.to_json() for node in self.made_from]}
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what the JSON says besides name, hash and origin."""
+        return {"made": self.made, "run_id": self.run_id} if self.made else {}
 
     def walk(self) -> Iterator["Node"]:
-        """This node and all below it."""
+        """Yield this node and all below it."""
         yield self
         for node in self.made_from:
             yield from node.walk()
 
 
+@dataclass(frozen=True, kw_only=True)
+class DocumentNode(Node):
+    """A corpus document."""
+
+    bytes: int
+    source: str
+    """The path that it was read from, or how it was composed."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what the JSON says besides name and hash."""
+        return {"bytes": self.bytes, "source": self.source, **super().facts()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointNode(Node):
+    """A checkpoint."""
+
+    training_id: str
+    phase: int
+    epoch: int
+    manifest: Manifest | None = None
+    """None if it is missing or damaged; then its child's manifest gives the rest."""
+    damaged: str | None = None
+    """Why its manifest cannot be read."""
+    verdict: Verdict | None = None
+    """What the gates say now; None if it was not evaluated, or its verdict is on other weights."""
+    swapped: bool = False
+    """Whether another checkpoint lies in its place."""
+
+    @property
+    def available(self) -> bool:
+        """Whether it is there, with the weights that its child records."""
+        return self.manifest is not None and not self.swapped
+
+    @property
+    def failed_gates(self) -> list[str]:
+        """The names of the gates that it failed."""
+        return [gate.name for gate in self.verdict.gates if gate.outcome == "fail"] if self.verdict else []
+
+    @property
+    def started_by(self) -> str | None:
+        """What allowed its training to start from its parent; None if it started from random weights."""
+        m = self.manifest
+        if m is None or m.parent is None:
+            return None
+        if m.parent.phase == m.phase:
+            return "resumed by hand"
+        if f"{m.parent.training_id}/{m.parent.name}" in m.ungated:
+            return "its gate was closed (--ungated)"
+        return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what the JSON says besides name, hash and parents."""
+        m = self.manifest
+        if m is None:
+            known = {"training_id": self.training_id, "phase": self.phase, "epoch": self.epoch, "at_hand": False}
+            return known | ({"damaged": self.damaged} if self.damaged else {})
+        v = self.verdict
+        return {
+            "training_id": m.training_id,
+            "phase": m.phase,
+            "size": m.size,
+            "parameters": m.parameters,
+            "epoch": m.epoch,
+            "epochs": m.epochs,
+            "step": m.step,
+            "kind_of_checkpoint": m.kind,
+            "stopped": m.stopped,
+            "started": m.started or None,
+            "created": m.created,
+            "run_id": m.run_id,
+            "device": m.device or None,
+            "code": dict(m.code) or None,
+            "versions": dict(m.versions),
+            "settings": dict(m.settings),
+            "vocabulary_sha256": m.vocabulary_sha256,
+            "milestones": dict(m.milestones),
+            "verdict": {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version}
+            if v
+            else None,
+            "handed_on_by": self.started_by,
+            "ungated": list(m.ungated),
+            "resumed": list(m.resumed),
+            "at_hand": self.available,
+            **({"swapped": True} if self.swapped else {}),
+        }
+
+
 def outline(node: Node, depth: int = 0) -> str:
-    """The tree as a nested list in Markdown."""
-    verdict = node.facts.get("verdict")
-    told = [
-        f"`{(node.sha256 or '')[:16]}`",
-        *([f"verdict {verdict['outcome']}"] if verdict else []),
-        *([f"made {when}"] if (when := node.facts.get("made") or node.facts.get("created")) else []),
-        *([f"run `{node.facts['run_id'][:8]}`"] if node.facts.get("run_id") else []),
+    """Return the tree as a nested list in Markdown."""
+    verdict = node.verdict if isinstance(node, CheckpointNode) else None
+    facts = [
+        f"`{node.sha256[:16]}`",
+        *([f"verdict {verdict.outcome}"] if verdict else []),
+        *([f"made {node.made}"] if node.made else []),
+        *([f"run `{node.run_id[:8]}`"] if node.run_id else []),
     ]
-    line = f"{'  ' * depth}- **{node.name}** {', '.join(told)}"
-    return "\n".join([line, *(outline(one, depth + 1) for one in node.made_from)])
+    line = f"{'  ' * depth}- **{node.name}** {', '.join(facts)}"
+    return "\n".join([line, *(outline(child, depth + 1) for child in node.made_from)])
 
 
 def lineage(name: str, training: Path) -> Node:
-    """The tree of a checkpoint, named as `lookup.checkpoint_of` takes it, or of a corpus asset as last materialized.
+    """Return the tree of a checkpoint, or of the latest materialization of a corpus asset.
 
-    Raises `CheckpointError` or `CorpusError` where there is none of that name.
+    Args:
+        name: a checkpoint as `lookup.checkpoint_of` takes it, or a corpus asset.
+        training: the folder of the trainings.
+
+    Raises:
+        CheckpointError: no checkpoint has this name.
+        CorpusError: the corpus was never materialized.
     """
-    artifacts = Artifacts(training)
     if name not in CORPORA:
         return of_checkpoint(checkpoint_of(name, training))
-    made = [event for event in read_events(artifacts.root) if event.asset == name]
-    if not made:
+    artifacts = Artifacts(training)
+    events = read_events(artifacts.root)
+    artifact = next((event.artifact for event in reversed(events) if event.asset == name), None)
+    if artifact is None:
         raise CorpusError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a checkpoint")
-    directory, made_by = artifacts.root / made[-1].artifact, _made_by(made)
+    directory = artifacts.root / artifact
     if name == DOCUMENT:
-        documents = [_document(document.origin, {}) for document in kept_documents(directory)]
-        return Node("corpus", name, directory.name, made_by, tuple(documents))
+        documents = tuple(_document(document.origin, None) for document in kept_documents(directory))
+        return _corpus_node(name, directory.name, documents, events)
     if name == EXAMPLES:
-        return _examples(directory.name, store.sources_of(directory), made)
-    examples, sources = store.origin(directory)
-    return _corpus(
-        name, CorpusVersion(directory.name, made[-1].artifact, examples, sources), read_events(artifacts.root)
-    )
+        return _examples(directory.name, store.sources_of(directory), events)
+    return _corpus(name, CorpusVersion(directory.name, artifact, *store.origin(directory)), events)
 
 
-def of_checkpoint(checkpoint: Path) -> Node:
-    """The tree of a checkpoint's directory. Its ancestors that are not at hand are told by what it records of them."""
+def of_checkpoint(checkpoint: Path) -> CheckpointNode:
+    """Return the tree of a checkpoint's directory. A missing ancestor is described by what its child records.
+
+    Raises:
+        CheckpointError: it has no manifest, or a damaged one.
+    """
     artifacts = Artifacts.of_checkpoint(checkpoint)
     return _checkpoint(checkpoint, read_manifest(checkpoint), artifacts, read_events(artifacts.root))
 
 
-def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, made: list[Event]) -> Node:
-    own = CORPUS_OF_PHASE[m.phase]
-    children: list[Node] = []
-    corpora = dict(m.corpora)
-    ancestor = None
-    if m.parent is not None:
-        ancestor = _ancestor(m.parent, artifacts, made)
-        told = {node.name for node in ancestor.walk() if node.kind == "corpus"}
-        # Told once, by the ancestor that learned from it; its own corpus always.
-        corpora = {asset: version for asset, version in corpora.items() if asset == own or asset not in told}
-    until = [event for event in made if event.time <= m.created]  # the same version may have been made again since
-    children += [_corpus(asset, version, until) for asset, version in corpora.items()]
-    if ancestor is not None:
-        children.append(ancestor)
-    facts = {
-        "training_id": m.training_id,
-        "phase": m.phase,
-        "size": m.size,
-        "parameters": m.parameters,
-        "epoch": m.epoch,
-        "epochs": m.epochs,
-        "step": m.step,
-        "kind_of_checkpoint": m.kind,
-        "stopped": m.stopped,
-        "started": m.started or None,
-        "created": m.created,
-        "run_id": m.run_id,
-        "device": m.device or None,
-        "code": dict(m.code) or None,
-        "versions": dict(m.versions),
-        "settings": dict(m.settings),
-        "vocabulary_sha256": m.vocabulary_sha256,
-        "milestones": dict(m.milestones),
-        "verdict": _verdict(checkpoint, m, artifacts),
-        "handed_on_by": _handed_on(m),
-        "ungated": list(m.ungated),
-        "resumed": list(m.resumed),
-        "at_hand": True,
-    }
-    return Node("checkpoint", f"{m.training_id}/{checkpoint.name}", m.weights_sha256, facts, tuple(children))
+def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
+    ancestors = (_ancestor(m.parent, artifacts, events),) if m.parent else ()
+    # An ancestor that learned from a corpus shows it. This checkpoint's own corpus is always shown.
+    shown = {node.name for ancestor in ancestors for node in ancestor.walk()} - {CORPUS_OF_PHASE[m.phase]}
+    # The same version may have been made again since.
+    earlier = [event for event in events if event.time <= m.created]
+    corpora = [_corpus(asset, version, earlier) for asset, version in m.corpora.items() if asset not in shown]
+    return CheckpointNode(
+        "checkpoint",
+        f"{m.training_id}/{checkpoint.name}",
+        m.weights_sha256,
+        (*corpora, *ancestors),
+        m.created,
+        m.run_id,
+        training_id=m.training_id,
+        phase=m.phase,
+        epoch=m.epoch,
+        manifest=m,
+        verdict=_verdict(checkpoint, m, artifacts),
+    )
 
 
-def _handed_on(m: Manifest) -> str | None:
-    """How the parent was handed on to this checkpoint's training."""
-    if m.parent is None:
-        return None
-    if m.parent.phase == m.phase:
-        return "resumed by hand"
-    if f"{m.parent.training_id}/{m.parent.name}" in m.ungated:
-        return "its gate was closed (--ungated)"
-    return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
-
-
-def _ancestor(parent: Parent, artifacts: Artifacts, made: list[Event]) -> Node:
-    directory = artifacts.training / parent.training_id / "checkpoints" / parent.name
+def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
+    directory = artifacts.training / parent.training_id / CHECKPOINTS / parent.name
     try:
         manifest = read_manifest(directory)
     except CheckpointError as error:
-        facts = {"training_id": parent.training_id, "phase": parent.phase, "epoch": parent.epoch, "at_hand": False}
-        if directory.exists():
-            facts["damaged"] = str(error)
-        return Node("checkpoint", f"{parent.training_id}/{parent.name}", parent.weights_sha256, facts)
-    node = _checkpoint(directory, manifest, artifacts, made)
+        return CheckpointNode(
+            "checkpoint",
+            f"{parent.training_id}/{parent.name}",
+            parent.weights_sha256,
+            training_id=parent.training_id,
+            phase=parent.phase,
+            epoch=parent.epoch,
+            damaged=str(error) if directory.exists() else None,
+        )
+    node = _checkpoint(directory, manifest, artifacts, events)
     if manifest.weights_sha256 != parent.weights_sha256:
-        return Node(node.kind, node.name, parent.weights_sha256, {**node.facts, "at_hand": False, "swapped": True})
+        return replace(node, sha256=parent.weights_sha256, made_from=(), swapped=True)
     return node
 
 
-def _verdict(checkpoint: Path, m: Manifest, artifacts: Artifacts) -> dict[str, Any] | None:
-    """What the gates say of it now; None where nobody judged it, or of other weights."""
+def _verdict(checkpoint: Path, m: Manifest, artifacts: Artifacts) -> Verdict | None:
     try:
         verdict = Verdict.read(artifacts.report(checkpoint))
     except GateClosed:
         return None
-    if verdict.weights_sha256 != m.weights_sha256:
-        return None
-    failed = [gate.name for gate in verdict.gates if gate.outcome == "fail"]
-    return {"outcome": verdict.outcome, "failed": failed, "gates_version": verdict.gates_version}
+    return verdict if verdict.weights_sha256 == m.weights_sha256 else None
 
 
-def _corpus(asset: str, version: CorpusVersion, made: list[Event]) -> Node:
-    children = () if version.examples is None else (_examples(version.examples, version.documents, made),)
-    return Node("corpus", asset, version.data_version, _made_by(made, asset, version.data_version), children)
+def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node:
+    examples = () if version.examples is None else (_examples(version.examples, version.documents, events),)
+    return _corpus_node(asset, version.data_version, examples, events)
 
 
-def _examples(version: str, documents: tuple[DocumentRef, ...], made: list[Event]) -> Node:
+def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
     kept = digest_of([[document.name, document.sha256] for document in documents])
-    nodes = tuple(_document(document, _made_by(made, DOCUMENT, kept)) for document in documents)
-    return Node("corpus", EXAMPLES, version, _made_by(made, EXAMPLES, version), nodes)
+    nodes = tuple(_document(document, _latest(events, DOCUMENT, kept)) for document in documents)
+    return _corpus_node(EXAMPLES, version, nodes, events)
 
 
-def _document(source: DocumentRef, made_by: Mapping[str, Any]) -> Node:
-    facts = {"bytes": source.bytes, "source": source.source, **made_by}
-    return Node("document", Path(source.name).name, source.sha256, facts)
+def _corpus_node(asset: str, version: str, made_from: tuple[Node, ...], events: Sequence[Event]) -> Node:
+    event = _latest(events, asset, version)
+    made, run_id = (event.time, event.run_id) if event else (None, None)
+    return Node("corpus", asset, version, made_from, made, run_id)
 
 
-def _made_by(made: list[Event], asset: str | None = None, version: str | None = None) -> dict[str, Any]:
-    """When and by which run a version was last made, as Dagster recorded it; nothing where that is not on record."""
-    for event in reversed(made):
-        if asset is None or event.artifact == f"corpora/{asset}/{version}":
-            return {"made": event.time, "run_id": event.run_id}
-    return {}
+def _document(document: DocumentRef, event: Event | None) -> DocumentNode:
+    return DocumentNode(
+        "document",
+        Path(document.name).name,
+        document.sha256,
+        made=event.time if event else None,
+        run_id=event.run_id if event else None,
+        bytes=document.bytes,
+        source=document.source,
+    )
+
+
+def _latest(events: Sequence[Event], asset: str, version: str) -> Event | None:
+    """Return the latest materialization of a version of a corpus."""
+    artifact = f"corpora/{asset}/{version}"
+    return next((event for event in reversed(events) if event.artifact == artifact), None)

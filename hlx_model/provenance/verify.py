@@ -1,291 +1,245 @@
-"""Is a checkpoint still what it was? Everything is hashed again, and every link to what it was made from is followed.
+"""Check whether a checkpoint is still as recorded: hash everything again, follow each link to what it was made from.
 
-Works on a copied directory and without Dagster's database. What is not at hand (corpora, parents, reports beside a
-checkpoint that was copied alone) is `unchecked`: it is missed, but nothing says that it is broken.
+This works on a copied directory and without Dagster's database. Missing dependencies (the corpora, parents and report
+of a checkpoint that was copied alone) are `unchecked`, not `broken`.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from hlx_model.checkpoints.manifest import (
-    CheckpointError,
-    CorpusVersion,
-    Manifest,
-    directory_name,
-    read_manifest,
-)
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, directory_name, read_manifest
 from hlx_model.corpus import store
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import digest_of, read_json, sha256_of
-from hlx_model.layout import DOCUMENT as DOCUMENT
-from hlx_model.layout import EXAMPLES, MANIFEST, REPORT, SIGNATURE, STATE, VERDICT, WEIGHTS, Artifacts
-from hlx_model.provenance.finding import LinkFinding, LinkStatus
-from hlx_model.release.exported import is_exported, verify_export
-from hlx_model.release.signing import BadKey, verify_signature
+from hlx_model.layout import (
+    CHECKPOINTS,
+    DOCUMENT,
+    EXAMPLES,
+    MANIFEST,
+    REPORT,
+    SIGNATURE,
+    STATE,
+    VERDICT,
+    WEIGHTS,
+    Artifacts,
+)
+from hlx_model.provenance.links import Link, check_files, is_as_written
 from hlx_model.training.settings import CODE_VERSION, training_id
-from hlx_model.verdicts import GateClosed, worst
+from hlx_model.verdicts import GateClosed, read_sealed, worst
 
 
-def verify_lineage(checkpoint: Path, key: Path | None = None) -> Iterator[LinkFinding]:
-    """Hash a checkpoint, its verdict, its corpora and its ancestors again; a finding for each link, in that order.
-
-    Of an exported folder all that it holds.
+def verify_lineage(checkpoint: Path) -> Iterator[Link]:
+    """Yield each link of a checkpoint's lineage: its files, its verdict, its corpora, then its ancestors.
 
     Args:
         checkpoint: its directory.
-        key: the public key (PEM) that it must be signed with; without one, a signature is not looked at.
     """
     checkpoint = checkpoint.absolute()
-    yield from _signature(checkpoint, key)
-    yield from verify_export(checkpoint) if is_exported(checkpoint) else _Look(checkpoint).findings()
+    try:
+        manifest = read_manifest(checkpoint)
+    except CheckpointError as error:
+        yield Link(f"{checkpoint.name}: {MANIFEST}", "broken", str(error))
+        return
+    for link in _links(checkpoint, manifest):
+        yield link.prefixed(checkpoint.name)
+    if manifest.parent is not None:
+        parent = Artifacts.of_checkpoint(checkpoint).training / manifest.parent.training_id / CHECKPOINTS
+        if (parent / manifest.parent.name / MANIFEST).is_file():
+            yield from verify_lineage(parent / manifest.parent.name)
 
 
-def _signature(directory: Path, key: Path | None) -> Iterator[LinkFinding]:
-    link, there = f"{directory.name}: signature", (directory / SIGNATURE).exists()
-    if key is None:
-        if there:
-            yield LinkFinding(link, "unchecked", "name the public key with --key to have it checked")
-    elif not there:
-        yield LinkFinding(link, "broken", f"{directory / SIGNATURE}: missing: it is not signed")
+def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
+    """Yield all links but those of the ancestors, each without the name of the checkpoint."""
+    artifacts = Artifacts.of_checkpoint(checkpoint)
+    if is_as_written(checkpoint / MANIFEST):
+        yield Link(MANIFEST, "ok", "as written, its digest fits")
     else:
-        try:
-            verify_signature(directory, key)
-        except BadKey:
-            raise
-        except ValueError as error:
-            yield LinkFinding(link, "broken", str(error))
-        else:
-            yield LinkFinding(link, "ok", f"by the key of {key}")
+        yield Link(MANIFEST, "broken", f"{checkpoint / MANIFEST}: changed: not as hlx writes it")
+    recorded = {name: seal["sha256"] for name, seal in m.files.items()}
+    sizes = {name: seal["bytes"] for name, seal in m.files.items()}
+    yield from check_files(checkpoint, recorded, MANIFEST, sizes=sizes, ignore=SIGNATURE)
+    if recorded.get(WEIGHTS) != m.weights_sha256:
+        yield Link(WEIGHTS, "broken", f"{MANIFEST} has two hashes of the weights")
+    yield _place(checkpoint, m)
+    yield _identity(m)
+    yield from _course(checkpoint, m)
+    report = artifacts.report(checkpoint)
+    if report.is_dir():
+        yield from verify_report(m, report)
+    else:
+        yield Link("verdict", "unchecked", f"{report} is missing")
+    for asset, version in m.corpora.items():
+        yield from _corpus(artifacts, asset, version)
+    if m.parent is not None:
+        yield from _parent(artifacts, m)
 
 
-class _Look:
-    """One checkpoint that is looked at."""
-
-    def __init__(self, checkpoint: Path) -> None:
-        self.checkpoint, self.artifacts = checkpoint, Artifacts.of_checkpoint(checkpoint)
-
-    def findings(self) -> Iterator[LinkFinding]:
-        try:
-            manifest = read_manifest(self.checkpoint)
-        except CheckpointError as error:
-            yield self._finding(MANIFEST, "broken", str(error))
-            return
-        yield self._own_bytes(self.checkpoint / MANIFEST, MANIFEST)
-        yield from self._files(manifest)
-        yield self._place(manifest)
-        yield self._identity(manifest)
-        yield from self._course(manifest)
-        yield from self._verdict(manifest)
-        for asset, version in manifest.corpora.items():
-            yield from self._corpus(asset, version)
-        yield from self._parent(manifest)
-
-    def _finding(self, link: str, outcome: LinkStatus, reason: str) -> LinkFinding:
-        return LinkFinding(f"{self.checkpoint.name}: {link}", outcome, reason)
-
-    def _own_bytes(self, path: Path, link: str) -> LinkFinding:
-        """A JSON file with its own digest: also what the digest does not see, a space, is to be as we write it."""
-        if path.read_text(encoding="utf-8") != json.dumps(read_json(path), indent=2, ensure_ascii=False) + "\n":
-            return self._finding(link, "broken", f"{path}: changed: not as this program writes it")
-        return self._finding(link, "ok", "as it was written: its digest fits")
-
-    def _files(self, m: Manifest) -> Iterator[LinkFinding]:
-        for name, seal in m.files.items():
-            path = self.checkpoint / name
-            if not path.is_file():
-                yield self._finding(name, "broken", f"{path}: missing")
-            elif (found := path.stat().st_size) != seal["bytes"]:
-                yield self._finding(
-                    name, "broken", f"{path}: changed: {found} bytes where {seal['bytes']} were written"
-                )
-            elif sha256_of(path) != seal["sha256"]:
-                yield self._finding(name, "broken", f"{path}: changed: its SHA-256 is not the one in {MANIFEST}")
-            else:
-                yield self._finding(name, "ok", f"SHA-256 {seal['sha256'][:16]}…")
-        for path in sorted(self.checkpoint.iterdir()):
-            if path.name not in {*m.files, MANIFEST, SIGNATURE}:
-                yield self._finding(path.name, "broken", f"{path}: foreign: {MANIFEST} knows no such file")
-        if m.files.get(WEIGHTS, {}).get("sha256") != m.weights_sha256:
-            yield self._finding(WEIGHTS, "broken", f"{MANIFEST} has two hashes of the weights")
-
-    def _place(self, m: Manifest) -> LinkFinding:
-        """In its training's folder it bears its own name; elsewhere it may bear any."""
-        name = directory_name(m.kind, m.phase, m.epoch, m.step)
-        here, training = self.checkpoint.name, self.checkpoint.parent.parent.name
-        if self.checkpoint.parent.name != "checkpoints":
-            return self._finding("place", "unchecked", f"copied from {m.training_id}/checkpoints/{name}")
-        if (here, training) != (name, m.training_id):
-            reason = f"swapped: in the place of {training}/{here} lies {m.training_id}/{name}"
-            return self._finding("place", "broken", reason)
-        return self._finding("place", "ok", f"{training}/{name}")
-
-    def _identity(self, m: Manifest) -> LinkFinding:
-        """The id of a training follows from its settings, corpora, parent and code."""
-        if m.code.get("version") != CODE_VERSION:
-            return self._finding("training id", "unchecked", "made by another version of the trainer")
-        versions = {asset: version.data_version for asset, version in m.corpora.items()}
-        parent_weights = m.parent.weights_sha256 if m.parent else None
-        expected = training_id(m.settings, versions, parent_weights, m.ungated, m.attempt)
-        if expected != m.training_id:
-            reason = f"its settings, corpora and parent make {expected}, not {m.training_id}: {MANIFEST} was made anew"
-            return self._finding("training id", "broken", reason)
-        return self._finding("training id", "ok", "follows from settings, corpora, parent and code")
-
-    def _course(self, m: Manifest) -> Iterator[LinkFinding]:
-        """What the manifest says of the training's course, beside its state."""
-        if (m.kind == "STOPPED") != (m.stopped is not None):
-            yield self._finding(MANIFEST, "broken", f"forged: {m.kind}, and stopped: {m.stopped}")
-        if not m.milestones or not (self.checkpoint / STATE).is_file():
-            return
-        try:
-            told = {str(one["epoch"]): one["outcome"] for one in read_json(self.checkpoint / STATE)["milestones"]}
-        except (ValueError, TypeError, KeyError):
-            return  # its hash has told
-        if told != m.milestones:
-            yield self._finding(MANIFEST, "broken", f"forged: {STATE} has other outcomes of the gates in training")
-
-    def _verdict(self, m: Manifest) -> Iterator[LinkFinding]:
-        directory = self.artifacts.report(self.checkpoint)
-        if not directory.is_dir():
-            yield self._finding("verdict", "unchecked", f"{directory} is not at hand")
-            return
-        yield from verify_verdict(self.checkpoint, m, directory)
-
-    def _corpus(self, asset: str, version: CorpusVersion) -> Iterator[LinkFinding]:
-        yield self._rows(asset, version.data_version)
-        if version.examples is None:
-            yield self._finding(f"{asset} → {EXAMPLES}", "unchecked", "not on record")
-            return
-        yield self._rows(EXAMPLES, version.examples)
-        for document in version.documents:
-            yield self._document(document, version.documents)
-
-    def _rows(self, asset: str, version: str) -> LinkFinding:
-        directory = self.artifacts.corpus(asset, version)
-        if not directory.is_dir():
-            return self._finding(asset, "unchecked", f"{directory} is not at hand")
-        try:
-            store.verify(directory)
-        except CorpusError as error:
-            return self._finding(asset, "broken", f"changed or exchanged: {error}")
-        return self._finding(asset, "ok", f"version {version[:16]}…")
-
-    def _document(self, document: DocumentRef, all_of_them: tuple[DocumentRef, ...]) -> LinkFinding:
-        version, link = digest_of([[one.name, one.sha256] for one in all_of_them]), Path(document.name).name
-        directory, source = self.artifacts.corpus(DOCUMENT, version), Path(document.source)
-        known = f"SHA-256 {document.sha256[:16]}…"
-        if directory.is_dir():
-            if document.sha256 in {sha256_of(path) for path in sorted(directory.glob("*.md"))}:
-                return self._finding(link, "ok", known)
-            return self._finding(link, "broken", f"{directory}: changed or missing: no file has its SHA-256")
-        if source.is_file() and sha256_of(source) == document.sha256:
-            return self._finding(link, "ok", f"{known}, in {source}")
-        return self._finding(link, "unchecked", f"no copy of it is kept, and {source} is not what it was")
-
-    def _parent(self, m: Manifest) -> Iterator[LinkFinding]:
-        if m.parent is None:
-            return
-        directory = self.artifacts.training / m.parent.training_id / "checkpoints" / m.parent.name
-        link = f"parent {m.parent.name}"
-        if not directory.is_dir():
-            yield self._finding(link, "unchecked", f"{directory} is not at hand")
-            return
-        try:
-            parent = read_manifest(directory)
-        except CheckpointError as error:
-            yield self._finding(link, "broken", str(error))
-            return
-        if parent.weights_sha256 != m.parent.weights_sha256:
-            reason = f"swapped: its weights are {parent.weights_sha256[:16]}…, not {m.parent.weights_sha256[:16]}…"
-            yield self._finding(link, "broken", f"{directory}: {reason}")
-        elif parent.ungated != m.ungated[: len(parent.ungated)]:
-            yield self._finding(link, "broken", f"{directory}: its --ungated is not on record here")
-        else:
-            yield self._finding(link, "ok", f"weights {parent.weights_sha256[:16]}…")
-        yield from self._parent_verdict(m, directory)
-        yield from _Look(directory).findings()
-
-    def _parent_verdict(self, m: Manifest, directory: Path) -> Iterator[LinkFinding]:
-        """The verdict by which the parent was handed on, beside what its report says now."""
-        assert m.parent is not None
-        then, link = m.parent.verdict, f"verdict on {m.parent.name}"
-        try:
-            now = Verdict.read(self.artifacts.report(directory))
-        except GateClosed as error:
-            if then is not None:
-                yield self._finding(link, "unchecked", f"handed on with {then.outcome}; now {error}")
-            return
-        if then is None:
-            return
-        if then.digest == now.digest and then.outcome != now.outcome:
-            yield self._finding(link, "broken", f"forged: {MANIFEST} says {then.outcome}, that verdict {now.outcome}")
-        elif then.digest == now.digest:
-            yield self._finding(link, "ok", f"the one by which it was handed on: {then.outcome}")
-        elif (then.outcome == "fail") != (now.outcome == "fail"):
-            yield self._finding(link, "broken", f"handed on with {then.outcome}; its report says {now.outcome} now")
-        else:
-            yield self._finding(link, "ok", f"handed on with {then.outcome}; judged again since, with {now.outcome}")
+def _place(checkpoint: Path, m: Manifest) -> Link:
+    """Check the name of a checkpoint in its training's folder. Elsewhere it may have any name."""
+    name = directory_name(m.kind, m.phase, m.epoch, m.step)
+    here, training = checkpoint.name, checkpoint.parent.parent.name
+    if checkpoint.parent.name != CHECKPOINTS:
+        return Link("place", "unchecked", f"copied from {m.training_id}/{CHECKPOINTS}/{name}")
+    if (here, training) != (name, m.training_id):
+        return Link("place", "broken", f"swapped: {training}/{here} contains {m.training_id}/{name}")
+    return Link("place", "ok", f"{training}/{name}")
 
 
-def verify_verdict(checkpoint: Path, m: Manifest, directory: Path) -> Iterator[LinkFinding]:
-    """Whether the report in a directory is whole, as it was written, and of this checkpoint.
+def _identity(m: Manifest) -> Link:
+    """Check that the training id follows from settings, corpora, parent and code."""
+    if m.code.get("version") != CODE_VERSION:
+        return Link("training id", "unchecked", "made by another version of the trainer")
+    versions = {asset: version.data_version for asset, version in m.corpora.items()}
+    weights = m.parent.weights_sha256 if m.parent else None
+    expected = training_id(m.settings, versions, weights, m.ungated, m.attempt)
+    if expected != m.training_id:
+        reason = f"forged {MANIFEST}: its settings, corpora and parent give {expected}, not {m.training_id}"
+        return Link("training id", "broken", reason)
+    return Link("training id", "ok", "follows from settings, corpora, parent and code")
+
+
+def _course(checkpoint: Path, m: Manifest) -> Iterator[Link]:
+    """Yield a broken link if the manifest contradicts itself or the training's state."""
+    if (m.kind == "STOPPED") != (m.stopped is not None):
+        yield Link(MANIFEST, "broken", f"forged: {m.kind}, and stopped: {m.stopped}")
+    if not m.milestones:
+        return
+    try:
+        outcomes = {str(one["epoch"]): one["outcome"] for one in read_json(checkpoint / STATE)["milestones"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # its hash is broken, or it is missing
+    if outcomes != m.milestones:
+        yield Link(MANIFEST, "broken", f"forged: {STATE} has other outcomes of the gates in training")
+
+
+def verify_report(m: Manifest, directory: Path) -> Iterator[Link]:
+    """Yield the links of a report: is its verdict on this checkpoint, and are its files those that were evaluated?
 
     Args:
-        checkpoint: what the findings are of.
-        m: its manifest.
-        directory: with `verdict.json`, and what that seals.
+        m: the checkpoint's manifest.
+        directory: the report's.
     """
+    if problem := verdict_problem(m, directory):
+        yield Link(VERDICT, "broken", problem)
+        return
+    verdict, files = Verdict.read(directory), sealed_files(directory)
+    yield Link(VERDICT, "ok", f"{verdict.outcome}, on these weights and corpora")
+    if files is None:
+        yield Link("report", "unchecked", f"{directory / VERDICT} is older than the seals of reports")
+        return
+    links = list(check_files(directory, files, VERDICT))
+    yield from links
+    if any(link.link == REPORT and link.outcome == "ok" for link in links):
+        outcomes = {gate["name"]: gate["outcome"] for gate in read_json(directory / REPORT)["gates"]}
+        if outcomes != {gate.name: gate.outcome for gate in verdict.gates}:
+            yield Link(VERDICT, "broken", f"{directory / VERDICT}: forged: {REPORT} has other outcomes")
 
-    def finding(link: str, outcome: LinkStatus, reason: str) -> LinkFinding:
-        return LinkFinding(f"{checkpoint.name}: {link}", outcome, reason)
 
+def sealed_files(directory: Path) -> dict[str, str] | None:
+    """Return the SHA-256 by name of a report's files, as its verdict records them; None in a verdict without seals.
+
+    Raises:
+        GateClosed: the verdict is missing, cannot be read, or was changed.
+    """
+    return read_sealed(directory).get("files")
+
+
+def verdict_problem(m: Manifest, directory: Path) -> str | None:
+    """Return what is wrong with a verdict, as one line that names its file; None if it is one on this checkpoint."""
     path = directory / VERDICT
     try:
-        verdict, content = Verdict.read(directory), read_json(path)
+        verdict = Verdict.read(directory)
     except GateClosed as error:
-        yield finding(VERDICT, "broken", str(error))
-        return
-    if path.read_text(encoding="utf-8") != json.dumps(content, indent=2, ensure_ascii=False) + "\n":
-        yield finding(VERDICT, "broken", f"{path}: changed: not as this program writes it")
-        return
-    corpora = {asset: version.data_version for asset, version in m.corpora.items()}
-    of = {"checkpoint": f"{m.training_id}/{directory_name(m.kind, m.phase, m.epoch, m.step)}",
-          "weights_sha256": m.weights_sha256, "corpora": corpora}  # fmt: skip
-    if another := [name for name, value in of.items() if getattr(verdict, name) != value]:
-        name = another[0]
-        yield finding(VERDICT, "broken", f"{path}: of another {name}: {getattr(verdict, name)}, not {of[name]}")
-        return
-    if verdict.outcome != (gates := worst(list(verdict.gates))):
-        yield finding(VERDICT, "broken", f"{path}: forged: it says {verdict.outcome}, its gates say {gates}")
-        return
+        return str(error)
+    if not is_as_written(path):
+        return f"{path}: changed: not as hlx writes it"
+    expected = {
+        "checkpoint": f"{m.training_id}/{directory_name(m.kind, m.phase, m.epoch, m.step)}",
+        "weights_sha256": m.weights_sha256,
+        "corpora": {asset: version.data_version for asset, version in m.corpora.items()},
+    }
+    for name, value in expected.items():
+        if (found := getattr(verdict, name)) != value:
+            return f"{path}: on another {name}: {found}, expected {value}"
+    if verdict.outcome != (gates := worst(verdict.gates)):
+        return f"{path}: forged: its outcome is {verdict.outcome}, that of its gates {gates}"
     if verdict.gates_version == GATES_VERSION and [g.name for g in verdict.gates] != list(GATES_OF_PHASE[m.phase]):
-        yield finding(VERDICT, "broken", f"{path}: forged: its gates are not those of phase {m.phase}")
-        return
-    yield finding(VERDICT, "ok", f"{verdict.outcome}, of these weights and corpora")
-    yield from _sealed(finding, verdict, content.get("files"), directory)
+        return f"{path}: forged: its gates are not those of phase {m.phase}"
+    return None
 
 
-def _sealed(finding: Any, verdict: Verdict, files: dict[str, str] | None, directory: Path) -> Iterator[LinkFinding]:
-    """The files beside a verdict: each with the hash that the verdict has of it, the report with the same gates."""
-    if files is None:
-        yield finding("report", "unchecked", f"{directory / VERDICT} is older than the seals of its report")
+def _corpus(artifacts: Artifacts, asset: str, version: CorpusVersion) -> Iterator[Link]:
+    yield _rows(artifacts, asset, version.data_version)
+    if version.examples is None:
+        yield Link(f"{asset} → {EXAMPLES}", "unchecked", "not on record")
         return
-    for name, sha256 in files.items():
-        path = directory / name
-        if not path.is_file():
-            yield finding(name, "broken", f"{path}: missing")
-        elif sha256_of(path) != sha256:
-            yield finding(name, "broken", f"{path}: changed: its SHA-256 is not the one in {VERDICT}")
-        else:
-            yield finding(name, "ok", f"SHA-256 {sha256[:16]}…")
-    if REPORT in files and (directory / REPORT).is_file() and sha256_of(directory / REPORT) == files[REPORT]:
-        told = {gate["name"]: gate["outcome"] for gate in read_json(directory / REPORT)["gates"]}
-        if told != {gate.name: gate.outcome for gate in verdict.gates}:
-            yield finding(VERDICT, "broken", f"{directory / VERDICT}: forged: {REPORT} has other outcomes")
-    for path in sorted(directory.iterdir()):
-        if path.name not in {*files, VERDICT}:
-            yield finding(path.name, "broken", f"{path}: foreign: {VERDICT} knows no such file")
+    yield _rows(artifacts, EXAMPLES, version.examples)
+    kept = artifacts.corpus(DOCUMENT, digest_of([[one.name, one.sha256] for one in version.documents]))
+    for document in version.documents:
+        yield _document(document, kept)
+
+
+def _rows(artifacts: Artifacts, asset: str, version: str) -> Link:
+    directory = artifacts.corpus(asset, version)
+    if not directory.is_dir():
+        return Link(asset, "unchecked", f"{directory} is missing")
+    try:
+        store.verify(directory)
+    except CorpusError as error:
+        return Link(asset, "broken", f"changed or exchanged: {error}")
+    return Link(asset, "ok", f"version {version[:16]}…")
+
+
+def _document(document: DocumentRef, kept: Path) -> Link:
+    name, source, known = Path(document.name).name, Path(document.source), f"SHA-256 {document.sha256[:16]}…"
+    if kept.is_dir():
+        if document.sha256 in map(sha256_of, kept.glob("*.md")):
+            return Link(name, "ok", known)
+        return Link(name, "broken", f"{kept}: changed or missing: no file has its SHA-256")
+    if source.is_file() and sha256_of(source) == document.sha256:
+        return Link(name, "ok", f"{known}, in {source}")
+    return Link(name, "unchecked", f"no copy of it is kept, and {source} is missing or another version")
+
+
+def _parent(artifacts: Artifacts, m: Manifest) -> Iterator[Link]:
+    """Yield the links to the parent and to the verdict that allowed training to start from it."""
+    assert m.parent is not None
+    directory = artifacts.training / m.parent.training_id / CHECKPOINTS / m.parent.name
+    link = f"parent {m.parent.name}"
+    if not directory.is_dir():
+        yield Link(link, "unchecked", f"{directory} is missing")
+        return
+    try:
+        parent = read_manifest(directory)
+    except CheckpointError as error:
+        yield Link(link, "broken", str(error))
+        return
+    if parent.weights_sha256 != m.parent.weights_sha256:
+        reason = f"swapped: its weights are {parent.weights_sha256[:16]}…, expected {m.parent.weights_sha256[:16]}…"
+        yield Link(link, "broken", f"{directory}: {reason}")
+    elif parent.ungated != m.ungated[: len(parent.ungated)]:
+        yield Link(link, "broken", f"{directory}: its --ungated is not on record here")
+    else:
+        yield Link(link, "ok", f"weights {parent.weights_sha256[:16]}…")
+    if m.parent.verdict is not None:
+        yield _parent_verdict(m, artifacts.report(directory))
+
+
+def _parent_verdict(m: Manifest, report: Path) -> Link:
+    """Compare the verdict that allowed training to start from the parent with the parent's verdict now."""
+    assert m.parent is not None and m.parent.verdict is not None
+    then, link = m.parent.verdict, f"verdict on {m.parent.name}"
+    try:
+        now = Verdict.read(report)
+    except GateClosed as error:
+        return Link(link, "unchecked", f"{then.outcome} when training started from it; now {error}")
+    if then.digest == now.digest and then.outcome != now.outcome:
+        return Link(link, "broken", f"forged: {MANIFEST} records {then.outcome}, that verdict is {now.outcome}")
+    if then.digest == now.digest:
+        return Link(link, "ok", f"{then.outcome}, unchanged since training started from it")
+    changed = f"{then.outcome} when training started from it, {now.outcome} in its report now"
+    if (then.outcome == "fail") != (now.outcome == "fail"):
+        return Link(link, "broken", changed)
+    return Link(link, "ok", f"{changed}: evaluated again since")

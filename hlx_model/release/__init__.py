@@ -1,1 +1,1 @@
-"""A checkpoint as a folder to publish: model card, provenance statement, signature."""
+"""A checkpoint as a folder for others: export, model card, provenance statement, signature and their verification."""

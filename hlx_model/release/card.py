@@ -85,9 +85,8 @@ def _objections(record: CheckpointRecord) -> Iterator[str]:
 def _ancestors(record: CheckpointRecord) -> Iterator[tuple[str, str, str, str]]:
     """Yield name, hash of the weights, verdict at the time and verdict now of each checkpoint that it was made from."""
     for node, verdict_then in record.ancestors:
-        verdict = node.facts.get("verdict")
-        now = "missing" if not node.facts["at_hand"] else "never evaluated" if verdict is None else verdict["outcome"]
-        yield node.name, node.sha256 or "", verdict_then, now
+        now = "missing" if not node.available else node.verdict.outcome if node.verdict else "never evaluated"
+        yield node.name, node.sha256, verdict_then, now
 
 
 def _worst(record: CheckpointRecord) -> dict[str, views.RatesByName]:

@@ -1,34 +1,20 @@
-"""A checkpoint as a folder to hand on: weights, model card, what it was made from, and perhaps a signature.
+"""A checkpoint as a folder for others: weights, model card, what it was made from, and a signature if a key is given.
 
-model.safetensors (or model.pt)   config.json   vocabulary.json   README.md   manifest.json
-report.json, verdict.json (where it was judged)   provenance.json   model.sig (where a key is given)
+model.safetensors (or model.pt)   config.json   vocabulary.json   README.md   manifest.json   provenance.json
+report.json, verdict.json (if it was evaluated)   model.sig (if a key is given)
 """
 
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from hlx_model.checkpoints.manifest import CheckpointError, Manifest
+from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.files import (
-    new_directory,
-    sha256_of,
-    write_json,
-    write_text,
-)
+from hlx_model.files import new_directory, sha256_of, write_json, write_text
 from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, REPORT, VERDICT, VOCABULARY, WEIGHTS
 from hlx_model.model.sizes import POSITIONS
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    SPECIAL,
-    SYMBOLS,
-    UNK,
-    VOCABULARY_SHA256,
-    VOCABULARY_SIZE,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, SYMBOLS, UNK, VOCABULARY_SHA256, VOCABULARY_SIZE
 from hlx_model.outputs import require_output
 from hlx_model.provenance.record import CheckpointRecord, record_of
 from hlx_model.release.card import card_of
@@ -42,17 +28,20 @@ WEIGHTS_FORMATS: tuple[WeightsFormat, ...] = get_args(WeightsFormat)
 def export(
     checkpoint: Path, target: Path, format: WeightsFormat = "safetensors", key: Path | None = None
 ) -> CheckpointRecord:
-    """Write a checkpoint's folder, whole or not at all, and return what is on record of it.
+    """Write a checkpoint's folder, whole or not at all.
 
     Args:
-        checkpoint: the directory of one whose every file is as it was written.
+        checkpoint: its directory.
         target: the folder, which must not exist yet, or be empty.
         format: of the weights; `pt` is a dictionary of `torch.save` with `model_state_dict`, `epoch` and `vocab`.
         key: private key (PEM) to sign the folder with.
 
+    Returns:
+        What is recorded of the checkpoint.
+
     Raises:
-        CheckpointError: the checkpoint or the report on it is not as it was written.
-        ValueError: the target is taken or lies in a folder that hlx keeps, or the key cannot be used.
+        CheckpointError: the checkpoint or its report is not as recorded.
+        ValueError: the target is not empty or lies in a folder that hlx keeps, or the key cannot be used.
     """
     if format not in WEIGHTS_FORMATS:
         raise ValueError(f"--format is {format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
@@ -60,7 +49,9 @@ def export(
     place = require_output(target)
     if key is not None:
         require_private_key(key)
-    manifest = verify_checkpoint(checkpoint)
+    # Weights that are copied are hashed once, in the new folder.
+    hashed_later = {WEIGHTS} if format == "safetensors" else set()
+    manifest = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later)
     record = record_of(checkpoint)
     with new_directory(place) as directory:
         weights = _write_weights(checkpoint, manifest, directory, format)
@@ -73,15 +64,15 @@ def export(
                 shutil.copyfile(record.directory / name, directory / name)
         files = {path.name: sha256_of(path) for path in sorted(directory.iterdir())}
         if files.get(WEIGHTS, manifest.weights_sha256) != manifest.weights_sha256:
-            raise CheckpointError(f"{checkpoint / WEIGHTS}: changed while it was copied: export it again")
+            raise CheckpointError(f"{checkpoint / WEIGHTS}: its SHA-256 is not the one recorded: {REMEDY}")
         write_json(directory / PROVENANCE, statement(manifest, files), durable=False)
         if key is not None:
             sign(directory, key)
     return record
 
 
-def config(m: Manifest) -> dict[str, Any]:
-    """What a program needs to build the model: its architecture, and the ids of its special tokens."""
+def config(m: Manifest) -> dict[str, object]:
+    """Return what a program needs to build the model: its architecture, and the ids of its special tokens."""
     return {
         "model_type": "hlx-brain",
         "size": m.size,
@@ -102,8 +93,8 @@ def config(m: Manifest) -> dict[str, Any]:
     }
 
 
-def vocabulary() -> dict[str, Any]:
-    """The symbols in the order of their ids; the hash is of them joined by NUL characters, as UTF-8."""
+def vocabulary() -> dict[str, object]:
+    """Return the symbols in the order of their ids, with the SHA-256 of them joined by NUL characters, as UTF-8."""
     return {
         "symbols": list(SYMBOLS),
         "special": {symbol: index for index, symbol in enumerate(SPECIAL)},

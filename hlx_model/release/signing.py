@@ -1,10 +1,10 @@
-"""A folder signed with a key of the user's own: every file in it but the signature, which is `model.sig`.
+"""Sign a folder with the user's own key, and verify the signature, `model.sig`, which covers every other file.
 
     openssl ecparam -name prime256v1 -genkey -noout -out key.pem
     openssl ec -in key.pem -pubout -out key.pub
 
-An exported folder or a checkpoint's directory. The signature is a Sigstore bundle as OpenSSF Model Signing writes it
-with a key: its own tool reads it too (`model_signing verify key`), and nobody is asked over the network.
+The folder is an exported one or a checkpoint's. The signature is a Sigstore bundle as OpenSSF Model Signing writes it
+with a key. Its own tool reads it too (`model_signing verify key`). Nothing uses the network.
 """
 
 import base64
@@ -18,22 +18,26 @@ from hlx_model.files import sha256_of, write_bytes
 from hlx_model.layout import SIGNATURE
 
 _MAKE_A_KEY = "make one with `openssl ecparam -name prime256v1 -genkey -noout -out key.pem`"
-_TAKE_THE_PUBLIC = "take the public one, of `openssl ec -in key.pem -pubout -out key.pub`"
+_USE_THE_PUBLIC = "use the public key, from `openssl ec -in key.pem -pubout -out key.pub`"
 
 
 class BadKey(ValueError):
-    """A file that is no key of the kind that is asked for: one line."""
+    """A file is not a key of the required kind: one line."""
 
 
 def require_private_key(private_key: Path) -> None:
-    """Raise `ValueError` unless `sign` can sign with this key (PEM, an elliptic curve's, without a password)."""
+    """Raise `ValueError` unless `sign` can use this key (PEM, of an elliptic curve, without a password)."""
     _signing(private_key)
 
 
 def sign(directory: Path, private_key: Path) -> Path:
-    """Sign every file of a folder, and return the signature, written beside them; an older one is replaced.
+    """Sign every file of a folder.
 
-    Raises `ValueError` where the key cannot be used, the folder holds links or is none.
+    Returns:
+        The signature, written into the folder; an older one is replaced.
+
+    Raises:
+        ValueError: the key cannot be used, or the folder is missing or contains links.
     """
     config = _signing(private_key)
     _require_plain(directory)
@@ -46,9 +50,11 @@ def sign(directory: Path, private_key: Path) -> Path:
 
 
 def verify_signature(directory: Path, public_key: Path) -> None:
-    """Raise `ValueError` unless the folder is signed with this key, and every file in it is the one that was signed.
+    """Require that a folder is signed with this key, and that its files are those that were signed.
 
-    Its one line names what is changed, missing or not signed, or says that the key is another.
+    Raises:
+        ValueError: one line that names what is changed, missing or not signed, or says that the key is another.
+        BadKey: the key is missing, or not the public key of an elliptic curve.
     """
     verifying = _library("verifying")
     _require_file(public_key)
@@ -60,31 +66,31 @@ def verify_signature(directory: Path, public_key: Path) -> None:
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
     except OSError:
         raise
-    except Exception as error:  # whatever bytes that are no key lead cryptography to
-        raise BadKey(f"{public_key}: not the public key (PEM) of an elliptic curve: {_TAKE_THE_PUBLIC}") from error
+    except Exception as error:  # cryptography raises errors of many types
+        raise BadKey(f"{public_key}: not the public key (PEM) of an elliptic curve: {_USE_THE_PUBLIC}") from error
     config.set_hashing_config(_hashing())
     try:
         config.verify(directory.resolve(), signature)
-    except Exception as error:  # of bytes that are no signature as many kinds
+    except Exception as error:  # so does sigstore
         raise ValueError(f"{directory}: {_reason(error, directory, public_key)}") from error
-    if passed_over := _passed_over(signature) - {SIGNATURE}:
-        raise ValueError(f"{directory}: its signature leaves out {', '.join(sorted(passed_over))}: sign it again")
+    if ignored := _ignored(signature) - {SIGNATURE}:
+        raise ValueError(f"{directory}: its signature leaves out {', '.join(sorted(ignored))}: sign it again")
 
 
 def _reason(error: Exception, directory: Path, public_key: Path) -> str:
-    """What `model_signing` meant: it raises a list of differences, or an error of whatever it stumbled over."""
-    said = " ".join(str(error).split())
-    if said.startswith("Signature mismatch"):
-        return "; ".join(_differences(directory)) or said
-    if said.startswith("Key mismatch"):
+    """Return in words what `model_signing` found, which raises errors of many types."""
+    message = " ".join(str(error).split())
+    if message.startswith("Signature mismatch"):
+        return "; ".join(_differences(directory)) or message
+    if message.startswith("Key mismatch"):
         return f"signed with another key than {public_key}"
     if type(error).__name__ == "InvalidSignature":
-        return f"{SIGNATURE} was changed, or is not of {public_key}"
-    return f"{SIGNATURE} is no signature, or was changed ({type(error).__name__})"
+        return f"{SIGNATURE} was changed, or is not by {public_key}"
+    return f"{SIGNATURE} is not a signature, or was changed ({type(error).__name__})"
 
 
 def _differences(directory: Path) -> list[str]:
-    """How the files of a folder differ from those in its signature, which is known to be of the right key."""
+    """Return how the files of a folder differ from those in its signature, which is by the right key."""
     signed = {item["name"]: item["digest"] for item in _payload(directory / SIGNATURE)["predicate"]["resources"]}
     files = {str(path.relative_to(directory)) for path in _files(directory)} - {SIGNATURE}
     changed = {name for name in files & signed.keys() if sha256_of(directory / name) != signed[name]}
@@ -92,12 +98,12 @@ def _differences(directory: Path) -> list[str]:
     return [f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names]
 
 
-def _passed_over(signature: Path) -> set[str]:
+def _ignored(signature: Path) -> set[str]:
     return set(_payload(signature)["predicate"]["serialization"].get("ignore_paths", ()))
 
 
 def _payload(signature: Path) -> Any:
-    """What was signed: an in-toto statement of the files."""
+    """Return what was signed: an in-toto statement on the files."""
     bundle = json.loads(signature.read_text(encoding="utf-8"))
     return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
 
@@ -125,21 +131,21 @@ def _signing(private_key: Path) -> Any:
         return signing.Config().use_elliptic_key_signer(private_key=private_key)
     except OSError:
         raise
-    except Exception as error:  # whatever bytes that are no key lead cryptography to
-        what = "has a password: take one without" if "encrypted" in str(error) else "not of an elliptic curve (PEM)"
-        raise ValueError(f"{private_key}: no private key to sign with: {what}: {_MAKE_A_KEY}") from error
+    except Exception as error:  # cryptography raises errors of many types
+        what = "has a password: use one without" if "encrypted" in str(error) else "not of an elliptic curve (PEM)"
+        raise ValueError(f"{private_key}: not a private key to sign with: {what}: {_MAKE_A_KEY}") from error
 
 
 def _hashing() -> Any:
-    """Every file counts, also what git would pass over."""
+    """Return the library's settings: every file counts, also those that git ignores."""
     config = _library("hashing").Config()
     return config.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
 def _library(module: str) -> Any:
-    """A module of `model_signing`, which is only loaded where something is signed."""
+    """Load a module of `model_signing`, an optional package."""
     try:
         return import_module(f"model_signing.{module}")
-    except (ImportError, AttributeError) as error:  # the latter of a pyOpenSSL too old for cryptography
+    except (ImportError, AttributeError) as error:  # AttributeError: pyOpenSSL is too old for cryptography
         install = "pip install -c constraints.txt -e '.[signing]'"
         raise RuntimeError(f"signing needs the package model-signing ({error}): {install}") from None

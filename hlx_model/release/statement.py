@@ -1,11 +1,10 @@
-"""What a checkpoint was made from, as others' tools read it: an in-toto statement with SLSA provenance.
+"""What a checkpoint was made from, for tools of others: an in-toto statement with SLSA provenance.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md and https://slsa.dev/spec/v1.0/provenance.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.layout import EXAMPLES
@@ -18,60 +17,58 @@ DATA_VERSION = "hlxDataVersion"
 """The digest of a corpus: the SHA-256 of its rows in order, which is not that of a file's bytes."""
 
 
-def statement(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
-    """The statement on these files (SHA-256 by name) of a checkpoint with this manifest."""
+def statement(m: Manifest, files: Mapping[str, str]) -> dict[str, object]:
+    """Return the statement on the files of an exported folder.
+
+    Args:
+        m: the checkpoint's manifest.
+        files: SHA-256 by file name.
+    """
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in files.items()],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {"buildDefinition": _definition(manifest), "runDetails": _run(manifest)},
-    }
-
-
-def _definition(m: Manifest) -> dict[str, Any]:
-    return {
-        "buildType": BUILD_TYPE,
-        "externalParameters": dict(m.settings),
-        "internalParameters": {
-            "trainingId": m.training_id,
-            "vocabularySha256": m.vocabulary_sha256,
-            "packages": dict(m.versions),
-            "device": m.device,
-            "code": dict(m.code),
-            "ungated": list(m.ungated),
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": dict(m.settings),
+                "internalParameters": {
+                    "trainingId": m.training_id,
+                    "vocabularySha256": m.vocabulary_sha256,
+                    "packages": dict(m.versions),
+                    "device": m.device,
+                    "code": dict(m.code),
+                    "ungated": list(m.ungated),
+                },
+                "resolvedDependencies": list(_dependencies(m)),
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER, "version": {"hlx": m.versions.get("hlx", "")}},
+                "metadata": {
+                    "invocationId": m.run_id or m.training_id,
+                    **({"startedOn": m.started} if m.started else {}),
+                    "finishedOn": m.created,
+                },
+            },
         },
-        "resolvedDependencies": list(_dependencies(m)),
     }
 
 
-def _dependencies(m: Manifest) -> Iterator[dict[str, Any]]:
-    documents = {d.sha256: d for version in m.corpora.values() for d in version.documents}
-    for document in documents.values():
-        yield {
-            "name": Path(document.name).name,
-            "digest": {"sha256": document.sha256},
-            "annotations": {"kind": "document", "bytes": document.bytes},
-        }
+def _dependencies(m: Manifest) -> Iterator[dict[str, object]]:
+    for document in {d.sha256: d for version in m.corpora.values() for d in version.documents}.values():
+        name = Path(document.name).name
+        yield _dependency(name, "sha256", document.sha256, kind="document", bytes=document.bytes)
     for examples in sorted({version.examples for version in m.corpora.values() if version.examples}):
-        yield {"name": EXAMPLES, "digest": {DATA_VERSION: examples}, "annotations": {"kind": "corpus"}}
+        yield _dependency(EXAMPLES, DATA_VERSION, examples, kind="corpus")
     for asset, version in m.corpora.items():
-        yield {"name": asset, "digest": {DATA_VERSION: version.data_version}, "annotations": {"kind": "corpus"}}
+        yield _dependency(asset, DATA_VERSION, version.data_version, kind="corpus")
     if m.parent is not None:
-        verdict = m.parent.verdict
-        yield {
-            "name": f"{m.parent.training_id}/{m.parent.name}",
-            "digest": {"sha256": m.parent.weights_sha256},
-            "annotations": {"kind": "weights", "verdict": verdict.outcome if verdict else None},
-        }
+        name, verdict = f"{m.parent.training_id}/{m.parent.name}", m.parent.verdict
+        outcome = verdict.outcome if verdict else None
+        yield _dependency(name, "sha256", m.parent.weights_sha256, kind="weights", verdict=outcome)
     if m.code.get("commit"):
-        yield {
-            "name": "hlx-brain",
-            "digest": {"gitCommit": m.code["commit"]},
-            "annotations": {"kind": "code", "dirty": m.code.get("dirty")},
-        }
+        yield _dependency("hlx-brain", "gitCommit", m.code["commit"], kind="code", dirty=m.code.get("dirty"))
 
 
-def _run(m: Manifest) -> dict[str, Any]:
-    times = {"startedOn": m.started, "finishedOn": m.created}
-    metadata = {"invocationId": m.run_id or m.training_id, **{name: time for name, time in times.items() if time}}
-    return {"builder": {"id": BUILDER, "version": {"hlx": m.versions.get("hlx", "")}}, "metadata": metadata}
+def _dependency(name: str, algorithm: str, digest: str, **annotations: object) -> dict[str, object]:
+    return {"name": name, "digest": {algorithm: digest}, "annotations": annotations}

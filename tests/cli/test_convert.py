@@ -49,9 +49,7 @@ def test_formats_are_named_as_people_write_them(hlx: Hlx, source: str, target: s
         (("--jsonl", "--from", "HLXL"), "leave TEXT, --from and --to out"),
     ],
 )
-def test_a_command_that_asks_for_two_things_or_none_is_one_line(
-    hlx: Hlx, arguments: tuple[str, ...], said: str
-) -> None:
+def test_a_command_with_contradicting_arguments_is_one_line(hlx: Hlx, arguments: tuple[str, ...], said: str) -> None:
     ran = hlx("convert", *arguments)
     assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
 
@@ -61,7 +59,7 @@ def test_a_request_is_answered_with_the_text_in_the_other_format() -> None:
     assert ask({**GOOD, "from": "hlxl", "to": "lc_t", "id": 7}) == {"text": "[1,TRUE]"}
 
 
-def test_text_that_cannot_be_read_is_answered_with_where() -> None:
+def test_unreadable_text_is_answered_with_its_place() -> None:
     found = ask({"text": "{a: 1,\n\n  b 2}", "from": "HLXL", "to": "LC-T"})
     assert found == {"error": "found '2', expected ':'", "line": 3, "column": 5}
 
@@ -90,7 +88,7 @@ def test_text_that_cannot_be_read_is_answered_with_where() -> None:
     ],
     ids=lambda parameter: ascii(parameter)[:40],
 )
-def test_a_request_that_is_none_is_answered_with_what_is_wanted(request_line: bytes, said: str, column: int) -> None:
+def test_an_invalid_request_is_answered_with_what_is_expected(request_line: bytes, said: str, column: int) -> None:
     found = answer(request_line)
     assert said in str(found["error"])
     assert len(str(found["error"])) < 200
@@ -112,7 +110,7 @@ def test_every_line_of_bytes_has_an_answer(request_line: bytes) -> None:
     assert answer(request_line).keys() in ({"text"}, {"error", "line", "column"})
 
 
-def test_answers_stay_in_step_with_questions() -> None:
+def test_answers_stay_in_step_with_requests() -> None:
     good = json.dumps(GOOD).encode()
     requests = [good, b"", b"\xff", b'{"text": "\\ud800", "from": "HLXL", "to": "LC-R"}', b"[" * 50_000, good + b"\r"]
     found = run_jsonl(b"\n".join(requests))  # the last line does not end
@@ -125,7 +123,7 @@ def test_answers_are_utf8_whatever_the_locale_is() -> None:
         assert run_jsonl(request + b"\n", **environment) == [{"text": '"é😀\u2028"'}]
 
 
-def test_an_answer_comes_before_the_next_question() -> None:
+def test_an_answer_comes_before_the_next_request() -> None:
     with subprocess.Popen([HLX, "convert", "--jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         for text, expected in (("1", "[0x01]"), ("null", "[_]")):
@@ -137,7 +135,7 @@ def test_an_answer_comes_before_the_next_question() -> None:
         assert process.wait(10) == 0
 
 
-def test_a_reader_that_goes_away_ends_it_quietly() -> None:
+def test_a_closed_output_ends_it_quietly() -> None:
     request = json.dumps(GOOD).encode() + b"\n"
     with subprocess.Popen(
         [HLX, "convert", "--jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

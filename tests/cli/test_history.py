@@ -80,7 +80,7 @@ def lines(figure: ET.Element) -> dict[str, int]:
     return {str(line.get("class")): len((line.get("points") or "").split()) for line in figure.iter(f"{SVG}polyline")}
 
 
-def test_it_shows_the_newest_first_and_keeps_the_table(hlx: Hlx, trainings: Path, other: str) -> None:
+def test_it_shows_the_newest_first_and_writes_the_file(hlx: Hlx, trainings: Path, other: str) -> None:
     ran = hlx("history", "--checkpoint-dir", trainings)
     first, *_, last = [line for line in ran.out.splitlines() if " completed " in line]
     assert ran.code == 0 and ran.err == ""
@@ -89,7 +89,7 @@ def test_it_shows_the_newest_first_and_keeps_the_table(hlx: Hlx, trainings: Path
     assert "trainings:" not in ran.out and (trainings.parent / HISTORY).exists()
 
 
-def test_it_says_how_many_there_are_where_it_shows_fewer(hlx: Hlx, trainings: Path) -> None:
+def test_it_says_how_many_there_are_if_it_shows_fewer(hlx: Hlx, trainings: Path) -> None:
     shown = hlx("history", "--checkpoint-dir", trainings, "--limit", 1).out
     assert shown.count(" completed ") == 1 and "the newest 1 of 4 trainings: --limit 4 shows all" in shown
     content = json.loads(hlx("history", "--checkpoint-dir", trainings, "--limit", 1, "--json").out)
@@ -118,7 +118,7 @@ def test_it_fits_a_terminal_of_80_columns(hlx: Hlx, tmp_path: Path, monkeypatch:
     assert content["trainings"][0]["train_loss"] == "nan"
 
 
-def test_a_trainer_that_is_gone_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_trainer_whose_process_is_gone_is_shown(hlx: Hlx, tmp_path: Path) -> None:
     beat = Heartbeat("0123456789abcdef", 1, "tiny", 10, status="training")
     directory = tmp_path / "training" / beat.training_id
     directory.mkdir(parents=True)
@@ -128,14 +128,14 @@ def test_a_trainer_that_is_gone_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
         assert f" 1 tiny {said} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out
 
 
-def test_a_folder_without_trainings_is_said_to_be(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_folder_without_trainings_is_said_to_be_empty(hlx: Hlx, tmp_path: Path) -> None:
     ran = hlx("history", "--checkpoint-dir", tmp_path)
-    assert ran.code == 0 and ran.out == f"{tmp_path} holds no training\n"
+    assert ran.code == 0 and ran.out == f"{tmp_path} contains no training\n"
     assert json.loads(hlx("history", "--checkpoint-dir", tmp_path, "--json").out) == {"total": 0, "trainings": []}
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_refused(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(hlx: Hlx, tmp_path: Path) -> None:
     for command in (("history",), ("lineage", "uses", "--text", "Search for documents")):
         ran = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
         assert ran.code == 1 and "nowhere: no such folder: name the folder of the trainings" in ran.error
@@ -159,7 +159,7 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     assert content["figure"] == f"compare-{mine[:8]}-{other[:8]}.svg" and (here / content["figure"]).exists()
 
 
-def test_compare_is_for_people_too(hlx: Hlx, trainings: Path, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_prints_two_tables(hlx: Hlx, trainings: Path, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     content = json.loads(hlx("history", "--checkpoint-dir", trainings, "--json").out)
     mine = content["trainings"][1]["training_id"]
@@ -172,7 +172,7 @@ def test_compare_is_for_people_too(hlx: Hlx, trainings: Path, other: str, monkey
     assert shown.endswith("the figure is in both.svg\n") and all(len(line) <= 80 for line in shown.splitlines())
 
 
-def test_the_figure_holds_both_curves_and_the_bars_of_both(
+def test_the_figure_contains_the_curves_and_the_bars_of_both(
     hlx: Hlx, trainings: Path, other: str, curriculum: Curriculum, here: Path
 ) -> None:
     root = Artifacts(trainings).root
@@ -204,7 +204,7 @@ def test_the_figure_holds_both_curves_and_the_bars_of_both(
         assert label in said
 
 
-def test_two_of_other_phases_are_compared_with_a_caution_and_without_absent_bars(
+def test_two_phases_are_compared_with_a_caution_and_no_absent_bars(
     hlx: Hlx, trainings: Path, curriculum: Curriculum, here: Path
 ) -> None:
     names = [trained.plan.id for trained in curriculum.phases.values()]
@@ -218,14 +218,14 @@ def test_two_of_other_phases_are_compared_with_a_caution_and_without_absent_bars
     assert "A: no report of phase 3" in " ".join(figure.itertext())
 
 
-def test_two_checkpoints_of_one_training_differ_in_nothing_that_they_were_made_from(
+def test_two_checkpoints_of_one_training_have_no_differences(
     hlx: Hlx, trainings: Path, curriculum: Curriculum, caplog: pytest.LogCaptureFixture
 ) -> None:
     trained = curriculum.phases[1]
     first = f"{trained.plan.id}/phase1_epoch10"
     ran = hlx("history", "compare", first, trained.plan.id, "--checkpoint-dir", trainings)
     assert "nothing that they were made from differs" in ran.out
-    assert "phase1_epoch10 was not judged: judge it with `hlx validate --checkpoint " in caplog.text
+    assert "phase1_epoch10 was not evaluated: evaluate it: `hlx validate --checkpoint " in caplog.text
 
 
 def test_other_corpora_code_and_device_are_named(
@@ -245,7 +245,7 @@ def test_other_corpora_code_and_device_are_named(
     assert content["differences"]["settings"]["prompt_weight"][1] is None
     assert content["differences"]["device"] == {"device": ["cpu", "cuda (NVIDIA H200)"]}
     assert content["cautions"][0].startswith("their corpora differ")
-    assert "B: trained with uncommitted changes" in content["cautions"][-1]
+    assert "B: trained with changes that are not in the recorded commit" in content["cautions"][-1]
     shown = hlx("history", "compare", mine, other, "--checkpoint-dir", trainings).out
     assert "ffffffffffff" in shown and "f" * 64 not in shown and "cuda (NVIDIA H200)" in shown
 

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Curriculum, Hlx
 
 
-def test_show_tells_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curriculum) -> None:
+def test_show_prints_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curriculum) -> None:
     checkpoint = curriculum.phases[3].checkpoint
     shown = hlx("lineage", "show", checkpoint)
     assert shown.code == 0
@@ -21,7 +21,7 @@ def test_show_tells_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curric
     assert hlx("lineage", "show", checkpoint, "--mermaid").out.startswith("flowchart TD")
 
 
-def test_verify_ends_with_0_or_1_and_names_what_is_broken_first(
+def test_verify_exits_with_0_or_1_and_names_the_first_broken_link(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
@@ -35,7 +35,7 @@ def test_verify_ends_with_0_or_1_and_names_what_is_broken_first(
     assert content["broken"] and {link["outcome"] for link in content["links"]} == {"ok", "broken"}
 
 
-def test_uses_tells_who_learned_from_a_document_an_entry_or_a_sentence(hlx: Hlx, curriculum: Curriculum) -> None:
+def test_uses_prints_who_learned_from_a_document_or_an_entry(hlx: Hlx, curriculum: Curriculum) -> None:
     there = ("--checkpoint-dir", curriculum.training)
     document = hlx("lineage", "uses", curriculum.document, *there)
     assert document.code == 0 and "trainings that learned from it: 3" in document.out
@@ -46,16 +46,16 @@ def test_uses_tells_who_learned_from_a_document_an_entry_or_a_sentence(hlx: Hlx,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("show", "nothing"), "nothing: no such checkpoint, asset, or training"),
         (("verify", "/no/where"), "no such checkpoint"),
         (("uses",), "name a document"),
         (("uses", "small.md", "--text", "x"), "name a document"),
-        (("uses", "--text", "x", "--line", "3"), "--line is of a document"),
-        (("uses", "absent.md"), "no document is on record"),
+        (("uses", "--text", "x", "--line", "3"), "--line needs a document"),
+        (("uses", "absent.md"), "no document is recorded"),
     ],
 )
-def test_bad_input_is_one_line(hlx: Hlx, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_bad_input_is_one_line(hlx: Hlx, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     ran = hlx("lineage", *arguments, "--checkpoint-dir", tmp_path)
-    assert ran.code == 1 and said in ran.error and ran.out == ""
+    assert ran.code == 1 and message in ran.error and ran.out == ""

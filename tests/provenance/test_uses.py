@@ -1,4 +1,4 @@
-"""This entry was wrong: which models saw it?"""
+"""The models that used a document, an entry or a sentence are found."""
 
 import shutil
 from collections.abc import Sequence
@@ -38,22 +38,22 @@ def test_a_document_is_found_by_path_name_hash_and_version(curriculum: Curriculu
         assert by_phase(found) == {1: {"trained on"}, 2: {"trained on", INHERITED}, 3: {"trained on", INHERITED}}
     version = curriculum.phases[2].plan.corpora["hlx_corpus"].data_version
     assert by_phase(uses_of_document(version, curriculum.training).found) == {2: {"trained on"}, 3: {INHERITED}}
-    with pytest.raises(CorpusError, match=r"other.md: no training .* has it on record: on record are small.md"):
+    with pytest.raises(CorpusError, match=r"other.md: not recorded by any training .*: recorded are small.md"):
         uses_of_document("other.md", curriculum.training)
 
 
-def test_an_entry_is_found_by_its_line_and_said_as_it_was(curriculum: Curriculum) -> None:
+def test_an_entry_is_found_by_its_line_and_shown_as_it_was(curriculum: Curriculum) -> None:
     lines = curriculum.document.read_text(encoding="utf-8").splitlines()
     line = 1 + next(i for i, text in enumerate(lines) if text == "English: Search for documents")
     found = uses_of_line(str(curriculum.document), line + 2, curriculum.training).found  # its LC-R
     assert {use.phase for use in found} == {1, 2, 3}
     (what,) = {use.what for use in found}
     assert what.startswith("Search for documents: {1000:")
-    with pytest.raises(CorpusError, match="no entry stood at line 9999"):
+    with pytest.raises(CorpusError, match="no entry at line 9999"):
         uses_of_line(str(curriculum.document), 9999, curriculum.training)
 
 
-def test_what_was_held_out_was_not_learned(curriculum: Curriculum) -> None:
+def test_a_held_out_sentence_was_not_trained_on(curriculum: Curriculum) -> None:
     held_out = curriculum.phases[1].plan.held_out[0]
     assert by_phase(uses_of_text(held_out, curriculum.training).found) == {
         1: {"held out"},
@@ -71,7 +71,7 @@ def test_a_line_of_hlx_is_found(curriculum: Curriculum) -> None:
     assert found.keys() == {2, 3} and "trained on" in found[2]
 
 
-def test_after_an_edit_the_models_of_the_old_entry_and_of_the_new_are_told_apart(tmp_path: Path) -> None:
+def test_models_of_an_entry_before_and_after_an_edit_are_told_apart(tmp_path: Path) -> None:
     document, training = tmp_path / "small.md", tmp_path / "artifacts" / "training"
     old, new = "Search for documents", "Search for all documents"
     made = {}
@@ -89,12 +89,12 @@ def test_after_an_edit_the_models_of_the_old_entry_and_of_the_new_are_told_apart
     assert "another version than now" in what[made[old]] and "as it is now" in what[made[new]]
 
 
-def test_what_cannot_be_looked_at_is_said(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_what_cannot_be_checked_is_named(curriculum: Curriculum, tmp_path: Path) -> None:
     root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
     training = root / "training"
     one = curriculum.phases[1].plan
     (training / one.id / "checkpoints" / "phase1_FINAL_epoch30" / "manifest.json").write_text("{")
-    assert {use.phase for use in uses_of_document("small.md", training).found} == {1, 2, 3}  # another manifest tells
+    assert {use.phase for use in uses_of_document("small.md", training).found} == {1, 2, 3}
     for manifest in training.glob(f"{one.id}/checkpoints/*/manifest.json"):
         manifest.write_text("{")
     found = uses_of_document("small.md", training)

@@ -1,4 +1,4 @@
-"""Every kind of tampering is found and named; what is not at hand is unchecked."""
+"""Every kind of tampering is found and named; missing dependencies are unchecked."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import digest_of, read_json, write_json
 from hlx_model.layout import ROWS, Artifacts
-from hlx_model.provenance.finding import LinkFinding
+from hlx_model.provenance.links import Link
 from hlx_model.provenance.verify import verify_lineage
 from tests.conftest import Curriculum
 
@@ -31,8 +31,8 @@ class Copy:
     def corpus(self, phase: int, asset: str) -> Path:
         return self.root / read_manifest(self.phases[phase]).corpora[asset].path
 
-    def broken(self, phase: int = 3) -> list[LinkFinding]:
-        return [finding for finding in verify_lineage(self.phases[phase]) if finding.outcome == "broken"]
+    def broken(self, phase: int = 3) -> list[Link]:
+        return [link for link in verify_lineage(self.phases[phase]) if link.outcome == "broken"]
 
 
 @pytest.fixture
@@ -54,18 +54,18 @@ def resealed(path: Path, **changes: Any) -> None:
     write_json(path, {**content, "digest": digest_of(content)})
 
 
-def test_a_whole_curriculum_is_sound(copy: Copy) -> None:
-    findings = list(verify_lineage(copy.phases[3]))
-    assert {finding.outcome for finding in findings if "no copy of it is kept" not in finding.reason} == {"ok"}
-    links = {finding.link for finding in findings}
+def test_all_links_of_a_curriculum_are_ok(copy: Copy) -> None:
+    links = list(verify_lineage(copy.phases[3]))
+    assert {link.outcome for link in links if "no copy of it is kept" not in link.reason} == {"ok"}
+    names = {link.link for link in links}
     for phase, corpus in ((3, "paired_corpus"), (2, "hlx_corpus"), (1, "english_corpus")):
         name = copy.phases[phase].name
-        assert {f"{name}: {link}" for link in ("manifest.json", "model.safetensors", "verdict.json", corpus)} <= links
-    assert f"{copy.phases[3].name}: parent {copy.phases[2].name}" in links
-    assert f"{copy.phases[3].name}: verdict on {copy.phases[2].name}" in links
+        assert {f"{name}: {part}" for part in ("manifest.json", "model.safetensors", "verdict.json", corpus)} <= names
+    assert f"{copy.phases[3].name}: parent {copy.phases[2].name}" in names
+    assert f"{copy.phases[3].name}: verdict on {copy.phases[2].name}" in names
 
 
-def test_one_changed_byte_in_any_file_of_the_directory_is_found(copy: Copy) -> None:
+def test_one_changed_byte_in_any_file_is_found(copy: Copy) -> None:
     for path in sorted(copy.phases[3].iterdir()):
         whole = path.read_bytes()
         for place in (0, len(whole) // 3, len(whole) // 2, len(whole) - 1):
@@ -76,7 +76,7 @@ def test_one_changed_byte_in_any_file_of_the_directory_is_found(copy: Copy) -> N
     assert copy.broken() == []
 
 
-def test_one_changed_byte_anywhere_in_a_manifest_or_a_verdict_is_found(copy: Copy) -> None:
+def test_one_changed_byte_in_a_manifest_or_a_verdict_is_found(copy: Copy) -> None:
     for path in (copy.phases[1] / "manifest.json", copy.report(1) / "verdict.json"):
         whole = path.read_bytes()
         for place in range(0, len(whole), 7):
@@ -127,7 +127,7 @@ def manifest_made_anew(copy: Copy) -> None:
     resealed(path, settings={**read_json(path)["settings"], "seed": 77})
 
 
-def let_pass_forged(copy: Copy) -> None:
+def forge_parent_verdict(copy: Copy) -> None:
     path = copy.phases[3] / "manifest.json"
     parent = read_json(path)["parent"]
     outcome = "pass" if parent["verdict"]["outcome"] != "pass" else "warn"
@@ -148,46 +148,46 @@ TAMPERINGS: dict[str, tuple[Callable[[Copy], object], str]] = {
     "one bit in the parent's weights": (lambda c: flip(c.phases[2] / "model.safetensors", -1), "phase2_FINAL"),
     "an exchanged corpus": (exchange_corpus, "changed or exchanged"),
     "a corpus of phase 1": (lambda c: (c.corpus(1, "english_corpus") / ROWS).unlink(), "rows.parquet is missing"),
-    "a forged outcome": (forge_outcome, "forged: it says"),
+    "a forged outcome": (forge_outcome, "forged: its outcome is"),
     "a forged gate": (forge_gates, "forged: report.json has other outcomes"),
-    "a verdict of another checkpoint": (another_verdict, "verdict.json: of another checkpoint"),
-    "a manifest made anew": (manifest_made_anew, "was made anew"),
+    "a verdict of another checkpoint": (another_verdict, "verdict.json: on another checkpoint"),
+    "a manifest made anew": (manifest_made_anew, "forged manifest.json: its settings"),
     "a milestone made to fail": (
         lambda c: resealed(c.phases[3] / "manifest.json", milestones={"1": "fail"}), "forged: state.json has other",
     ),
     "a stop written into a FINAL": (
         lambda c: resealed(c.phases[3] / "manifest.json", stopped="gate words"), "forged: FINAL, and stopped",
     ),
-    "a verdict by which the parent was handed on": (let_pass_forged, "forged: manifest.json says"),
+    "a verdict that allowed training to start": (forge_parent_verdict, "forged: manifest.json records"),
     "another checkpoint in its place": (
-        lambda c: shutil.copytree(c.phases[1], c.phases[3], dirs_exist_ok=True), "swapped: in the place of",
+        lambda c: shutil.copytree(c.phases[1], c.phases[3], dirs_exist_ok=True), "swapped: ",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
 def test_tampering_is_found_and_named(copy: Copy, tampering: str) -> None:
-    change, said = TAMPERINGS[tampering]
+    change, message = TAMPERINGS[tampering]
     change(copy)
-    findings = copy.broken()
-    assert findings and any(said in finding.reason for finding in findings), findings
+    links = copy.broken()
+    assert links and any(message in link.reason for link in links), links
 
 
-def test_a_checkpoint_that_was_copied_alone_is_sound_and_the_rest_unchecked(copy: Copy, tmp_path: Path) -> None:
+def test_the_dependencies_of_a_checkpoint_copied_alone_are_unchecked(copy: Copy, tmp_path: Path) -> None:
     alone = Path(shutil.copytree(copy.phases[3], tmp_path / "usb" / "brain"))
-    findings = list(verify_lineage(alone))
-    assert {finding.outcome for finding in findings} == {"ok", "unchecked"}
-    unchecked = {finding.link.partition(": ")[2] for finding in findings if finding.outcome == "unchecked"}
+    links = list(verify_lineage(alone))
+    assert {link.outcome for link in links} == {"ok", "unchecked"}
+    unchecked = {link.link.partition(": ")[2] for link in links if link.outcome == "unchecked"}
     assert unchecked == {
         "place", "verdict", "paired_corpus", "hlx_corpus", "english_corpus", "corpus_examples",
         "parent phase2_FINAL_epoch2",
     }  # fmt: skip
     flip(alone / "optimizer.safetensors", 100)
-    (broken,) = [finding for finding in verify_lineage(alone) if finding.outcome == "broken"]
+    (broken,) = [link for link in verify_lineage(alone) if link.outcome == "broken"]
     assert "optimizer.safetensors" in broken.reason
 
 
-def test_a_parent_that_was_judged_again_is_no_tampering_unless_it_failed(copy: Copy) -> None:
+def test_a_parent_may_be_evaluated_again_unless_it_fails(copy: Copy) -> None:
     evaluate(copy.phases[2])
     assert copy.broken() == []
     path = copy.report(2) / "verdict.json"
@@ -195,10 +195,10 @@ def test_a_parent_that_was_judged_again_is_no_tampering_unless_it_failed(copy: C
     assert copy.broken() == []
     gates = read_json(path)["gates"]
     resealed(path, gates=[{**gate, "outcome": "fail"} for gate in gates], outcome="fail")
-    assert any("handed on with" in finding.reason for finding in copy.broken())
+    assert any("fail in its report now" in link.reason for link in copy.broken())
 
 
-def test_an_older_manifest_without_what_came_later_is_verified_too(copy: Copy) -> None:
+def test_an_older_manifest_with_fewer_fields_is_verified(copy: Copy) -> None:
     path = copy.phases[1] / "manifest.json"
     content = json.loads(path.read_text())
     for name in ("started", "resumed", "device", "code", "milestones", "ungated", "digest"):

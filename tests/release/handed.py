@@ -1,4 +1,4 @@
-"""What the tests of the card, the export and the signature have in common."""
+"""Checkpoints for the tests of the card, the export and the signature."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,7 @@ def copied(curriculum: Curriculum, root: Path, phase: int) -> Path:
 
 
 def trained(document: Path, root: Path, phase: int = 1, parent: Path | None = None, **overrides: object) -> Path:
-    """The checkpoint that a short training ends with, FINAL or STOPPED; its parent's gate is passed over."""
+    """The checkpoint that a short training ends with, FINAL or STOPPED; the gate of its parent is ignored."""
     settings = replace(Overrides(epochs=1, batch_size=4, learning_rate=1e-3), **overrides)  # type: ignore[arg-type]
     plan = prepare(
         phase, QUICK, settings,

@@ -161,7 +161,7 @@ def test_a_changed_report_gives_no_card(curriculum: Curriculum, tmp_path: Path, 
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     path = report_of(checkpoint) / name
     path.write_text(path.read_text(encoding="utf-8").replace('"warn"', '"pass"', 1), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=rf"{name}.*judge it again with `hlx validate") as refused:
+    with pytest.raises(CheckpointError, match=rf"{name}.*evaluate it again: `hlx validate") as refused:
         card(checkpoint)
     assert "\n" not in str(refused.value)
 

@@ -1,4 +1,4 @@
-"""An exported folder is whole, can be used as it stands, and says what it was made from and whether it passed."""
+"""An exported folder is complete, usable by itself, and says what it was made from and whether it passed."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def program(folder: Path) -> str:
     return (folder / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
 
 
-def test_the_folder_holds_the_weights_the_records_and_the_card(
+def test_the_folder_contains_the_weights_the_records_and_the_card(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     three = curriculum.phases[3]
@@ -65,9 +65,7 @@ def test_the_folder_holds_the_weights_the_records_and_the_card(
     assert vocabulary["special"] == {"<PAD>": 0, "<BOS>": 1, "<EOS>": 2, "<UNK>": 3}
 
 
-def test_the_statement_is_on_every_other_file_and_names_all_that_it_was_made_from(
-    curriculum: Curriculum, tmp_path: Path
-) -> None:
+def test_the_statement_names_every_other_file_and_all_dependencies(curriculum: Curriculum, tmp_path: Path) -> None:
     export(curriculum.phases[3].checkpoint, tmp_path / "folder")
     manifest = curriculum.phases[3].outcome.manifest
     found = read_json(tmp_path / "folder" / "provenance.json")
@@ -110,7 +108,7 @@ def test_in_toto_reads_the_statement_and_the_provenance(curriculum: Curriculum, 
         assert all(d.name and d.digest for d in predicate.build_definition.resolved_dependencies)
 
 
-def test_the_program_in_the_card_loads_it_and_gives_the_models_answer(
+def test_the_program_in_the_card_gives_the_answer_of_the_model(
     curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     formats: tuple[WeightsFormat, ...] = ("safetensors", "pt")
@@ -125,8 +123,7 @@ def test_the_program_in_the_card_loads_it_and_gives_the_models_answer(
             assert capsys.readouterr().out == f"{answer}\n"
 
 
-def test_the_program_in_the_card_is_whole(curriculum: Curriculum, tmp_path: Path) -> None:
-    """By itself, with nothing imported before."""
+def test_the_program_in_the_card_runs_by_itself(curriculum: Curriculum, tmp_path: Path) -> None:
     export(curriculum.phases[3].checkpoint, tmp_path / "folder")
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program(tmp_path / "folder")], cwd=tmp_path / "folder",
@@ -135,7 +132,7 @@ def test_the_program_in_the_card_is_whole(curriculum: Curriculum, tmp_path: Path
     assert ran.returncode == 0
 
 
-def test_the_program_asks_a_held_out_sentence_that_it_got_right(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_the_program_translates_a_held_out_sentence_that_was_right(curriculum: Curriculum, tmp_path: Path) -> None:
     record = record_of(curriculum.phases[3].checkpoint)
     assert record.report is not None
     example = Translation(
@@ -147,7 +144,7 @@ def test_the_program_asks_a_held_out_sentence_that_it_got_right(curriculum: Curr
     assert f"prompt({'LC-T'!r}, {chr(34)}Say 'it\\\\' →{chr(34)})" in card_of(record, "model.safetensors")
 
 
-def test_a_pt_file_is_what_the_users_scripts_load(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_pt_file_loads_like_a_file_of_torch_save(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     three = curriculum.phases[3]
     ran = hlx("export", three.checkpoint, tmp_path / "folder", "--format", "pt")
     path = tmp_path / "folder" / "model.pt"
@@ -169,7 +166,9 @@ def test_a_pt_file_is_what_the_users_scripts_load(hlx: Hlx, curriculum: Curricul
     assert figures["held_out_loss"] == three.judgement.report.to_json()["figures"]["held_out_loss"]
 
 
-def test_what_did_not_pass_is_exported_and_says_so(hlx: Hlx, small_document: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_did_not_pass_is_exported_with_a_warning(
+    hlx: Hlx, small_document: Path, tmp_path: Path
+) -> None:
     checkpoint = stopped(small_document, tmp_path / "artifacts")
     ran = hlx("export", checkpoint, tmp_path / "folder")
     assert ran.code == 0 and ran.out == f"{tmp_path / 'folder'}\n"
@@ -182,7 +181,7 @@ def test_what_did_not_pass_is_exported_and_says_so(hlx: Hlx, small_document: Pat
     assert {path.name for path in (tmp_path / "folder").iterdir()} == FILES - {"report.json", "verdict.json"}
 
 
-def test_an_empty_directory_is_filled_and_a_taken_one_left_alone(
+def test_an_empty_directory_is_filled_and_another_one_is_kept(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = curriculum.phases[1].checkpoint
@@ -207,7 +206,7 @@ def test_a_changed_checkpoint_is_not_exported(hlx: Hlx, curriculum: Curriculum, 
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}
 
 
-def test_weights_that_change_while_they_are_copied_leave_nothing(
+def test_weights_that_change_during_the_copy_leave_nothing(
     curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copyfile = shutil.copyfile
@@ -218,7 +217,7 @@ def test_weights_that_change_while_they_are_copied_leave_nothing(
             target.write_bytes(target.read_bytes() + b" ")
 
     monkeypatch.setattr(shutil, "copyfile", changed)
-    with pytest.raises(CheckpointError, match="changed while it was copied"):
+    with pytest.raises(CheckpointError, match="its SHA-256 is not the one recorded"):
         export(curriculum.phases[1].checkpoint, tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
 
@@ -236,7 +235,7 @@ def test_bad_input_is_one_line_that_leaves_nothing(hlx: Hlx, curriculum: Curricu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_changed_report_is_not_handed_on(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_changed_report_is_not_exported(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
     path.write_bytes(path.read_bytes() + b"\n")
@@ -244,7 +243,7 @@ def test_a_changed_report_is_not_handed_on(hlx: Hlx, curriculum: Curriculum, tmp
     assert ran.code == 1 and "report.json: changed" in ran.error and not (tmp_path / "folder").exists()
 
 
-def test_torch_is_not_loaded_to_hand_on_safetensors(small_document: Path, tmp_path: Path) -> None:
+def test_torch_is_not_loaded_to_export_safetensors(small_document: Path, tmp_path: Path) -> None:
     checkpoint = trained(small_document, tmp_path / "artifacts")
     program = (
         "import sys; from pathlib import Path; from hlx_model.cli.export import export_command\n"

@@ -1,4 +1,4 @@
-"""A signature covers every file but itself: one changed byte is found and named, and another's key is refused."""
+"""A signature covers every file but itself: one changed byte is found and named, and another key is refused."""
 
 import shutil
 import socket
@@ -61,7 +61,7 @@ def signed(curriculum: Curriculum, tmp_path: Path, keys: tuple[Path, Path]) -> P
     return tmp_path / "folder"
 
 
-def test_one_changed_byte_in_any_file_is_found_and_the_file_named(signed: Path, keys: tuple[Path, Path]) -> None:
+def test_one_changed_byte_in_any_file_is_found_and_named(signed: Path, keys: tuple[Path, Path]) -> None:
     verify_signature(signed, keys[1])
     for path in sorted(signed.iterdir()):
         content = path.read_bytes()
@@ -73,7 +73,7 @@ def test_one_changed_byte_in_any_file_is_found_and_the_file_named(signed: Path, 
     verify_signature(signed, keys[1])
 
 
-def test_what_was_added_or_taken_away_is_named(signed: Path, keys: tuple[Path, Path]) -> None:
+def test_added_and_removed_files_are_named(signed: Path, keys: tuple[Path, Path]) -> None:
     (signed / ".gitignore").write_text("*\n", encoding="utf-8")
     (signed / "more").mkdir()
     (signed / "more" / "code.py").write_text("", encoding="utf-8")
@@ -85,7 +85,7 @@ def test_what_was_added_or_taken_away_is_named(signed: Path, keys: tuple[Path, P
     assert refusal(signed, keys[1]) == "changed: README.md; missing: config.json"
 
 
-def test_another_key_is_refused_also_where_the_signature_names_it(
+def test_another_key_is_refused_even_if_the_signature_names_it(
     signed: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, other = key_pair(tmp_path, "other")
@@ -98,7 +98,7 @@ def test_another_key_is_refused_also_where_the_signature_names_it(
 
     forged = (signed / SIGNATURE).read_text(encoding="utf-8").replace(hint(signed), hint(elsewhere))
     (signed / SIGNATURE).write_text(forged, encoding="utf-8")
-    assert refusal(signed, other) == f"model.sig was changed, or is not of {other}"
+    assert refusal(signed, other) == f"model.sig was changed, or is not by {other}"
 
 
 def test_a_signature_that_leaves_a_file_out_is_refused(signed: Path, keys: tuple[Path, Path]) -> None:
@@ -110,7 +110,7 @@ def test_a_signature_that_leaves_a_file_out_is_refused(signed: Path, keys: tuple
     assert refusal(signed, keys[1]) == "its signature leaves out README.md: sign it again"
 
 
-def test_a_checkpoints_own_directory_can_be_signed_and_signed_again(
+def test_the_directory_of_a_checkpoint_can_be_signed_twice(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
@@ -123,11 +123,11 @@ def test_a_checkpoints_own_directory_can_be_signed_and_signed_again(
     assert refusal(checkpoint, keys[1]) == "changed: state.json"
 
 
-def test_nobody_is_asked_over_the_network(
+def test_signing_does_not_use_the_network(
     signed: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
@@ -136,7 +136,7 @@ def test_nobody_is_asked_over_the_network(
     assert capfd.readouterr() == ("", "")
 
 
-def test_model_signings_own_tool_reads_the_signature(signed: Path, keys: tuple[Path, Path]) -> None:
+def test_the_tool_of_model_signing_reads_the_signature(signed: Path, keys: tuple[Path, Path]) -> None:
     library: Any = pytest.importorskip("model_signing", exc_type=ImportError)
     verifier = library.verifying.Config().use_elliptic_key_verifier(public_key=keys[1])
     verifier.verify(signed, signed / SIGNATURE)
@@ -147,7 +147,7 @@ def test_model_signings_own_tool_reads_the_signature(signed: Path, keys: tuple[P
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_the_commands_that_make_a_key_make_one_that_signs(
+def test_the_documented_openssl_commands_make_a_key_that_signs(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     private, public = tmp_path / "made.pem", tmp_path / "made.pub"
@@ -161,7 +161,7 @@ def test_the_commands_that_make_a_key_make_one_that_signs(
     verify_signature(tmp_path / "folder", public)
 
 
-def test_a_key_that_cannot_sign_is_one_line_and_nothing_is_written(
+def test_an_unusable_key_is_one_line_and_nothing_is_written(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
@@ -172,7 +172,7 @@ def test_a_key_that_cannot_sign_is_one_line_and_nothing_is_written(
     of_bitcoin, _ = written(tmp_path, "bitcoin", ec.generate_private_key(ec.SECP256K1()))
     for key, said in (
         (tmp_path / "text.pem", "make one with `openssl ecparam"),
-        (keys[1], "no private key to sign with"),
+        (keys[1], "not a private key to sign with"),
         (with_password, "has a password"),
         (of_rsa, "not of an elliptic curve"),
         (of_bitcoin, "not of an elliptic curve"),
@@ -183,12 +183,12 @@ def test_a_key_that_cannot_sign_is_one_line_and_nothing_is_written(
         assert not (tmp_path / "folder").exists()
 
 
-def test_what_cannot_be_verified_is_one_line(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_verified_is_one_line(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not the public key"):
         verify_signature(signed, keys[0])
     for content in (b"", b"{}", b"[]", b"\xff", b'{"verificationMaterial": {}}'):
         (signed / SIGNATURE).write_bytes(content)
-        assert "model.sig is no signature, or was changed" in refusal(signed, keys[1])
+        assert "model.sig is not a signature, or was changed" in refusal(signed, keys[1])
     (signed / SIGNATURE).unlink()
     assert refusal(signed, keys[1]) == "not signed: model.sig is missing"
     assert refusal(tmp_path / "none", keys[1]) == "no such directory"
@@ -198,7 +198,7 @@ def test_what_cannot_be_verified_is_one_line(signed: Path, keys: tuple[Path, Pat
             act(signed, key)
 
 
-def test_without_the_package_one_line_says_how_to_install_it(
+def test_without_the_package_one_line_names_the_installation(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("model_signing", "model_signing.signing", "model_signing.verifying", "model_signing.hashing"):

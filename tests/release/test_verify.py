@@ -1,4 +1,4 @@
-"""An exported folder is verified by itself, wherever it was copied."""
+"""An exported folder is verified by itself, wherever it is."""
 
 import shutil
 import subprocess
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.files import digest_of, read_json, write_json
-from hlx_model.provenance.verify import verify_lineage
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.files import digest_of, read_json, sha256_of, write_json
 from hlx_model.release.export import export
+from hlx_model.release.statement import statement
+from hlx_model.release.verify import verify
 from tests.conftest import Curriculum
 
 
@@ -19,13 +21,13 @@ def folder(curriculum: Curriculum, tmp_path: Path) -> Path:
 
 
 def broken(folder: Path, key: Path | None = None) -> list[str]:
-    return [finding.reason for finding in verify_lineage(folder, key) if finding.outcome == "broken"]
+    return [link.reason for link in verify(folder, key) if link.outcome == "broken"]
 
 
-def test_a_whole_folder_is_sound(folder: Path) -> None:
-    findings = list(verify_lineage(folder))
-    assert {finding.outcome for finding in findings} == {"ok", "unchecked"}
-    assert len([finding for finding in findings if finding.outcome == "ok"]) == len(list(folder.iterdir())) + 1
+def test_all_links_of_an_exported_folder_are_ok(folder: Path) -> None:
+    links = list(verify(folder))
+    assert {link.outcome for link in links} == {"ok", "unchecked"}
+    assert len([link for link in links if link.outcome == "ok"]) == len(list(folder.iterdir())) + 1
 
 
 def test_one_changed_byte_in_any_file_is_found(folder: Path) -> None:
@@ -41,12 +43,8 @@ def test_one_changed_byte_in_any_file_is_found(folder: Path) -> None:
     assert any("extra.txt: foreign" in reason for reason in broken(folder))
 
 
-def forged(folder: Path) -> None:
-    """Make the manifest, and all that names it, anew: nothing in the folder contradicts it."""
-    from hlx_model.checkpoints.manifest import read_manifest
-    from hlx_model.files import sha256_of
-    from hlx_model.release.statement import statement
-
+def forge(folder: Path) -> None:
+    """Replace the manifest and all that names it, so that nothing in the folder contradicts it."""
     content = read_json(folder / "manifest.json")
     content.pop("digest")
     content["ungated"], content["run_id"] = [], "another run"
@@ -56,9 +54,7 @@ def forged(folder: Path) -> None:
     write_json(folder / "provenance.json", statement(read_manifest(folder), files))
 
 
-def test_a_manifest_made_anew_is_found_by_the_key_that_it_lacks(
-    curriculum: Curriculum, folder: Path, tmp_path: Path
-) -> None:
+def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing")
     key, public = tmp_path / "key.pem", tmp_path / "key.pub"
     for command in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
@@ -70,6 +66,6 @@ def test_a_manifest_made_anew_is_found_by_the_key_that_it_lacks(
     assert broken(signed, public) == []
     moved = Path(shutil.move(signed, tmp_path / "elsewhere"))
     assert broken(moved, public) == []
-    forged(moved)
+    forge(moved)
     assert broken(moved) == []  # without the key nobody can tell
     assert any("changed: manifest.json, provenance.json" in reason for reason in broken(moved, public))
