@@ -112,9 +112,8 @@ def history(training: Path) -> list[TrainingRow]:
     Args:
         training: the folder of the trainings.
     """
-    artifacts = Artifacts(training)
-    folders = [path for path in training.iterdir() if path.is_dir()] if training.is_dir() else []
-    rows = [_row(artifacts, path) for path in folders if not path.name.startswith(".")]
+    folders = training.glob("[!.]*/")
+    rows = [_row(Artifacts(training), path) for path in folders]
     return sorted(filter(None, rows), key=lambda row: (row.started or "", row.training_id))
 
 
@@ -215,20 +214,15 @@ def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
         **{f"code_{name}": value for name, value in m.code.items()},
     }
     return {
-        "phase": m.phase,
-        "size": m.size,
+        **{name: getattr(m, name) for name in ("phase", "size", "epochs", "epoch", "step", "run_id")},
         "status": (stopped if m.stopped else "completed") if ended else None,
         "reason": m.stopped,
         "started": m.started or None,
         "ended": m.created if ended else None,
-        "epochs": m.epochs,
-        "epoch": m.epoch,
-        "step": m.step,
         **{name: value for name, value in further.items() if name in TrainingRow.model_fields},
         "parent_training_id": parent.training_id if parent else None,
         "parent_checkpoint": parent.name if parent else None,
         "ungated": list(m.ungated),
-        "run_id": m.run_id,
         "device": m.device or None,
         "checkpoint": checkpoint.name,
         "checkpoint_kind": m.kind,

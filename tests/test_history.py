@@ -85,8 +85,8 @@ def test_every_training_is_a_row_from_its_files_the_oldest_first(curriculum: Cur
 
 
 def test_every_setting_of_a_training_is_a_column() -> None:
-    asked = {f"setting_{f.name}" for f in fields(Settings) if f.name not in ("phase", "size", "epochs")}
-    assert asked == {name for name in HISTORY_SCHEMA.names if name.startswith("setting_")}
+    planned = {f"setting_{f.name}" for f in fields(Settings) if f.name not in ("phase", "size", "epochs")}
+    assert planned == {name for name in HISTORY_SCHEMA.names if name.startswith("setting_")}
 
 
 def test_the_file_contains_the_history_and_is_written_only_if_it_changes(

@@ -58,31 +58,27 @@ def history_command(
 
 
 def _table(rows: Sequence[TrainingRow], training: Path, *, width: int) -> Table:
-    """Return a table with a row a training; with less than `WIDE` columns it has fewer and shorter cells."""
+    """Return a table with a row a training; on less than `WIDE` columns it has fewer and shorter cells."""
     wide = width >= WIDE
-    headings = ["training", "started", "phase", "status", "held-out", "→HLX", "→English", "verdict"]
-    if wide:
-        headings[1] = "started (UTC)"
-        headings[4:4] = ["epochs", "loss"]
-        headings.append("parent")
-    table = plain_table(*(Column(heading, no_wrap=True) for heading in headings))
+    table = plain_table(*(Column(heading, no_wrap=True) for heading in (_HEADINGS if wide else _NARROW_HEADINGS)))
     for row in rows:
-        cells = {
-            "training": row.training_id[: None if wide else 8],
-            "started": (row.started or "")[:10],
-            "started (UTC)": minutes(row.started),
-            "phase": f"{row.phase} {row.size}",
-            "status": _status(row, training),
-            "epochs": f"{row.epoch}/{row.epochs}",
-            "loss": _loss(row.train_loss),
-            "held-out": _loss(row.held_out_loss),
-            "→HLX": _rate(row.exact_match_to_hlx),
-            "→English": _rate(row.exact_match_to_english),
-            "verdict": f"{row.verdict or ''} {row.grade or ''}".strip(),
-            "parent": (row.parent_training_id or "")[:8],
-        }
-        table.add_row(*(cells[heading] for heading in headings))
+        training_id, parent, started = row.training_id, row.parent_training_id or "", minutes(row.started)
+        table.add_row(
+            *([training_id, started] if wide else [training_id[:8], started[:10]]),
+            *(f"{row.phase} {row.size}", _status(row, training)),
+            *([f"{row.epoch}/{row.epochs}", _loss(row.train_loss)] if wide else []),
+            *(_loss(row.held_out_loss), _rate(row.exact_match_to_hlx), _rate(row.exact_match_to_english)),
+            f"{row.verdict or ''} {row.grade or ''}".strip(),
+            *([parent[:8]] if wide else []),
+        )
     return table
+
+
+_HEADINGS = (
+    "training", "started (UTC)", "phase", "status", "epochs", "loss", "held-out", "→HLX", "→English", "verdict",
+    "parent",
+)  # fmt: skip
+_NARROW_HEADINGS = ("training", "started", "phase", "status", "held-out", "→HLX", "→English", "verdict")
 
 
 def _status(row: TrainingRow, training: Path) -> str:
@@ -162,7 +158,7 @@ def _short(value: object) -> str:
     return text[:12] if len(text) >= 40 and text.isalnum() else text
 
 
-_HEADINGS = {
+_FIGURES = {
     "train_loss": "training loss, last",
     "held_out_loss": "held-out loss, last",
     "best_held_out_loss": "held-out loss, best",
@@ -177,7 +173,7 @@ _HEADINGS = {
 
 def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Table:
     table = plain_table("figure", "A", "B", *(["B is"] if better else []))
-    for name, heading in _HEADINGS.items():
+    for name, heading in _FIGURES.items():
         cells = [_figure(getattr(side, name)) for side in (a, b)]
         if any(cell != NOTHING for cell in cells):
             table.add_row(heading, *cells, *([better.get(name, "")] if better else []))

@@ -56,8 +56,8 @@ def _branch(node: Node, within: Tree | None = None) -> Tree:
 def _label(node: Node) -> Iterator[str]:
     name, sha256 = f"[bold]{escape(node.name)}[/]", f"{node.sha256[:16]}…"
     if isinstance(node, DocumentNode):
-        yield f"{name}  {sha256}  {node.bytes:,} bytes"
-        yield f"from {escape(node.source)}"
+        yield f"{name}  {sha256}  {node.document.bytes:,} bytes"
+        yield f"from {escape(node.document.source)}"
     elif isinstance(node, CheckpointNode) and node.manifest is not None and node.available:
         yield f"{name}  weights {sha256}"
         yield from _checkpoint(node, node.manifest)
@@ -154,7 +154,7 @@ def uses_command(
         assert corpus is not None
         uses = uses_of_document(corpus, training) if line is None else uses_of_line(corpus, line, training)
     if as_json:
-        echo_json({"uses": [use.to_json() for use in uses.found], "unchecked": uses.unchecked})
+        echo_json({"uses": [use._asdict() for use in uses.found], "unchecked": uses.unchecked})
     elif uses.found:
         _table(uses.found)
     else:

@@ -4,9 +4,9 @@ Nothing is read from Dagster: when the corpus changes, the tree of an older chec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
 from hlx_model.corpus import store
@@ -37,7 +37,7 @@ class Node:
     run_id: str | None = None
     """The Dagster run that made it."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """Return it as JSON, with what it was made from nested in it."""
         head = {"kind": self.kind, "name": self.name, "sha256": self.sha256}
         return {**head, **self.facts(), "made_from": [node.to_json() for node in self.made_from]}
@@ -53,38 +53,38 @@ class Node:
             yield from node.walk()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DocumentNode(Node):
     """A corpus document."""
 
-    bytes: int
-    source: str
-    """The path that it was read from, or how it was composed."""
+    document: DocumentRef = field(kw_only=True)
 
     def facts(self) -> Mapping[str, object]:
         """Return what the JSON says besides name and hash."""
-        return {"bytes": self.bytes, "source": self.source, **super().facts()}
+        return {"bytes": self.document.bytes, "source": self.document.source, **super().facts()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointNode(Node):
     """A checkpoint."""
 
-    training_id: str
-    phase: int
-    epoch: int
     manifest: Manifest | None = None
-    """None if it is missing or damaged; then its child's manifest gives the rest."""
+    """None if it is missing or damaged."""
+    recorded: Parent | None = None
+    """What its child's manifest says of it; None for the checkpoint at the top of the tree."""
     damaged: str | None = None
     """Why its manifest cannot be read."""
     verdict: Verdict | None = None
     """What the gates say now; None if it was not evaluated, or its verdict is on other weights."""
-    swapped: bool = False
-    """Whether another checkpoint lies in its place."""
+
+    @property
+    def swapped(self) -> bool:
+        """Whether another checkpoint is in its place."""
+        return self.manifest is not None and self.manifest.weights_sha256 != self.sha256
 
     @property
     def available(self) -> bool:
-        """Whether it is there, with the weights that its child records."""
+        """Whether it is there, with the weights that its child's manifest records."""
         return self.manifest is not None and not self.swapped
 
     @property
@@ -105,51 +105,37 @@ class CheckpointNode(Node):
         return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
 
     def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name, hash and parents."""
-        m = self.manifest
-        if m is None:
-            known = {"training_id": self.training_id, "phase": self.phase, "epoch": self.epoch, "at_hand": False}
-            return known | ({"damaged": self.damaged} if self.damaged else {})
-        v = self.verdict
+        """Return what the JSON says besides name, hash and parents: most of its manifest."""
+        if self.manifest is None:
+            assert self.recorded is not None
+            known = {name: getattr(self.recorded, name) for name in ("training_id", "phase", "epoch")}
+            return {**known, "at_hand": False, **({"damaged": self.damaged} if self.damaged else {})}
+        content, v = self.manifest.to_json(), self.verdict
         return {
-            "training_id": m.training_id,
-            "phase": m.phase,
-            "size": m.size,
-            "parameters": m.parameters,
-            "epoch": m.epoch,
-            "epochs": m.epochs,
-            "step": m.step,
-            "kind_of_checkpoint": m.kind,
-            "stopped": m.stopped,
-            "started": m.started or None,
-            "created": m.created,
-            "run_id": m.run_id,
-            "device": m.device or None,
-            "code": dict(m.code) or None,
-            "versions": dict(m.versions),
-            "settings": dict(m.settings),
-            "vocabulary_sha256": m.vocabulary_sha256,
-            "milestones": dict(m.milestones),
-            "verdict": {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version}
-            if v
-            else None,
+            **{name: content[name] for name in _FACTS},
+            **{name: content[name] or None for name in ("started", "device", "code")},
+            "kind_of_checkpoint": content["kind"],
+            "verdict": v and {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version},
             "handed_on_by": self.started_by,
-            "ungated": list(m.ungated),
-            "resumed": list(m.resumed),
             "at_hand": self.available,
             **({"swapped": True} if self.swapped else {}),
         }
 
 
+_FACTS = (
+    "training_id", "phase", "size", "parameters", "epoch", "epochs", "step", "stopped", "created", "run_id", "versions",
+    "settings", "vocabulary_sha256", "milestones", "ungated", "resumed",
+)  # fmt: skip
+"""What the JSON of a checkpoint has by the same names as its manifest."""
+
+
 def outline(node: Node, depth: int = 0) -> str:
     """Return the tree as a nested list in Markdown."""
-    verdict = node.verdict if isinstance(node, CheckpointNode) else None
-    facts = [
-        f"`{node.sha256[:16]}`",
-        *([f"verdict {verdict.outcome}"] if verdict else []),
-        *([f"made {node.made}"] if node.made else []),
-        *([f"run `{node.run_id[:8]}`"] if node.run_id else []),
-    ]
+    facts = [f"`{node.sha256[:16]}`"]
+    if isinstance(node, CheckpointNode) and node.verdict:
+        facts.append(f"verdict {node.verdict.outcome}")
+    facts += [f"made {node.made}"] if node.made else []
+    facts += [f"run `{node.run_id[:8]}`"] if node.run_id else []
     line = f"{'  ' * depth}- **{node.name}** {', '.join(facts)}"
     return "\n".join([line, *(outline(child, depth + 1) for child in node.made_from)])
 
@@ -174,8 +160,8 @@ def lineage(name: str, training: Path) -> Node:
         raise CorpusError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a checkpoint")
     directory = artifacts.root / artifact
     if name == DOCUMENT:
-        documents = tuple(_document(document.origin, None) for document in kept_documents(directory))
-        return _corpus_node(name, directory.name, documents, events)
+        documents = tuple(_document(document.origin) for document in kept_documents(directory))
+        return Node("corpus", name, directory.name, documents, *_latest(events, name, directory.name))
     if name == EXAMPLES:
         return _examples(directory.name, store.sources_of(directory), events)
     return _corpus(name, CorpusVersion(directory.name, artifact, *store.origin(directory)), events)
@@ -198,18 +184,10 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Seq
     # The same version may have been made again since.
     earlier = [event for event in events if event.time <= m.created]
     corpora = [_corpus(asset, version, earlier) for asset, version in m.corpora.items() if asset not in shown]
+    name, verdict = f"{m.training_id}/{checkpoint.name}", _verdict(checkpoint, m, artifacts)
+    made_from = (*corpora, *ancestors)
     return CheckpointNode(
-        "checkpoint",
-        f"{m.training_id}/{checkpoint.name}",
-        m.weights_sha256,
-        (*corpora, *ancestors),
-        m.created,
-        m.run_id,
-        training_id=m.training_id,
-        phase=m.phase,
-        epoch=m.epoch,
-        manifest=m,
-        verdict=_verdict(checkpoint, m, artifacts),
+        "checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m, verdict=verdict
     )
 
 
@@ -218,18 +196,11 @@ def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> 
     try:
         manifest = read_manifest(directory)
     except CheckpointError as error:
-        return CheckpointNode(
-            "checkpoint",
-            f"{parent.training_id}/{parent.name}",
-            parent.weights_sha256,
-            training_id=parent.training_id,
-            phase=parent.phase,
-            epoch=parent.epoch,
-            damaged=str(error) if directory.exists() else None,
-        )
+        name, damaged = f"{parent.training_id}/{parent.name}", str(error) if directory.exists() else None
+        return CheckpointNode("checkpoint", name, parent.weights_sha256, recorded=parent, damaged=damaged)
     node = _checkpoint(directory, manifest, artifacts, events)
     if manifest.weights_sha256 != parent.weights_sha256:
-        return replace(node, sha256=parent.weights_sha256, made_from=(), swapped=True)
+        return replace(node, sha256=parent.weights_sha256, made_from=())
     return node
 
 
@@ -243,34 +214,20 @@ def _verdict(checkpoint: Path, m: Manifest, artifacts: Artifacts) -> Verdict | N
 
 def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node:
     examples = () if version.examples is None else (_examples(version.examples, version.documents, events),)
-    return _corpus_node(asset, version.data_version, examples, events)
+    return Node("corpus", asset, version.data_version, examples, *_latest(events, asset, version.data_version))
 
 
 def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
     kept = digest_of([[document.name, document.sha256] for document in documents])
-    nodes = tuple(_document(document, _latest(events, DOCUMENT, kept)) for document in documents)
-    return _corpus_node(EXAMPLES, version, nodes, events)
+    nodes = tuple(_document(document, *_latest(events, DOCUMENT, kept)) for document in documents)
+    return Node("corpus", EXAMPLES, version, nodes, *_latest(events, EXAMPLES, version))
 
 
-def _corpus_node(asset: str, version: str, made_from: tuple[Node, ...], events: Sequence[Event]) -> Node:
-    event = _latest(events, asset, version)
-    made, run_id = (event.time, event.run_id) if event else (None, None)
-    return Node("corpus", asset, version, made_from, made, run_id)
+def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> DocumentNode:
+    return DocumentNode("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
 
 
-def _document(document: DocumentRef, event: Event | None) -> DocumentNode:
-    return DocumentNode(
-        "document",
-        Path(document.name).name,
-        document.sha256,
-        made=event.time if event else None,
-        run_id=event.run_id if event else None,
-        bytes=document.bytes,
-        source=document.source,
-    )
-
-
-def _latest(events: Sequence[Event], asset: str, version: str) -> Event | None:
-    """Return the latest materialization of a version of a corpus."""
+def _latest(events: Sequence[Event], asset: str, version: str) -> tuple[str | None, str | None]:
+    """Return when and by which run a version of a corpus was last materialized."""
     artifact = f"corpora/{asset}/{version}"
-    return next((event for event in reversed(events) if event.artifact == artifact), None)
+    return next(((event.time, event.run_id) for event in reversed(events) if event.artifact == artifact), (None, None))

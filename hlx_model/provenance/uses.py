@@ -5,6 +5,7 @@ these versions are kept.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -18,7 +19,6 @@ from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manif
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.files import sha256_of
-from hlx_model.json_model import JsonModel
 from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 
@@ -28,7 +28,7 @@ _TEXTS = ("english", "text", "answer")
 """The columns of the corpora that contain a sentence or a line of HLX by itself."""
 
 
-class Use(JsonModel):
+class Use(NamedTuple):
     """One way in which a training used something."""
 
     training_id: str
@@ -73,17 +73,8 @@ class _Training(NamedTuple):
         how = "held out" if split != "train" else "trained on"
         if split == "train" and asset != CORPUS_OF_PHASE[m.phase]:
             how = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
-        return Use(
-            training_id=m.training_id,
-            phase=m.phase,
-            checkpoints=self.checkpoints,
-            how=how,
-            corpus=asset,
-            version=m.corpora[asset].data_version,
-            what=what,
-            created=m.created,
-            run_id=m.run_id,
-        )
+        version = m.corpora[asset].data_version
+        return Use(m.training_id, m.phase, self.checkpoints, how, asset, version, what, m.created, m.run_id)
 
 
 def uses_of_document(corpus: str, training: Path) -> Uses:
@@ -134,13 +125,14 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
             unchecked += _missing(examples)
             entries[version.examples] = _entries_at(examples, {d.name for d in documents}, line)
         directory = artifacts.corpus(asset, version.data_version)
+        unchecked += _missing(directory)
         for entry in entries[version.examples]:
             found += [one.use(asset, entry.shown, split) for split in _splits(directory, _columns_of(asset, entry))]
     if not entries:
         raise _not_recorded(corpus, training, trainings)
     if not any(entries.values()) and not unchecked:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
-    return Uses(tuple(found), tuple(unchecked))
+    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
 
 
 def uses_of_text(text: str, training: Path) -> Uses:
@@ -168,19 +160,13 @@ def _trainings(training: Path) -> tuple[list[_Training], list[str]]:
     for directory in training.iterdir() if training.is_dir() else ():
         checkpoints = list_checkpoints(directory / CHECKPOINTS)
         # All manifests of a training record the same corpora.
-        manifest = next(filter(None, map(_manifest, reversed(checkpoints))), None)
-        if manifest is not None:
-            found.append(_Training(manifest, tuple(path.name for path in checkpoints)))
-        elif checkpoints:
-            unreadable.append(f"training {directory.name}: no manifest of it can be read")
+        for path in reversed(checkpoints):
+            with suppress(CheckpointError):
+                found.append(_Training(read_manifest(path), tuple(path.name for path in checkpoints)))
+                break
+        else:
+            unreadable += [f"training {directory.name}: no manifest of it can be read"] if checkpoints else []
     return sorted(found, key=lambda one: one.manifest.created), unreadable
-
-
-def _manifest(checkpoint: Path) -> Manifest | None:
-    try:
-        return read_manifest(checkpoint)
-    except CheckpointError:
-        return None
 
 
 def _corpora(trainings: Iterable[_Training]) -> Iterator[tuple[_Training, str, CorpusVersion]]:

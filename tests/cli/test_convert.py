@@ -19,7 +19,7 @@ HLX = Path(sys.executable).with_name("hlx")
 GOOD = {"text": "[1, true]", "from": "HLXL", "to": "LC-R"}
 
 
-def ask(request: object) -> dict[str, Any]:
+def reply(request: object) -> dict[str, Any]:
     return answer(json.dumps(request).encode() + b"\n")
 
 
@@ -37,7 +37,7 @@ def test_formats_are_named_as_people_write_them(hlx: Hlx, source: str, target: s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "Usage: hlx convert TEXT --from HLXL --to LC-R, or hlx convert --jsonl"),
         (("--from", "HLXL", "--to", "LC-T"), "Usage: hlx convert TEXT --from HLXL --to LC-R, or hlx convert --jsonl"),
@@ -49,23 +49,23 @@ def test_formats_are_named_as_people_write_them(hlx: Hlx, source: str, target: s
         (("--jsonl", "--from", "HLXL"), "leave TEXT, --from and --to out"),
     ],
 )
-def test_a_command_with_contradicting_arguments_is_one_line(hlx: Hlx, arguments: tuple[str, ...], said: str) -> None:
+def test_a_command_with_contradicting_arguments_is_one_line(hlx: Hlx, arguments: tuple[str, ...], message: str) -> None:
     ran = hlx("convert", *arguments)
-    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
+    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and message in ran.error
 
 
 def test_a_request_is_answered_with_the_text_in_the_other_format() -> None:
-    assert ask(GOOD) == {"text": "🜃1, ⊤🜄"}
-    assert ask({**GOOD, "from": "hlxl", "to": "lc_t", "id": 7}) == {"text": "[1,TRUE]"}
+    assert reply(GOOD) == {"text": "🜃1, ⊤🜄"}
+    assert reply({**GOOD, "from": "hlxl", "to": "lc_t", "id": 7}) == {"text": "[1,TRUE]"}
 
 
 def test_unreadable_text_is_answered_with_its_place() -> None:
-    found = ask({"text": "{a: 1,\n\n  b 2}", "from": "HLXL", "to": "LC-T"})
+    found = reply({"text": "{a: 1,\n\n  b 2}", "from": "HLXL", "to": "LC-T"})
     assert found == {"error": "found '2', expected ':'", "line": 3, "column": 5}
 
 
 @pytest.mark.parametrize(
-    ("request_line", "said", "column"),
+    ("request_line", "message", "column"),
     [
         (b"", "the request is empty: give an object such as", 1),
         (b" \t\r\n", "the request is empty", 1),
@@ -88,16 +88,16 @@ def test_unreadable_text_is_answered_with_its_place() -> None:
     ],
     ids=lambda parameter: ascii(parameter)[:40],
 )
-def test_an_invalid_request_is_answered_with_what_is_expected(request_line: bytes, said: str, column: int) -> None:
+def test_an_invalid_request_is_answered_with_what_is_expected(request_line: bytes, message: str, column: int) -> None:
     found = answer(request_line)
-    assert said in str(found["error"])
+    assert message in str(found["error"])
     assert len(str(found["error"])) < 200
     assert (found["line"], found["column"]) == (1, column)
 
 
 @given(st.text(st.characters()) | st.text(NOTATION), st.sampled_from(Format), st.sampled_from(Format))
 def test_every_text_is_answered_as_convert_answers_it(text: str, source: Format, target: Format) -> None:
-    found = ask({"text": text, "from": source, "to": target})
+    found = reply({"text": text, "from": source, "to": target})
     json.dumps(found, ensure_ascii=False).encode("utf-8")
     try:
         assert found == {"text": convert(text, source, target)}

@@ -24,7 +24,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trainings of the curriculum, and one more of phase 3 at another learning rate and batch size, judged."""
+    """The trainings of the curriculum, and one more of phase 3 at another learning rate and batch size, evaluated."""
     root = tmp_path_factory.mktemp("history") / "artifacts"
     shutil.copytree(curriculum.root, root)
     parent = root / curriculum.phases[2].checkpoint.relative_to(curriculum.root)
@@ -122,10 +122,10 @@ def test_a_trainer_whose_process_is_gone_is_shown(hlx: Hlx, tmp_path: Path) -> N
     beat = Heartbeat("0123456789abcdef", 1, "tiny", 10, status="training")
     directory = tmp_path / "training" / beat.training_id
     directory.mkdir(parents=True)
-    for pid, said in ((beat.pid, "training"), (2**22, "process gone")):
+    for pid, message in ((beat.pid, "training"), (2**22, "process gone")):
         beat.pid = pid
         beat.write(directory)
-        assert f" 1 tiny {said} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out
+        assert f" 1 tiny {message} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out
 
 
 def test_a_folder_without_trainings_is_said_to_be_empty(hlx: Hlx, tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     report = curriculum.phases[3].judgement.report.to_json()
     of_mine = content["figures"]["a"]
     assert content["a"] == report["checkpoint"] and of_mine["verdict"] == report["outcome"]
-    asked = report["figures"]["all_to_hlx"]
+    expected = report["figures"]["all_to_hlx"]
     assert of_mine["exact_match_to_hlx"] == {
-        "rate": asked["exact_match"], "interval": asked["exact_match_interval"], "samples": asked["samples"]
+        "rate": expected["exact_match"], "interval": expected["exact_match_interval"], "samples": expected["samples"]
     }  # fmt: skip
     assert set(content["b_is"]) == {"judged_held_out_loss", "exact_match_to_hlx", "exact_match_to_english"}
     assert content["figure"] == f"compare-{mine[:8]}-{other[:8]}.svg" and (here / content["figure"]).exists()
@@ -192,16 +192,16 @@ def test_the_figure_contains_the_curves_and_the_bars_of_both(
     assert lines(figure)["series training a"] == len(curve) - held_out
     assert lines(figure)["series held-out a"] == held_out
     assert lines(figure)["series training b"] > 1 and lines(figure)["series held-out b"] == 1
-    bars = {"a": 4 + 4 + 1, "b": 5 + 5}  # of A nothing was asked of all into English
+    bars = {"a": 4 + 4 + 1, "b": 5 + 5}  # A has no rate of all into English
     for key, number in bars.items():
         found = [bar for bar in figure.iter(f"{SVG}rect") if bar.get("class") == key]
         assert len(found) == number, key
     heights = [float(bar.get("height") or 0) for bar in figure.iter(f"{SVG}rect") if bar.get("class") == "a"][:4]
     assert heights == pytest.approx([0, 47.5, 95, 142.5])
-    said = " ".join(figure.itertext())
-    assert "A, English → HLX, LC-T: 50.0% of 40, 95% interval 35.2–64.8%" in said
+    message = " ".join(figure.itertext())
+    assert "A, English → HLX, LC-T: 50.0% of 40, 95% interval 35.2–64.8%" in message
     for label in (*FORMATS, "all", "training", "held-out", f"{other[:8]}/phase3_FINAL_epoch1", "100%"):
-        assert label in said
+        assert label in message
 
 
 def test_two_phases_are_compared_with_a_caution_and_no_absent_bars(
@@ -253,7 +253,7 @@ def test_other_corpora_code_and_device_are_named(
 def test_what_cannot_be_compared_is_one_line(
     hlx: Hlx, trainings: Path, other: str, curriculum: Curriculum, here: Path
 ) -> None:
-    for arguments, said in (
+    for arguments, message in (
         (("feedfeedfeed", other), "feedfeedfeed: no such checkpoint, asset, or training in"),
         ((other, other[:6]), f"{other} and {other[:6]} are the same checkpoint, phase3_FINAL_epoch1: name two"),
         (
@@ -262,7 +262,7 @@ def test_what_cannot_be_compared_is_one_line(
         ),
     ):
         ran = hlx("history", "compare", *arguments, "--checkpoint-dir", trainings)
-        assert ran.code == 1 and ran.err == f"{ran.error}\n" and said in ran.error
+        assert ran.code == 1 and ran.err == f"{ran.error}\n" and message in ran.error
     assert not list(here.iterdir())
 
 

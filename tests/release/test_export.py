@@ -112,9 +112,9 @@ def test_the_program_in_the_card_gives_the_answer_of_the_model(
     curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     formats: tuple[WeightsFormat, ...] = ("safetensors", "pt")
-    for phase, asked in ((3, prompt("HLXL", "Search for documents")), (2, "{1000: {@0: "), (1, "Search for ")):
+    for phase, start in ((3, prompt("HLXL", "Search for documents")), (2, "{1000: {@0: "), (1, "Search for ")):
         checkpoint = curriculum.phases[phase].checkpoint
-        (answer,) = generate(checkpoints.load_model(checkpoint), [asked], max_new_tokens=200)
+        (answer,) = generate(checkpoints.load_model(checkpoint), [start], max_new_tokens=200)
         for format in formats:
             folder = tmp_path / f"{phase} {format}"
             export(checkpoint, folder, format)
@@ -159,10 +159,10 @@ def test_a_pt_file_loads_like_a_file_of_torch_save(hlx: Hlx, curriculum: Curricu
     copy = shutil.copyfile(path, tmp_path / "model.pt")
     refused = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu")
     assert refused.code == 1 and "copy model.pt into another folder" in refused.error
-    judged = hlx(
+    evaluated = hlx(
         "validate", "--checkpoint", copy, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu", "--json"
     )
-    figures = json.loads(judged.out)["figures"]
+    figures = json.loads(evaluated.out)["figures"]
     assert figures["held_out_loss"] == three.judgement.report.to_json()["figures"]["held_out_loss"]
 
 
@@ -188,10 +188,10 @@ def test_an_empty_directory_is_filled_and_another_one_is_kept(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     assert hlx("export", checkpoint, "empty").code == 0
-    for target, said in (("empty", "not empty: name a new or an empty directory"), ("empty/config.json", "a file")):
+    for target, message in (("empty", "not empty: name a new or an empty directory"), ("empty/config.json", "a file")):
         before = sorted((path, path.read_bytes()) for path in (tmp_path / "empty").iterdir())
         ran = hlx("export", checkpoint, target)
-        assert ran.code == 1 and ran.err == f"{ran.error}\n" and f"{target}: {said}" in ran.error
+        assert ran.code == 1 and ran.err == f"{ran.error}\n" and f"{target}: {message}" in ran.error
         assert sorted((path, path.read_bytes()) for path in (tmp_path / "empty").iterdir()) == before
 
 
@@ -224,14 +224,14 @@ def test_weights_that_change_during_the_copy_leave_nothing(
 
 def test_bad_input_is_one_line_that_leaves_nothing(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint, folder = curriculum.phases[1].checkpoint, tmp_path / "folder"
-    for arguments, said in (
+    for arguments, message in (
         ((checkpoint, folder, "--format", "onnx"), "--format is 'onnx': choose one of safetensors, pt"),
         (("phase1_checkpoint", folder, "--checkpoint-dir", tmp_path), "phase1_checkpoint was never materialized"),
         ((tmp_path / "none" / "it", folder), "no such checkpoint"),
         ((tmp_path, folder), "manifest.json is missing"),
     ):
         ran = hlx("export", *arguments)
-        assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
+        assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and message in ran.error
     assert list(tmp_path.iterdir()) == []
 
 

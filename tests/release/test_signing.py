@@ -36,9 +36,9 @@ def refusal(directory: Path, key: Path) -> str:
     """The one line that refuses a folder."""
     with pytest.raises(ValueError) as refused:
         verify_signature(directory, key)
-    said = str(refused.value)
-    assert said.startswith(f"{directory}: ") and "\n" not in said
-    return said.removeprefix(f"{directory}: ")
+    message = str(refused.value)
+    assert message.startswith(f"{directory}: ") and "\n" not in message
+    return message.removeprefix(f"{directory}: ")
 
 
 def flip(path: Path, place: int) -> None:
@@ -67,8 +67,8 @@ def test_one_changed_byte_in_any_file_is_found_and_named(signed: Path, keys: tup
         content = path.read_bytes()
         for place in (0, len(content) // 2, len(content) - 1):
             flip(path, place)
-            said = refusal(signed, keys[1])
-            assert said.startswith("model.sig") if path.name == SIGNATURE else said == f"changed: {path.name}"
+            message = refusal(signed, keys[1])
+            assert message.startswith("model.sig") if path.name == SIGNATURE else message == f"changed: {path.name}"
             path.write_bytes(content)
     verify_signature(signed, keys[1])
 
@@ -170,7 +170,7 @@ def test_an_unusable_key_is_one_line_and_nothing_is_written(
     with_password, _ = written(tmp_path, "password", ec.generate_private_key(ec.SECP256R1()), b"secret")
     of_rsa, _ = written(tmp_path, "rsa", rsa.generate_private_key(65537, 2048))
     of_bitcoin, _ = written(tmp_path, "bitcoin", ec.generate_private_key(ec.SECP256K1()))
-    for key, said in (
+    for key, message in (
         (tmp_path / "text.pem", "make one with `openssl ecparam"),
         (keys[1], "not a private key to sign with"),
         (with_password, "has a password"),
@@ -179,7 +179,7 @@ def test_an_unusable_key_is_one_line_and_nothing_is_written(
         (tmp_path / "none.pem", "no such file"),
     ):
         ran = hlx("export", curriculum.phases[1].checkpoint, tmp_path / "folder", "--key", key)
-        assert ran.code == 1 and ran.err == f"{ran.error}\n" and key.name in ran.error and said in ran.error
+        assert ran.code == 1 and ran.err == f"{ran.error}\n" and key.name in ran.error and message in ran.error
         assert not (tmp_path / "folder").exists()
 
 
