@@ -75,7 +75,7 @@ def _checkpoint(node: CheckpointNode, m: Manifest) -> Iterator[str]:
     by, device = f"run {m.run_id[:8]}" if m.run_id else "hlx train", f" on {m.device}" if m.device else ""
     yield f"made {minutes(m.created)} UTC by {by}{device}, {_code(m)}"
     yield f"seed {m.settings.get('seed')}, learning rate {m.settings.get('learning_rate')}"
-    outcome = node.verdict.outcome if node.verdict else "none, not evaluated with these gates"
+    outcome = node.verdict.outcome if node.verdict else "none on these weights"
     failed = f" ({', '.join(node.failed_gates)})" if node.failed_gates else ""
     yield f"verdict: {coloured(outcome)}{failed}"
     if m.stopped:

@@ -71,7 +71,7 @@ class CheckpointNode(Node):
     manifest: Manifest | None = None
     """None if it is missing or damaged."""
     recorded: Parent | None = None
-    """What its child's manifest says of it; None for the checkpoint at the top of the tree."""
+    """What its child's manifest says of it, if its own is missing or damaged."""
     damaged: str | None = None
     """Why its manifest cannot be read."""
     verdict: Verdict | None = None
