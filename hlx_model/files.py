@@ -4,13 +4,15 @@ Every file has mode 0666 and every folder 0777, each less the umask. What is mad
 and its bit. The kernel does both, so nothing here reads or sets the umask, or changes the mode of a folder.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,11 +144,16 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def new_directory(target: Path) -> Iterator[Path]:
+def new_directory(target: Path, *, keep: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield a temporary directory to fill; it gets the name of `target` when the block ends without an error.
 
     Every file in it gets the mode that the umask leaves, whatever wrote it, and is synced. Then the directory is
-    renamed and its parent synced. An earlier directory of that name is replaced; after an error it is unchanged.
+    renamed and its parent synced. On an error an existing `target` stays as it was.
+
+    Args:
+        target: the directory. An existing one is replaced, unless `keep` says otherwise.
+        keep: for a directory that is named by its content: says whether an existing one is as it should be. It then
+            stays, and the new one is discarded. Any number of processes may write the same target at once.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished(target)
@@ -158,18 +165,58 @@ def new_directory(target: Path) -> Iterator[Path]:
             _set_mode(path, mode)
             _sync(path)
         _sync(temporary)
-        if target.exists():
-            replaced = unfinished(target.with_name(f"{target.name}.old"))
-            replaced.mkdir()
-            target.replace(replaced / target.name)
-            temporary.replace(target)
-            shutil.rmtree(replaced)
+        if keep is None:
+            _replace(temporary, target)
         else:
-            temporary.replace(target)
+            _put(temporary, target, keep)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _sync(target.parent)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.replace(target)
+        return
+    replaced = unfinished(target.with_name(f"{target.name}.old"))
+    replaced.mkdir()
+    target.replace(replaced / target.name)
+    temporary.replace(target)
+    shutil.rmtree(replaced)
+
+
+def _put(temporary: Path, target: Path, keep: Callable[[Path], bool]) -> None:
+    """Rename `temporary`, or discard it if `target` is there and is to be kept."""
+    if _rename_to_new(temporary, target):
+        return
+    if not keep(target):
+        # One process at a time: a slower one must not replace what a faster one has just put there.
+        with _locked(target.parent):
+            if not _rename_to_new(temporary, target) and not keep(target):
+                _replace(temporary, target)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename_to_new(temporary: Path, target: Path) -> bool:
+    """Rename a directory; return False if the target exists and is not empty."""
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _set_mode(path: Path, mode: int) -> None:

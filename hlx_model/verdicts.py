@@ -63,8 +63,12 @@ def worst(gates: Iterable[GateResult]) -> Outcome:
 
 
 def write_sealed(directory: Path, content: Mapping[str, Any]) -> None:
-    """Write `verdict.json` into a folder of reports, last: with the hash of each other file there, and a digest."""
-    sealed = {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != VERDICT}
+    """Write `verdict.json` into a folder of reports, last: with the hash of each other file there, and a digest.
+
+    Hidden files are half written, by this process before it was killed, or by another one right now.
+    """
+    names = sorted(path.name for path in directory.iterdir() if path.name != VERDICT and not path.name.startswith("."))
+    sealed = {name: sha256_of(directory / name) for name in names}
     whole = {**content, "files": sealed}
     write_json(directory / VERDICT, {**whole, "digest": digest_of(whole)})
 

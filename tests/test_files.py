@@ -77,6 +77,19 @@ def test_an_unfinished_directory_leaves_the_old_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_an_existing_directory_that_is_as_it_should_be_is_never_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "version"
+    for content in ("first", "second"):
+        with new_directory(target, keep=lambda directory: (directory / "first").exists()) as directory:
+            (directory / content).touch()
+    assert [path.name for path in target.iterdir()] == ["first"]
+    (target / "first").rename(target / "damaged")
+    with new_directory(target, keep=lambda directory: (directory / "first").exists()) as directory:
+        (directory / "first").touch()
+    assert [path.name for path in target.iterdir()] == ["first"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_one_value_has_one_text_and_one_digest() -> None:
     assert canonical_json({"b": [1, 2.5, "→"], "a": None}) == '{"a":null,"b":[1,2.5,"→"]}'
     assert digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1}) != digest_of({"a": 2, "b": "1"})
