@@ -22,7 +22,7 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import read_manifest, read_state
 from hlx_model.checkpoints.seal import remove_checkpoint
 from hlx_model.composer.sampling import compose
-from hlx_model.corpus import store
+from hlx_model.corpus.build import build
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
@@ -258,7 +258,7 @@ def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable
         path = root / "documents" / f"{number}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(document.text(), encoding="utf-8")
-        corpora[document] = store.build([path], Artifacts.at(root), seq_length=SEQ_LENGTH)[0]
+        corpora[document] = build([path], Artifacts.at(root), seq_length=SEQ_LENGTH).directories
     made: dict[Training, Path] = {}
     for phase in (1, 2, 3):
         of_phase = sorted((training for training in shared if training.phase == phase), key=str)

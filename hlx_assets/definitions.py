@@ -14,20 +14,13 @@ from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.executor import in_process_executor
-from hlx_assets.guard import gate_map
 from hlx_assets.io_manager import ArtifactIOManager
 from hlx_assets.validation.schedules import nightly_revalidation, revalidation
 from hlx_assets.watchdog.sensors import training_watchdog
 
 CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
 
-IO_MANAGER = ArtifactIOManager(
-    gates=gate_map(CHECKS),
-    judged={
-        report.key.to_user_string(): checkpoint.key.to_user_string()
-        for checkpoint, report in zip(training.assets, validation.assets, strict=True)
-    },
-)
+IO_MANAGER = ArtifactIOManager()
 TRAINER = TrainerClient()
 
 curriculum = dg.define_asset_job(

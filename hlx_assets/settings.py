@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import apprise
 from dagster._utils.schedules import is_valid_cron_schedule
 
-from hlx_model.corpus.rules import most_quarantined
+from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.environment import SAVE_SECONDS, seconds
 from hlx_model.monitoring.snapshots import limits
 from hlx_model.profiles import entries_to_compose, profile
@@ -23,7 +23,15 @@ UI_URL = "HLX_UI_URL"
 
 def check() -> None:
     """Read them all; `ValueError` that names the first that is wrong."""
-    for read in (watchdog_seconds, revalidation_cron, timezone, revalidation_device, limits, profile, most_quarantined):
+    for read in (
+        watchdog_seconds,
+        revalidation_cron,
+        timezone,
+        revalidation_device,
+        limits,
+        profile,
+        max_quarantined_share,
+    ):
         read()
     seconds(SAVE_SECONDS, 0.0, zero=True)
     GuardSettings.from_environment()

@@ -23,6 +23,8 @@ from pathlib import Path
 DOCUMENT, EXAMPLES = "corpus_document", "corpus_examples"
 SOURCE = "source.json"
 ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS = "rows.parquet", "quarantine.parquet", "derived.json", "documents.json"
+PLACES = "places-{}.parquet"
+"""Document and line of each row of a derived corpus, in the examples of that version."""
 
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"

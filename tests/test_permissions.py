@@ -11,6 +11,7 @@ import pytest
 
 from hlx_model.cleanup.disk import is_leftover
 from hlx_model.corpus import store
+from hlx_model.corpus.build import build
 from hlx_model.corpus.documents import keep_documents
 from hlx_model.files import (
     new_directory,
@@ -110,14 +111,13 @@ def test_a_signature_has_the_mode_that_the_umask_leaves(umask: int, tmp_path: Pa
     assert wrong_modes(folder, umask) == {}
 
 
-def test_a_copy_of_a_corpus_has_modes_of_its_own(umask: int, small_document: Path, tmp_path: Path) -> None:
-    built, _ = store.build([small_document], Artifacts.at(tmp_path / "there"), seq_length=256)
-    source = built["english_corpus"]
+def test_a_copy_of_a_corpus_has_not_the_modes_of_its_source(umask: int, small_document: Path, tmp_path: Path) -> None:
+    source = build([small_document], Artifacts.at(tmp_path / "there"), seq_length=256).directories["english_corpus"]
     for path in source.iterdir():
         path.chmod(0o400)
     source.chmod(0o500)
     try:
-        kept = store.keep(Artifacts.at(tmp_path / "here"), "english_corpus", source)
+        kept = store.keep(Artifacts.at(tmp_path / "here"), store.verify(source)).directory
     finally:
         source.chmod(0o700)
     assert {path.name for path in kept.iterdir()} == {"rows.parquet", "derived.json"}

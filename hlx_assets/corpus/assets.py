@@ -1,4 +1,4 @@
-"""document → examples → english, hlx and paired corpus."""
+"""The assets of the corpora: document → examples → english, hlx and paired corpus."""
 
 import os
 from collections.abc import Iterable
@@ -8,16 +8,15 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from hlx_assets.common import CORPUS_GROUP, OWNERS, user_errors
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.corpus import store as corpora
-from hlx_model.corpus.coverage import counts
-from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents, read_kept
+from hlx_model.corpus import store
+from hlx_model.corpus.build import read_documents
+from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents
 from hlx_model.corpus.statistics import statistics
-from hlx_model.layout import QUARANTINE
+from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.reporting.pages import statistics_markdown
 
@@ -27,7 +26,7 @@ FAILING = ("document", "line", "English", "reason", "found", "rule")
 
 
 class CorpusDocumentConfig(dg.Config):
-    """Which documents: the user's, composed entries, or both."""
+    """Which documents to read: the user's, composed entries, or both."""
 
     corpus: str | None = Field(
         default=None,
@@ -36,14 +35,14 @@ class CorpusDocumentConfig(dg.Config):
     profile: str | None = Field(default=None, description="quick or production. Default: $HLX_PROFILE, or quick.")
     entries: int | None = Field(
         default=None,
-        description="Entries to compose, beside the user's documents where there are some. Default: $HLX_ENTRIES; "
-        "without it none beside documents, and the profile's where there are no documents.",
+        description="Entries to compose, beside the user's documents if there are any. Default: $HLX_ENTRIES; "
+        "without it none beside documents, and the profile's number if there are no documents.",
     )
     seed: int | None = Field(default=None, description="Seed of the composition. Default: the profile's.")
 
 
 class CorpusExamplesConfig(dg.Config):
-    """How long an example may be."""
+    """Settings for reading the documents."""
 
     seq_length: int | None = Field(
         default=None,
@@ -60,7 +59,7 @@ class CorpusExamplesConfig(dg.Config):
     "seed (`HLX_ENTRIES`), or both.",
 )
 def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
-    """Keep copies of the documents, named by the SHA-256 of their names and bytes."""
+    """Copy the documents into a directory that is named by the SHA-256 of their names and bytes."""
     with user_errors():
         defaults = profile(config.profile)
         paths = named_documents(config.corpus or os.environ.get("HLX_CORPUS"))
@@ -72,7 +71,7 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
         value=directory,
         data_version=dg.DataVersion(directory.name),
         metadata={
-            "documents": records_metadata([asdict(document) for document in kept], ("name", "source", "sha256")),
+            "documents": records_metadata([document.to_json() for document in kept], ("name", "source", "sha256")),
             "source": "; ".join(document.source for document in kept),
             "bytes": sum(document.bytes for document in kept),
         },
@@ -87,24 +86,21 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     description="One row an entry: its sentence, its value in the four formats, and its split, decided here once.",
 )
 def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.MaterializeResult[Path]:
-    """Read the documents; bad entries are set aside whole, with their line and reason."""
+    """Read the documents; an entry with any defect goes to quarantine whole, with its line and the reason."""
     seq_length = profile().seq_length if config.seq_length is None else config.seq_length
     with user_errors():
-        corpus = read_kept(corpus_document, seq_length=seq_length)
-        directory = corpora.store_examples(
-            artifacts_at_home(), corpus, [document.origin for document in kept_documents(corpus_document)]
-        )
-        rows = corpora.load(directory)
+        examples, corpus = read_documents(artifacts_at_home(), corpus_document, seq_length=seq_length)
     return _materialized(
-        directory,
+        examples,
+        examples.directory,
         {
             "entries_read": corpus.entries_read,
             "quarantined": len(corpus.quarantined),
-            "quarantine": records_metadata(quarantined(directory), FAILING),
+            "quarantine": records_metadata(quarantine_rows(examples.directory), FAILING),
             "readings": records_metadata(
                 [asdict(reading) for reading in corpus.readings], ("document", "line", "places", "reading")
             ),
-            "statistics": dg.MetadataValue.md(statistics_markdown(statistics(rows))),
+            "statistics": dg.MetadataValue.md(statistics_markdown(statistics(store.load(examples)))),
         },
     )
 
@@ -120,7 +116,7 @@ def _derived(asset: str, description: str) -> dg.AssetsDefinition:
     )
     def derived(corpus_examples: Path) -> dg.MaterializeResult[Path]:
         with user_errors():
-            return _materialized(corpora.store_derived(artifacts_at_home(), asset, corpus_examples), {})
+            return _materialized(store.store_derived(artifacts_at_home(), asset, corpus_examples), corpus_examples, {})
 
     return derived
 
@@ -132,26 +128,21 @@ paired_corpus = _derived("paired_corpus", "What phase 3 learns from: prompts and
 assets = [corpus_document, corpus_examples, english_corpus, hlx_corpus, paired_corpus]
 
 
-def quarantine_of(corpus_examples: Path) -> pa.Table:
-    """The entries that were set aside: document, line, english, rule, reason, found."""
-    return pq.read_table(corpus_examples / QUARANTINE)
-
-
-def quarantined(corpus_examples: Path) -> list[dict[str, Any]]:
-    """The first entries that were set aside, in the columns of failing rows."""
-    rows = quarantine_of(corpus_examples).slice(0, SHOWN).to_pylist()
+def quarantine_rows(corpus_examples: Path) -> list[dict[str, Any]]:
+    """Return the first quarantined entries, with the columns in which failing rows are shown."""
+    rows = store.quarantined(corpus_examples).slice(0, SHOWN).to_pylist()
     return [{**row, "English": row["english"]} for row in rows]
 
 
 def records_metadata(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> dg.TableMetadataValue:
-    """Rows as a table for the UI, of these columns."""
+    """Return rows as a table for the UI, with these columns."""
     names = tuple(columns)
     records = [dg.TableRecord({name: _cell(row[name]) for name in names}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, "string") for name in names]))
 
 
 def _sample(rows: pa.RecordBatch) -> dg.TableMetadataValue:
-    """The first rows without what only programs need."""
+    """Return the first rows as a table, without columns that only programs need."""
     hidden = {"value_sha256", "first_line", "last_line", "section", "document"}
     return records_metadata(rows.slice(0, 8).to_pylist(), [name for name in rows.schema.names if name not in hidden])
 
@@ -160,17 +151,17 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)[:200]
 
 
-def _materialized(directory: Path, metadata: dict[str, Any]) -> dg.MaterializeResult[Path]:
-    found = counts(corpora.batches(directory))
-    sample = next(corpora.batches(directory), None)
-    by_split = {count.split: count.rows for count in found if count.of == "all"}
+def _materialized(corpus: VerifiedCorpus, examples: Path, metadata: dict[str, Any]) -> dg.MaterializeResult[Path]:
+    """Return what an asset that made a corpus returns; the sample has the lines that these examples have."""
+    rows = store.with_places(store.slices(corpus), corpus.directory, examples)
+    sample = next(iter(rows), None)
     return dg.MaterializeResult(
-        value=directory,
-        data_version=dg.DataVersion(directory.name),
+        value=corpus.directory,
+        data_version=dg.DataVersion(corpus.version),
         metadata={
-            "dagster/row_count": sum(by_split.values()),
-            "splits": by_split,
+            "dagster/row_count": corpus.rows,
+            "splits": dict(corpus.splits),
             **metadata,
-            **({"sample": _sample(sample)} if sample else {}),
+            **({"sample": _sample(sample)} if sample is not None else {}),
         },
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _training(instance: dg.DagsterInstance) -> str | None:
     return None
 
 
-def _settings(instance: dg.DagsterInstance, kept: list[StoredDocument]) -> dict[str, Any]:
+def _settings(instance: dg.DagsterInstance, kept: Sequence[StoredDocument]) -> dict[str, Any]:
     """What the corpus was last made with: the same documents, and the settings of the run that read them."""
     copied = [document.source for document in kept if not document.entries]
     composed = next((document for document in kept if document.entries), None)

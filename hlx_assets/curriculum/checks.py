@@ -4,29 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import torch
 
 from hlx_assets.common import shown
 from hlx_assets.curriculum.assets import assets
-from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, read_state
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.manifest import read_manifest, read_state
 from hlx_model.evaluation.gates.final import training_completed
 from hlx_model.evaluation.gates.milestones import (
     MILESTONES,
-    checkpoint_gates,
     gate_name,
     recorded_milestone_gate,
 )
 from hlx_model.evaluation.gates.registry import COMPLETED, GATES
+from hlx_model.evaluation.integrity import INTEGRITY, integrity_gates
 from hlx_model.verdicts import GateResult
 
-INTEGRITY = {
-    "verifies": "Every file is as the manifest says, and the weights load.",
-    "parameter_count": "The model has exactly the parameters of the size asked for.",
-    "file_size": "The weights take the bytes that their parameters need.",
-    "finite": "No weight is NaN or infinite.",
-}
 MILESTONE = "What the gates of epoch {} said, while training went on; a failure ended it there."
 
 
@@ -52,20 +43,14 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 
 
 def examine(checkpoint: Path) -> Iterator[GateResult]:
-    """What each check finds; all fail where the checkpoint does not verify."""
-    try:
-        manifest = verify_checkpoint(checkpoint)
-        model = checkpoints.load_model(checkpoint)
-    except CheckpointError as error:
-        yield from (
-            GateResult(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES))
-        )
+    """Yield what each check finds; all fail if the checkpoint does not verify."""
+    integrity = integrity_gates(checkpoint)
+    yield from integrity
+    if integrity[0].outcome == "fail":
+        reason = integrity[0].reason
+        yield from (GateResult(name, "fail", reason) for name in (COMPLETED, *map(gate_name, MILESTONES)))
         return
-    yield GateResult("verifies", "pass", f"{len(manifest.files)} files are as they were written")
-    yield from checkpoint_gates(checkpoint, manifest.settings["size"])
-    broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-    finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
-    yield GateResult("finite", "fail" if broken else "pass", finite)
+    manifest = read_manifest(checkpoint)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
     milestones = read_state(checkpoint)["milestones"]
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)

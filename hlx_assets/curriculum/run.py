@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_assets.common import why_failed
-from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
+from hlx_model.corpus.store import quarantined
 from hlx_model.files import read_json
 from hlx_model.layout import REPORT, ROWS
 from hlx_model.profiles import PHASES
@@ -158,7 +158,7 @@ def _rates(figures: dict[str, Any], direction: str) -> str:
 
 def _tell_quarantine(instance: dg.DagsterInstance) -> None:
     examples = latest_path(instance, dg.AssetKey("corpus_examples"))
-    rows = quarantine_of(examples).to_pylist()
+    rows = quarantined(examples).to_pylist()
     kept = pq.read_metadata(examples / ROWS).num_rows
     console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")
     for row in rows[:SHOWN]:

@@ -39,7 +39,7 @@ class CorpusVersion(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
-        return {**self._asdict(), "documents": [document._asdict() for document in self.documents]}
+        return {**self._asdict(), "documents": [document.to_json() for document in self.documents]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "CorpusVersion":

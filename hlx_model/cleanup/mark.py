@@ -16,7 +16,9 @@ from hlx_model import layout
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, directory_name
 from hlx_model.checkpoints.seal import verify_own
 from hlx_model.cleanup.disk import STOPPED, Training, find_trainings, foreign_file, is_linked, last_written
-from hlx_model.files import digest_of, read_json
+from hlx_model.corpus import store
+from hlx_model.corpus.documents import documents_version
+from hlx_model.corpus.entries import DocumentRef
 from hlx_model.layout import Artifacts, FolderKind
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import read_events
@@ -222,26 +224,24 @@ class Marks:
             yield self.artifacts.corpus(asset, version.data_version)
             if version.examples is not None:
                 yield self.artifacts.corpus(layout.EXAMPLES, version.examples)
-            yield self._documents((document.name, document.sha256) for document in version.documents)
+            yield self._documents(version.documents)
 
     def _sources(self, corpus: Path) -> Iterator[tuple[Path, str]]:
         """Return what a version of a corpus was made from; if that cannot be read, everything that it may be."""
         asset, reason = corpus.parent.name, f"{corpus.parent.name}/{corpus.name[:12]} was made from it"
         try:
-            if (corpus / layout.DERIVED_FROM).exists():
-                examples = read_json(corpus / layout.DERIVED_FROM)[layout.EXAMPLES]
+            for examples in store.all_examples_of(corpus):
                 yield self.artifacts.corpus(layout.EXAMPLES, examples), reason
-            if (corpus / layout.DOCUMENTS).exists():
-                documents = read_json(corpus / layout.DOCUMENTS)
-                yield self._documents((document["name"], document["sha256"]) for document in documents), reason
+            for documents in store.all_sources_of(corpus):
+                yield self._documents(documents), reason
         except (OSError, ValueError, KeyError, TypeError) as error:
             below = layout.DOCUMENT if asset == layout.EXAMPLES else layout.EXAMPLES
             self.notes.append(f"what {corpus} was made from cannot be read ({error}): every version of {below} is kept")
             yield from ((path, f"{reason}, perhaps") for path in self.all if path.parent.name == below)
 
-    def _documents(self, documents: Iterable[tuple[str, str]]) -> Path:
-        """Return where copies of documents are kept, by their names and SHA-256."""
-        return self.artifacts.corpus(layout.DOCUMENT, digest_of([list(document) for document in documents]))
+    def _documents(self, documents: Iterable[DocumentRef]) -> Path:
+        """Return where copies of documents are kept."""
+        return self.artifacts.corpus(layout.DOCUMENT, documents_version(documents))
 
 
 def _reason_of_kind(checkpoint: Artifact) -> str | None:

@@ -27,8 +27,9 @@ from hlx_model.corpus import (
 )
 from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
-from hlx_model.corpus.rules import most_quarantined, too_many_quarantined
+from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
+from hlx_model.corpus.verdict import quarantine_gate
 from hlx_model.outputs import require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 
@@ -59,7 +60,7 @@ def check_command(
     Several documents are one corpus. It is unusable where one cannot be read or too much is in quarantine.
     What a corpus lacks as a whole, such as rows to hold out, is a warning: documents are often checked in parts.
     """
-    most = most_quarantined(share)
+    limit = max_quarantined_share(share)
     require_different(paths)
     documents: list[Document] = []
     problems: list[str] = []
@@ -70,8 +71,9 @@ def check_command(
             problems.append(str(error))
     corpus = collect(documents)
     examples, quarantine = examples_table(corpus), quarantine_table(corpus)
-    if too_many := too_many_quarantined(quarantine.num_rows, corpus.entries_read, most):
-        problems.append(too_many)
+    gate = quarantine_gate(quarantine.num_rows, corpus.entries_read, limit)
+    if gate.outcome == "fail":
+        problems.append(gate.reason)
     result: dict[str, Any] = {
         "entries": corpus.entries_read,
         "rows": {

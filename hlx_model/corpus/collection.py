@@ -1,4 +1,4 @@
-"""Several corpus documents read as one corpus, in which no sentence stands twice."""
+"""Read several corpus documents as one corpus, in which no sentence occurs twice."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,13 +9,21 @@ from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined
 
 
 def read_corpus(paths: Sequence[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
-    """The documents at `paths` as one corpus. Raises `CorpusError` for the first that cannot be used."""
+    """Read the documents at `paths` as one corpus, without keeping anything.
+
+    Raises:
+        CorpusError: a document is unusable, or named twice.
+    """
     require_different(paths)
     return collect([read_document(path, seq_length=seq_length) for path in paths])
 
 
 def require_different(paths: Iterable[Path]) -> None:
-    """Raise `CorpusError` where a document is named twice."""
+    """Require that each document is named once.
+
+    Raises:
+        CorpusError: one is named twice.
+    """
     seen: set[Path] = set()
     for path in paths:
         if path.resolve() in seen:
@@ -24,10 +32,10 @@ def require_different(paths: Iterable[Path]) -> None:
 
 
 def collect(documents: Sequence[Document]) -> Collection:
-    """The documents as one corpus, each sentence once.
+    """Return documents as one corpus, with each sentence once.
 
-    A sentence that comes again with the same value is kept where it came first. With two values it is
-    set aside wherever it stands: one of them is wrong, and nothing says which.
+    A sentence that is repeated with the same value is kept in its first place. A sentence with two values is put in
+    quarantine in every place: one of the values is wrong, and nothing says which.
     """
     entries = [entry for document in documents for entry in document.entries]
     first: dict[str, Entry] = {}
@@ -52,7 +60,7 @@ def collect(documents: Sequence[Document]) -> Collection:
 
 
 def _refused(entry: Entry, first: Entry, contradicting: Entry | None) -> Quarantined:
-    """Why an entry is set aside whose sentence stood before, or stands elsewhere with another value."""
+    """Return an entry with the reason why it is in quarantine: it is repeated, or contradicted."""
     if contradicting is None:
         reason = f"the sentence was seen before, in {_where(first, entry)}"
     else:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Readings, listed, operation_of
@@ -59,33 +60,42 @@ class _ProseError(Exception):
 
 
 def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH, name: str | None = None) -> Document:
-    """The document at `path`, by `parse_document`, named as the path is written or by `name`.
+    """Read the document at `path` as `parse_document` does; it is called `name`, or as the path is written.
 
     Raises:
-        CorpusError: no such file, a directory, unreadable, not UTF-8, empty, or no readable entry.
-        ValueError: `seq_length` that no model has.
+        CorpusError: the file is missing, a directory, unreadable, not UTF-8, empty, or has no usable entry.
+        ValueError: no model has `seq_length`.
     """
-    with _opened(path, name or str(path)) as lines:
-        return _read(lines, name or str(path), seq_length)
+    with opened(path, name or str(path)) as file:
+        return _read(_decoded(file, name or str(path)), name or str(path), seq_length)
 
 
-def check_document(path: Path) -> None:
-    """Raise `CorpusError` unless `path` is a readable document with something like an entry in it.
+def check_document(path: Path, name: str) -> None:
+    """Require that a document can be read and contains something like an entry; entries are not parsed.
 
-    What `read_document` raises, but for the entries themselves, which are not parsed here.
+    Args:
+        path: the file.
+        name: what errors call it.
+
+    Raises:
+        CorpusError: as `read_document` does.
     """
-    with _opened(path, str(path)) as lines:
-        content = _Content(lines)
+    with opened(path, name) as file:
+        content = _Content(_decoded(file, name))
         found = sum(1 for _ in blocks(labelled(content)))
-    _require_content(str(path), content, bool(found))
+    _require_content(name, content, bool(found))
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[Iterator[str]]:
-    """The lines of a file. Raises `CorpusError`."""
+def opened(path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a document to read its bytes.
+
+    Raises:
+        CorpusError: the file is missing, a directory or unreadable, when it is opened or read.
+    """
     try:
         with path.open("rb") as file:
-            yield _decoded(file, name)
+            yield file
     except FileNotFoundError:
         raise CorpusError(f"{name}: no such file; give the path of a corpus document (Markdown)") from None
     except IsADirectoryError:

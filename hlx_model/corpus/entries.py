@@ -1,10 +1,10 @@
-"""What a corpus document gives: entries, those that were refused, and the readings that were taken."""
+"""What reading a corpus document gives: entries, refused entries, and how ambiguous forms were read."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from hlx_model.json_model import JsonModel
 from hlx_model.language import Contract, Format, Handle, Value, parse
 
 _TYPE_NAMES = {
@@ -20,11 +20,11 @@ _TYPE_NAMES = {
 }
 
 
-class DocumentRef(NamedTuple):
-    """A corpus document, as it was when it was read."""
+class DocumentRef(JsonModel):
+    """Which document a corpus was read from: manifests, `documents.json` and the lineage refer to it by this."""
 
     name: str
-    """What entries and errors call it."""
+    """Its name in entries and errors."""
     sha256: str
     bytes: int
     source: str
@@ -32,46 +32,46 @@ class DocumentRef(NamedTuple):
 
 
 class CorpusError(ValueError):
-    """A corpus that cannot be used; `str()` is one line naming the file and what to do."""
+    """A corpus cannot be used. The message is one line that names the file and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value, and the sentence that says it where the document has one."""
+    """One value, and its sentence if the document has one."""
 
     document: str
     line: int
-    """1-based, of the English label; of the first label where there is no sentence."""
+    """1-based line of the English label; without a sentence, of the first label."""
     first_line: int
-    """1-based, of the first of the lines that the entry was read from."""
+    """1-based, the first line that the entry was read from."""
     last_line: int
-    """1-based, of the last of them."""
+    """1-based, the last line that the entry was read from."""
     section: str
     """The nearest `##` heading above, without its `#`; "" if there is none."""
     operation: str
-    """What kind of thing the value says, as `operation_of` names it."""
+    """The kind of the value, by `operation_of`."""
     english: str | None
     texts: tuple[str, ...]
     """The value's canonical text in each format, in the order of `Format`."""
     rendered: tuple[Format, ...] = ()
-    """The formats that the document lacks, rendered from one that it has."""
+    """The formats that the document lacks; they are rendered from one that it has."""
 
     @property
     def value(self) -> Value:
-        """The value itself, read from its HLXL."""
+        """Return the value, parsed from its HLXL."""
         return parse(self.texts[0], Format.HLXL)
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One entry that was read and refused, and why."""
+    """One refused entry, and why it was refused."""
 
     document: str
     line: int
-    """1-based, of the English label; of the first label where there is no sentence."""
+    """1-based line of the English label; without a sentence, of the first label."""
     english: str | None
     rule: str
-    """The rule that it breaks, by the name that it has in the checks."""
+    """The name of the rule that it breaks."""
     reason: str
     """Why it was refused, as one line."""
     found: str
@@ -80,19 +80,19 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a form was read that could have been read otherwise, and where."""
+    """How an ambiguous form was read, and where."""
 
     document: str
     line: int
-    """1-based, of the first place."""
+    """1-based line of the first place."""
     places: int
-    """How often in the document."""
+    """How often it occurs in the document."""
     reading: str
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What was read of one document or of several, in their order."""
+    """What was read from one or several documents, in their order."""
 
     entries: tuple[Entry, ...]
     quarantined: tuple[Quarantined, ...]
@@ -100,12 +100,12 @@ class Collection:
 
     @property
     def entries_read(self) -> int:
-        """All entries, the quarantined ones included."""
+        """Return the number of entries, quarantined ones included."""
         return len(self.entries) + len(self.quarantined)
 
 
 class Readings:
-    """The readings taken in one document, counted by kind."""
+    """Counts how ambiguous forms of one document were read, by kind."""
 
     def __init__(self, document: str) -> None:
         self.document = document
@@ -113,22 +113,22 @@ class Readings:
         self._first: dict[str, int] = {}
 
     def take(self, reading: str, line: int) -> None:
-        """Note `reading`, taken in `line`."""
+        """Count one `reading` in line `line`."""
         self._counts[reading] += 1
         self._first.setdefault(reading, line)
 
     def taken(self) -> tuple[Reading, ...]:
-        """Each kind once, in the order of its first place."""
+        """Return each kind once, in the order of its first place."""
         return tuple(
             Reading(self.document, line, self._counts[reading], reading) for reading, line in self._first.items()
         )
 
 
 def operation_of(value: Value) -> str:
-    """What kind of thing `value` says, for figures by operation.
+    """Return the kind of a value, for figures by operation.
 
-    The string in field 0 of contract 1000, such as `search`; else `contract 14`; else the name of
-    the type, such as `array` or `integer`.
+    It is the string in field 0 of contract 1000, such as `search`; else `contract 14`; else the name of the type,
+    such as `array` or `integer`.
     """
     if not isinstance(value, Contract):
         return _TYPE_NAMES[type(value)]
@@ -138,6 +138,6 @@ def operation_of(value: Value) -> str:
 
 
 def listed(formats: Iterable[Format]) -> str:
-    """The tags of `formats` as words: `HLXL, LC-R and LC-T`."""
+    """Return the tags of `formats` as words: `HLXL, LC-R and LC-T`."""
     *others, last = formats
     return f"{', '.join(others)} and {last}" if others else str(last)

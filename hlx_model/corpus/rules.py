@@ -1,6 +1,4 @@
-"""The rules that corpora keep, as predicates: reading a document applies them to each entry, the pandera
-schemas apply them again to what was kept.
-"""
+"""The rules on texts and values: reading a document applies them to each entry, and the gate `schema` to kept rows."""
 
 import os
 import re
@@ -10,16 +8,16 @@ from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, r
 from hlx_model.model.tokenizer import unknown_characters
 
 GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark in grammar.marks if not mark.isascii())
-"""The glyphs of the formats, and the arrow that separates prompt from answer: no English has them."""
+"""The glyphs of the formats, and the arrow between prompt and answer: no English sentence has them."""
 
 _NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
 
-MOST_QUARANTINED = 0.05
-"""Share of a corpus' entries in quarantine above which nothing is trained on it: a twentieth is a few slips
-of the pen; more is a document, or a reader, that is wrong."""
+MAX_QUARANTINED_SHARE = 0.05
+"""Nothing is trained on a corpus with a larger share of its entries in quarantine: a few slips are normal; more means
+that the document, or its reader, is wrong."""
 
-# A rule's name, as the checks and the quarantine call it, and what it says.
+# The names of rules in the quarantine and in the gate `schema`.
 NOT_EMPTY = "is_not_empty"
 IN_VOCABULARY = "in_vocabulary"
 IS_ENGLISH = "is_english"
@@ -33,15 +31,15 @@ SENTENCE_ONCE = "sentence_once"
 
 
 def in_vocabulary(text: str) -> bool:
-    """Every character of `text` is one of the 113 that the tokenizer knows."""
+    """Return whether every character of `text` is one of the 113 that the tokenizer knows."""
     return not unknown_characters(text)
 
 
 def why_not_english(text: str) -> str:
-    """What makes `text` no English sentence, in words; "" for a sentence.
+    """Return why `text` is no English sentence, in words; "" for a sentence.
 
-    A sentence has a letter, no glyph of LC-R and no arrow, is not itself a line of any format (`null`,
-    `"hello"`, `{}`), and holds no label of one and no HTML.
+    A sentence has a letter, but no glyph of LC-R, no arrow, no label of a format and no HTML. It is not itself a line
+    of a format (`null`, `"hello"`, `{}`).
     """
     if glyphs := "".join(dict.fromkeys(character for character in text if character in GLYPHS)):
         return f"holds {glyphs}"
@@ -56,12 +54,12 @@ def why_not_english(text: str) -> str:
 
 
 def is_english(text: str) -> bool:
-    """`text` is an English sentence, as far as `why_not_english` can tell."""
+    """Return whether `text` is an English sentence, as far as `why_not_english` can tell."""
     return not why_not_english(text)
 
 
 def parses(text: str, format: Format) -> bool:
-    """`text` is a line of `format`."""
+    """Return whether `text` is a line of `format`."""
     try:
         parse(text, format)
     except HLXSyntaxError:
@@ -70,7 +68,7 @@ def parses(text: str, format: Format) -> bool:
 
 
 def same_value(row: Mapping[str, str]) -> bool:
-    """The four columns of `row` that are named after the formats parse, and to strictly the same value."""
+    """Return whether the four columns named after the formats can be parsed, and have strictly the same value."""
     first, *others = Format
     try:
         value = parse(row[first], first)
@@ -80,34 +78,33 @@ def same_value(row: Mapping[str, str]) -> bool:
 
 
 def says(text: str, format: Format, value: Value) -> bool:
-    """`text` says `value`, strictly. Raises `HLXSyntaxError` where it is no line of `format`.
+    """Return whether `text` is strictly `value`.
 
-    The canonical text of a value reads as that value, so what is written canonically need not be read.
+    The canonical text of a value is not parsed: it is that value.
+
+    Raises:
+        HLXSyntaxError: `text` is no line of `format`.
     """
     return text == render(value, format) or same(parse(text, format), value)
 
 
 def within(text: str, seq_length: int) -> bool:
-    """`text` with `<BOS>` and `<EOS>` has at most `seq_length` tokens, one a character."""
+    """Return whether `text` has at most `seq_length` tokens: one a character, and `<BOS>` and `<EOS>`."""
     return len(text) + 2 <= seq_length
 
 
-def most_quarantined(share: float | None = None) -> float:
-    """`share`, else what `HLX_MOST_QUARANTINED` says, else a twentieth; `ValueError` where that is no share."""
-    said = os.environ.get("HLX_MOST_QUARANTINED") or MOST_QUARANTINED
+def max_quarantined_share(share: float | None = None) -> float:
+    """Return the largest share of entries that may be in quarantine: `share`, else `HLX_MOST_QUARANTINED`, else 5%.
+
+    Raises:
+        ValueError: it is no number from 0 to 1.
+    """
+    setting = os.environ.get("HLX_MOST_QUARANTINED") or MAX_QUARANTINED_SHARE
     try:
-        most = float(said if share is None else share)
+        found = float(setting if share is None else share)
     except ValueError:
-        most = -1.0
-    if not 0 <= most <= 1:
-        name, value = ("HLX_MOST_QUARANTINED", said) if share is None else ("most-quarantined", share)
+        found = -1.0
+    if not 0 <= found <= 1:
+        name, value = ("HLX_MOST_QUARANTINED", setting) if share is None else ("most-quarantined", share)
         raise ValueError(f"{name} is {value!r}: a share from 0 to 1 is allowed")
-    return most
-
-
-def too_many_quarantined(quarantined: int, entries: int, most: float) -> str:
-    """What is wrong, in words, where more than the share `most` of the entries is in quarantine; else ""."""
-    share = quarantined / max(1, entries)
-    if share <= most:
-        return ""
-    return f"{quarantined} of {entries} entries are in quarantine ({share:.1%}), more than {most:.0%}: mend them first"
+    return found

@@ -1,29 +1,32 @@
-"""Corpora on disk: one directory a version, named by the SHA-256 of its rows.
+"""Corpora on disk: one directory a version, named by the SHA-256 of its rows. Nothing in it is ever changed.
 
 corpora/corpus_examples/<data version>/rows.parquet, quarantine.parquet, documents.json
 corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_corpus, paired_corpus
+
+The version of a derived corpus does not cover the places (document and line) of its rows: the same rows may come from
+other examples. `rows.parquet` has the places of the examples in `derived.json`; those of other examples are added
+beside it as `places-<version of the examples>.parquet`.
 """
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hlx_model.corpus.collection import read_corpus
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
-from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, examples_table, quarantine_table
+from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch, write_record
+from hlx_model.corpus.split import Split
+from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, PLACE, PLACES_SCHEMA, examples_table, quarantine_table
 from hlx_model.corpus.version import DataVersion, data_version
-from hlx_model.files import (
-    digest_of,
-    new_directory,
-    read_json,
-    sha256_of,
-    staging,
-    write_json,
-)
-from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, QUARANTINE, ROWS, Artifacts
+from hlx_model.files import digest_of, new_directory, staging, write_json
+from hlx_model.json_model import JsonModel
+from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
 
 _ROWS_READ = 100_000
 _MAKE_AGAIN = (
@@ -31,57 +34,123 @@ _MAKE_AGAIN = (
 )
 
 
-def store_examples(artifacts: Artifacts, corpus: Collection, documents: Iterable[DocumentRef] = ()) -> Path:
-    """Split a corpus, keep its examples, what was set aside and which documents they are of; return their directory.
+@dataclass(frozen=True)
+class VerifiedCorpus:
+    """A kept version whose rows are those of its name, as this process has found: nothing verifies it again."""
 
-    The same rows may come of other documents, in which a comment was written: then the last ones are noted.
-    """
+    directory: Path
+    splits: Mapping[str, int]
+    """Rows by split."""
+    table: pa.Table | None = field(default=None, repr=False, compare=False)
+    """The rows, if they are in memory."""
+
+    @property
+    def rows(self) -> int:
+        """Return the number of its rows."""
+        return sum(self.splits.values())
+
+    @property
+    def asset(self) -> str:
+        """Return the asset that it is a version of."""
+        return self.directory.parent.name
+
+    @property
+    def version(self) -> str:
+        """Return its data version."""
+        return self.directory.name
+
+
+class DerivedFrom(JsonModel):
+    """`derived.json`: the examples that a derived corpus was first made from."""
+
+    corpus_examples: str
+    """Their data version."""
+
+
+def store_examples(artifacts: Artifacts, corpus: Collection, documents: Sequence[DocumentRef] = ()) -> VerifiedCorpus:
+    """Split a corpus, and keep its examples, what is in quarantine and which documents it was read from."""
     rows, quarantine = examples_table(corpus), quarantine_table(corpus)
     directory = artifacts.corpus(EXAMPLES, _version_of_examples(data_version(rows), quarantine))
-    if not (directory / ROWS).exists():
-        with new_directory(directory) as temporary:
-            pq.write_table(quarantine, temporary / QUARANTINE)
-            pq.write_table(rows, temporary / ROWS)
-    _note(directory / DOCUMENTS, [document._asdict() for document in documents])
-    return directory
+    if not is_intact(directory):
+        with new_directory(directory, keep=is_intact) as made:
+            pq.write_table(quarantine, made / QUARANTINE)
+            pq.write_table(rows, made / ROWS)
+            write_record(made, DOCUMENTS, documents)
+    add_record(directory, DOCUMENTS, documents)
+    return VerifiedCorpus(directory, _count_splits(rows.to_batches()), rows)
 
 
-def store_derived(artifacts: Artifacts, asset: str, examples: Path) -> Path:
-    """Derive the corpus `asset` from kept examples, keep it and return its directory."""
+def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | Path) -> VerifiedCorpus:
+    """Derive the corpus `asset` from kept examples, and keep it.
+
+    Raises:
+        CorpusError: the examples are missing or damaged.
+    """
     derived = DERIVED[asset]
-    version = DataVersion(derived.learned)
+    table, source = load(examples), examples if isinstance(examples, Path) else examples.directory
+    version, splits = DataVersion(derived.learned), _count_splits(())
     with staging(artifacts.corpus(asset, "new").parent) as temporary:
-        path = temporary / ROWS
-        with pq.ParquetWriter(path, derived.schema) as writer:
-            for batch in derived.batches(load(examples)):
+        rows, places = temporary / ROWS, temporary / "places.parquet"
+        with pq.ParquetWriter(rows, derived.schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed:
+            for batch in derived.batches(table):
                 version.update(batch)
+                splits.update(_count_splits([batch]))
                 writer.write_batch(batch)
+                placed.write_batch(batch.select(PLACE))
         directory = artifacts.corpus(asset, version.hexdigest())
-        if not (directory / ROWS).exists():
-            with new_directory(directory) as made:
-                path.rename(made / ROWS)
-        else:
-            # What is learned is the same; where its entries stand may be another document, or other lines.
-            path.replace(directory / ROWS)
-    _note(directory / DERIVED_FROM, {EXAMPLES: examples.name})
-    return directory
+        if not is_intact(directory):
+            with new_directory(directory, keep=is_intact) as made:
+                rows.rename(made / ROWS)
+                write_json(made / DERIVED_FROM, DerivedFrom(corpus_examples=source.name).to_json())
+        _add_places(directory, source.name, places)
+    return VerifiedCorpus(directory, splits)
 
 
-def keep(artifacts: Artifacts, asset: str, directory: Path) -> Path:
-    """The directory of a kept version among these artifacts: copied there, if it is kept elsewhere."""
-    verify(directory)
-    target = artifacts.corpus(asset, directory.name)
-    if not (target / ROWS).exists():
-        with new_directory(target) as temporary:
-            # Their contents alone: the modes of the source are its owner's.
-            for path in directory.iterdir():
-                if path.is_file():
-                    shutil.copyfile(path, temporary / path.name)
-    return target
+def _add_places(directory: Path, examples: str, places: Path) -> None:
+    """Make these examples the newest that a corpus was made from; add the places of its rows if they are not there."""
+    known = _examples_records(directory)
+    if examples in known:
+        touch(known[examples])
+    else:
+        places.rename(directory / PLACES.format(examples))
+
+
+def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
+    """Return a corpus as it is kept among these artifacts: copied with its verdict, if it is kept elsewhere."""
+    target = artifacts.corpus(corpus.asset, corpus.version)
+    if target == corpus.directory or is_intact(target):
+        return replace(corpus, directory=target)
+    with new_directory(target, keep=is_intact) as made:
+        _copy_files(corpus.directory, made)
+    verdict, copy = report_folder(corpus.directory), artifacts.corpus_report(corpus.asset, corpus.version)
+    if verdict is not None and verdict.is_dir() and not copy.exists():
+        with new_directory(copy, keep=Path.exists) as made:
+            _copy_files(verdict, made)
+    return replace(corpus, directory=target)
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copy contents and times; the modes of the source are its owner's."""
+    for path in source.iterdir():
+        if path.is_file() and not path.name.startswith("."):
+            status = path.stat()
+            os.utime(shutil.copyfile(path, target / path.name), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def report_folder(directory: Path) -> Path | None:
+    """Return the folder of the verdict on a kept version; None if the version lies outside of any `corpora` folder."""
+    directory = directory.absolute()
+    if directory.parents[1].name != "corpora":
+        return None
+    return Artifacts.at(directory.parents[2]).corpus_report(directory.parent.name, directory.name)
 
 
 def batches(directory: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a kept version, batch by batch. Raises `CorpusError` where they are missing or not Parquet."""
+    """Yield the rows of a kept version as they are, without verifying them.
+
+    Raises:
+        CorpusError: they are missing, or not Parquet.
+    """
     path = directory / ROWS
     if not path.is_file():
         raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): {_MAKE_AGAIN}")
@@ -92,69 +161,147 @@ def batches(directory: Path) -> Iterator[pa.RecordBatch]:
         raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): {_MAKE_AGAIN}") from None
 
 
-def verify(directory: Path) -> None:
-    """Raise `CorpusError` unless the rows of a kept version are those of its name."""
-    asset = directory.absolute().parent.name
+def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a kept version, and verify them on the way.
+
+    Raises:
+        CorpusError: before the end, or after the last row: the rows are not those of the directory's name.
+    """
+    directory = directory.absolute()
+    asset = directory.parent.name
     version = DataVersion(DERIVED[asset].learned if asset in DERIVED else EXAMPLES_SCHEMA.names)
+    found = "rows of other columns"
     try:
         for batch in batches(directory):
             version.update(batch)
+            yield batch
         found = version.hexdigest()
         if (directory / QUARANTINE).is_file():
             found = _version_of_examples(found, pq.read_table(directory / QUARANTINE))
     except (KeyError, TypeError, pa.ArrowInvalid):
-        found = "rows of other columns"
+        pass
     if found != directory.name:
         raise CorpusError(f"{directory / ROWS}: its rows are not those of version {directory.name[:12]}: {_MAKE_AGAIN}")
 
 
-def load(directory: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a kept version, of all columns or of some; `CorpusError` unless they are those of its name."""
-    verify(directory)
-    return pq.read_table(directory / ROWS, columns=columns)
+def slices(corpus: VerifiedCorpus | Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a kept version slice by slice; those of a directory are verified on the way.
+
+    Raises:
+        CorpusError: before the end, or after the last row: the rows are not those of the directory's name.
+    """
+    if isinstance(corpus, Path):
+        return verified_batches(corpus)
+    if corpus.table is not None:
+        return iter(corpus.table.to_batches(max_chunksize=_ROWS_READ))
+    return batches(corpus.directory)
 
 
-def _note(path: Path, content: object) -> None:
-    if not path.exists() or read_json(path) != content:
-        write_json(path, content)
+def verify(directory: Path) -> VerifiedCorpus:
+    """Read a kept version once, without keeping its rows in memory.
+
+    Raises:
+        CorpusError: its rows are missing, or not those of its name.
+    """
+    return VerifiedCorpus(directory.absolute(), _count_splits(verified_batches(directory)))
 
 
-def examples_of(directory: Path) -> Path:
-    """The directory of the examples that a derived corpus was last made from."""
-    version: str = read_json(directory / DERIVED_FROM)[EXAMPLES]
+def read(corpus: VerifiedCorpus | Path) -> VerifiedCorpus:
+    """Return a kept version with its rows in memory: they are read once at most; errors as for `verify`."""
+    if isinstance(corpus, VerifiedCorpus) and corpus.table is not None:
+        return corpus
+    directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
+    rows = list(slices(corpus))
+    table = pa.Table.from_batches(rows) if rows else pq.read_table(directory / ROWS)
+    return VerifiedCorpus(directory, _count_splits(rows), table)
+
+
+def _count_splits(rows: Iterable[pa.RecordBatch]) -> "Counter[str]":
+    """Return the number of rows by split, zeros included."""
+    splits = Counter({str(split): 0 for split in Split})
+    for batch in rows:
+        counted = pc.value_counts(batch["split"])
+        splits.update(dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True)))
+    return splits
+
+
+def load(corpus: VerifiedCorpus | Path) -> pa.Table:
+    """Return the rows of a kept version; errors as for `verify`."""
+    return read(corpus).table
+
+
+def is_intact(directory: Path) -> bool:
+    """Return whether a version is kept in a directory, with the rows of its name."""
+    try:
+        verify(directory)
+    except CorpusError:
+        return False
+    return True
+
+
+def with_places(rows: Iterable[pa.RecordBatch], directory: Path, examples: Path) -> Iterator[pa.RecordBatch]:
+    """Yield rows of a derived corpus with the document and the line of their entries in these examples."""
+    path = directory / PLACES.format(examples.name)
+    if not path.is_file():
+        yield from rows  # They have the places of the examples in `derived.json`.
+        return
+    places, start = pq.read_table(path, read_dictionary=[PLACE[0]]), 0
+    for batch in rows:
+        for name in PLACE:
+            cells = places[name].slice(start, batch.num_rows).combine_chunks().cast(PLACES_SCHEMA.field(name).type)
+            batch = batch.set_column(batch.schema.get_field_index(name), name, cells)
+        start += batch.num_rows
+        yield batch
+
+
+def quarantined(examples: Path) -> pa.Table:
+    """Return the quarantined entries of kept examples: document, line, english, rule, reason, found."""
+    return pq.read_table(examples / QUARANTINE)
+
+
+def examples_of(directory: Path) -> Path | None:
+    """Return the directory of the examples that a derived corpus was last made from; None if that is not on record."""
+    known = _examples_records(directory)
+    if not known:
+        return None
+    newest = newest_first(known.values())[0]
+    version = next(version for version, path in known.items() if path == newest)
     return directory.parents[1] / EXAMPLES / version
 
 
+def all_examples_of(directory: Path) -> set[str]:
+    """Return the versions of all examples that a derived corpus was ever made from."""
+    return set(_examples_records(directory))
+
+
+def _examples_records(directory: Path) -> dict[str, Path]:
+    """Return the files that say from which examples a derived corpus was made, by the version of the examples."""
+    first, (before, after) = directory / DERIVED_FROM, PLACES.split("{}")
+    found = {path.name[len(before) : -len(after)]: path for path in directory.glob(PLACES.format("*"))}
+    try:
+        return {DerivedFrom.read(first).corpus_examples: first, **found} if first.exists() else found
+    except ValueError as error:
+        raise CorpusError(f"{error}: {_MAKE_AGAIN}") from None
+
+
 def sources_of(examples: Path) -> tuple[DocumentRef, ...]:
-    """The documents that a version of the examples was last read from; none where nobody noted it."""
-    try:
-        return tuple(DocumentRef(**source) for source in read_json(examples / DOCUMENTS))
-    except FileNotFoundError:
-        return ()
+    """Return the documents that a version of the examples was last read from; empty if that is not on record."""
+    return read_record(examples, DOCUMENTS, DocumentRef)
 
 
-def origin(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
-    """The examples that a derived corpus was last made from, and their documents; None where nobody noted it."""
-    try:
-        examples = examples_of(directory)
-    except FileNotFoundError:
-        return None, ()
-    return examples.name, sources_of(examples)
+def all_sources_of(examples: Path) -> list[tuple[DocumentRef, ...]]:
+    """Return the documents of each record of a version of the examples, the last one first."""
+    return all_records(examples, DOCUMENTS, DocumentRef)
 
 
-def build(documents: Sequence[Path], artifacts: Artifacts, *, seq_length: int) -> tuple[dict[str, Path], Collection]:
-    """Read documents, split them and keep every corpus; what Dagster does asset by asset, at once.
-
-    Returns the directories by asset name, and what was read. Raises `CorpusError`.
-    """
-    corpus = read_corpus(documents, seq_length=seq_length)
-    sources = [DocumentRef(str(d), sha256_of(d), d.stat().st_size, str(d.absolute())) for d in documents]
-    examples = store_examples(artifacts, corpus, sources)
-    return {EXAMPLES: examples, **{asset: store_derived(artifacts, asset, examples) for asset in DERIVED}}, corpus
+def made_from(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
+    """Return the version of the examples that a derived corpus was last made from, and their documents."""
+    examples = examples_of(directory)
+    return (None, ()) if examples is None else (examples.name, sources_of(examples))
 
 
 def model_texts(rows: pa.Table, *splits: str) -> list[str]:
-    """The texts that a model sees of these rows, in their order: of the named splits, or of all."""
+    """Return the texts that a model sees of these rows, in their order: of the named splits, or of all."""
     columns = rows.column_names
     if "prompt" in columns:
         texts = [p + a for p, a in zip(rows["prompt"].to_pylist(), rows["answer"].to_pylist(), strict=True)]
@@ -166,5 +313,5 @@ def model_texts(rows: pa.Table, *splits: str) -> list[str]:
 
 
 def _version_of_examples(rows: str, quarantine: pa.Table) -> str:
-    """The version of examples: what was set aside is part of what one looks up there."""
+    """Return the version of examples; it covers the quarantine too, which one looks up there."""
     return digest_of([rows, data_version(quarantine)])

@@ -4,8 +4,8 @@ documents ─► examples ─┬► english   (phase 1: each sentence)
                        ├► hlx       (phase 2: each value in each format)
                        └► paired    (phase 3: each translation)
 
-The derived ones are made batch by batch: whole, those of a million entries would not fit in memory. Each
-of their rows names the document and line of its entry, so that what is wrong with it can be found.
+Derived corpora are made batch by batch: those of a million entries do not fit in memory as a whole. Each row names
+the document and line of its entry, so that a wrong row can be found in the document.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,8 +40,9 @@ QUARANTINE_SCHEMA = pa.schema(
     ]
 )
 PLACE = ("document", "line")
-"""Where the entry of a row stands: no part of what is learned, so the same corpus from a file that was moved,
-or in which a comment was written, is the same version."""
+"""The place of a row's entry. It is not learned and not part of the data version: a corpus from a document that was
+moved, or that got a remark, is the same version."""
+PLACES_SCHEMA = pa.schema([("document", pa.string()), ("line", pa.int32())])
 _ENTRY = [("section", pa.string()), ("operation", pa.string()), ("document", pa.string()), ("line", pa.int32())]
 ENGLISH_SCHEMA = pa.schema([("english", pa.string()), ("split", pa.string()), *_ENTRY])
 HLX_SCHEMA = pa.schema([*((name, pa.string()) for name in ("format", "text", "value_sha256", "split")), *_ENTRY])
@@ -53,7 +54,7 @@ PAIRED_SCHEMA = pa.schema(
     ]
 )
 BATCH = 20_000
-"""Examples that are turned into rows of the other corpora at once."""
+"""Examples that are derived at once."""
 
 _Row: TypeAlias = Mapping[str, Any]
 _Cells: TypeAlias = tuple[Any, ...]
@@ -61,19 +62,19 @@ _Cells: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Derived:
-    """How a corpus follows from the examples."""
+    """How a corpus is derived from the examples."""
 
     schema: pa.Schema
     rows_of: Callable[[_Row, bool], Iterable[_Cells]]
-    """The rows of an example, told whether it is the first of its value."""
+    """Returns the rows of an example; the second argument says whether it is the first one of its value."""
 
     @property
     def learned(self) -> list[str]:
-        """The columns that its data version is of."""
+        """Return the columns that the data version covers."""
         return [name for name in self.schema.names if name not in PLACE]
 
     def batches(self, examples: pa.Table) -> Iterator[pa.RecordBatch]:
-        """The corpus in the order of the examples."""
+        """Yield the rows of the corpus in the order of the examples."""
         seen: set[str] = set()
         for batch in examples.to_batches(max_chunksize=BATCH):
             rows: list[_Cells] = []
@@ -83,12 +84,12 @@ class Derived:
             yield from _table(rows, self.schema).to_batches()
 
     def table(self, examples: pa.Table) -> pa.Table:
-        """The corpus as one table."""
+        """Return the corpus as one table."""
         return pa.Table.from_batches(self.batches(examples), self.schema)
 
 
 def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
-    """One row an entry, in the order of the documents, with its canonical renderings and its split."""
+    """Return one row an entry, in the order of the documents, with its canonical renderings and its split."""
     splits = assign_splits(corpus.entries, held_out)
     batches = []
     for start in range(0, len(corpus.entries), BATCH):
@@ -108,30 +109,29 @@ def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
 
 
 def quarantine_table(corpus: Collection) -> pa.Table:
-    """One row an entry that is in none of the corpora, with the reason."""
+    """Return one row a quarantined entry, with the reason."""
     rows = [(q.document, q.line, q.english, q.rule, q.reason, q.found) for q in corpus.quarantined]
     return _table(rows, QUARANTINE_SCHEMA)
 
 
 def _english_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Each sentence once."""
+    """Yield each sentence once."""
     if row["english"] is not None:
         yield (row["english"], row["split"], *_entry_of(row))
 
 
 def _hlx_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Each value once in each format, as its first entry has it."""
+    """Yield each value once in each format, from its first entry."""
     if first:
         for format in Format:
             yield (str(format), row[format], row["value_sha256"], row["split"], *_entry_of(row))
 
 
 def _paired_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Prompts and answers, whose concatenations are the texts that the model sees.
+    """Yield prompts and answers; `prompt + answer` is the text that the model sees.
 
-    From English into each format and from each format into English; and for each value one conversion
-    between two formats, picked by its hash. An entry without a sentence has none of them: it serves
-    phase 2 alone.
+    They translate from English into each format and from each format into English. Each value also has one conversion
+    between two formats, chosen by its hash. An entry without a sentence has none of them: it serves phase 2 alone.
     """
     if row["english"] is None:
         return

@@ -1,4 +1,4 @@
-"""The data version of a corpus: SHA-256 of its rows, whatever wrote them."""
+"""The data version of a corpus: the SHA-256 of its rows, independent of what wrote them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,31 +12,33 @@ _NULL = -1
 
 
 class DataVersion:
-    """The digest of rows that come batch by batch.
+    """Computes the digest of rows batch by batch.
 
-    Of each column are hashed the values: integers as 64 bits, of texts the lengths in bytes (-1 for
-    none) and the UTF-8 one after the other, which tell any two columns apart; then the names with these
-    digests. So it depends neither on the batches nor on the encoding or release of Arrow and Parquet, as
-    a hash of their bytes would.
+    Each column is hashed by its values: integers as 64 bits; texts as their lengths in bytes (-1 if there is none) and
+    their UTF-8, one after the other. The digest covers the names of the columns with these hashes. So it does not
+    depend on the batches, or on the encoding or the release of Arrow and Parquet.
 
     Args:
-        columns: the names of those that count, in their order.
+        columns: the names of the columns that the digest covers, in their order.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self.rows = 0
         self._hashes = {name: (hashlib.sha256(), hashlib.sha256()) for name in columns}
 
     def update(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Add the rows that come next. Raises `TypeError` for a column that is neither text nor integer."""
-        self.rows += rows.num_rows
+        """Add the rows that come next.
+
+        Raises:
+            KeyError: a column is missing.
+            TypeError: a column is neither text nor integers without gaps.
+        """
         for name in self._hashes:
             column = rows.column(name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else (column,):
                 self._add(name, chunk)
 
     def hexdigest(self) -> str:
-        """The version of all rows so far."""
+        """Return the version of all rows so far."""
         hashes = [[name, numbers.hexdigest(), text.hexdigest()] for name, (numbers, text) in self._hashes.items()]
         return digest_of(hashes)
 
@@ -56,7 +58,7 @@ class DataVersion:
 
 
 def data_version(table: pa.Table) -> str:
-    """The version of a whole table, of all its columns."""
+    """Return the version of a table; it covers all columns."""
     version = DataVersion(table.column_names)
     version.update(table)
     return version.hexdigest()

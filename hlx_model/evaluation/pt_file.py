@@ -12,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from hlx_model.checkpoints import pt_import
-from hlx_model.corpus import CorpusError, rules, store
+from hlx_model.corpus import CorpusError, store
+from hlx_model.corpus.build import build
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
+from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
@@ -71,23 +73,17 @@ def evaluate_pt_file(
 
 
 def _corpus(corpus: Sequence[Path], phase: int) -> tuple[str, pa.Table]:
-    """The data version and the rows of the corpus of `phase`."""
+    """Return the data version and the rows of the corpus of `phase`."""
     asset, named = CORPUS_OF_PHASE[phase], ", ".join(map(str, corpus))
+    if len(corpus) == 1 and (corpus[0] / ROWS).exists():
+        directory = corpus[0].absolute()
+        if directory.parent.name != asset:
+            raise CorpusError(f"{named}: phase {phase} is judged on {asset}, not on {directory.parent.name}")
+        require_corpus_passed(directory)
+        return directory.name, store.load(directory)
     with tempfile.TemporaryDirectory() as root:
-        if len(corpus) == 1 and (corpus[0] / ROWS).exists():
-            directory = corpus[0].absolute()
-            if directory.parent.name != asset:
-                raise CorpusError(f"{named}: phase {phase} is judged on {asset}, not on {directory.parent.name}")
-        else:
-            kept, read = store.build(corpus, Artifacts.at(Path(root)), seq_length=DEFAULT_SEQ_LENGTH)
-            quarantined = len(read.quarantined)
-            if wrong := rules.too_many_quarantined(quarantined, read.entries_read, rules.most_quarantined()):
-                raise CorpusError(f"{named}: {wrong}; `hlx corpus check` lists them")
-            if quarantined:
-                log.warning("%s: %s entries are in quarantine; `hlx corpus check` lists them", named, quarantined)
-            directory = kept[asset]
-        rows = store.load(directory)
-    splits = set(rows["split"].to_pylist())
-    if "train" not in splits or not splits & {"test", "validation"}:
-        raise CorpusError(f"{named}: no row of phase {phase} to train on, or none held out: give it more entries")
-    return directory.name, rows
+        built = build(corpus, Artifacts.at(Path(root)), seq_length=DEFAULT_SEQ_LENGTH)
+        found = require_built_passed(built, asset)
+    if quarantined := len(built.collection.quarantined):
+        log.warning("%s: %s entries are in quarantine; `hlx corpus check` lists them", named, quarantined)
+    return found.version, store.load(found)

@@ -160,11 +160,11 @@ def lineage(name: str, training: Path) -> Node:
         raise CorpusError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a checkpoint")
     directory = artifacts.root / artifact
     if name == DOCUMENT:
-        documents = tuple(_document(document.origin) for document in kept_documents(directory))
+        documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))
         return Node("corpus", name, directory.name, documents, *_latest(events, name, directory.name))
     if name == EXAMPLES:
         return _examples(directory.name, store.sources_of(directory), events)
-    return _corpus(name, CorpusVersion(directory.name, artifact, *store.origin(directory)), events)
+    return _corpus(name, CorpusVersion(directory.name, artifact, *store.made_from(directory)), events)
 
 
 def of_checkpoint(checkpoint: Path) -> CheckpointNode:

@@ -15,11 +15,14 @@ from hlx_model.checkpoints.manifest import (
     ParentVerdict,
 )
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.corpus import rules, store
-from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus import store
+from hlx_model.corpus.build import build
+from hlx_model.corpus.entries import CorpusError, DocumentRef
+from hlx_model.corpus.store import VerifiedCorpus
+from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.model.sizes import architecture
-from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.phases import PHASES, require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
 from hlx_model.training.execution import ExecutionConfig
@@ -112,8 +115,7 @@ def prepare(
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
     """
-    if phase not in CORPUS_OF_PHASE:
-        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
+    require_phase(phase)
     artifacts = Artifacts(training)
     if overrides.size is not None:
         architecture(overrides.size)
@@ -121,28 +123,21 @@ def prepare(
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
-    directory = _corpus(corpus, artifacts, phase, settings.seq_length)
-    rows, named = store.load(directory), ", ".join(map(str, corpus))
-    train = store.model_texts(rows, "train")
-    held_out = store.model_texts(rows, "validation")
-    if not train:
-        raise CorpusError(f"{named}: no row to train phase {phase} on")
-    if not held_out:
-        raise CorpusError(f"{named}: no held-out row, so that nothing can be judged: give it more entries")
+    own, version = _corpus(corpus, artifacts, phase, settings.seq_length)
+    train, held_out = (store.model_texts(store.load(own), split) for split in ("train", "validation"))
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
-    asset = CORPUS_OF_PHASE[phase]
-    corpora = {asset: _version(artifacts, asset, directory)}
+    corpora = {own.asset: version}
     replay: list[list[str]] = []
     if parent is not None and resume_from is not None:
         root = Artifacts.of_checkpoint(resume_from).root
         inherited = {asset: version for asset, version in parent.corpora.items() if asset not in corpora}
-        for asset, version in inherited.items():
-            store.keep(artifacts, asset, root / version.path)
+        for version in inherited.values():
+            kept = store.keep(artifacts, (store.read if settings.replay > 0 else store.verify)(root / version.path))
+            if settings.replay > 0:
+                replay.append(store.model_texts(store.load(kept), "train"))
         corpora |= inherited
-        if settings.replay > 0:
-            replay = [store.model_texts(store.load(root / v.path), "train") for v in inherited.values()]
     passed_over = tuple(parent.ungated) if parent else ()
     if ungated and parent and resume_from:
         passed_over += (f"{parent.training_id}/{resume_from.name}",)
@@ -221,22 +216,31 @@ def _pick(override: T | None, default: T) -> T:
     return default if override is None else override
 
 
-def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int) -> Path:
-    """Where the corpus of `phase` is kept."""
-    asset = CORPUS_OF_PHASE[phase]
+def _corpus(
+    corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int
+) -> tuple[VerifiedCorpus, CorpusVersion]:
+    """Return the corpus to train on, in memory, and how manifests refer to it: kept already, or built from documents.
+
+    Raises:
+        GateClosed: a gate on it, or on its examples, failed.
+        CorpusError: a document or a kept corpus is unusable.
+    """
+    asset = PHASES[phase].corpus
     if len(corpus) != 1 or not (corpus[0] / ROWS).exists():
-        kept, read = store.build(corpus, artifacts, seq_length=seq_length)
-        if wrong := rules.too_many_quarantined(len(read.quarantined), read.entries_read, rules.most_quarantined()):
-            raise CorpusError(f"{', '.join(map(str, corpus))}: {wrong}; `hlx corpus check` lists them")
-        for row in read.quarantined:
+        built = build(corpus, artifacts, seq_length=seq_length)
+        own = require_built_passed(built, asset)
+        for row in built.collection.quarantined:
             log.warning("%s line %s is in quarantine: %s", row.document, row.line, row.reason)
-        return kept[asset]
+        return own, _version(artifacts, own, built.examples.version, built.documents)
     directory = corpus[0].absolute()
     if directory.parent.name != asset:
         raise CorpusError(f"{corpus[0]}: phase {phase} is trained on {asset}, not on {directory.parent.name}")
-    return directory
+    require_corpus_passed(directory)
+    own = store.keep(artifacts, store.read(directory))
+    return own, _version(artifacts, own, *store.made_from(own.directory))
 
 
-def _version(artifacts: Artifacts, asset: str, directory: Path) -> CorpusVersion:
-    kept = store.keep(artifacts, asset, directory)
-    return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)), *store.origin(directory))
+def _version(
+    artifacts: Artifacts, corpus: VerifiedCorpus, examples: str | None, documents: tuple[DocumentRef, ...]
+) -> CorpusVersion:
+    return CorpusVersion(corpus.version, str(corpus.directory.relative_to(artifacts.root)), examples, documents)

@@ -1,50 +1,29 @@
-"""The pandera schemas see what is wrong with a corpus, and say which row it is."""
+"""The checks of the corpora mirror verdicts, pandera agrees with the rules that it wraps, failing rows are shown."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from hlx_assets.corpus.checks import (
-    quarantine,
-    said_by_entries,
-    validate,
-    validate_kept,
-    with_entries,
-)
-from hlx_assets.corpus.schemas import facts_of
+from hlx_assets.corpus.checks import coverage_result, quarantine_result, schema_result
+from hlx_assets.corpus.schemas import pandera_rows
+from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_model.composer.sampling import compose
-from hlx_model.corpus import (
-    DERIVED,
-    CorpusError,
-    collect,
-    examples_table,
-    parse_document,
-    store,
-)
-from hlx_model.layout import Artifacts
+from hlx_model.corpus import CorpusError, collect, data_version, parse_document, quarantine_table, store
+from hlx_model.corpus.build import build
+from hlx_model.corpus.row_rules import broken_rows
+from hlx_model.corpus.verdict import judge_corpus, recorded_verdict
+from hlx_model.files import digest_of
+from hlx_model.layout import QUARANTINE, ROWS, Artifacts
 from tests.assets.conftest import Home, small_document
+from tests.corpus.broken import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
 
 DEFECTS = Path(__file__).parents[1] / "corpus" / "defects"
-EXAMPLES = examples_table(collect([parse_document(compose(300, 0), "composed.md")]))
-TABLES = {"corpus_examples": EXAMPLES, **{name: derived.table(EXAMPLES) for name, derived in DERIVED.items()}}
-
-
-def frame(name: str) -> pl.DataFrame:
-    found = pl.from_arrow(TABLES[name])
-    assert isinstance(found, pl.DataFrame)
-    return found
-
-
-def judged(name: str, rows: pl.DataFrame, slices: int = 1) -> dg.AssetCheckResult:
-    """The schema check on `rows` as they are validated when they are kept: by facts, then slice by slice."""
-    height = -(-rows.height // slices)
-    facts = facts_of(name, lambda: rows.iter_slices(height))
-    said = said_by_entries([frame("corpus_examples")]) if name != "corpus_examples" else None
-    return validate(name, (with_entries(part, said) for part in rows.iter_slices(height)), facts)
 
 
 def failing(result: dg.AssetCheckResult) -> list[dict[str, str]]:
@@ -53,123 +32,58 @@ def failing(result: dg.AssetCheckResult) -> list[dict[str, str]]:
     return [{name: str(cell) for name, cell in record.data.items()} for record in table.records]
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
-@pytest.mark.parametrize("slices", [1, 7])
-def test_a_composed_corpus_keeps_every_rule(name: str, slices: int) -> None:
-    result = judged(name, frame(name), slices)
-    assert result.passed, result.description
+CORPORA = {
+    **{f"{name} as composed": (name, rows) for name, rows in TABLES.items()},
+    **{f"{n} {broken}": (broken.name, spoilt(broken)[0]) for n, broken in enumerate(BROKEN_CELLS)},
+    **{f"{name} {column} leaked": (name, leaked(name, column)[0]) for name, column in LEAKS},
+    **{f"{name} {rule}": (name, twice(name)) for name, rule in TWICE},
+}
 
 
-def spoilt(rows: pl.DataFrame, column: str, value: object, row: int) -> pl.DataFrame:
-    cells = [value if i == row else v for i, v in enumerate(rows[column])]
-    return rows.with_columns(pl.Series(column, cells, dtype=rows.schema[column]))
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_pandera_finds_the_same_rows_as_the_rules_that_it_wraps(corpus: str) -> None:
+    name, rows = CORPORA[corpus]
+    expected = judged(name, rows, broken_rows, slices=3)
+    found = judged(name, rows, partial(pandera_rows, name), slices=3)
+    assert found.gate().outcome == expected.gate().outcome == ("pass" if corpus.endswith("composed") else "fail")
+    assert (found.rows, found.failures, set(found.broken)) == (expected.rows, expected.failures, set(expected.broken))
+    assert sorted(found.failing, key=str) == sorted(expected.failing, key=str)
 
 
-@pytest.mark.parametrize(
-    ("name", "column", "value", "rule"),
-    [
-        ("corpus_examples", "HLXL", "{1000: {@0: ", "parses"),
-        ("corpus_examples", "LC-B", "[0xff9c]", "four_formats_have_the_same_value"),
-        ("corpus_examples", "english", "", "is_not_empty"),
-        ("corpus_examples", "english", "naïve", "in_vocabulary"),
-        ("corpus_examples", "english", "{}", "is_english"),
-        ("corpus_examples", "value_sha256", "abc", "is_sha256"),
-        ("corpus_examples", "value_sha256", "0" * 64, "value_sha256_is_that_of_the_value"),
-        ("corpus_examples", "split", "dev", "split_is_known"),
-        ("corpus_examples", "line", 0, "line_is_positive"),
-        ("corpus_examples", "last_line", 10_000, "lines_of_one_entry_only"),
-        ("english_corpus", "english", "Find 🜊14🜂", "is_english"),
-        ("english_corpus", "english", "Another sentence", "says_what_its_entry_says"),
-        ("english_corpus", "english", "x" * 511, "fits_the_models_positions"),
-        ("english_corpus", "split", "validation", "split_is_that_of_its_entry"),
-        ("hlx_corpus", "text", "🜊", "text_parses_in_its_format"),
-        ("hlx_corpus", "text", "Search for files", "text_parses_in_its_format"),
-        ("hlx_corpus", "text", "é", "in_vocabulary"),
-        ("hlx_corpus", "text", '"' + "x" * 509 + '"', "fits_the_models_positions"),
-        ("hlx_corpus", "format", "LC-X", "format_is_known"),
-        ("hlx_corpus", "line", 99_999, "says_what_its_entry_says"),
-        ("paired_corpus", "prompt", "HLXL: x", "is_a_prompt"),
-        ("paired_corpus", "target", "French", "target_is_known"),
-        ("paired_corpus", "source", "French", "source_is_known"),
-        ("paired_corpus", "answer", "naïve", "in_vocabulary"),
-        ("paired_corpus", "answer", "", "is_not_empty"),
-        ("paired_corpus", "answer", "(", "answer_is_in_its_language"),
-        ("paired_corpus", "answer", '"' + "x" * 500 + '"', "fits_the_models_positions"),
-    ],
-)
-def test_a_broken_cell_fails_its_rule_and_its_row_is_shown(name: str, column: str, value: object, rule: str) -> None:
-    rows = frame(name)
-    broken = next(i for i, split in enumerate(rows["split"]) if split == "train" and i >= 40)
-    result = judged(name, spoilt(rows, column, value, broken), slices=3)
-    assert not result.passed
-    shown = next(row for row in failing(result) if row["rule"] == rule)
-    assert shown["document"] == "composed.md"
-    assert shown["line"] == str(value if column == "line" else rows["line"][broken])
-    assert shown["reason"] and "\n" not in shown["reason"]
-    assert rule in (result.description or "")
-
-
-def test_an_answer_of_another_entry_is_found_and_its_row_is_named() -> None:
-    """The loader of the broken night gave 67% of the sentences another entry's answer: each was good HLX."""
-    rows = frame("paired_corpus")
-    to_hlxl = rows.with_row_index().filter((pl.col("target") == "HLXL") & (pl.col("source") == "English"))
-    mine, other = to_hlxl.row(20, named=True), to_hlxl.row(25, named=True)
-    assert mine["answer"] != other["answer"]
-    result = judged("paired_corpus", spoilt(rows, "answer", other["answer"], mine["index"]))
-    (row,) = failing(result)
-    assert row["rule"] == "pairs_within_one_entry" and row["line"] == str(mine["line"])
-    assert row["English"] in mine["prompt"] and other["answer"] in row["found"]
-
-
-@pytest.mark.parametrize(
-    ("name", "column"),
-    [
-        ("corpus_examples", "english"),
-        ("corpus_examples", "value_sha256"),
-        ("english_corpus", "english"),
-        ("hlx_corpus", "text"),
-        ("hlx_corpus", "value_sha256"),
-        ("paired_corpus", "prompt"),
-    ],
-)
-def test_a_held_out_text_in_train_is_a_leak(name: str, column: str) -> None:
-    rows = frame(name)
-    held_out = rows.filter(pl.col("split") != "train")[column][0]
-    row = rows["split"].to_list().index("train")
-    result = judged(name, spoilt(rows, column, held_out, row), slices=5)
-    assert not result.passed
-    leaks = [shown for shown in failing(result) if shown["rule"] == f"{column}_not_in_train_and_held_out"]
-    assert [shown["line"] for shown in leaks] == [str(rows["line"][row])]
-    assert held_out[:100] in leaks[0]["found"]
-
-
-@pytest.mark.parametrize(
-    ("name", "rule"),
-    [
-        ("corpus_examples", "sentence_once"),
-        ("english_corpus", "sentence_once"),
-        ("hlx_corpus", "line_once"),
-        ("paired_corpus", "pair_once"),
-    ],
-)
-def test_a_row_twice_is_found_also_across_slices(name: str, rule: str) -> None:
-    rows = frame(name)
-    result = judged(name, pl.concat([rows, rows.head(1)]), slices=4)
-    assert not result.passed
-    assert [row["line"] for row in failing(result) if row["rule"] == rule] == 2 * [str(rows["line"][0])]
-
-
-def test_a_kept_corpus_is_validated_and_a_changed_one_refused(tmp_path: Path) -> None:
+def test_a_kept_corpus_is_judged_and_a_changed_one_refused(tmp_path: Path) -> None:
     document = tmp_path / "small.md"
     document.write_text(small_document(), encoding="utf-8")
-    kept, _ = store.build([document], Artifacts.at(tmp_path), seq_length=256)
-    for name, directory in kept.items():
-        assert validate_kept(name, directory).passed
-    for name, directory in kept.items():
-        rows = directory / "rows.parquet"
-        spoilt(pl.read_parquet(rows), "split", "test", 0).write_parquet(rows)
-        with pytest.raises(CorpusError, match="its rows are not those of version"):
-            validate_kept(name, directory)
+    kept = build([document], Artifacts.at(tmp_path), seq_length=256).directories
+    for directory in kept.values():
+        assert schema_result(directory).passed
+    for directory in kept.values():
+        (directory / ROWS).write_bytes((directory / ROWS).read_bytes()[:-1])
+        with pytest.raises(CorpusError, match=r"rows\.parquet: not a Parquet file"):
+            schema_result(directory)
+
+
+def test_a_check_shows_the_rows_that_are_on_record(tmp_path: Path) -> None:
+    """A kept corpus that breaks a rule cannot be built; this one is written as a broken program would write it."""
+    rows, row = spoilt(Broken("corpus_examples", "english", "{}", "is_english"))
+    directory = write_examples(tmp_path, rows)
+    result = schema_result(directory)
+    assert not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
+    shown = next(cells for cells in failing(result) if cells["rule"] == "is_english")
+    assert (shown["English"], shown["line"]) == ("{}", str(rows["line"][row]))
+    assert failing(schema_result(directory)) == failing(result)
+    verdict = recorded_verdict(directory)
+    assert verdict is not None and verdict.gate("schema").reason == result.description
+    assert judge_corpus(directory) == verdict
+
+
+def write_examples(root: Path, rows: pa.Table) -> Path:
+    quarantine = quarantine_table(collect([]))
+    version = digest_of([data_version(rows), data_version(quarantine)])
+    directory = Artifacts.at(root).corpus("corpus_examples", version)
+    directory.mkdir(parents=True)
+    pq.write_table(rows, directory / ROWS)
+    pq.write_table(quarantine, directory / QUARANTINE)
+    return directory
 
 
 def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
@@ -185,15 +99,17 @@ def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
 
 @pytest.mark.parametrize("document", sorted(DEFECTS.iterdir()), ids=lambda path: path.stem)
 def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(document: Path, tmp_path: Path) -> None:
-    kept, corpus = store.build([document], Artifacts.at(tmp_path), seq_length=256)
-    result = quarantine(kept["corpus_examples"])
-    assert isinstance(result, dg.AssetCheckResult)
+    built = build([document], Artifacts.at(tmp_path), seq_length=256)
+    result = quarantine_result(built.examples.directory)
     assert not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
-    (row,), (defect,) = failing(result), corpus.quarantined
-    assert (row["rule"], row["document"], row["line"]) == (document.stem, str(document), str(defect.line))
+    (row,), (defect,) = failing(result), built.collection.quarantined
+    assert (row["rule"], row["document"], row["line"]) == (document.stem, document.name, str(defect.line))
     assert row["English"] == (defect.english or "")[:200] and row["reason"] == defect.reason
     assert row["found"] == defect.found[:200]
-    assert all(validate_kept(name, directory).passed for name, directory in kept.items())
+    for directory in built.directories.values():
+        assert schema_result(directory).passed
+        verdict = recorded_verdict(directory)
+        assert verdict is not None and verdict.gate("coverage").reason == coverage_result(directory).description
 
 
 def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
@@ -207,6 +123,36 @@ def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
     assert {row.data["rule"] for row in table.records} == {"four_formats_have_the_same_value"}
     alone = empty_home.materialize("english_corpus")
     assert "the gate of corpus_examples is closed: quarantine" in alone.failures["english_corpus"]
+
+
+def test_checks_that_did_not_run_open_no_gate(empty_home: Home) -> None:
+    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
+    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    job = dg.define_asset_job(
+        "no_checks", selection=dg.AssetSelection.assets("corpus_document", "corpus_examples").without_checks()
+    )
+    unchecked = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=[job], resources=defs.resources)
+    ops = {"corpus_document": {"config": {"corpus": str(empty_home.path / "small.md")}}}
+    with empty_home.instance() as instance:
+        run = unchecked.resolve_job_def("no_checks").execute_in_process(instance=instance, run_config={"ops": ops})
+        assert run.success and not run.get_asset_check_evaluations()
+    alone = empty_home.materialize("english_corpus")
+    assert "the gate of corpus_examples is closed: quarantine" in alone.failures["english_corpus"]
+
+
+def test_a_verdict_from_the_command_line_closes_the_gate_in_the_ui(
+    empty_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 1)
+    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    assert empty_home.materialize("corpus_document", "corpus_examples").success
+    assert "english_corpus" in empty_home.materialize("english_corpus").materialized
+    monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.01")
+    with empty_home.instance() as instance:
+        judge_corpus(latest_path(instance, dg.AssetKey("corpus_examples")))
+    monkeypatch.delenv("HLX_MOST_QUARANTINED")
+    refused = empty_home.materialize("english_corpus")
+    assert "the gate of corpus_examples is closed: quarantine: 1 of 36" in refused.failures["english_corpus"]
 
 
 def test_how_much_may_be_in_quarantine_is_set_in_the_environment_and_by_no_run(
@@ -247,14 +193,14 @@ def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus")
     check = run.check("corpus_examples", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    assert "0 rows in validation, at least 1 needed" in (check.description or "")
+    assert "0 rows in validation, required ≥ 1" in (check.description or "")
     assert "english_corpus" not in run.materialized
     (empty_home.path / "small.md").write_text(small_document(), encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples", "paired_corpus")
     check = run.check("paired_corpus", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
     assert "rows in validation of direction English to HLXL (and " in (check.description or "")
-    assert "at least 30 wanted" in (check.description or "")
+    assert "wanted ≥ 30" in (check.description or "")
 
 
 def test_hlx_alone_gives_phase_2_its_corpus_and_closes_phase_1(empty_home: Home) -> None:

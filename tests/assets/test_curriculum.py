@@ -4,8 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.definitions import CHECKS, defs
-from hlx_assets.guard import gate_map
+from hlx_assets.definitions import defs
+from hlx_assets.guard import GATED
 from hlx_assets.io_manager import latest_path
 from hlx_assets.validation.schedules import nightly_revalidation
 from hlx_model.checkpoints.manifest import read_manifest
@@ -39,8 +39,9 @@ def test_every_asset_has_description_owner_kinds_and_code_version() -> None:
 
 
 def test_no_asset_consumes_another_but_through_the_guard() -> None:
-    gates = gate_map(CHECKS)
-    assert set(gates) == ASSETS - {"corpus_document"}
+    graph = defs.resolve_asset_graph()
+    blocking = {key.asset_key.to_user_string() for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert blocking == GATED == ASSETS - {"corpus_document"}
     for definition in defs.assets or []:
         assert isinstance(definition, dg.AssetsDefinition)
         if definition.key.to_user_string() == "training_history":

@@ -13,8 +13,7 @@ from pathlib import Path
 from hlx_model.checkpoints.manifest import Manifest, Parent, directory_name, read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup import plan_cleanup
-from hlx_model.corpus import store
-from hlx_model.corpus.documents import keep_documents
+from hlx_model.corpus.build import build
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.files import write_json
 from hlx_model.layout import Artifacts
@@ -95,9 +94,8 @@ def new_corpus(home: Home, entries: int = 40) -> dict[str, Path]:
     """Add an old version of every corpus, made from a kept document; return them by asset."""
     document = home.root.parent / "other.md"
     document.write_text("\n\n".join(small_text().split("\n\n")[:entries]), encoding="utf-8")
-    artifacts = Artifacts(home.training)
-    kept, _ = store.build([document], artifacts, seq_length=256)
-    kept["corpus_document"] = keep_documents(artifacts, [document], composed=0, seed=0)
+    built = build([document], Artifacts(home.training), seq_length=256)
+    kept = {**built.directories, "corpus_document": built.document}
     for directory in kept.values():
         age(directory)
     return kept

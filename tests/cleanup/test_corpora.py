@@ -6,7 +6,7 @@ from pathlib import Path
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.cleanup import carry_out, disk, plan_cleanup
 from hlx_model.corpus import store
-from hlx_model.corpus.documents import keep_documents
+from hlx_model.corpus.build import build
 from hlx_model.files import write_json
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
@@ -51,14 +51,12 @@ def test_what_an_asset_was_last_materialized_to_stays(home: Home) -> None:
 def test_the_newest_corpus_stays_before_any_training(tmp_path: Path, small_document: Path) -> None:
     home = Home(tmp_path / "artifacts", None)  # type: ignore[arg-type]
     older = new_corpus(home, 40)
-    artifacts = Artifacts(home.training)
-    newest, _ = store.build([small_document], artifacts, seq_length=256)
-    document = keep_documents(artifacts, [small_document], composed=0, seed=0)
+    newest = build([small_document], Artifacts(home.training), seq_length=256)
     assert {home.root / path for path in home.going()} == set(older.values())
     carry_out(plan_cleanup(home.training))
-    for directory in newest.values():
+    for directory in newest.directories.values():
         store.load(directory)
-    assert (document / "document.md").is_file()
+    assert (newest.document / "document.md").is_file()
 
 
 def test_trainings_in_a_folder_beside_keep_what_they_need(home: Home) -> None:

@@ -210,7 +210,7 @@ def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[st
         ("prose.md", (), "prose.md: no entry found"),
         ("unreadable.md", (), "unreadable.md: none of its 1 entries is usable"),
         ("latin1.md", (), "latin1.md: not UTF-8 at byte offset 10"),
-        ("few.md", (), "few.md: no held-out row"),
+        ("few.md", (), "few.md: the gate of corpus_examples is closed: coverage"),
         ("good", ("--size", "2b"), "size is '2b': choose one of tiny, 10m, 50m, 100m, 250m, 500m, 1b"),
         ("good", ("--epochs", 0), "epochs is 0: it must be at least 1"),
         ("good", ("--batch-size", 0), "batch_size is 0: it must be at least 1"),

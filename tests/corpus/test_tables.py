@@ -23,12 +23,12 @@ from hlx_model.corpus import (
     prompt,
     quarantine_table,
     same_value,
-    store,
     tables,
     within,
 )
+from hlx_model.corpus.build import build
 from hlx_model.language import Contract, Format, Handle, Value, convert
-from hlx_model.layout import EXAMPLES, Artifacts
+from hlx_model.layout import Artifacts
 from tests.conftest import small_text
 
 
@@ -164,24 +164,11 @@ def test_a_corpus_is_the_same_version_wherever_its_document_stands(tmp_path: Pat
     versions = []
     for name, text in (("a.md", small_text()), ("b.md", f"<!-- a remark -->\n\n{small_text()}")):
         (tmp_path / name).write_text(text, encoding="utf-8")
-        kept, _ = store.build([tmp_path / name], Artifacts.at(tmp_path / name[0]), seq_length=256)
-        versions.append({asset: directory.name for asset, directory in kept.items()})
+        built = build([tmp_path / name], Artifacts.at(tmp_path / name[0]), seq_length=256)
+        versions.append({asset: directory.name for asset, directory in built.directories.items()})
     a, b = versions
     assert a.pop("corpus_examples") != b.pop("corpus_examples")  # which has the lines
     assert a == b
-
-
-def test_kept_rows_stand_where_their_document_has_them_now(tmp_path: Path) -> None:
-    artifacts = Artifacts.at(tmp_path / "artifacts")
-    for name, above in (("one.md", ""), ("two.md", "A note of mine.\n\n")):
-        document = tmp_path / name
-        document.write_text(above + small_text(), encoding="utf-8")
-        kept, _ = store.build([document], artifacts, seq_length=256)
-        examples = {row["english"]: row for row in store.load(kept[EXAMPLES]).to_pylist()}
-        for row in store.load(kept["english_corpus"]).to_pylist():
-            assert (row["document"], row["line"]) == (str(document), examples[row["english"]]["line"])
-        assert store.examples_of(kept["paired_corpus"]) == kept[EXAMPLES]
-    assert len(list((artifacts.root / "corpora" / "paired_corpus").glob("[0-9a-f]*"))) == 1
 
 
 def test_batches_of_any_size_give_the_same_corpus(monkeypatch: pytest.MonkeyPatch, examples: pa.Table) -> None:

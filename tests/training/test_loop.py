@@ -66,7 +66,9 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     }  # fmt: skip
     (source,) = first.corpora["english_corpus"].documents
     document = curriculum.document
-    assert source == (str(document), sha256_of(document), document.stat().st_size, str(document))
+    assert source.to_json() == {
+        "name": document.name, "sha256": sha256_of(document), "bytes": document.stat().st_size, "source": str(document),
+    }  # fmt: skip
     assert second.corpora["english_corpus"] == first.corpora["english_corpus"]
     assert {version.examples for version in second.corpora.values()} == {first.corpora["english_corpus"].examples}
     assert first.device == "cpu" and first.versions.keys() >= {"hlx", "python", "torch", "safetensors"}

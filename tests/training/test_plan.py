@@ -14,6 +14,7 @@ from hlx_model.training.plan import (
     prepare,
     sample,
 )
+from hlx_model.verdicts import GateClosed
 from tests.conftest import NOUNS, QUICK, SCHEDULES, VERBS, Curriculum
 
 NONE = Overrides()
@@ -116,7 +117,8 @@ def test_there_are_three_phases(small_document: Path, tmp_path: Path, phase: int
 
 def test_a_corpus_with_nothing_held_out_is_refused(tmp_path: Path) -> None:
     (tmp_path / "few.md").write_text(compose(36, seed=0))
-    with pytest.raises(CorpusError, match=r"few\.md: no held-out row.*give it more entries"):
+    said = r"^few\.md: the gate of corpus_examples is closed: coverage: .*0 rows in validation, .*more entries"
+    with pytest.raises(GateClosed, match=said):
         prepared(1, tmp_path / "few.md", tmp_path / "training")
 
 
@@ -131,7 +133,8 @@ def test_a_document_with_too_much_in_quarantine_is_not_trained_on(
 ) -> None:
     bad = tmp_path / "bad.md"
     bad.write_text(small_document.read_text().replace("LC-B: [1000", "LC-B: [1001", 3))
-    with pytest.raises(CorpusError, match=r"bad.md: 3 of 48 entries are in quarantine \(6.2%\), more than 5%"):
+    said = r"^bad\.md: the gate of corpus_examples is closed: quarantine: 3 of 48 entries .*6\.2%, required ≤ 5\.0%"
+    with pytest.raises(GateClosed, match=said):
         prepared(1, bad, tmp_path / "training")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.07")
     assert len(prepared(1, bad, tmp_path / "training").train) < 45

@@ -1,0 +1,276 @@
+"""The verdict on a kept corpus, and the rule that nothing is derived from or trained on one that did not pass.
+
+    reports/corpora/<asset>/<data version>/verdict.json, report.json
+
+The file is the truth: Dagster's checks mirror it, and `hlx train` reads it. Limits are those that were in force when
+the corpus was judged; they are recorded as thresholds.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from hlx_model.corpus import store
+from hlx_model.corpus.build import BuiltCorpora
+from hlx_model.corpus.coverage import Count, Coverage, coverage_gate
+from hlx_model.corpus.row_rules import broken_rows
+from hlx_model.corpus.rules import max_quarantined_share
+from hlx_model.corpus.schema_gate import CheckRows, Entries, FailingRow, check_schema
+from hlx_model.corpus.store import VerifiedCorpus
+from hlx_model.corpus.tables import DERIVED
+from hlx_model.files import write_json
+from hlx_model.json_model import JsonModel
+from hlx_model.layout import EXAMPLES, REPORT, ROWS
+from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
+
+CORPUS_GATES_VERSION = "1"
+"""Verdicts of another version are void. It is raised by hand when a gate on corpora changes."""
+SCHEMA, COVERAGE, QUARANTINED = "schema", "coverage", "quarantine"
+GATES_OF_CORPUS = {
+    EXAMPLES: (SCHEMA, COVERAGE, QUARANTINED),
+    **dict.fromkeys(DERIVED, (SCHEMA, COVERAGE)),
+}
+"""The gates of each corpus."""
+_REMEDIES = {
+    COVERAGE: "give the documents more entries, of words that occur in several of them",
+    QUARANTINED: "mend them (`hlx corpus check` lists them)",
+}
+_COUNTS_KEPT = 100
+log = logging.getLogger(__name__)
+
+
+class CorpusVerdict(JsonModel):
+    """What the gates found in a version of a corpus. It contains no times: judging it again changes nothing."""
+
+    asset: str
+    data_version: str
+    examples: str | None
+    """The examples that a derived corpus was compared with; None if they were missing, and for the examples."""
+    outcome: Outcome
+    gates: tuple[GateResult, ...]
+    gates_version: str
+
+    def gate(self, name: str) -> GateResult:
+        """Return the result of a gate."""
+        return next(gate for gate in self.gates if gate.name == name)
+
+
+class CorpusReport(JsonModel):
+    """What was found in detail, beside the verdict."""
+
+    rows: dict[str, int]
+    """Rows by split."""
+    counts: tuple[Count, ...]
+    """Rows by kind, the kinds that have too few first."""
+    failing: tuple[FailingRow, ...]
+    """The first rows that break a rule."""
+
+
+def quarantine_gate(quarantined: int, entries: int, limit: float) -> GateResult:
+    """Return the result of the gate `quarantine`: it warns if an entry is in quarantine, and fails above the limit.
+
+    Args:
+        quarantined: entries in quarantine.
+        entries: all entries, quarantined ones included.
+        limit: the largest share that is allowed, 0 to 1.
+    """
+    share = quarantined / max(1, entries)
+    outcome: Outcome = "fail" if share > limit else "warn" if quarantined else "pass"
+    reason = f"{quarantined} of {entries} entries are in quarantine ({share:.1%}, required ≤ {limit:.1%})"
+    return GateResult(QUARANTINED, outcome, reason, share, limit, entries)
+
+
+def require_corpus_passed(directory: Path) -> CorpusVerdict:
+    """Return the verdict on a kept corpus, if one may build on it: on a derived one, if its examples passed too.
+
+    A corpus that has no verdict yet is judged now, and the verdict is written.
+
+    Raises:
+        GateClosed: a gate failed; the message names it with its figure.
+        CorpusError: the corpus is damaged, which is found if it is judged now.
+    """
+    examples = _examples_of(directory)
+    if examples is not None:
+        _require(examples, recorded_verdict(examples) or judge_corpus(examples))
+    return _require(directory, recorded_verdict(directory) or judge_corpus(directory))
+
+
+def require_built_passed(built: BuiltCorpora, asset: str) -> VerifiedCorpus:
+    """Judge what was built from documents, and return the corpus `asset` in memory, if it and its examples passed.
+
+    Raises:
+        GateClosed: a gate failed; the message names it with its figure.
+    """
+    names = ", ".join(document.name for document in built.documents) + ": "
+    _require(built.examples.directory, judge_corpus(built.examples), names)
+    corpus = store.read(built.derived[asset])
+    _require(corpus.directory, judge_corpus(corpus, examples=built.examples), names)
+    return corpus
+
+
+def recorded_verdict(directory: Path) -> CorpusVerdict | None:
+    """Return the verdict on record of a kept corpus, None if there is none of this version of the gates."""
+    directory = directory.absolute()
+    folder = store.report_folder(directory)
+    try:
+        content = read_sealed(folder) if folder is not None else {}
+        content.pop("files", None)
+        verdict = CorpusVerdict.from_json(content)
+    except ValueError:
+        return None
+    expected = directory.parent.name, directory.name, CORPUS_GATES_VERSION
+    return verdict if (verdict.asset, verdict.data_version, verdict.gates_version) == expected else None
+
+
+def read_report(directory: Path) -> CorpusReport | None:
+    """Return the report beside the verdict on a kept corpus; None if there is none."""
+    folder = store.report_folder(directory)
+    try:
+        return None if folder is None else CorpusReport.read(folder / REPORT)
+    except (OSError, ValueError):
+        return None
+
+
+def judged_today(directory: Path, check_rows: CheckRows = broken_rows) -> CorpusVerdict:
+    """Return the verdict on record if its limits are those in force today; else judge the corpus."""
+    verdict = recorded_verdict(directory)
+    if verdict is None or any(gate.threshold != max_quarantined_share() for gate in _limited(verdict)):
+        return judge_corpus(directory, check_rows)
+    return verdict
+
+
+def judge_corpus(
+    corpus: VerifiedCorpus | Path, check_rows: CheckRows = broken_rows, *, examples: VerifiedCorpus | None = None
+) -> CorpusVerdict:
+    """Judge a corpus with the limits in force today, and write the verdict.
+
+    Gates on record of the same rows are not evaluated again; but the rows are verified, unless they are already.
+
+    Args:
+        corpus: its directory, or a verified corpus.
+        check_rows: evaluates the rules on a slice of rows.
+        examples: what a derived corpus was made from. Default: the examples on record, if they are kept.
+
+    Raises:
+        CorpusError: the rows are missing, or not those of the version.
+        ValueError: `HLX_MOST_QUARANTINED` is no share.
+    """
+    directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
+    limit = max_quarantined_share()
+    source = _examples_of(directory) if examples is None else examples.directory
+    version = None if source is None else source.name
+    verdict, report = recorded_verdict(directory), None
+    if verdict is not None and verdict.examples == version:
+        if isinstance(corpus, Path):
+            store.verify(directory)
+        gates = [verdict.gate(SCHEMA), verdict.gate(COVERAGE)]
+    else:
+        gates, report = _examine(_Rows(corpus, source), _entries(examples or source), check_rows)
+    if directory.parent.name == EXAMPLES:
+        gates.append(_judge_quarantine(directory, gates[0].samples, limit))
+    judged = CorpusVerdict(
+        asset=directory.parent.name,
+        data_version=directory.name,
+        examples=version,
+        outcome=worst(gates),
+        gates=tuple(gates),
+        gates_version=CORPUS_GATES_VERSION,
+    )
+    if judged != verdict:
+        _write(directory, judged, report)
+    return judged
+
+
+def _examine(rows: "_Rows", entries: Entries | None, check_rows: CheckRows) -> tuple[list[GateResult], CorpusReport]:
+    """Read a corpus once, and return the gates `schema` and `coverage` with the details."""
+    found = check_schema(rows.directory.parent.name, rows, entries, check_rows)
+    counts = rows.coverage.counts()
+    report = CorpusReport(
+        rows={count.split: count.rows for count in counts if count.of == "all"},
+        counts=tuple(sorted(counts, key=lambda count: count.rows >= count.wanted)[:_COUNTS_KEPT]),
+        failing=tuple(found.failing),
+    )
+    return [found.gate(), coverage_gate(counts)], report
+
+
+def _entries(examples: VerifiedCorpus | Path | None) -> Entries | None:
+    if examples is None:
+        return None
+    verdict = recorded_verdict(examples if isinstance(examples, Path) else examples.directory)
+    right = verdict is not None and verdict.gate(SCHEMA).outcome == "pass"
+    return Entries(store.slices(examples), right=right)
+
+
+class _Rows:
+    """Reads the rows of a corpus slice by slice; the first time they are verified and counted.
+
+    Args:
+        corpus: its directory, or a verified corpus.
+        examples: whose places a derived corpus is given.
+    """
+
+    def __init__(self, corpus: VerifiedCorpus | Path, examples: Path | None) -> None:
+        self.directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
+        self.coverage = Coverage()
+        self._corpus, self._examples, self._counted = corpus, examples, False
+
+    def __call__(self) -> Iterator[pa.RecordBatch]:
+        rows = store.slices(self._corpus)
+        if self._examples is not None:
+            rows = store.with_places(rows, self.directory, self._examples)
+        for batch in rows:
+            if not self._counted:
+                self.coverage.add(batch)
+            yield batch
+        self._counted = True
+
+
+def _judge_quarantine(directory: Path, kept: int, limit: float) -> GateResult:
+    quarantine = store.quarantined(directory)
+    gate = quarantine_gate(quarantine.num_rows, quarantine.num_rows + kept, limit)
+    if not quarantine.num_rows:
+        return gate
+    document, line, reason = (quarantine[name][0] for name in ("document", "line", "reason"))
+    return replace(gate, reason=f"{gate.reason}; first: {document} line {line}: {reason}")
+
+
+def _write(directory: Path, verdict: CorpusVerdict, report: CorpusReport | None) -> None:
+    """Write verdict and report; a corpus that somebody else keeps read-only is judged again by each process."""
+    folder = store.report_folder(directory)
+    if folder is None:
+        return
+    try:
+        if report is not None:
+            write_json(folder / REPORT, report.to_json())
+        write_sealed(folder, verdict.to_json())
+    except OSError as error:
+        log.warning("the verdict on %s %s was not written: %s", verdict.asset, verdict.data_version[:12], error)
+
+
+def _require(directory: Path, verdict: CorpusVerdict, of: str = "") -> CorpusVerdict:
+    """Return a verdict that passed.
+
+    Raises:
+        GateClosed: a gate failed. The message begins with `of`, and names the gate, its figure and what to do.
+    """
+    failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
+    if not failed:
+        return verdict
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    folder = store.report_folder(directory)
+    remedy = _REMEDIES.get(failed[0].name, f"see {folder / REPORT}" if folder else "make it again")
+    raise GateClosed(f"{of}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}")
+
+
+def _examples_of(directory: Path) -> Path | None:
+    """Return the examples that a derived corpus was last made from, if they are kept."""
+    examples = store.examples_of(directory) if directory.absolute().parent.name in DERIVED else None
+    return examples if examples is not None and (examples / ROWS).is_file() else None
+
+
+def _limited(verdict: CorpusVerdict) -> list[GateResult]:
+    """Return the gates whose threshold is a setting."""
+    return [gate for gate in verdict.gates if gate.name == QUARANTINED]
