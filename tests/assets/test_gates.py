@@ -4,10 +4,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from safetensors.torch import load_file, save_file
 
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
-from hlx_model.files import digest_of, read_json, write_json
+from hlx_model.files import digest_of, read_json, sha256_of, write_json
+from hlx_model.layout import MANIFEST, WEIGHTS
 from tests.assets.conftest import Home, Run
 
 LOST = {"lr": 10.0}
@@ -50,15 +52,33 @@ def test_a_checkpoint_without_a_report_of_its_own_is_refused(home: Home) -> None
     assert "its training was stopped" in refused.failures["phase2_checkpoint"]
 
 
-def test_a_report_whose_checks_were_deselected_is_refused(home: Home) -> None:
+def test_checks_that_were_deselected_open_no_gate(home: Home) -> None:
+    assert home.materialize("phase1_checkpoint", phase1_checkpoint=LOST).success
     job = dg.define_asset_job(
         "no_checks", selection=dg.AssetSelection.assets("phase1_validation_report").without_checks()
     )
     unchecked = dg.Definitions(assets=defs.assets, asset_checks=defs.asset_checks, jobs=[job], resources=defs.resources)
     with home.instance() as instance:
-        assert unchecked.resolve_job_def("no_checks").execute_in_process(instance=instance).success
-    run = home.materialize("phase2_checkpoint")
-    assert "did not judge its latest materialization" in run.failures["phase2_checkpoint"]
+        run = unchecked.resolve_job_def("no_checks").execute_in_process(instance=instance)
+        assert run.success and not run.get_asset_check_evaluations()
+    refused = home.materialize("phase2_checkpoint")
+    why = refused.failures["phase2_checkpoint"]
+    assert "training_completed" in why and "stopped at epoch" in why
+
+
+def test_a_checkpoint_that_is_no_model_gets_no_report_in_any_run(home: Home) -> None:
+    """Its hashes are right: the weights were broken when it was written."""
+    checkpoint = _checkpoint(home)
+    weights = load_file(checkpoint / WEIGHTS)
+    next(iter(weights.values())).view(-1)[0] = float("nan")
+    save_file(weights, checkpoint / WEIGHTS)
+    content = read_json(checkpoint / MANIFEST)
+    del content["digest"]
+    content["weights_sha256"] = content["files"][WEIGHTS]["sha256"] = sha256_of(checkpoint / WEIGHTS)
+    content["files"][WEIGHTS]["bytes"] = (checkpoint / WEIGHTS).stat().st_size
+    write_json(checkpoint / MANIFEST, {**content, "digest": digest_of(content)})
+    alone = home.materialize("phase1_validation_report")
+    assert "is closed: finite: not finite" in alone.failures["phase1_validation_report"]
 
 
 def _report(home: Home) -> Path:
