@@ -19,7 +19,7 @@ from hlx_model.profiles import PHASES
 
 CHECKPOINTS = frozenset(f"phase{phase}_checkpoint" for phase in PHASES)
 SETTLED_SECONDS = 2.0
-"""A file that changed later than this is taken for half written."""
+"""A file that changed more recently is taken for half written."""
 
 corpus = dg.define_asset_job(
     "corpus",
@@ -36,7 +36,7 @@ corpus = dg.define_asset_job(
     "that were made from the older version then show as stale; training them again is left to you.",
 )
 def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Compare the files with what was last materialized; one request for each change."""
+    """Compare the files with what was last materialized; return one request for each change."""
     key = assets.corpus_document.key
     event = context.instance.get_latest_materialization_event(key)
     if event is None:
@@ -62,8 +62,8 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
     changed = [document.source for document in copied if seen[document.source][2] != document.sha256]
     if not changed:
         return dg.SensorResult(skip_reason=f"{len(copied)} documents, unchanged", cursor=cursor)
-    if at_work := _training(context.instance):
-        return dg.SkipReason(f"run {at_work[:8]} trains: its phases must not meet two versions of the corpora; later")
+    if training := _training(context.instance):
+        return dg.SkipReason(f"run {training[:8]} trains: its phases must not meet two versions of the corpora; later")
     request = dg.RunRequest(
         # With the materialization: a file that changes back is a change too.
         run_key=digest_of([event.run_id, sorted((path, found[2]) for path, found in seen.items())]),
@@ -74,7 +74,7 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
 
 
 def _training(instance: dg.DagsterInstance) -> str | None:
-    """A run under way that trains, or may yet."""
+    """Return the id of an unfinished run that trains, or may still do so."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
         if run.asset_selection is None:
             trains = run.job_name == "curriculum"
@@ -86,7 +86,7 @@ def _training(instance: dg.DagsterInstance) -> str | None:
 
 
 def _settings(instance: dg.DagsterInstance, kept: Sequence[StoredDocument]) -> dict[str, Any]:
-    """What the corpus was last made with: the same documents, and the settings of the run that read them."""
+    """Return the run configuration that the corpus was last made with: its documents, and the settings of that run."""
     copied = [document.source for document in kept if not document.entries]
     composed = next((document for document in kept if document.entries), None)
     config: dict[str, Any] = {"corpus": os.pathsep.join(copied), "entries": composed.entries if composed else 0}

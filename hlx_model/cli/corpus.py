@@ -55,10 +55,10 @@ def check_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what can be trained on. Exit code 0: all of it; 2: rows are quarantined; 1: unusable.
+    """Check what can be trained on. Exit code 0: all of it; 2: entries are in quarantine; 1: unusable.
 
-    Several documents are one corpus. It is unusable where one cannot be read or too much is in quarantine.
-    What a corpus lacks as a whole, such as rows to hold out, is a warning: documents are often checked in parts.
+    Several documents are one corpus. It is unusable if one cannot be read, or if too many entries are in quarantine.
+    If the corpus lacks rows to hold out, that is a warning: documents are often checked in parts.
     """
     limit = max_quarantined_share(share)
     require_different(paths)
@@ -93,7 +93,7 @@ def check_command(
 
 
 def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
-    """What the corpus as a whole lacks, so that the gate `coverage` will close."""
+    """Return what the corpus as a whole lacks, so that the gate `coverage` will fail."""
     if not corpus.entries:
         return []
     found = []
@@ -119,7 +119,7 @@ def _show(result: dict[str, Any]) -> None:
     )
     _print(console, result["quarantined"], _SHOWN)
     if result["readings"]:
-        console.print("read so, where it could be read otherwise:")
+        console.print("how ambiguous forms were read:")
         _print(console, result["readings"], ("document", "line", "places", "reading"))
     for warning in result["warnings"]:
         console.print(f"warning: {warning}", markup=False)
@@ -146,12 +146,12 @@ def compose_command(
         list[Path] | None,
         typer.Option(help="A document to train on together with this one: no sentence of it is composed again."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a document that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing document.")] = False,
 ) -> None:
     """Write a composed corpus document."""
     place = require_output(path, inputs=beside or [])
     if place.exists() and not force:
-        raise ValueError(f"{path} is there already: name another file, or pass --force")
+        raise ValueError(f"{path} exists already: name another file, or pass --force")
     there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
     write_output(place, compose_lines(entries, seed, without=there))
     typer.echo(f"{path}: {entries} entries, seed {seed}")
@@ -164,7 +164,7 @@ def statistics_command(
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a corpus holds: by section, operation, depth and length, and how held-out was chosen."""
+    """Describe a corpus: by section, operation, depth and length, and how held-out rows were chosen."""
     place = require_output(output, inputs=paths) if output is not None else None
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else statistics_markdown(found)

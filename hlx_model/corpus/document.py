@@ -6,11 +6,12 @@
     LC-T: {C:1000,0="search",1=@documents}
     LC-B: [1000|0:"search"|1:&documents]
 
-Formats that are missing are rendered from one that is there; an entry without a sentence serves phase 2
-alone. `markdown` reads the labels in all their shapes, `blocks` says which belong together, this module
-what they mean. An entry with any defect goes to quarantine whole, with its line and the reason, because
-the intact rest of a wrong entry is a wrong example. Where a form could be read otherwise the document
-says which reading was taken.
+Missing formats are rendered from one that is given. An entry without a sentence serves phase 2 alone. `labels` reads
+the labels in all their shapes, `pairing` finds those of one entry, and this module reads their meaning. An entry with
+any defect goes to quarantine whole, with its line and the reason: the rest of a wrong entry is a wrong example. If a
+form is ambiguous, the document lists how it was read.
+
+Reasons and texts of quarantined entries are part of the data version of the examples: their wording must not change.
 """
 
 import io
@@ -37,18 +38,18 @@ DEFAULT_SEQ_LENGTH = 256
 
 @dataclass(frozen=True)
 class Document(Collection):
-    """What one corpus document holds; a sentence may stand in it twice."""
+    """What was read from one document; a sentence may occur in it twice."""
 
     name: str
-    """What errors, entries and tables call it."""
+    """Its name in errors, entries and tables."""
 
 
-# A sentence goes on in a small letter; so begins no HLX but these words, and perhaps a mistyped label.
-_GOES_ON = re.compile(r"(?!(?:null|true|false)\Z|b\"|[\w -]{1,20}[*_`]{0,3}\s*[:\uff1a])[a-z]")
+# A line that continues a sentence begins with a small letter. Of HLX only these words do, and perhaps a mistyped label.
+_CONTINUES = re.compile(r"(?!(?:null|true|false)\Z|b\"|[\w -]{1,20}[*_`]{0,3}\s*[:\uff1a])[a-z]")
 
 
 class _DefectError(Exception):
-    """Why an entry goes to quarantine: the rule that it breaks, the reason in one line, the text that breaks it."""
+    """An entry goes to quarantine: the rule that it breaks, the reason in one line, the text that breaks it."""
 
     def __init__(self, rule: str, reason: str, found: str) -> None:
         super().__init__(reason)
@@ -56,7 +57,7 @@ class _DefectError(Exception):
 
 
 class _ProseError(Exception):
-    """Labels or fenced blocks that turn out to be prose; `str()` says what is worth saying of them."""
+    """Labels or fenced blocks turn out to be prose; the message is listed among the readings, unless it is empty."""
 
 
 def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH, name: str | None = None) -> Document:
@@ -105,23 +106,23 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def parse_document(text: str, name: str, *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Document:
-    """The entries of the Markdown `text`, and those that were refused.
+    """Read the Markdown `text`: its entries, the refused ones, and how ambiguous forms were read.
 
     Args:
         text: the whole document.
-        name: what errors, entries and tables call it, usually its path.
-        seq_length: tokens an example may have, `<BOS>` and `<EOS>` included; at most the model's positions.
+        name: its name in errors, entries and tables.
+        seq_length: the most tokens of an example, `<BOS>` and `<EOS>` included; at most the model's positions.
 
     Raises:
-        CorpusError: empty, without a label, or with every entry in quarantine.
-        ValueError: `seq_length` that no model has.
+        CorpusError: it is empty, has no label, or every entry is in quarantine.
+        ValueError: no model has `seq_length`.
     """
     lines = io.StringIO(text.removeprefix("\ufeff"), newline=None)
     return _read((line.rstrip("\n") for line in lines), name, seq_length)
 
 
 def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, whichever way they end, without a byte order mark."""
+    """Yield the lines of a UTF-8 file without their ends, of any kind, and without a byte order mark."""
     offset = 0
     for number, line in enumerate(file):
         try:
@@ -129,7 +130,7 @@ def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
         except UnicodeDecodeError as error:
             raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
         offset += len(line)
-        # Not splitlines(), which also ends a line at characters that may stand inside a string.
+        # Not splitlines(): it also ends a line at characters that may occur in a string.
         yield from text.removesuffix("\n").removesuffix("\r").split("\r")
 
 
@@ -172,7 +173,7 @@ def _require_content(name: str, content: "_Content", found: bool) -> None:
 
 
 class _Content:
-    """Lines, and whether there was anything but white space in them."""
+    """Yields lines, and remembers whether they contained anything but white space."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.empty = True
@@ -185,7 +186,12 @@ class _Content:
 
 
 def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entry:
-    """The entry that `block` says. Raises `_DefectError`, or `_ProseError`."""
+    """Return the entry of a block.
+
+    Raises:
+        _DefectError: it goes to quarantine.
+        _ProseError: it is prose.
+    """
     parts = block.parts
     line = (block.english or parts[0]).line
     taken: list[str] = []
@@ -204,7 +210,7 @@ def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entr
     if english is None:
         taken.append("HLX without a sentence serves phase 2 alone")
     if block.sentence_is_below:
-        taken.append("the sentence stands below its HLX")
+        taken.append("the sentence is below its HLX")
     if any(part.composed for part in parts):
         taken.append("decomposed characters are composed (Unicode NFC)")
     for reading in taken:
@@ -223,11 +229,11 @@ def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entr
 
 
 def _sentence(block: Block, taken: list[str]) -> str | None:
-    """The sentence of `block`, on one line; None where it has no English label."""
+    """Return the sentence of a block on one line; None if it has no English label; raises `_DefectError`."""
     if block.english is None:
         return None
     lines = block.english.lines
-    below = next((i for i, line in enumerate(lines) if i and not _GOES_ON.match(line)), len(lines))
+    below = next((i for i, line in enumerate(lines) if i and not _CONTINUES.match(line)), len(lines))
     if below < len(lines):
         _take_hlx_below(block, below)
     english = " ".join(lines[:below])
@@ -238,12 +244,12 @@ def _sentence(block: Block, taken: list[str]) -> str | None:
     if why := rules.why_not_english(english):
         raise _DefectError(rules.IS_ENGLISH, f"the sentence {why}", english)
     if below > 1:
-        taken.append("a sentence goes on in the line below it")
+        taken.append("a sentence continues in the line below it")
     return english
 
 
 def _take_hlx_below(block: Block, below: int) -> None:
-    """Lines below a sentence that do not go on with it are its HLX, without a label. Raises `_DefectError`."""
+    """Take the lines below a sentence that do not continue it as its HLX, without a label; raises `_DefectError`."""
     assert block.english is not None
     rest = block.english.lines[below:]
     if block.formats or block.unnamed or not _values("\n".join(rest)):
@@ -254,7 +260,7 @@ def _take_hlx_below(block: Block, below: int) -> None:
 
 
 def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
-    """The value that all formats of `block` say, and the text of each. Raises `_DefectError` or `_ProseError`."""
+    """Return the value of all formats of a block, and the text of each; raises `_DefectError` or `_ProseError`."""
     if block.unclear:
         reason = "its HLX could stand above it or below it: let them follow each other without a blank line"
         raise _DefectError(rules.HAS_HLX, reason, english or "")
@@ -288,7 +294,7 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
             taken.append("HLX over several lines is one value")
         first = next(iter(values.values()), None)
         try:
-            # What is written canonically, as nearly everything is, says the value without being read again.
+            # A canonical text, which nearly every text is, need not be parsed.
             canonical = values and part.text == render(first, format)
             values[format] = first if canonical else parse(part.text, format)
         except HLXSyntaxError as error:
@@ -311,8 +317,8 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
 
 
 def _unnamed(parts: list[Labelled], english: str, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
-    """The value of HLX that names no format, in the format that reads it."""
-    # A block in another language is HLX only where it reads as such; one without a language should.
+    """Return the value of HLX without a label, and its text in the format that can parse it."""
+    # A block in another language is HLX only if a format can parse it; one without a language should be HLX.
     parts = [part for part in parts if not part.language or _values(part.text)]
     if len(parts) != 1:
         which = (
@@ -331,7 +337,7 @@ def _unnamed(parts: list[Labelled], english: str, taken: list[str]) -> tuple[Val
 
 
 def _values(text: str) -> dict[Format, Value]:
-    """What `text` says in each format that reads it."""
+    """Return the value of a text in each format that can parse it."""
     readings: dict[Format, Value] = {}
     for format in Format:
         with suppress(HLXSyntaxError):
@@ -340,7 +346,7 @@ def _values(text: str) -> dict[Format, Value]:
 
 
 def _disagreement(given: Mapping[Format, str], values: Mapping[Format, Value]) -> tuple[str, str]:
-    """Which formats read otherwise than most do, in one line, and their texts."""
+    """Return which formats have another value than most of them, in one line, and their texts."""
     written = {format: render(value, Format.HLXL) for format, value in values.items()}
     readings = list(written.values())
     most = max(readings, key=readings.count)
@@ -352,7 +358,7 @@ def _disagreement(given: Mapping[Format, str], values: Mapping[Format, Value]) -
 
 
 def _check_length(english: str | None, texts: Mapping[Format, str], seq_length: int) -> None:
-    """Raise `_DefectError` when an example made of this entry has more than `seq_length` tokens."""
+    """Require that every example of an entry has at most `seq_length` tokens; raises `_DefectError`."""
     pairs = (*(translations(english, texts) if english is not None else ()), conversion(texts))
     longest = max(pairs, key=lambda example: len(example.prompt) + len(example.answer))
     tokens = len(longest.prompt) + len(longest.answer) + 2  # one a character, <BOS> and <EOS>
@@ -362,7 +368,7 @@ def _check_length(english: str | None, texts: Mapping[Format, str], seq_length: 
 
 
 def _outside(unknown: str) -> str:
-    """Which characters the vocabulary lacks, with their names, for they may look like others."""
+    """Return which characters the vocabulary lacks, with their names, since they may look like others."""
     named = [f"{c if c.isprintable() else '?'} (U+{ord(c):04X} {unicodedata.name(c, 'no name')})" for c in unknown[:5]]
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
     return f"has characters outside the vocabulary: {', '.join(named)}{more}"

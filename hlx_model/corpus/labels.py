@@ -1,11 +1,11 @@
-"""The labelled texts of a Markdown document, in every shape that documents in the field have.
+"""Read the labelled texts of a Markdown document, in every shape that documents have.
 
 A label is `English:`, `HLXL:`, `LC-R:`, `LC-T:` or `LC-B:`, in any case, with `_`, a space or nothing for
 the hyphen, bold, in a list, a quotation or a heading, perhaps with a remark (`LC-R (runic):`). Its text
-stands on its line, on the lines below it, or in a fenced block below it; a fenced block whose language is
+is on its line, on the lines below it, or in a fenced block below it; a fenced block whose language is
 a format (```` ```lc-r ````) needs no label. Everything else is prose.
 
-Lines are read one at a time, so that a document of a million entries costs no memory.
+Lines are read one at a time: a document of a million entries takes no memory.
 """
 
 import difflib
@@ -20,10 +20,10 @@ from hlx_model.language import Format, parse
 
 
 class Mark(Enum):
-    """What stands between labelled texts."""
+    """What is between labelled texts."""
 
     BREAK = "break"
-    """Prose, a heading, a rule, an end of a fenced block that holds a sentence: no entry goes on past it."""
+    """Prose, a heading, a rule, an end of a fenced block that contains a sentence: it ends every entry."""
     OPEN = "open"
     """A fenced block begins."""
     CLOSE = "close"
@@ -72,31 +72,31 @@ class Labelled:
     """A label and the lines of its text."""
 
     label: str
-    """`ENGLISH`, the tag of a format, or "" for a fenced block that says neither."""
+    """`ENGLISH`, the tag of a format, or "" for a fenced block without one."""
     line: int
-    """1-based, of the label (of the fence where there is no label)."""
+    """1-based line of the label; without a label, of the fence."""
     section: str
     """The nearest `##` heading above, without its `#`; "" if there is none."""
     touches: bool
-    """It stands directly below the labelled text before it: no blank line and no prose between."""
+    """It is directly below the labelled text before it: no blank line and no prose between."""
     lines: list[str] = field(default_factory=list)
-    """The text, stripped, line by line; empty where the label has none."""
+    """The text, stripped, line by line; empty if the label has none."""
     last_line: int = 0
-    """1-based, of the last line that belongs to it."""
+    """1-based, the last line that belongs to it."""
     composed: bool = False
-    """It held decomposed characters, which were composed (NFC)."""
+    """It contained decomposed characters, which were composed (NFC)."""
     fenced: bool = False
     """Its text is that of a fenced block."""
     language: str = ""
-    """Of a fenced block without a label; "" where it is none in particular."""
+    """The language of a fenced block without a label; "" if it is none in particular."""
 
     @property
     def text(self) -> str:
-        """All lines of the text."""
+        """Return all lines of the text."""
         return "\n".join(self.lines)
 
     def drop_prose(self) -> bool:
-        """Drop the lines below HLX that ends in its first line, and say whether there were any."""
+        """Drop the lines below HLX that ends in its first line; return whether there were any."""
         if len(self.lines) < 2 or self.fenced or self.label == ENGLISH or not _reads(self.lines[0], self.label):
             return False
         self.last_line -= len(self.lines) - 1
@@ -105,7 +105,7 @@ class Labelled:
 
 
 def label_of(text: str) -> str | None:
-    """`ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
+    """Return `ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
     if text.casefold() == ENGLISH.casefold():
         return ENGLISH
     try:
@@ -119,19 +119,19 @@ class _Scanner:
 
     def __init__(self, unread: dict[str, int]) -> None:
         self.unread = unread
-        """What was not read although it looks like a label, and its line."""
+        """Lines that look like a label and are none, with the line of the first of each kind."""
         self.section = ""
         self.current: Labelled | None = None
         self.touching = False
         self.comment = 0
-        """The line of the comment one is in."""
+        """The line in which the open comment began; 0 outside of comments."""
         self.fences: list[str] = []
-        """The marks that opened the fenced blocks one is in."""
+        """The marks of the open fenced blocks, the outermost first."""
         self.fenced_text = False
-        """The lines of the innermost are the text of `current`, and not labels or prose."""
+        """The lines of the innermost block are the text of `current`, not labels or prose."""
 
     def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
-        """What `line` completes."""
+        """Yield what `line` completes."""
         if self.comment:
             if "-->" not in line:
                 return
@@ -151,7 +151,7 @@ class _Scanner:
         elif self.fenced_text:
             self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
         elif not line.strip():
-            # A label without text waits for it across blank lines.
+            # A label without text can have it below blank lines.
             if self.current is None or self.current.lines:
                 yield from self._end(touching=False)
         elif heading := _HEADING.match(line):
@@ -177,7 +177,7 @@ class _Scanner:
             yield Mark.BREAK
 
     def finish(self) -> Iterator[Labelled | Mark]:
-        """What the end of the document completes."""
+        """Yield what the end of the document completes."""
         yield from self._end(touching=False)
         if self.comment:
             self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
@@ -195,7 +195,7 @@ class _Scanner:
             self.fenced_text = False
             return
         if self.fences and (self.fenced_text or not language):
-            return  # text of the block, as far as Markdown knows
+            return  # in Markdown, text of the block
         outermost = not self.fences
         self.fences.append(mark)
         self.fenced_text = True
@@ -212,12 +212,12 @@ class _Scanner:
             self.current.fenced, self.current.language = True, "" if tag else _language(language)
 
     def _touched(self) -> bool:
-        """The line that is being read stands directly below a labelled text; the mark of a fenced block is no text."""
+        """Return whether the current line is directly below a labelled text; the mark of a fenced block is no text."""
         text_above = self.current is not None and bool(self.current.label or self.current.lines)
         return self.touching or text_above
 
     def _note(self, number: int, line: str) -> None:
-        """Say it where prose begins with a label, or with what may be one mistyped."""
+        """Remember prose that begins with a label, or with what may be a mistyped one."""
         found = _LIKE_A_LABEL.match(line)
         # Tables of glyphs have formats in their heads; those of entries begin with the sentence.
         labels = _LABELS[:1] if line.lstrip().startswith("|") else _LABELS
@@ -239,17 +239,17 @@ class _Scanner:
         if done is not None and done.drop_prose():
             touching = False
         self.touching = touching
-        # A fenced block without a text of its own holds labels.
+        # A fenced block without a text of its own contains labels.
         if done is not None and (done.label or done.lines):
             yield done
 
 
 def labelled(lines: Iterable[str], unread: dict[str, int] | None = None) -> Iterator[Labelled | Mark]:
-    """The labelled texts of a document in their order, and `Mark.BREAK` where no entry goes on.
+    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry.
 
     Args:
         lines: of the document, without their ends.
-        unread: filled with what was not read although it looks like a label, and its line.
+        unread: filled with the lines that look like a label and are none, by kind, with the first line.
     """
     yield from _bounded(_scanned(lines, {} if unread is None else unread))
 
@@ -257,7 +257,7 @@ def labelled(lines: Iterable[str], unread: dict[str, int] | None = None) -> Iter
 def _scanned(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
     scanner = _Scanner(unread)
     for number, line in enumerate(lines, start=1):
-        # A byte order mark also stands where files that begin with one were joined.
+        # A byte order mark is also found inside, if files that begin with one were joined.
         line = line.removeprefix("\ufeff")
         composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
         yield from scanner.read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
@@ -265,9 +265,9 @@ def _scanned(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled 
 
 
 def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
-    """Turn the ends of a fenced block that holds a sentence into breaks; those of others mean nothing.
+    """Turn both ends of a fenced block that contains a sentence into breaks; drop the ends of other blocks.
 
-    A block that holds HLX alone may belong to the sentence above it, so its texts wait for what comes.
+    A block that contains HLX alone may belong to the sentence above it: its texts are held back until that is known.
     """
     waiting: list[Labelled] | None = None
     inside = holds_sentence = False
@@ -304,7 +304,7 @@ def _language(name: str) -> str:
 
 
 def _unmarked(label: re.Match[str], tag: str) -> str:
-    """The text on a label's line, without the marks of bold, italics and code around it."""
+    """Return the text on a label's line, without the marks of bold, italics and code around it."""
     text = label["text"].strip()
     opened = label["opened"]
     if opened and not label["closed"] and not label["closed_after"]:

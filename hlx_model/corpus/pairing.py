@@ -1,12 +1,11 @@
-"""Which labelled texts make one entry: a sentence, and lines in up to four formats.
+"""Pair labelled texts into entries: a sentence, and lines in up to four formats.
 
-A sentence stands above its HLX, or below it. Labels without a blank line between them say which: a run of
-them that begins with a sentence has it first, one that ends with a sentence has it last. A sentence that
-stands alone, with blank lines around it, has the HLX below it, if that order leaves fewer sentences and
-HLX over than the other order would; and not where one was left over right above it, nor below entries
-without blank lines. What remains unclear is given no HLX at all, since the wrong order pairs each sentence
-with another's answer. Nothing is ever looked for past prose, a heading, a rule, the next sentence, or the
-end of a fenced block that holds a sentence.
+A sentence is above its HLX, or below it. Labels without a blank line between them tell which: if a run of them begins
+with a sentence, sentences come first; if it ends with one, they come last. An isolated sentence, with blank lines
+around it, gets the HLX below it, if that order leaves fewer sentences and HLX unpaired than the other order. It gets
+none if something unpaired is right above it, or below entries without blank lines. A sentence whose order stays unclear
+gets no HLX at all: the wrong order would pair each sentence with another's answer. Prose, a heading, a rule, the next
+sentence, and the end of a fenced block that contains a sentence end the search.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,51 +19,51 @@ from hlx_model.language import Format
 
 @dataclass(slots=True)
 class Block:
-    """The labelled texts of one entry as they stand in the document."""
+    """The labelled texts of one entry, as they are in the document."""
 
     english: Labelled | None = None
     formats: dict[Format, Labelled] = field(default_factory=dict)
     repeated: list[Format] = field(default_factory=list)
     """Formats that it has more than once."""
     unnamed: list[Labelled] = field(default_factory=list)
-    """Fenced blocks that say no format."""
+    """Fenced blocks without a format."""
     unclear: bool = False
-    """Its HLX could stand above it as well as below it."""
+    """Its HLX could be above it as well as below it."""
     isolated: bool = False
-    """Its sentence stands alone, with blank lines around it."""
+    """Its sentence is isolated, with blank lines around it."""
     closed: bool = False
     """Some of its lines followed each other without a blank line: a blank line ends it."""
 
     @property
     def parts(self) -> list[Labelled]:
-        """All that the entry was read from, in order."""
+        """Return all texts that the entry was read from, in order."""
         found = [*([self.english] if self.english else []), *self.formats.values(), *self.unnamed]
         return sorted(found, key=lambda part: part.line)
 
     @property
     def has_hlx(self) -> bool:
-        """There is HLX, or what may be HLX."""
+        """Return whether there is HLX, or what may be HLX."""
         return bool(self.formats or self.unnamed)
 
     @property
-    def waits(self) -> bool:
-        """There is a sentence, and no HLX yet."""
+    def awaits_hlx(self) -> bool:
+        """Return whether there is a sentence, and no HLX yet."""
         return self.english is not None and not self.formats
 
     @property
     def sentence_is_below(self) -> bool:
-        """The sentence stands below its HLX."""
+        """Return whether the sentence is below its HLX."""
         return self.english is not None and any(part.line < self.english.line for part in self.formats.values())
 
     def takes(self, part: Labelled) -> bool:
-        """Whether `part`, no sentence, goes on with this entry rather than beginning another."""
+        """Return whether `part`, which is no sentence, belongs to this entry rather than to a new one."""
         if self.unclear or ((self.closed or self.unnamed) and not part.touches):
             return False
         repeated = part.label != "" and Format(part.label) in self.formats
         return not repeated or (part.touches and self.english is not None)
 
     def add(self, part: Labelled) -> None:
-        """Take a format's text, or a fenced block's."""
+        """Add the text of a format or of a fenced block."""
         if not part.label:
             self.unnamed.append(part)
         elif (format := Format(part.label)) in self.formats:
@@ -74,41 +73,41 @@ class Block:
 
 
 def blocks(parts: Iterable[Labelled | Mark]) -> Iterator[Block]:
-    """The entries of a document as they stand, from its labelled texts."""
-    stretch = _Region()
+    """Yield the entries of a document from its labelled texts."""
+    region = _Region()
     for run in _runs(parts):
         if run:
-            yield from stretch.read(run)
+            yield from region.read(run)
         else:
-            yield from stretch.end()
-            stretch = _Region()
-    yield from stretch.end()
+            yield from region.end()
+            region = _Region()
+    yield from region.end()
 
 
 _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
 
 
 class _Region:
-    """From one break to the next: the entry that is being read, and what speaks for which order."""
+    """The texts from one break to the next: the entry that is being read, and the evidence for each order."""
 
     def __init__(self) -> None:
         self.block = Block()
         self.order: _Order = "unclear"
         self.adjacent = False
-        """Sentences touch their HLX here, so that one which stands alone has none."""
+        """Sentences touch their HLX here: an isolated sentence has none."""
         self.ambiguous = False
         """A run above could be read in both orders."""
         self.pattern = bytearray()
-        """E for a sentence that stands alone, F for HLX that no sentence touches, P for a sentence with its HLX."""
+        """E for an isolated sentence, F for HLX that no sentence touches, P for a sentence with its HLX."""
         self.held: list[tuple[int, Block]] = []
-        """The entries since the first sentence that stands alone, with their places in the outline."""
+        """The entries since the first isolated sentence, with their places in the pattern."""
 
     def read(self, run: list[Labelled]) -> Iterator[Block]:
-        """The entries that `run` completes."""
+        """Yield the entries that `run` completes."""
         order = self._order_of(run)
         if order == "unclear":
             self.ambiguous |= len(run) > 1
-            self.block.unclear |= self.block.waits
+            self.block.unclear |= self.block.awaits_hlx
         if order != "sentence first":
             yield from self._next(Block())
         for part in run:
@@ -129,7 +128,7 @@ class _Region:
         self.block.closed = len(run) > 1 and not any(part.fenced for part in run)
 
     def end(self) -> Iterator[Block]:
-        """The last entry, and those that waited."""
+        """Yield the last entry, and those that were held back."""
         yield from self._next(Block())
         e, f = self.pattern.count(b"E"), self.pattern.count(b"F")
         over_if_first, over_if_last = (e + f - 2 * self.pattern.count(pair) for pair in (b"EF", b"FE"))
@@ -156,23 +155,23 @@ class _Region:
             yield done
 
     def _order_of(self, run: list[Labelled]) -> _Order:
-        """How the entries of `run` are ordered."""
+        """Return the order of the entries of `run`."""
         first, last = run[0].label == ENGLISH, run[-1].label == ENGLISH
         if all(part.label != ENGLISH for part in run) or (first and len(run) > 1):
             return "sentence first"
         if first:
             return "unclear" if self.adjacent else "sentence first"
-        goes_on = self.block.english is not None and self.block.takes(run[0])
+        continues = self.block.english is not None and self.block.takes(run[0])
         if last:
-            doubtful = (goes_on or self.ambiguous) and self.order != "sentence last"
+            doubtful = (continues or self.ambiguous) and self.order != "sentence last"
             return "unclear" if doubtful else "sentence last"
-        return "sentence first" if goes_on else "unclear"
+        return "sentence first" if continues else "unclear"
 
 
 def _runs(parts: Iterable[Labelled | Mark]) -> Iterator[list[Labelled]]:
-    """The labelled texts that stand directly below each other, together; an empty run for a break.
+    """Yield the labelled texts that are directly below each other, together; an empty run for a break.
 
-    A run that begins with a sentence ends before the next one: its order is plain from the start.
+    A run that begins with a sentence ends before the next one: its order is known from the start.
     """
     run: list[Labelled] = []
     for part in parts:

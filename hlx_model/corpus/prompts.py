@@ -1,4 +1,4 @@
-"""The text that the model sees: prompts, answers, and which of them an entry gives.
+"""Make the texts that the model sees: prompts and answers, and those that an entry gives.
 
 An example is `prompt + answer`: what is wanted, what is given, the arrow, the answer.
 """
@@ -29,12 +29,12 @@ class Example:
 
     @property
     def prompt(self) -> str:
-        """The text up to the answer, as `prompt` writes it."""
+        """Return the text up to the answer, as `prompt` writes it."""
         return prompt(self.target, self.given)
 
 
 def prompt(target: str, given: str) -> str:
-    """The text up to the answer, with the space that ends it: `[HLXL] Search for documents → `.
+    """Return the text up to the answer, with the space at its end: `[HLXL] Search for documents → `.
 
     Args:
         target: what is wanted: the tag of a format, or `ENGLISH`.
@@ -50,12 +50,12 @@ def answer_start(text: str) -> int:
 
 
 def value_sha256(hlxl: str) -> str:
-    """The identity of a value: the SHA-256 of its canonical HLXL, in hexadecimal."""
+    """Return the identity of a value: the SHA-256 of its canonical HLXL, in hexadecimal."""
     return hashlib.sha256(hlxl.encode()).hexdigest()
 
 
 def translations(english: str, texts: Mapping[Format, str]) -> Iterator[Example]:
-    """The eight examples of a sentence: into each format, and from each format."""
+    """Yield the examples of a sentence: into each format, and from each format."""
     for target in Format:
         yield Example(target, ENGLISH, english, texts[target])
     for source in Format:
@@ -63,7 +63,7 @@ def translations(english: str, texts: Mapping[Format, str]) -> Iterator[Example]
 
 
 def conversion(texts: Mapping[Format, str]) -> Example:
-    """The one example of a value between two formats, which the value's hash picks among the 12 pairs.
+    """Return the one example of a value between two formats; the value's hash chooses the pair of formats.
 
     One and not twelve, so that conversions do not crowd out translations; by the hash, so that all
     twelve occur equally often and the choice never changes.

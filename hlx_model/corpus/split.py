@@ -1,7 +1,4 @@
-"""Decide, once and for all corpora made of the entries, which are held out.
-
-Everything else inherits the decision from `assign_splits`; nothing else ever draws a split.
-"""
+"""Decide which entries are held out, once for all corpora that are derived from them: nothing else draws a split."""
 
 import hashlib
 import re
@@ -14,14 +11,14 @@ from hlx_model.corpus.entries import Entry
 from hlx_model.language import GRAMMARS, Format
 
 _SENTENCE_WORD = re.compile(r"[A-Za-z]+|\d")
-# Of a value's HLXL: contract ids whole; field numbers not at all, for they are no content.
+# Of a value's HLXL: contract ids whole; field numbers not at all, since they are no content.
 _VALUE_WORD = re.compile(r"@\d+(?=:)|(\{\d+(?=:)|[A-Za-z]+|\d)")
 
 _Word: TypeAlias = tuple[str, str]
 
 
 class Split(StrEnum):
-    """What an entry is for: learning, choosing a checkpoint, or judging it."""
+    """The use of an entry: to learn from, to choose a checkpoint by, or to judge it by."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -29,29 +26,28 @@ class Split(StrEnum):
 
 
 def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Split]:
-    """The split of each entry, in their order.
+    """Return the split of each entry, in their order.
 
-    Held out are *values*, each with all its sentences, because a sentence in train gives the answer of
-    every other sentence of its value away. A value is held out only if each of its words (letter runs
-    of its sentences; letter runs, contract ids and digits of the value) also occurs with another value
-    that stays in train: held-out entries then ask for new combinations of known words, which is what
-    a model can have learned, and not for words it never saw, which measures nothing but the draw.
+    *Values* are held out, each with all its sentences: a sentence in train would give away the answer of every other
+    sentence of its value. A value is held out only if each of its words (letter runs of its sentences; letter runs,
+    contract ids and digits of the value) also occurs with another value that stays in train. So held-out entries need
+    new combinations of known words, which a model can have learned, and no unknown words, which would only measure the
+    draw.
 
-    Stays in train, too, a value with a text that another value has in another format: LC-B writes the
-    string `"a"` as `["a"]`, which in HLXL is an array, so one prompt would be learned and judged.
+    A value with a text that another value has in another format stays in train too: LC-B writes the string `"a"` as
+    `["a"]`, which in HLXL is an array, so one prompt would be learned and judged.
 
-    The order in which values are considered is that of the SHA-256 of their canonical HLXL, so the
-    outcome depends on no seed, no order of the entries and no file name. Validation and test take
-    turns, so both are non-empty wherever two values can be held out. Linear in the text, but for sorting.
-    An entry without a sentence is held out, or not, by its value alone.
+    Values are considered in the order of the SHA-256 of their canonical HLXL. So the result depends on no seed, no
+    order of the entries and no file name. Validation and test take turns: neither is empty if two values can be held
+    out. An entry without a sentence is held out by its value alone. The time is linear in the text, except for sorting.
 
     Args:
         entries: of all documents together.
-        held_out: share of `entries` to hold out, 0 to below 1. As far as can be: a corpus of which
-            most words occur once gives less; the last value may exceed it by its other sentences.
+        held_out: share of `entries` to hold out, 0 to below 1. A corpus in which most words occur once gives less; the
+            last value may exceed the share by its other sentences.
 
     Raises:
-        ValueError: `held_out` outside [0, 1).
+        ValueError: `held_out` is outside [0, 1).
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out is {held_out}; a share from 0 to below 1 is allowed")
@@ -70,7 +66,7 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
         if entries_held >= wanted and (values_held >= 2 or not wanted):
             break
         indices = members[hlxl]
-        # Found again rather than kept: the words of a million values are gigabytes.
+        # Computed again, not kept: the words of a million values take gigabytes.
         words = _words(hlxl, entries, indices)
         if any(occurrences[word] < 2 for word in words) or not ambiguous.isdisjoint(entries[indices[0]].texts):
             continue
@@ -98,7 +94,7 @@ def _texts_of_two_values(entries: Sequence[Entry]) -> frozenset[str]:
 
 
 def _words(hlxl: str, entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[_Word]:
-    """The words of a value and of its sentences, told apart: `search` in HLXL does not teach English."""
+    """Return the words of a value and of its sentences, kept apart: `search` in HLXL does not teach English."""
     found = {("value", word) for word in _VALUE_WORD.findall(hlxl) if word}
     for index in indices:
         found.update(("sentence", word) for word in _SENTENCE_WORD.findall(entries[index].english or ""))

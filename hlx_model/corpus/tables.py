@@ -1,4 +1,4 @@
-"""The corpora as Arrow tables, one derived from the other.
+"""Make the corpora as Arrow tables, one derived from the other.
 
 documents ─► examples ─┬► english   (phase 1: each sentence)
                        ├► hlx       (phase 2: each value in each format)

@@ -112,7 +112,7 @@ def require_built_passed(built: BuiltCorpora, asset: str) -> VerifiedCorpus:
 
 
 def recorded_verdict(directory: Path) -> CorpusVerdict | None:
-    """Return the verdict on record of a kept corpus, None if there is none of this version of the gates."""
+    """Return the verdict on record of a kept corpus; None if there is none, or one of other gates."""
     directory = directory.absolute()
     folder = store.report_folder(directory)
     try:
@@ -121,8 +121,9 @@ def recorded_verdict(directory: Path) -> CorpusVerdict | None:
         verdict = CorpusVerdict.from_json(content)
     except ValueError:
         return None
-    expected = directory.parent.name, directory.name, CORPUS_GATES_VERSION
-    return verdict if (verdict.asset, verdict.data_version, verdict.gates_version) == expected else None
+    asset, gates = directory.parent.name, tuple(gate.name for gate in verdict.gates)
+    expected = asset, directory.name, CORPUS_GATES_VERSION, GATES_OF_CORPUS.get(asset)
+    return verdict if (verdict.asset, verdict.data_version, verdict.gates_version, gates) == expected else None
 
 
 def read_report(directory: Path) -> CorpusReport | None:
@@ -137,7 +138,8 @@ def read_report(directory: Path) -> CorpusReport | None:
 def judged_today(directory: Path, check_rows: CheckRows = broken_rows) -> CorpusVerdict:
     """Return the verdict on record if its limits are those in force today; else judge the corpus."""
     verdict = recorded_verdict(directory)
-    if verdict is None or any(gate.threshold != max_quarantined_share() for gate in _limited(verdict)):
+    limit = max_quarantined_share()
+    if verdict is None or any(gate.threshold != limit for gate in verdict.gates if gate.name == QUARANTINED):
         return judge_corpus(directory, check_rows)
     return verdict
 
@@ -269,8 +271,3 @@ def _examples_of(directory: Path) -> Path | None:
     """Return the examples that a derived corpus was last made from, if they are kept."""
     examples = store.examples_of(directory) if directory.absolute().parent.name in DERIVED else None
     return examples if examples is not None and (examples / ROWS).is_file() else None
-
-
-def _limited(verdict: CorpusVerdict) -> list[GateResult]:
-    """Return the gates whose threshold is a setting."""
-    return [gate for gate in verdict.gates if gate.name == QUARANTINED]

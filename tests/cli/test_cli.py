@@ -197,7 +197,7 @@ def test_composing_is_deterministic_and_replaces_nothing_unasked(hlx: Hlx, tmp_p
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
     assert len(parse_document(first.read_text(), "first.md").entries) == 40
     refused = hlx("corpus", "compose", first, "--entries", 10)
-    assert refused.code == 1 and refused.error == f"error: {first} is there already: name another file, or pass --force"
+    assert refused.code == 1 and refused.error == f"error: {first} exists already: name another file, or pass --force"
     assert first.read_bytes() == again.read_bytes()
     assert hlx("corpus", "compose", first, "--entries", 10, "--force").code == 0
     assert len(parse_document(first.read_text(), "first.md").entries) == 10

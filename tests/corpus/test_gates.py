@@ -115,14 +115,19 @@ def judge_and_return(built: BuiltCorpora) -> Path:
     return built.examples.directory
 
 
-@pytest.mark.parametrize("damage", ["missing", "damaged", "another version", "another corpus"])
+@pytest.mark.parametrize("damage", ["missing", "damaged", "another version", "another corpus", "fewer gates"])
 def test_a_corpus_without_a_valid_verdict_is_judged_when_asked_for(built: BuiltCorpora, damage: str) -> None:
     verdict = judge_corpus(built.examples)
     folder = store.report_folder(built.examples.directory)
     assert folder is not None
     path = folder / "verdict.json"
     content = {key: value for key, value in read_json(path).items() if key != "digest"}
-    changed = {"another version": {"gates_version": "0"}, "another corpus": {"data_version": "0" * 64}}.get(damage, {})
+    changes: dict[str, dict[str, object]] = {
+        "another version": {"gates_version": "0"},
+        "another corpus": {"data_version": "0" * 64},
+        "fewer gates": {"gates": content["gates"][:2]},
+    }
+    changed = changes.get(damage, {})
     if damage == "missing":
         path.unlink()
     elif damage == "damaged":
