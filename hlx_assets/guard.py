@@ -1,4 +1,4 @@
-"""The guard: what did not pass is not handed on, by whichever way a run was started."""
+"""The guard: an asset that did not pass its gates is no input of another one, however a run was started."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ _HISTORY = 20
 
 
 def gate_map(checks: Iterable[dg.AssetChecksDefinition]) -> dict[str, list[str]]:
-    """The names of the blocking checks of each asset, in the order in which they are defined."""
+    """Return the names of the blocking checks of each asset, in the order of their definition."""
     gates: dict[str, list[str]] = {}
     for spec in (spec for definition in checks for spec in definition.check_specs if spec.blocking):
         gates.setdefault(spec.asset_key.to_user_string(), []).append(spec.name)

@@ -1,6 +1,5 @@
 """document → examples → english, hlx and paired corpus."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from hlx_model.corpus import store as corpora
 from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents, read_kept
 from hlx_model.corpus.statistics import statistics
+from hlx_model.environment import Environment
 from hlx_model.layout import QUARANTINE
 from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.reporting.pages import statistics_markdown
@@ -63,7 +63,7 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     """Keep copies of the documents, named by the SHA-256 of their names and bytes."""
     with user_errors():
         defaults = profile(config.profile)
-        paths = named_documents(config.corpus or os.environ.get("HLX_CORPUS"))
+        paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
         composed = entries_to_compose(config.entries, default=0 if paths else defaults.entries)
         seed = defaults.seed if config.seed is None else config.seed
         directory = keep_documents(artifacts_at_home(), paths, composed=composed, seed=seed)

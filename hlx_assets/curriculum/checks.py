@@ -1,4 +1,4 @@
-"""Is it a checkpoint at all, and what did its gates say in training? Asked before its report is made."""
+"""Checks of a checkpoint before its report is made: is it intact, and what did its gates find in training?"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import torch
 
-from hlx_assets.common import shown
+from hlx_assets.common import check_result
 from hlx_assets.curriculum.assets import assets
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, read_state
@@ -23,17 +23,17 @@ from hlx_model.verdicts import GateResult
 
 INTEGRITY = {
     "verifies": "Every file is as the manifest says, and the weights load.",
-    "parameter_count": "The model has exactly the parameters of the size asked for.",
-    "file_size": "The weights take the bytes that their parameters need.",
+    "parameter_count": "The model has exactly the parameters of its size.",
+    "file_size": "The file of the weights has the length that their parameters need.",
     "finite": "No weight is NaN or infinite.",
 }
-MILESTONE = "What the gates of epoch {} said, while training went on; a failure ended it there."
+MILESTONE = "What the gates found at epoch {}, during training; a failure stopped it there."
 
 
 def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     key = asset.key
     specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A stop, or a failed milestone, does not block the report, which is made even of a bad model: its gate does.
+    # A stop or a failed milestone does not block the report, which is made of bad models too. The report's gates block.
     specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED])]
     specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
 
@@ -46,13 +46,13 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     def integrity(context: dg.AssetCheckExecutionContext, checkpoint: Path) -> Iterator[dg.AssetCheckResult]:
         for gate in examine(checkpoint):
             if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(asset_key=key, check_name=gate.name, **shown(gate))
+                yield check_result(key, gate)
 
     return integrity
 
 
 def examine(checkpoint: Path) -> Iterator[GateResult]:
-    """What each check finds; all fail where the checkpoint does not verify."""
+    """Yield what each check finds; all fail if the checkpoint does not verify."""
     try:
         manifest = verify_checkpoint(checkpoint)
         model = checkpoints.load_model(checkpoint)
@@ -61,7 +61,7 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
             GateResult(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES))
         )
         return
-    yield GateResult("verifies", "pass", f"{len(manifest.files)} files are as they were written")
+    yield GateResult("verifies", "pass", f"{len(manifest.files)} files are unchanged")
     yield from checkpoint_gates(checkpoint, manifest.settings["size"])
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"

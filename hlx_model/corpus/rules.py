@@ -2,10 +2,11 @@
 schemas apply them again to what was kept.
 """
 
-import os
 import re
 from collections.abc import Mapping
 
+from hlx_model.environment import MOST_QUARANTINED as MOST_QUARANTINED
+from hlx_model.environment import Environment
 from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.model.tokenizer import unknown_characters
 
@@ -14,10 +15,6 @@ GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark i
 
 _NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
-
-MOST_QUARANTINED = 0.05
-"""Share of a corpus' entries in quarantine above which nothing is trained on it: a twentieth is a few slips
-of the pen; more is a document, or a reader, that is wrong."""
 
 # A rule's name, as the checks and the quarantine call it, and what it says.
 NOT_EMPTY = "is_not_empty"
@@ -93,16 +90,12 @@ def within(text: str, seq_length: int) -> bool:
 
 
 def most_quarantined(share: float | None = None) -> float:
-    """`share`, else what `HLX_MOST_QUARANTINED` says, else a twentieth; `ValueError` where that is no share."""
-    said = os.environ.get("HLX_MOST_QUARANTINED") or MOST_QUARANTINED
-    try:
-        most = float(said if share is None else share)
-    except ValueError:
-        most = -1.0
-    if not 0 <= most <= 1:
-        name, value = ("HLX_MOST_QUARANTINED", said) if share is None else ("most-quarantined", share)
-        raise ValueError(f"{name} is {value!r}: a share from 0 to 1 is allowed")
-    return most
+    """Return `share`, by default `HLX_MOST_QUARANTINED`; `ValueError` if it is not from 0 to 1."""
+    if share is None:
+        return Environment.read("HLX_MOST_QUARANTINED").most_quarantined
+    if not 0 <= share <= 1:
+        raise ValueError(f"most-quarantined is {share!r}: it must be a share from 0 to 1")
+    return share
 
 
 def too_many_quarantined(quarantined: int, entries: int, most: float) -> str:

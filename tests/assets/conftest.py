@@ -1,6 +1,5 @@
 """A real Dagster instance in a home of its own, and one real curriculum that the tests start from."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import dagster as dg
 import pytest
 
 from hlx_assets.definitions import defs
+from hlx_assets.home import prepare
 
 REPOSITORY = Path(__file__).parents[2]
 NOUNS = ("users", "files", "logs", "orders", "books", "songs", "tasks", "notes", "images", "tables", "rows", "jobs")
@@ -107,34 +107,16 @@ def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
 
 
-_OF_A_USER = (
-    "HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS", "HLX_WATCHDOG_SECONDS",
-    "HLX_SAVE_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_UI_URL", "HLX_SITE",
-    "HLX_API_TOKEN", "HLX_BEHIND_PROXY",
-)  # fmt: skip
-"""Settings that a developer's own environment may hold."""
-
-
 @contextmanager
 def _home(path: Path) -> Iterator[Home]:
-    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", *_OF_A_USER)}
-    os.environ["DAGSTER_HOME"] = str(path)
-    for name in _OF_A_USER:
-        os.environ.pop(name, None)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(path))
         yield Home(path)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def make_home(path: Path) -> None:
-    """An empty home with the project's settings and a small corpus document."""
-    path.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", path)
+    """Make an empty home with the project's settings and a small corpus document."""
+    prepare(path)
     (path / "small.md").write_text(small_document(), encoding="utf-8")
 
 
