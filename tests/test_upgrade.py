@@ -18,6 +18,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from hlx_assets.home import prepare
 from hlx_model.files import sha256_of
 from tests.assets.conftest import small_document
 from tests.conftest import Hlx
@@ -217,7 +218,11 @@ def test_a_training_that_was_killed_under_the_older_version_resumes(
     assert list(old_home.training.glob(f"{old_home.killed}/checkpoints/phase1_FINAL_*"))
 
 
-def test_dagster_finds_the_runs_and_materializations_of_the_older_version(old_home: OldHome) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+def test_dagster_finds_the_runs_and_materializations_of_the_older_version(old_home: OldHome, replaced: bool) -> None:
+    if replaced:
+        (line,) = prepare(old_home.path)
+        assert "was of version 0.1.0 and is replaced" in line
     with dg.DagsterInstance.get() as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("english_corpus"))
         assert event is not None and instance.get_run_by_id(event.run_id) is not None
