@@ -149,7 +149,7 @@ def _unreachable() -> tuple[type[Exception], ...]:
 
 
 def _storage(path: Path) -> str:
-    """Return what a `dagster.yaml` says of the storage, as text."""
+    """Return the storage in a `dagster.yaml`, as text."""
     return str([value for name, value in _read(path).items() if name.endswith("storage")])
 
 

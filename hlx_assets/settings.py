@@ -64,7 +64,7 @@ class DagsterEnvironment(Environment):
         "it must be cpu or cuda",
     )  # fmt: skip
     alerts: Annotated[tuple[str, ...], BeforeValidator(_words)] = variable(
-        ALERTS, (), "Apprise's addresses that are told of problems, with spaces between them.",
+        ALERTS, (), "Addresses of Apprise that receive alerts, with spaces between them.",
         "it must be addresses, such as json://host/path",
         shown="none", secret=True,
     )  # fmt: skip

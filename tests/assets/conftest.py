@@ -1,4 +1,4 @@
-"""A real Dagster instance in a home of its own, and one real curriculum that the tests start from."""
+"""A real Dagster instance in a home of its own, and a real curriculum from which tests start."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "phase2_checkpoint": {"epochs": 12, "batch_size": 2},
     "phase3_checkpoint": {"epochs": 12, "batch_size": 2},
 }
-"""Seconds of training that a corpus of 36 sentences is learned in."""
+"""Settings with which a corpus of 36 sentences is learned in seconds."""
 
 
 def small_document() -> str:
@@ -52,7 +52,7 @@ class Home:
             yield instance
 
     def materialize(self, *assets: str, **config: dict[str, Any]) -> "Run":
-        """Materialize assets (all of them where none is named) with their checks, as one run."""
+        """Materialize assets (by default all) with their checks, as one run."""
         settings = {**SETTINGS, "corpus_document": {"corpus": str(self.path / "small.md")}}
         ops = {name: {"config": {**settings.get(name, {}), **config.get(name, {})}} for name in {*settings, *config}}
         job = defs.resolve_implicit_global_asset_job_def()
@@ -68,7 +68,7 @@ class Home:
 
 @dataclass
 class Run:
-    """What a run did."""
+    """A run that has ended."""
 
     result: dg.ExecuteInProcessResult
 
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def failures(self) -> dict[str, str]:
-        """By failed step, why."""
+        """The reasons of the failed steps, by step."""
         found = {}
         for event in self.result.all_events:
             if event.is_step_failure:
@@ -101,7 +101,7 @@ class Run:
 
 
 def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    """What the job `revalidation` does; in this process it does not stand back, which could not be undone."""
+    """Run the job `revalidation`; without `nice`, which this process could not undo."""
     config = {"ops": {f"phase{phase}_validation_report": {"config": {"nice": 0}} for phase in (1, 2, 3)}}
     job = defs.resolve_job_def("revalidation")
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
@@ -129,7 +129,7 @@ def empty_home(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
-    """A whole curriculum, trained once: its home (to copy, not to change) and its run."""
+    """A curriculum that is trained once: its home (to copy, not to change) and its run."""
     path = tmp_path_factory.mktemp("curriculum") / "home"
     make_home(path)
     with _home(path) as home:
@@ -139,7 +139,7 @@ def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 
 @pytest.fixture
 def home(curriculum: tuple[Path, Run], tmp_path: Path) -> Iterator[Home]:
-    """A copy of the home in which the curriculum was trained."""
+    """A copy of the home of the curriculum."""
     shutil.copytree(curriculum[0], tmp_path / "home")
     with _home(tmp_path / "home") as copy:
         yield copy

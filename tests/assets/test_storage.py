@@ -104,7 +104,7 @@ def test_a_pool_in_postgres_is_a_mutex_whose_slot_is_freed(
 
 
 @pytest.mark.system
-def test_the_storage_of_version_0_1_0_is_postgres_if_the_environment_says_so(
+def test_the_storage_of_version_0_1_0_is_postgres_if_its_url_is_set(
     empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     custom = {"module": "hlx_assets.storage", "class": "Storage", "config": {"base_dir": {"env": "DAGSTER_HOME"}}}
