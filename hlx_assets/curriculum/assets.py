@@ -1,13 +1,12 @@
 """phase1_checkpoint → phase2_checkpoint → phase3_checkpoint: one factory for the three phases."""
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS
-from hlx_assets.curriculum.trainer import TrainerClient
+from hlx_assets.curriculum.trainer import TrainerClient, TrainerResult
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.checkpoints.manifest import Manifest, read_manifest, read_state
 from hlx_model.phases import PHASES, Phase
@@ -90,45 +89,43 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         if manifest.stopped:
             again = " (change a setting, or set retry_stopped, to train again)" if result.found else ""
             context.log.error(f"the training was stopped{again}: {manifest.stopped}")
-        return dg.MaterializeResult(
-            value=result.checkpoint,
-            data_version=dg.DataVersion(manifest.weights_sha256),
-            metadata=_metadata(phase, result.checkpoint, manifest, found=result.found),
-        )
+        return _materialized(phase, manifest, result)
 
     return checkpoint
 
 
-def _metadata(phase: Phase, checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str, Any]:
-    state = read_state(checkpoint)
-    curve = read_metrics(checkpoint.parents[1])
-    kept = {name: version.data_version for name, version in manifest.corpora.items()}
-    metadata: dict[str, Any] = {
-        "checkpoint": checkpoint.name,
-        "training_id": manifest.training_id,
-        "size": manifest.size,
-        "parameters": manifest.parameters,
-        "epoch": manifest.epoch,
-        "epochs": manifest.epochs,
-        "step": manifest.step,
-        "best_held_out_loss": state["best_loss"],
-        "stopped": manifest.stopped or NOT_STOPPED,
-        "found": found,
-        "weights_sha256": manifest.weights_sha256,
-        "corpora": kept,
-        "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
-        "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
-        "card": dg.MetadataValue.asset(dg.AssetKey(phase.card_asset)),
-        "lineage": dg.MetadataValue.md(outline(of_checkpoint(checkpoint))),
-        "settings": dict(manifest.settings),
-        "loss_curve": dg.MetadataValue.table(
-            [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],
-            schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
-        ),
-    }
-    if manifest.parent:
-        metadata["parent"] = f"{manifest.parent.training_id}/{manifest.parent.name}"
-    return {name: value for name, value in metadata.items() if value is not None}
+def _materialized(phase: Phase, manifest: Manifest, result: TrainerResult) -> dg.MaterializeResult[Path]:
+    """Return the materialization of a checkpoint, with what the UI shows of it."""
+    best, parent = read_state(result.checkpoint)["best_loss"], manifest.parent
+    curve = read_metrics(result.checkpoint.parents[1])
+    return dg.MaterializeResult(
+        value=result.checkpoint,
+        data_version=dg.DataVersion(manifest.weights_sha256),
+        metadata={
+            "checkpoint": result.checkpoint.name,
+            "training_id": manifest.training_id,
+            "size": manifest.size,
+            "parameters": manifest.parameters,
+            "epoch": manifest.epoch,
+            "epochs": manifest.epochs,
+            "step": manifest.step,
+            **({} if best is None else {"best_held_out_loss": best}),
+            "stopped": manifest.stopped or NOT_STOPPED,
+            "found": result.found,
+            "weights_sha256": manifest.weights_sha256,
+            "corpora": {name: version.data_version for name, version in manifest.corpora.items()},
+            "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
+            "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
+            "card": dg.MetadataValue.asset(dg.AssetKey(phase.card_asset)),
+            "lineage": dg.MetadataValue.md(outline(of_checkpoint(result.checkpoint))),
+            "settings": dict(manifest.settings),
+            "loss_curve": dg.MetadataValue.table(
+                [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],
+                schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
+            ),
+            **({"parent": f"{parent.training_id}/{parent.name}"} if parent else {}),
+        },
+    )
 
 
 assets = [_checkpoint(phase) for phase in PHASES.values()]

@@ -19,11 +19,11 @@ from hlx_assets.corpus.assets import quarantine_of
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
-from hlx_model.files import read_json
+from hlx_model.language import Format
 from hlx_model.layout import EXAMPLES, REPORT, ROWS
 from hlx_model.phases import PHASES, Phase
+from hlx_model.reporting.models import Rates, Report
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.verdicts import GateResult
 
 MAX_QUARANTINED_ROWS = 10
 MAX_ERROR_LENGTH = 400
@@ -84,14 +84,17 @@ def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent
     for column in ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in"):
         table.add_column(column)
     finished = [phase for phase in PHASES.values() if dg.AssetKey(phase.report_asset) in materialized]
-    reports = {phase: read_json(latest_path(instance, dg.AssetKey(phase.report_asset)) / REPORT) for phase in finished}
+    reports = {
+        phase: Report.read(latest_path(instance, dg.AssetKey(phase.report_asset)) / REPORT) for phase in finished
+    }
     for phase, report in reports.items():
         table.add_row(*_row(instance, phase, report))
     if table.row_count:
         console.print(table)
     for phase, report in reports.items():
-        if pairs := report["figures"].get("training_pairs"):
-            share = f"{pairs['exact_match']:.1%} of its training pairs (a sample of {pairs['samples']})"
+        if figures := report.translation:
+            pairs = figures.training_pairs
+            share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
             console.print(f"phase {phase.number} reproduces {share}")
     for line in _failures(events):
         console.print(line)
@@ -119,33 +122,28 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
     return list(lines.values())
 
 
-def _row(instance: dg.DagsterInstance, phase: Phase, report: Mapping[str, Any]) -> list[str]:
+def _row(instance: dg.DagsterInstance, phase: Phase, report: Report) -> list[str]:
     """Return the row of a phase whose report this run made."""
     checkpoint = latest_path(instance, dg.AssetKey(phase.checkpoint_asset))
-    figures = report["figures"]
-    gates = [GateResult.from_json(gate) for gate in report["gates"]]
+    gates, figures = report.gates, report.translation
     count = {outcome: sum(gate.outcome == outcome for gate in gates) for outcome in ("pass", "warn", "fail")}
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in count.items() if n)
     outcomes += "".join(f"\n{gate.outcome}: {gate.name}" for gate in gates if gate.outcome != "pass")
     beat = Heartbeat.read(checkpoint.parents[1])
     return [
         str(phase.number),
-        f"{report['epoch']} of {report['epochs']}" + (" (stopped)" if report["stopped"] else ""),
-        # JSON has no NaN: a figure that is not finite is its name.
-        f"{float(figures['held_out_loss']):.3f}",
+        f"{report.epoch} of {report.epochs}" + (" (stopped)" if report.stopped else ""),
+        f"{report.figures.held_out_loss:.3f}",
         outcomes,
-        _rates(figures, "to_hlx"),
-        _rates(figures, "to_english"),
+        _rates(figures.to_hlx, figures.all_to_hlx) if figures else "",
+        _rates(figures.to_english, figures.all_to_english) if figures else "",
         f"{(beat.time - beat.started) / 60:.1f} min" if beat else "",
     ]
 
 
-def _rates(figures: Mapping[str, Any], direction: str) -> str:
-    if direction not in figures:
-        return ""
-    lines = [f"{name} {rates['exact_match']:.1%}" for name, rates in figures[direction].items()]
-    total = figures[f"all_{direction}"]
-    return "\n".join([*lines, f"all {total['exact_match']:.1%} of {total['samples']}"])
+def _rates(by_format: Mapping[Format, Rates], total: Rates) -> str:
+    lines = [f"{name} {rates.exact_match:.1%}" for name, rates in by_format.items()]
+    return "\n".join([*lines, f"all {total.exact_match:.1%} of {total.samples}"])
 
 
 def _print_quarantine(instance: dg.DagsterInstance) -> None:

@@ -174,7 +174,7 @@ def _progress_line(message: Message) -> str:
     if message["tokens_per_second"] is not None:
         line += f", {message['tokens_per_second']:,.0f} tokens/s"
     if message["eta_seconds"] is not None:
-        line += f", {message['eta_seconds'] / 60:.0f} min left"
+        line += f", {max(0.0, message['eta_seconds']) / 60:.0f} min left"
     return line
 
 
