@@ -37,15 +37,10 @@ help: ## Show this list
 
 install: .venv/.installed ## Install what running needs into .venv
 
-# A home of one's own gets the project's settings of Dagster.
-HOME_READY = mkdir -p "$(DAGSTER_HOME)" && { test -e "$(DAGSTER_HOME)/dagster.yaml" || cp dagster_home/dagster.yaml "$(DAGSTER_HOME)"; }
-
 curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus to the last report
-	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.curriculum $(ARGS)
 
 ui: .venv/.installed ## Start the Dagster UI and its daemon
-	@$(HOME_READY)
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
 
 # Three processes on two cores, for many wait; a file of tests to each: a file's trainings are made once.

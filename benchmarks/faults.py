@@ -174,7 +174,7 @@ def _train(task: Task, fault: Fault | None, connection: Connection) -> None:
     torch.set_num_threads(1)
     for name in [name for name in os.environ if name.startswith(("HLX_", "DAGSTER_"))]:
         del os.environ[name]
-    saver.SAVE_SECONDS, saver.SAVE_SHARE = 0.0, 1e9
+    os.environ["HLX_SAVE_SECONDS"], saver.SAVE_SHARE = "0", 1e9
     logging.getLogger("hlx_model").addHandler(_Said(connection))
     logging.getLogger("hlx_model").setLevel(logging.INFO)
     write = weights.write_checkpoint

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.assets.conftest import SETTINGS, Home, make_home
-from tests.assets.live import Ui, at_work, make_ui, start_phase1, wait_for
+from tests.assets.live import Ui, make_ui, running_training, start_phase1, wait_for
 
 IMAGES = Path(__file__).parent / "images"
 ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}
@@ -52,8 +52,8 @@ def main() -> None:
             ui.launch("curriculum", {**SETTINGS, **document})
             shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2100, height=1150)
             run_id = start_phase1(ui, seed=1)
-            beat = at_work(home, run_id)
-            wait_for(lambda: at_work(home, run_id).step > 400, "for a curve")
+            beat = running_training(home, run_id)
+            wait_for(lambda: running_training(home, run_id).step > 400, "for a curve")
             shot(ui, "run-in-training.png", f"/runs/{run_id}")
             shot(ui, "checkpoint.png", "/assets/phase1_checkpoint?view=overview", height=1400)
             os.kill(beat.pid, signal.SIGSTOP)

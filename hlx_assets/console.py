@@ -1,15 +1,15 @@
-"""What a person at a terminal sees of a run: the time, the step, the message, each on one line."""
+"""What a person at a terminal sees of a run: a line for each message, with its time and step."""
 
 import logging
 import time
 
 import dagster as dg
 
-_LONGEST = 240
+_MAX_LENGTH = 240
 
 
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """All but the steps that a failed one leaves undone: there are eight of them, and the end names what failed."""
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Whether a message is shown: not those of the steps after a failed one, which may be eight."""
     return "Dependencies for step" not in record.getMessage()
 
 
@@ -19,20 +19,20 @@ class _Line(logging.Formatter):
         step = meta.get("step_key") or "run"
         message = (meta.get("orig_message") or record.getMessage()).split("\n", 1)[0]
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        sign = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        return f"{clock} {step}: {sign}{message[:_LONGEST]}"
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        return f"{clock} {step}: {level}{message[:_MAX_LENGTH]}"
 
 
 @dg.logger(
     config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")},
-    description="One short line a message; the whole of it is in the UI.",
+    description="One short line for each message; the UI shows all of it.",
 )
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """The logger `console` of every job."""
+    """Return the logger `console` of every job."""
     level = init_context.logger_config["log_level"]
     logger = logging.Logger("hlx_assets.console", level=logging.getLevelName(level))
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
-    handler.addFilter(_worth_a_line)
+    handler.addFilter(_is_shown)
     logger.addHandler(handler)
     return logger

@@ -1,4 +1,10 @@
-"""The code location: the whole graph on one page."""
+"""The code location: the whole graph on one page.
+
+Loading it reads the environment once, for the schedule and the interval of the watchdog.
+"""
+
+import os
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,9 +20,11 @@ from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.executor import in_process_executor
+from hlx_assets.home import require_storage
 from hlx_assets.io_manager import ArtifactIOManager
-from hlx_assets.validation.schedules import nightly_revalidation, revalidation
-from hlx_assets.watchdog.sensors import training_watchdog
+from hlx_assets.settings import DagsterEnvironment
+from hlx_assets.validation.schedules import revalidation_schedule
+from hlx_assets.watchdog.sensors import watchdog_sensor
 
 CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
 
@@ -29,17 +37,33 @@ curriculum = dg.define_asset_job(
     description="Everything: from the corpus document to the report on phase 3.",
 )
 
-defs = dg.Definitions(
-    assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
-    asset_checks=CHECKS,
-    jobs=[curriculum, corpus_job, revalidation],
-    schedules=[nightly_revalidation],
-    sensors=[training_watchdog, corpus_documents_changed],
-    loggers={"console": console_logger},
-    executor=in_process_executor,
-    # What gates, and what trains, is code. A run can configure neither: both take no configuration at all.
-    resources={
-        "io_manager": dg.IOManagerDefinition(lambda _: IO_MANAGER, config_schema={}),
-        "trainer": dg.ResourceDefinition(lambda _: TRAINER, config_schema={}),
-    },
-)
+
+def definitions() -> dg.Definitions:
+    """Return the graph with the settings of the environment.
+
+    Raises:
+        ValueError: a setting is not valid, or `dagster.yaml` and `HLX_POSTGRES_URL` do not mean the same storage.
+    """
+    environment = DagsterEnvironment.read()
+    if home := os.environ.get("DAGSTER_HOME"):
+        require_storage(Path(home))
+    nightly = revalidation_schedule(
+        environment.revalidation_device, environment.revalidation_cron, environment.timezone
+    )
+    return dg.Definitions(
+        assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
+        asset_checks=CHECKS,
+        jobs=[curriculum, corpus_job, nightly.job],
+        schedules=[nightly],
+        sensors=[watchdog_sensor(environment.watchdog_seconds), corpus_documents_changed],
+        loggers={"console": console_logger},
+        executor=in_process_executor,
+        # What gates, and what trains, is code. A run can configure neither: both have no configuration at all.
+        resources={
+            "io_manager": dg.IOManagerDefinition(lambda _: IO_MANAGER, config_schema={}),
+            "trainer": dg.ResourceDefinition(lambda _: TRAINER, config_schema={}),
+        },
+    )
+
+
+defs = definitions()

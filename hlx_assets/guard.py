@@ -12,7 +12,7 @@ from hlx_model.evaluation.integrity import require_intact
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.phases import PHASES
 
-CHECKPOINTS = {f"phase{phase}_checkpoint": f"phase{phase}_validation_report" for phase in PHASES}
+CHECKPOINTS = {phase.checkpoint_asset: phase.report_asset for phase in PHASES.values()}
 """The report on each checkpoint asset."""
 REPORTS = {report: checkpoint for checkpoint, report in CHECKPOINTS.items()}
 GATED = frozenset({*GATES_OF_CORPUS, *CHECKPOINTS, *REPORTS})

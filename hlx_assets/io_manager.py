@@ -1,42 +1,34 @@
-"""Assets as directories on disk, and the guard at the place where every consumer reads them.
+"""Assets as directories on disk, and the guard at which every consumer reads them.
 
-An asset writes its own directory (whole, by rename) and returns the path. This IO manager records the path on the
-materialization, and reads it from there. Dagster's `blocking=True` orders steps within one run only; in every run
-`load_input` refuses an input that did not pass its gates.
+An asset writes its own directory by atomic rename and returns the path. This IO manager records the path on the
+materialization and reads it from there. `blocking=True` orders the steps of one run only; in every run, `load_input`
+refuses an input that did not pass its gates.
 """
 
-import os
 from pathlib import Path
 
 import dagster as dg
 
+from hlx_assets.common import user_errors
 from hlx_assets.guard import require_gates
+from hlx_assets.home import home_directory
 from hlx_model.files import utc_now
 from hlx_model.layout import Artifacts
 from hlx_model.provenance.events import Event, record_event
 
 ARTIFACT = "artifact"
+"""The metadata of a materialization that contains the asset's directory, relative to the root of the artifacts."""
 NEVER_MADE = "was never materialized"
 
 
 def artifacts_at_home() -> Artifacts:
-    """Return the artifacts in `$DAGSTER_HOME/artifacts`.
-
-    Raises:
-        dg.Failure: DAGSTER_HOME is not set.
-    """
-    home = os.environ.get("DAGSTER_HOME")
-    if not home:
-        raise dg.Failure("DAGSTER_HOME is not set: use `make curriculum` or `make ui`, or set it", allow_retries=False)
-    return Artifacts.at(Path(home).absolute() / "artifacts")
+    """Return the artifacts in `$DAGSTER_HOME/artifacts`; `dg.Failure` if DAGSTER_HOME is not usable."""
+    with user_errors():
+        return Artifacts.at(home_directory() / "artifacts")
 
 
 def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
-    """Return the directory of an asset's latest materialization.
-
-    Raises:
-        dg.Failure: it was never materialized, or its directory is missing.
-    """
+    """Return the directory of an asset's latest materialization; `dg.Failure` if it or its directory is missing."""
     event = instance.get_latest_materialization_event(key)
     materialization = event.asset_materialization if event else None
     if materialization is None or ARTIFACT not in materialization.metadata:
@@ -44,7 +36,7 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
     path = artifacts_at_home().root / str(materialization.metadata[ARTIFACT].value)
     if not path.is_dir():
         raise dg.Failure(
-            f"{path} is missing, which {key.to_user_string()} was materialized to: materialize it again",
+            f"{path}, the directory of {key.to_user_string()}, is missing: materialize it again",
             allow_retries=False,
         )
     return path
@@ -57,7 +49,7 @@ class ArtifactIOManager(dg.IOManager):
     """
 
     def handle_output(self, context: dg.OutputContext, obj: Path) -> None:
-        """Record the directory of an asset, relative to the root of the artifacts: in Dagster, and beside them."""
+        """Record the directory of an asset in Dagster and beside the artifacts, relative to their root."""
         root = artifacts_at_home().root
         relative = obj.absolute().relative_to(root)
         record_event(root, Event(context.asset_key.to_user_string(), str(relative), context.run_id, utc_now()))

@@ -1,89 +1,100 @@
-"""What the environment sets: read here before anything is started, and refused in one line."""
+"""The environment variables of the Dagster graph, beside those of `hlx_model`: all that `HLX_*` can set.
 
-import os
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+`DagsterEnvironment.check()` checks them all before anything starts. `table` is the table of the documents.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import apprise
-from dagster._utils.schedules import is_valid_cron_schedule
+import dagster as dg
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from hlx_model.corpus.rules import max_quarantined_share
-from hlx_model.environment import SAVE_SECONDS, seconds
-from hlx_model.monitoring.snapshots import limits
-from hlx_model.profiles import entries_to_compose, profile
+from hlx_model.environment import Environment, variable, variables
 from hlx_model.runs.liveness import INTERVAL
-from hlx_model.serving.guard import GuardSettings
 
-WATCHDOG_SECONDS = "HLX_WATCHDOG_SECONDS"
-CRON = "HLX_REVALIDATION_CRON"
-TIMEZONE = "HLX_TIMEZONE"
-DEVICE = "HLX_REVALIDATION_DEVICE"
-ALERTS = "HLX_ALERTS"
-UI_URL = "HLX_UI_URL"
+ALERTS, UI_URL, POSTGRES_URL = "HLX_ALERTS", "HLX_UI_URL", "HLX_POSTGRES_URL"
 
 
-def check() -> None:
-    """Read them all; `ValueError` that names the first that is wrong."""
-    for read in (
-        watchdog_seconds,
-        revalidation_cron,
-        timezone,
-        revalidation_device,
-        limits,
-        profile,
-        max_quarantined_share,
-    ):
-        read()
-    seconds(SAVE_SECONDS, 0.0, zero=True)
-    GuardSettings.from_environment()
-    entries_to_compose(None, default=0)
-    if (ui := os.environ.get(UI_URL)) and not ui.startswith(("http://", "https://")):
-        raise ValueError(f"{UI_URL} is {ui!r}: it must be an address, such as http://10.0.0.2:3000")
-    for address in alert_addresses():
-        if not apprise.Apprise().add(address):
-            # The rest of an address may hold passwords.
-            raise ValueError(f"{ALERTS}: {service(address)} is no address that Apprise knows, such as json://host/path")
-
-
-def watchdog_seconds() -> int:
-    """Seconds between two looks; whole ones, as Dagster counts a sensor's."""
-    value = seconds(WATCHDOG_SECONDS, INTERVAL)
-    if value != int(value):
-        raise ValueError(f"{WATCHDOG_SECONDS} is {value}: it must be whole seconds")
-    return int(value)
-
-
-def revalidation_cron() -> str:
-    """When the checkpoints are judged again."""
-    cron = os.environ.get(CRON) or "0 3 * * *"
-    if not is_valid_cron_schedule(cron):
-        raise ValueError(f"{CRON} is {cron!r}: it must be a cron schedule, such as '0 3 * * *' for three at night")
-    return cron
-
-
-def timezone() -> str | None:
-    """The time zone of that schedule; Dagster's is UTC."""
-    name = os.environ.get(TIMEZONE) or None
+def _cron(schedule: str) -> str:
     try:
-        if name:
-            ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{TIMEZONE} is {name!r}: it must be a time zone, such as Europe/Berlin") from None
+        dg.ScheduleDefinition(job_name="revalidation", cron_schedule=schedule)
+    except dg.DagsterInvalidDefinitionError:
+        raise ValueError from None
+    return schedule
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise ValueError from None
     return name
 
 
-def revalidation_device() -> str:
-    """The device of the re-validation: a GPU is for the training that may be at work."""
-    device = os.environ.get(DEVICE) or "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"{DEVICE} is {device!r}: it must be cpu or cuda")
-    return device
+def _words(text: object) -> object:
+    return text.split() if isinstance(text, str) else text
 
 
-def alert_addresses() -> list[str]:
-    """Whom to tell of trouble: Apprise's addresses."""
-    return os.environ.get(ALERTS, "").split()
+def _postgres_url(url: str) -> str:
+    scheme, *_ = urlsplit(url)
+    if scheme.partition("+")[0] != "postgresql" or not urlsplit(url).path.strip("/"):
+        raise ValueError
+    return url
+
+
+class DagsterEnvironment(Environment):
+    """The variables that the graph reads, those of `hlx_model` among them."""
+
+    watchdog_seconds: Annotated[int, Field(gt=0)] = variable(
+        "HLX_WATCHDOG_SECONDS", int(INTERVAL), "Seconds between two checks of the watchdog.",
+        "it must be seconds, a whole number above 0",
+    )  # fmt: skip
+    revalidation_cron: Annotated[str, AfterValidator(_cron)] = variable(
+        "HLX_REVALIDATION_CRON", "0 3 * * *", "When the checkpoints are judged again, as a cron schedule.",
+        "it must be a cron schedule, such as '0 3 * * *' for three at night",
+    )  # fmt: skip
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = variable(
+        "HLX_TIMEZONE", None, "Time zone of that schedule.", "it must be a time zone, such as Europe/Berlin",
+        shown="`UTC`",
+    )  # fmt: skip
+    revalidation_device: Literal["cpu", "cuda"] = variable(
+        "HLX_REVALIDATION_DEVICE", "cpu", "Device on which the checkpoints are judged again: `cpu` or `cuda`.",
+        "it must be cpu or cuda",
+    )  # fmt: skip
+    alerts: Annotated[tuple[str, ...], BeforeValidator(_words)] = variable(
+        ALERTS, (), "Addresses of Apprise that receive alerts, with spaces between them.",
+        "it must be addresses, such as json://host/path",
+        shown="none", secret=True,
+    )  # fmt: skip
+    ui_url: Annotated[str, StringConstraints(pattern="^https?://")] | None = variable(
+        UI_URL, None, "Address of the UI, which alerts link to.",
+        "it must be an address, such as http://10.0.0.2:3000",
+        shown="none",
+    )  # fmt: skip
+    postgres_url: Annotated[str, AfterValidator(_postgres_url)] | None = variable(
+        POSTGRES_URL, None, "Database of Dagster's runs and events, if `dagster.yaml` is for Postgres.",
+        "it must be an address of a Postgres, such as postgresql://user:password@host:5432/database",
+        shown="none: SQLite", secret=True,
+    )  # fmt: skip
+
+    @classmethod
+    def check(cls) -> None:
+        """Require that every variable is valid and that Apprise knows each address; `ValueError` names a wrong one."""
+        for address in cls.read().alerts:
+            if not apprise.Apprise().add(address):
+                raise ValueError(
+                    f"{ALERTS}: {service(address)} is no address that Apprise knows, such as json://host/path"
+                )
 
 
 def service(address: str) -> str:
-    """An address without what it holds of secrets."""
+    """Return the beginning of an address: the rest may contain passwords."""
     return f"{address.partition('://')[0]}://…"
+
+
+def table() -> str:
+    """Return the variables as a Markdown table: name, default, meaning."""
+    rows = [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in variables(DagsterEnvironment)]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])

@@ -1,7 +1,7 @@
 """`make ui`: the code server, the guarded webserver and the daemon of one home, on a free loopback port.
 
 Ctrl-C, SIGTERM and SIGHUP end all three, and the runs that are in progress: a training writes a checkpoint first. If
-one of the three ends by itself, the others are ended too: a UI without its daemon would look as if somebody watched.
+one of the three ends by itself, the others end too: without its daemon a UI would show trainings that nobody watches.
 Runs then continue, and the next `make ui` finds them.
 """
 
@@ -22,16 +22,18 @@ from types import FrameType
 
 import yaml
 
-from hlx_assets.storage import opened_instance
+from hlx_assets.dagster_internals import DAEMON
+from hlx_assets.home import open_home
 from hlx_model.corpus.documents import named_documents
+from hlx_model.environment import Environment
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import TOKEN, GuardSettings
 
 LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
 START_SECONDS = 120.0
-"""How long the code server has to load the definitions."""
+"""Seconds for the code server to load the definitions."""
 END_SECONDS = 60.0
-"""How long the parts have to end, and runs with them; a second signal cuts it short. Then SIGKILL."""
+"""Seconds for the parts and their runs to end; then, or after a second signal, SIGKILL."""
 POLL_SECONDS = 0.2
 
 Parts = dict[str, "subprocess.Popen[bytes]"]
@@ -51,7 +53,7 @@ def free_port(wanted: int = 3000, host: str = "127.0.0.1") -> int:
 
 
 def home_lock(home: Path) -> int:
-    """Hold a home's lock and return its descriptor; end this process if another one holds it.
+    """Take a home's lock and return its descriptor; end this process if another one has it.
 
     Two daemons on one home would do everything twice.
     """
@@ -59,14 +61,14 @@ def home_lock(home: Path) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"error: another `make ui` is at work on {home}: stop it, or set DAGSTER_HOME to another folder")
+        sys.exit(f"error: another `make ui` runs on {home}: stop it, or set DAGSTER_HOME to another folder")
     return lock
 
 
 def run(host: str, port: int, lock: int) -> str | None:
     """Run the three parts until a signal comes or one of them ends.
 
-    The daemon holds the home's `lock` too: it may still be ending after this process was killed.
+    The daemon has the home's `lock` too: it may still be ending after this process was killed.
 
     Returns:
         Which part ended by itself and how; None after a signal.
@@ -95,7 +97,7 @@ def run(host: str, port: int, lock: int) -> str | None:
         if not received and not ended:
             _start(parts, "webserver", "hlx_assets.webserver", f"--workspace={workspace}", f"--host={host}",
                    f"--port={port}")  # fmt: skip
-            _start(parts, "daemon", "dagster._daemon", "run", f"--workspace={workspace}", lock=lock)
+            _start(parts, "daemon", DAEMON, "run", f"--workspace={workspace}", lock=lock)
         announced = False
         while not received and not (ended := _ended(parts)):
             if not announced and (announced := _answers((host, port))):
@@ -107,7 +109,7 @@ def run(host: str, port: int, lock: int) -> str | None:
 def _start(parts: Parts, name: str, module: str, *arguments: str, lock: int | None = None) -> None:
     parts[name] = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        # A group of its own: a signal of the terminal reaches this process alone, which passes it on.
+        # A group of its own: a signal of the terminal reaches only this process, which passes it on.
         process_group=0,
         # If this process is killed, the kernel ends its parts.
         preexec_fn=partial(die_with_parent, signal.SIGTERM),
@@ -125,7 +127,7 @@ def _ended(parts: Mapping[str, "subprocess.Popen[bytes]"]) -> str | None:
 
 
 def _answers(address: str | tuple[str, int]) -> bool:
-    """Whether somebody accepts connections at a Unix socket, or at a host and port."""
+    """Whether a server accepts connections at a Unix socket, or at a host and port."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with socket.socket(family) as probe:
         probe.settimeout(1)
@@ -134,16 +136,16 @@ def _answers(address: str | tuple[str, int]) -> bool:
 
 def _announce(host: str, port: int) -> None:
     settings = GuardSettings.from_environment()
-    # A wildcard is no address to open.
+    # A browser cannot open a wildcard.
     named = next(iter(sorted(settings.sites)), "127.0.0.1") if host in ("0.0.0.0", "::") else host
-    shown = f"[{named}]" if ":" in named and not named.startswith("[") else named
+    host = f"[{named}]" if ":" in named and not named.startswith("[") else named
     token = f"/?token=… (the value of {TOKEN}, once)" if settings.token else ""
-    sys.stderr.write(f"the graph: http://{shown}:{port}{token}\n")
+    sys.stderr.write(f"the graph: http://{host}:{port}{token}\n")
 
 
 @contextmanager
 def _ending(received: list[int]) -> Iterator[Parts]:
-    """Hold the parts that are started in the block, and end them after it; after a signal their runs too."""
+    """Yield the parts, which the block starts, and end them after it; after a signal their runs too."""
     parts: Parts = {}
     try:
         yield parts
@@ -177,7 +179,7 @@ def _group_exists(leader: int) -> bool:
 
 
 def main() -> None:
-    """Check everything that can be wrong, then run the UI."""
+    """Check settings, address, home and port, then run the UI."""
     parser = argparse.ArgumentParser(prog="make ui", description="Start the Dagster UI and its daemon.", add_help=False)
     parser.add_argument("--help", action="help", help="show this text")
     parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
@@ -190,10 +192,10 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     # The parts must not all be the first to open an empty home.
-    with opened_instance():
+    with open_home():
         pass
-    # Dagster reads `.env` of the current directory over the environment; DAGSTER_HOME is to be what the caller said.
-    if corpus := named_documents(os.environ.get("HLX_CORPUS")):
+    # Dagster reads `.env` of the current directory over the environment, which would set another DAGSTER_HOME.
+    if corpus := named_documents(Environment.read("HLX_CORPUS").corpus):
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)

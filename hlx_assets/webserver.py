@@ -1,6 +1,6 @@
 """Dagster's UI behind the request guard: `python -m hlx_assets.webserver --workspace workspace.yaml`.
 
-Dagster's own webserver executes a mutation that any web page sends, by GET or as plain text. `make ui` and the
+Dagster's own webserver executes a mutation that any web page sends by GET or as plain text. `make ui` and the
 container `webserver` start this program instead of `dagster-webserver`.
 """
 
@@ -10,26 +10,19 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from dagster import __version__ as version
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster_webserver.app import create_app_from_workspace_process_context
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.datastructures import QueryParams
 
-from hlx_assets.storage import opened_instance
+from hlx_assets import dagster_internals
+from hlx_assets.home import open_home
 from hlx_model.serving.guard import GuardSettings, RequestGuard, Scope
 
-STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
-"""How `dagster-webserver` uses a database."""
-POLL_MS = 2_000
-"""How often the pages ask for news."""
 GRACE_SECONDS = 5
-"""How long open connections hold up the end."""
+"""Seconds that open connections have when the server ends."""
 
 
 def only_queries(scope: Scope) -> str | None:
-    """Refuse GraphQL in an address, unless it is a query: an image on any page can send that."""
+    """Return why GraphQL in an address is refused; None for a query. An image on any page can send an address."""
     if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/graphql"):
         return None
     for name, text in QueryParams(scope["query_string"]).multi_items():
@@ -48,36 +41,25 @@ def _is_query(text: str) -> bool:
 
 
 def serve(workspace: Path, host: str, port: int, *, read_only: bool = False) -> None:
-    """Serve the UI of a workspace until the process is told to end.
+    """Serve the UI of a workspace until a signal ends the process.
 
     Raises:
         ValueError: a setting of the guard is wrong, or strangers could reach the server.
     """
     settings = GuardSettings.from_environment().listening_on(host)
-    with opened_instance() as instance:
-        instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
-        with WorkspaceProcessContext(
-            instance,
-            version=version,
-            read_only=read_only,
-            workspace_load_target=WorkspaceFileTarget([str(workspace)]),
-            code_server_log_level="warning",
-        ) as context:
-            app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
-            guarded = RequestGuard(app, settings, only_queries)
-            uvicorn.run(
-                guarded, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
-            )  # fmt: skip
+    with open_home() as instance, dagster_internals.webserver(instance, workspace, read_only=read_only) as app:
+        guarded = RequestGuard(app, settings, only_queries)
+        uvicorn.run(guarded, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
 
 
 def main() -> None:
-    """Serve what the command line names."""
+    """Serve the workspace that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m hlx_assets.webserver", description=__doc__, add_help=False)
     parser.add_argument("--help", action="help", help="show this text")
     parser.add_argument("-w", "--workspace", type=Path, required=True, help="the workspace file of Dagster")
     parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("-p", "--port", type=int, default=3000, help="port to listen on (3000)")
-    parser.add_argument("--read-only", action="store_true", help="show everything, start and change nothing")
+    parser.add_argument("--read-only", action="store_true", help="show everything, but start and change nothing")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -19,6 +19,21 @@ class Phase:
     ability: str
     """What a model can do after it."""
 
+    @property
+    def checkpoint_asset(self) -> str:
+        """The asset that its training makes."""
+        return f"phase{self.number}_checkpoint"
+
+    @property
+    def report_asset(self) -> str:
+        """The asset that judges its checkpoint."""
+        return f"phase{self.number}_validation_report"
+
+    @property
+    def card_asset(self) -> str:
+        """The asset that describes its final model."""
+        return f"phase{self.number}_model_card"
+
 
 PHASES = {
     phase.number: phase

@@ -4,9 +4,10 @@
 is the users' guide: 100m on their own document, 200 + 200 + 50 epochs, for an 8 GB GPU.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from hlx_model.environment import Environment
 
 PHASES = (1, 2, 3)
 
@@ -50,7 +51,7 @@ class Profile:
     schedules: Mapping[int, Schedule]
 
 
-PROFILES = {
+PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
         size="tiny",
@@ -90,20 +91,17 @@ PROFILES = {
 
 
 def profile(name: str | None = None) -> Profile:
-    """The profile of that name, or of `HLX_PROFILE`, or `quick`; `ValueError` names those there are."""
-    source, name = ("profile", name) if name else ("HLX_PROFILE", os.environ.get("HLX_PROFILE") or "quick")
+    """Return the profile of a name, by default that of `HLX_PROFILE`; `ValueError` names those that exist."""
+    name = name or Environment.read("HLX_PROFILE").profile
     if name not in PROFILES:
-        raise ValueError(f"{source} is {name!r}: choose one of {', '.join(PROFILES)}")
+        raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
 
 def entries_to_compose(entries: int | None, *, default: int) -> int:
-    """`entries`, or what `HLX_ENTRIES` says, or `default`; `ValueError` where it is no number of entries."""
+    """Return `entries`, else `HLX_ENTRIES`, else `default`; `ValueError` if it is no number of entries."""
     if entries is None:
-        said = os.environ.get("HLX_ENTRIES") or str(default)
-        if not said.isdecimal():
-            raise ValueError(f"HLX_ENTRIES is {said!r}: a number of entries to compose is allowed, 0 for none")
-        entries = int(said)
-    if entries < 0:
-        raise ValueError(f"entries is {entries}: 0 or more can be composed")
-    return entries
+        entries = Environment.read("HLX_ENTRIES").entries
+    if entries is not None and entries < 0:
+        raise ValueError(f"entries is {entries}: it must be a number of entries to compose, 0 for none")
+    return default if entries is None else entries

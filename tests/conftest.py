@@ -1,5 +1,6 @@
 """Small real things that many claims are about: a document, a curriculum trained on it, and the command."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,12 @@ from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+
+# What a developer's environment sets is not for the tests, nor for what they import.
+for _name in [name for name in os.environ if name.startswith("HLX_")]:
+    if _name not in ("HLX_SHARED", "HLX_UPDATE_DOCS", "HLX_UPDATE_GOLDEN"):
+        del os.environ[_name]
+os.environ.pop("DAGSTER_PIPES_CONTEXT", None)
 
 # `make nightly`. The default profile is hypothesis's own.
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,20 +56,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the caller's environment chooses is not for the tests."""
-    for name in (
-        "HLX_PROFILE",
-        "HLX_CORPUS",
-        "HLX_ENTRIES",
-        "HLX_MOST_QUARANTINED",
-        "HLX_RUN_ID",
-        "DAGSTER_PIPES_CONTEXT",
-    ):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The compose files are valid, name only what is there, and open one door: the proxy's."""
+"""The compose files are valid, name only what exists, and publish only the proxy."""
 
 import re
 import subprocess
@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from hlx_assets.settings import DagsterEnvironment
+from hlx_model.environment import variables as known_variables
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -28,13 +31,13 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def option(service: str, name: str) -> str:
-    """What a service's command gives an option."""
+    """The value of an option in a service's command."""
     command = services()[service]["command"]
     return str(command[command.index(f"--{name}") + 1])
 
 
 def variables() -> dict[str, set[str]]:
-    """What the compose files take from the environment, each with what follows its name: `:?…`, `:-…` or nothing."""
+    """The variables of the compose files, each with what follows its name: `:?…`, `:-…` or nothing."""
     found: dict[str, set[str]] = {}
     for path in COMPOSE_FILES:
         for name, rest in re.findall(r"\$\{(\w+)([^}]*)\}", path.read_text(encoding="utf-8")):
@@ -47,7 +50,7 @@ def variables() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.name)
-def test_the_compose_specification_has_nothing_against_it(path: Path) -> None:
+def test_the_compose_files_follow_the_compose_specification(path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)],
         capture_output=True,
@@ -56,7 +59,7 @@ def test_the_compose_specification_has_nothing_against_it(path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_only_the_proxy_publishes_ports_and_on_loopback_unless_told() -> None:
+def test_only_the_proxy_publishes_ports_by_default_on_loopback() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
     assert list(published) == ["proxy"]
     assert all(port.startswith("${HLX_BIND:-127.0.0.1}:") for port in published["proxy"])
@@ -77,9 +80,21 @@ def test_secrets_come_from_the_environment_and_have_no_default() -> None:
     assert not SECRETS & set(re.findall(r"\w+", (DEPLOY / "Dockerfile").read_text(encoding="utf-8")))
 
 
-def test_the_example_of_the_environment_names_all_that_is_taken_from_it() -> None:
+def test_the_example_of_the_environment_names_every_variable() -> None:
     example = (DEPLOY / ".env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)) == set(variables())
+
+
+def test_the_code_location_gets_every_variable_that_it_reads() -> None:
+    known = {variable.name for variable in known_variables(DagsterEnvironment)}
+    of_the_server = {"HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"}
+    of_the_trainer = {"HLX_RUN_ID"}
+    assert services()["code"]["environment"].keys() == known - of_the_server - of_the_trainer
+
+
+def test_every_part_of_dagster_prepares_its_home_before_it_starts() -> None:
+    assert 'ENTRYPOINT ["python", "-m", "hlx_assets.home"]' in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert not [name for name, service in services().items() if "entrypoint" in service]
 
 
 def test_services_name_only_what_is_declared() -> None:
@@ -95,7 +110,7 @@ def test_services_name_only_what_is_declared() -> None:
     assert read(GPU)["services"].keys() <= all_services.keys()
 
 
-def test_the_image_is_built_from_files_that_are_there() -> None:
+def test_the_image_is_built_from_files_that_exist() -> None:
     built = [service["build"] for service in services().values() if "build" in service]
     assert built and all(build == built[0] for build in built)
     context = (DEPLOY / built[0]["context"]).resolve()
@@ -127,8 +142,7 @@ def test_the_services_find_each_other() -> None:
 def test_every_part_of_dagster_has_the_same_home_and_the_same_database() -> None:
     parts = [services()[name] for name in ("code", "webserver", "daemon")]
     (home,) = re.findall(r"DAGSTER_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
-    mounted = ["home:" + home, f"../dagster_home/dagster.yaml:{home}/dagster.yaml:ro"]
-    assert all(part["volumes"] == mounted for part in parts)
+    assert all(part["volumes"] == [f"home:{home}"] for part in parts)
     (url,) = {part["environment"]["HLX_POSTGRES_URL"] for part in parts}
     database = services()["postgres"]["environment"]
     assert re.fullmatch(r"postgresql://(\w+):\$\{POSTGRES_PASSWORD:\?[^}]*\}@postgres:5432/(\w+)", url)

@@ -1,6 +1,5 @@
 """The assets of the corpora: document → examples → english, hlx and paired corpus."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from hlx_model.corpus.build import read_documents
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.store import VerifiedCorpus
+from hlx_model.environment import Environment
 from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.reporting.pages import statistics_markdown
 
@@ -62,7 +62,7 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     """Copy the documents into a directory that is named by the SHA-256 of their names and bytes."""
     with user_errors():
         defaults = profile(config.profile)
-        paths = named_documents(config.corpus or os.environ.get("HLX_CORPUS"))
+        paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
         composed = entries_to_compose(config.entries, default=0 if paths else defaults.entries)
         seed = defaults.seed if config.seed is None else config.seed
         directory = keep_documents(artifacts_at_home(), paths, composed=composed, seed=seed)

@@ -6,11 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_assets.common import shown, user_errors
+from hlx_assets.common import check_result, user_errors
 from hlx_assets.corpus import assets as corpus
 from hlx_assets.corpus.assets import FAILING, quarantine_rows, records_metadata
 from hlx_assets.corpus.schemas import pandera_rows
-from hlx_model.corpus.rules import MAX_QUARANTINED_SHARE
 from hlx_model.corpus.verdict import (
     COVERAGE,
     QUARANTINED,
@@ -21,6 +20,7 @@ from hlx_model.corpus.verdict import (
     judged_today,
     read_report,
 )
+from hlx_model.environment import MOST_QUARANTINED
 
 
 def schema_result(directory: Path) -> dg.AssetCheckResult:
@@ -34,7 +34,7 @@ def schema_result(directory: Path) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"rows": gate.samples}
     if gate.outcome == "fail":
         metadata |= {"failures": gate.value, "failing_rows": records_metadata(failing, FAILING)}
-    return _result(gate_shown=shown(gate), metadata=metadata)
+    return check_result(_asset(directory), gate, metadata)
 
 
 def coverage_result(directory: Path) -> dg.AssetCheckResult:
@@ -42,7 +42,7 @@ def coverage_result(directory: Path) -> dg.AssetCheckResult:
     gate, report = _verdict(directory).gate(COVERAGE), _report(directory)
     counts = [{**count.to_json(), "wanted": count.wanted} for count in report.counts]
     table = records_metadata(counts, ("of", "name", "split", "rows", "wanted"))
-    return _result(gate_shown=shown(gate), metadata={"rows": report.rows, "counts": table})
+    return check_result(_asset(directory), gate, {"rows": report.rows, "counts": table})
 
 
 def quarantine_result(examples: Path) -> dg.AssetCheckResult:
@@ -53,11 +53,11 @@ def quarantine_result(examples: Path) -> dg.AssetCheckResult:
         "share": gate.value or 0.0,
         "failing_rows": records_metadata(rows, FAILING),
     }
-    return _result(gate_shown=shown(gate), metadata=metadata)
+    return check_result(_asset(examples), gate, metadata)
 
 
-def _result(*, gate_shown: dict[str, Any], metadata: dict[str, Any]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(**{**gate_shown, "metadata": {**gate_shown["metadata"], **metadata}})
+def _asset(directory: Path) -> dg.AssetKey:
+    return dg.AssetKey(directory.absolute().parent.name)
 
 
 def _pandera(directory: Path) -> "partial[Any]":
@@ -103,7 +103,7 @@ def _coverage_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 @dg.asset_check(
     asset=corpus.corpus_examples,
     blocking=True,
-    description=f"At most {MAX_QUARANTINED_SHARE:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine.",
+    description=f"At most {MOST_QUARANTINED:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine.",
 )
 def quarantine(corpus_examples: Path) -> dg.AssetCheckResult:
     """Show the quarantined entries; too many of them mean that the document is not what it should be."""

@@ -1,1 +1,1 @@
-"""The three phases: each trains its checkpoint in a child process, from the checkpoint before."""
+"""The three phases: each trains its checkpoint in a child process, from the checkpoint of the phase before."""

@@ -1,11 +1,11 @@
-"""Is it a checkpoint at all, and what did its gates say in training? Asked before its report is made."""
+"""Checks of a checkpoint before its report is made: is it intact, and what did its gates find in training?"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.common import shown
+from hlx_assets.common import check_result
 from hlx_assets.curriculum.assets import assets
 from hlx_model.checkpoints.manifest import read_manifest, read_state
 from hlx_model.evaluation.gates.final import training_completed
@@ -24,7 +24,7 @@ MILESTONE = "What the gates of epoch {} said, while training went on; a failure 
 def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     key = asset.key
     specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A stop, or a failed milestone, does not block the report, which is made even of a bad model: its gate does.
+    # A stop or a failed milestone does not block the report, which is made of bad models too. The report's gates block.
     specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED])]
     specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
 
@@ -37,7 +37,7 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     def integrity(context: dg.AssetCheckExecutionContext, checkpoint: Path) -> Iterator[dg.AssetCheckResult]:
         for gate in examine(checkpoint):
             if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(asset_key=key, check_name=gate.name, **shown(gate))
+                yield check_result(key, gate)
 
     return integrity
 

@@ -1,15 +1,9 @@
-"""`make curriculum`: the whole graph without a daemon, and a table at the end.
+"""One run of the whole graph in this process, and what a terminal shows of it: a table, and what failed."""
 
-    python -m hlx_assets.curriculum [--config run.yaml]
-
-Runs whose process is gone are closed first: the slot of a killed run would be waited for without end.
-"""
-
-import argparse
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,154 +11,150 @@ import dagster as dg
 import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from hlx_assets.common import why_failed
+from hlx_assets.common import failure_reason
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
-from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
 from hlx_model.corpus.store import quarantined
-from hlx_model.files import read_json
-from hlx_model.layout import REPORT, ROWS
-from hlx_model.profiles import PHASES
+from hlx_model.language import Format
+from hlx_model.layout import EXAMPLES, REPORT, ROWS
+from hlx_model.phases import PHASES, Phase
+from hlx_model.reporting.models import Rates, Report
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.verdicts import GateResult
 
-SHOWN = 10
-SHORT_LINES: dict[str, Any] = {"loggers": {"console": {}}}
-LONGEST_ERROR = 400
+MAX_QUARANTINED_ROWS = 10
+MAX_ERROR_LENGTH = 400
+LOGGERS: dict[str, object] = {"console": {}}
+"""Short lines instead of Dagster's own."""
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
-def main() -> int:
-    """Materialize everything; 0 where every phase came out, 1 where a gate or an error stopped it."""
-    parser = argparse.ArgumentParser(prog="make curriculum", description="Run the whole curriculum.")
-    parser.add_argument("--config", type=Path, help="Dagster run configuration (YAML), as in the launchpad")
-    arguments = parser.parse_args()
-    config = run_configuration(arguments.config)
+def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> int:
+    """Materialize everything; return 0 if every phase passed, 1 if a gate or an error stopped the run.
+
+    Runs whose process has ended are closed first: otherwise this one would wait for the slot of a killed run for ever.
+    """
+    config = run_configuration(config_file)
     started = time.monotonic()
-    # Dagster's own modules call what Dagster calls preview or deprecated: nothing that a user can mend.
+    # Dagster's own modules call what Dagster calls preview or deprecated: a user cannot change that.
     warnings.filterwarnings("ignore", module=r"dagster\.")
-    with opened_instance() as instance:
-        for run_id in close_dead_runs(instance):
-            console.print(f"closed run {run_id[:8]}, whose process is gone; the same training goes on where it was")
-        for line in runs_elsewhere(instance):
-            console.print(line, markup=False)
-        with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
-            events, success = result.all_events, result.success
-        tell(instance, events, time.monotonic() - started)
+    for run_id in close_dead_runs(instance):
+        console.print(f"closed run {run_id[:8]}, whose process is gone; its training resumes")
+    for line in runs_elsewhere(instance):
+        console.print(line, markup=False)
+    with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
+        events, success = result.all_events, result.success
+    print_summary(instance, events, time.monotonic() - started)
     return 0 if success else 1
 
 
-def run_configuration(path: Path | None) -> dict[str, Any]:
-    """Return the run configuration in a YAML file; ends the program with one line if Dagster would refuse it."""
+def run_configuration(path: Path | None) -> Mapping[str, Any]:
+    """Return the run configuration in a YAML file; end the program with one line if Dagster would refuse it."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
-        if not isinstance(config or {}, dict):
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+        if not isinstance(config := config or {}, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
-        merged = {**(config or {}), "loggers": {**SHORT_LINES["loggers"], **(config or {}).get("loggers", {})}}
+        merged = {**config, "loggers": {**LOGGERS, **config.get("loggers", {})}}
         dg.validate_run_config(curriculum_job(), merged)
     except (OSError, ValueError, yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
-        said = " ".join(str(error).split())
-        sys.exit(f"error: --config {path}: {said[:LONGEST_ERROR]}")
+        sys.exit(f"error: --config {path}: {' '.join(str(error).split())[:MAX_ERROR_LENGTH]}")
     return merged
 
 
 def curriculum_job() -> dg.JobDefinition:
-    """The job, found again by Dagster from this function's name."""
+    """Return the job; Dagster finds it again by this function's name."""
     return defs.resolve_job_def("curriculum")
 
 
-def tell(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
-    """The table of the three phases, what the corpus check set aside, and what failed."""
-    if dg.AssetKey("corpus_examples") in _materialized(events):
-        _tell_quarantine(instance)
+def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
+    """Print the quarantined entries, a table of the phases, and what failed.
+
+    Args:
+        instance: of the run.
+        events: those of the run.
+        seconds: its duration.
+    """
+    materialized = {event.asset_key for event in events if event.is_step_materialization}
+    if dg.AssetKey(EXAMPLES) in materialized:
+        _print_quarantine(instance)
     table = Table(title="curriculum", show_lines=True)
     for column in ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in"):
         table.add_column(column)
-    for phase in PHASES:
-        row = _row(instance, phase, events)
-        if row:
-            table.add_row(*row)
+    finished = [phase for phase in PHASES.values() if dg.AssetKey(phase.report_asset) in materialized]
+    reports = {
+        phase: Report.read(latest_path(instance, dg.AssetKey(phase.report_asset)) / REPORT) for phase in finished
+    }
+    for phase, report in reports.items():
+        table.add_row(*_row(instance, phase, report))
     if table.row_count:
         console.print(table)
-    _tell_training_pairs(instance, events)
-    for event in events:
-        _tell_failure(event)
+    for phase, report in reports.items():
+        if figures := report.translation:
+            pairs = figures.training_pairs
+            share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
+            console.print(f"phase {phase.number} reproduces {share}")
+    for line in _failures(events):
+        console.print(line)
     console.print(f"{seconds / 60:.1f} minutes in all; `make ui` shows the graph, the reports and the curves")
 
 
-def _tell_failure(event: dg.DagsterEvent) -> None:
-    """One line for a failed gate, a failed step, or a step that was not run; nothing for the rest."""
-    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        check = event.asset_check_evaluation_data
-        if not check.passed:
-            sign = "[red]gate failed[/]" if check.severity == dg.AssetCheckSeverity.ERROR else "[yellow]warning[/]"
-            console.print(f"{sign} {check.asset_key.to_user_string()} {check.check_name}: ", end="")
-            console.print(check.description or "", markup=False)
-    elif event.is_step_failure:
-        if reason := why_failed(event):
-            console.print(f"[red]failed[/] {event.step_key}: ", end="")
-            console.print(reason, markup=False)
-    elif event.event_type == dg.DagsterEventType.STEP_SKIPPED:
-        console.print(f"[yellow]not run[/] {event.step_key}: what it builds on did not pass")
+def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
+    """Return one line for each failed gate, each failed step, and each step that did not run; in markup of rich."""
+    lines: dict[object, str] = {}
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            # A milestone is evaluated in training and after it: the last evaluation counts.
+            check = event.asset_check_evaluation_data
+            lines.pop(check.asset_check_key, None)
+            if not check.passed:
+                failed = check.severity == dg.AssetCheckSeverity.ERROR
+                label = "[red]gate failed[/]" if failed else "[yellow]warning[/]"
+                name = f"{check.asset_key.to_user_string()} {check.check_name}"
+                lines[check.asset_check_key] = f"{label} {name}: {escape(check.description or '')}"
+        elif event.is_step_failure:
+            if reason := failure_reason(event):
+                lines[event.step_key] = f"[red]failed[/] {event.step_key}: {escape(reason)}"
+        elif event.event_type == dg.DagsterEventType.STEP_SKIPPED:
+            lines[event.step_key] = f"[yellow]not run[/] {event.step_key}: an asset that it needs did not pass"
+    return list(lines.values())
 
 
-def _row(instance: dg.DagsterInstance, phase: int, events: Sequence[dg.DagsterEvent]) -> list[str] | None:
-    """A phase that this run came to, from its report."""
-    report_key = dg.AssetKey(f"phase{phase}_validation_report")
-    if report_key not in _materialized(events):
-        return None
-    report: dict[str, Any] = read_json(latest_path(instance, report_key) / REPORT)
-    checkpoint = latest_path(instance, dg.AssetKey(f"phase{phase}_checkpoint"))
-    figures = report["figures"]
-    gates = [GateResult.from_json(gate) for gate in report["gates"]]
+def _row(instance: dg.DagsterInstance, phase: Phase, report: Report) -> list[str]:
+    """Return the row of a phase whose report this run made."""
+    checkpoint = latest_path(instance, dg.AssetKey(phase.checkpoint_asset))
+    gates, figures = report.gates, report.translation
     count = {outcome: sum(gate.outcome == outcome for gate in gates) for outcome in ("pass", "warn", "fail")}
-    said = ", ".join(f"{n} {outcome}" for outcome, n in count.items() if n)
-    said += "".join(f"\n{gate.outcome}: {gate.name}" for gate in gates if gate.outcome != "pass")
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in count.items() if n)
+    outcomes += "".join(f"\n{gate.outcome}: {gate.name}" for gate in gates if gate.outcome != "pass")
     beat = Heartbeat.read(checkpoint.parents[1])
     return [
-        str(phase),
-        f"{report['epoch']} of {report['epochs']}" + (" (stopped)" if report["stopped"] else ""),
-        # JSON has no NaN: a figure that is not finite is written by its name.
-        f"{float(figures['held_out_loss']):.3f}",
-        said,
-        _rates(figures, "to_hlx"),
-        _rates(figures, "to_english"),
+        str(phase.number),
+        f"{report.epoch} of {report.epochs}" + (" (stopped)" if report.stopped else ""),
+        f"{report.figures.held_out_loss:.3f}",
+        outcomes,
+        _rates(figures.to_hlx, figures.all_to_hlx) if figures else "",
+        _rates(figures.to_english, figures.all_to_english) if figures else "",
         f"{(beat.time - beat.started) / 60:.1f} min" if beat else "",
     ]
 
 
-def _tell_training_pairs(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent]) -> None:
-    key = dg.AssetKey("phase3_validation_report")
-    if key in _materialized(events):
-        found = read_json(latest_path(instance, key) / REPORT)["figures"]["training_pairs"]
-        console.print(f"phase 3 reproduces {found['exact_match']:.1%} of its training pairs ({found['samples']} asked)")
+def _rates(by_format: Mapping[Format, Rates], total: Rates) -> str:
+    lines = [f"{name} {rates.exact_match:.1%}" for name, rates in by_format.items()]
+    return "\n".join([*lines, f"all {total.exact_match:.1%} of {total.samples}"])
 
 
-def _materialized(events: Sequence[dg.DagsterEvent]) -> set[dg.AssetKey | None]:
-    """The assets that this run made."""
-    return {event.asset_key for event in events if event.is_step_materialization}
-
-
-def _rates(figures: dict[str, Any], direction: str) -> str:
-    if direction not in figures:
-        return ""
-    lines = [f"{name} {rates['exact_match']:.1%}" for name, rates in figures[direction].items()]
-    total = figures[f"all_{direction}"]
-    return "\n".join([*lines, f"all {total['exact_match']:.1%} of {total['samples']}"])
-
-
-def _tell_quarantine(instance: dg.DagsterInstance) -> None:
-    examples = latest_path(instance, dg.AssetKey("corpus_examples"))
+def _print_quarantine(instance: dg.DagsterInstance) -> None:
+    examples = latest_path(instance, dg.AssetKey(EXAMPLES))
     rows = quarantined(examples).to_pylist()
     kept = pq.read_metadata(examples / ROWS).num_rows
     console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")
-    for row in rows[:SHOWN]:
+    for row in rows[:MAX_QUARANTINED_ROWS]:
         console.print(
             f"quarantined: {row['document']} line {row['line']} ({row['english'] or 'no sentence'}): {row['reason']}",
             markup=False,
         )
-    if len(rows) > SHOWN:
-        console.print(f"and {len(rows) - SHOWN} more: `hlx corpus check` lists them")
+    if len(rows) > MAX_QUARANTINED_ROWS:
+        console.print(f"and {len(rows) - MAX_QUARANTINED_ROWS} more: `hlx corpus check` lists them")

@@ -9,7 +9,7 @@ from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.files import digest_of, sha256_of
 from hlx_model.history import TrainingRow, write_history
 from hlx_model.layout import HISTORY
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES, Phase
 from hlx_model.release.card import write_card
 
 ROWS = 50
@@ -20,19 +20,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _card(phase: int) -> dg.AssetsDefinition:
+def _card(phase: Phase) -> dg.AssetsDefinition:
     @dg.asset(
-        name=f"phase{phase}_model_card",
+        name=phase.card_asset,
         ins={
-            "checkpoint": dg.AssetIn(f"phase{phase}_checkpoint"),
+            "checkpoint": dg.AssetIn(phase.checkpoint_asset),
             # Loading the report requires that its verdict passed.
-            "report": dg.AssetIn(f"phase{phase}_validation_report"),
+            "report": dg.AssetIn(phase.report_asset),
         },
         group_name=LINEAGE_GROUP,
         owners=OWNERS,
         kinds={"markdown"},
         code_version="1",
-        description=f"What phase {phase}'s model can do, what it was made from, how to use it, its limits.",
+        description=f"What phase {phase.number}'s model can do, what it was made from, how to use it, its limits.",
     )
     def model_card(checkpoint: Path, report: Path) -> dg.MaterializeResult[Path]:
         with user_errors():
@@ -42,8 +42,8 @@ def _card(phase: int) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(sha256_of(path)),
             metadata={
                 "card": dg.MetadataValue.md(path.read_text(encoding="utf-8")),
-                "checkpoint": dg.MetadataValue.asset(dg.AssetKey(f"phase{phase}_checkpoint")),
-                "report": dg.MetadataValue.asset(dg.AssetKey(f"phase{phase}_validation_report")),
+                "checkpoint": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
+                "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
             },
         )
 
@@ -51,7 +51,7 @@ def _card(phase: int) -> dg.AssetsDefinition:
 
 
 @dg.asset(
-    deps=[dg.AssetDep(f"phase{phase}_validation_report") for phase in PHASES],
+    deps=[dg.AssetDep(phase.report_asset) for phase in PHASES.values()],
     group_name=LINEAGE_GROUP,
     owners=OWNERS,
     kinds={"parquet"},
@@ -80,5 +80,5 @@ def _record(row: TrainingRow) -> dg.TableRecord:
     return dg.TableRecord({name: "" if value is None else str(value) for name, value in values.items()})
 
 
-cards = [_card(phase) for phase in PHASES]
+cards = [_card(phase) for phase in PHASES.values()]
 assets = [*cards, training_history]

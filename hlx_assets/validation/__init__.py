@@ -1,1 +1,1 @@
-"""Reports on checkpoints, the gates as asset checks, and the guard that holds across runs."""
+"""Reports on checkpoints, and the gates as asset checks."""

@@ -1,4 +1,4 @@
-"""phaseN_validation_report: what a checkpoint can do, on the corpora that its manifest names."""
+"""phaseN_validation_report: what a checkpoint can do, measured on the corpora that its manifest names."""
 
 import math
 import os
@@ -13,32 +13,31 @@ from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.verdict import GATES_VERSION
 from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
-from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES, Phase
 
 VALIDATION_POOL = "validation"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
-"""A report is judged again every night (`nightly_revalidation`): one night may be missed."""
+"""Reports are made again every night (`nightly_revalidation`); one night may be missed."""
 
 
 class ReportConfig(dg.Config):
     """How a checkpoint is judged."""
 
-    device: str | None = Field(default=None, description="cpu or cuda. Default: cuda where there is a GPU.")
-    nice: int = Field(default=0, ge=0, le=19, description="How far to stand back for other processes, 0 to 19.")
+    device: str | None = Field(default=None, description="cpu or cuda. Default: cuda if there is a GPU.")
+    nice: int = Field(default=0, ge=0, le=19, description="Lower the priority below other processes, 0 to 19.")
 
 
-def _report(phase: int) -> dg.AssetsDefinition:
+def _report(phase: Phase) -> dg.AssetsDefinition:
     @dg.asset(
-        name=f"phase{phase}_validation_report",
-        ins={"checkpoint": dg.AssetIn(f"phase{phase}_checkpoint")},
+        name=phase.report_asset,
+        ins={"checkpoint": dg.AssetIn(phase.checkpoint_asset)},
         group_name=VALIDATION_GROUP,
         owners=OWNERS,
         kinds={"json", "html"},
         pool=VALIDATION_POOL,
         freshness_policy=FRESH,
         code_version=GATES_VERSION,
-        description=f"The gates' figures and the verdict on phase {phase}'s checkpoint, made even of a bad model.",
+        description=f"The gates' figures and the verdict on phase {phase.number}'s checkpoint, good or bad.",
     )
     def report(config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
         if config.nice:
@@ -55,7 +54,7 @@ def _report(phase: int) -> dg.AssetsDefinition:
             }
         return dg.MaterializeResult(
             value=judgement.directory,
-            # No times in it: judging again what did not change makes nothing stale.
+            # It contains no times: judging the same checkpoint again makes nothing stale.
             data_version=dg.DataVersion(judgement.verdict.digest),
             metadata={
                 "report": dg.MetadataValue.md(judgement.markdown),
@@ -65,8 +64,8 @@ def _report(phase: int) -> dg.AssetsDefinition:
                 "than_before": found.comparison.outcome if found.comparison else "nothing to compare with",
                 "outcome": judgement.verdict.outcome,
                 "checkpoint": judgement.verdict.checkpoint,
-                "judged": dg.MetadataValue.asset(dg.AssetKey(f"phase{phase}_checkpoint")),
-                "judged_on": dg.MetadataValue.asset(dg.AssetKey(CORPUS_OF_PHASE[phase])),
+                "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
+                "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
                 **numbers,
             },
         )
@@ -74,4 +73,4 @@ def _report(phase: int) -> dg.AssetsDefinition:
     return report
 
 
-assets = [_report(phase) for phase in PHASES]
+assets = [_report(phase) for phase in PHASES.values()]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.common import shown
+from hlx_assets.common import check_result
 from hlx_assets.validation.assets import assets
 from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateClosed, GateResult
 
 
@@ -23,16 +23,16 @@ def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     def gates(context: dg.AssetCheckExecutionContext, report: Path) -> Iterator[dg.AssetCheckResult]:
         for gate in _recorded(report, phase):
             if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(asset_key=key, check_name=gate.name, **shown(gate))
+                yield check_result(key, gate)
 
     return gates
 
 
 def _recorded(report: Path, phase: int) -> Iterator[GateResult]:
-    """Every gate of the phase as the verdict has it; a gate that the verdict lacks could not run and fails."""
+    """Yield every gate of the phase as the verdict records it; a gate that is missing there fails."""
     try:
         found = {gate.name: gate for gate in Verdict.read(report).gates}
-        missing = "the verdict does not speak of this gate: materialize the report again"
+        missing = "the verdict does not contain this gate: materialize the report again"
     except GateClosed as error:
         found, missing = {}, str(error)
     for name in GATES_OF_PHASE[phase]:

@@ -1,1 +1,1 @@
-"""The watchdog: runs whose process is gone are closed, trainings that are lost are stopped."""
+"""The watchdog: it closes runs whose process is gone, stops lost trainings and sends alerts."""

@@ -1,123 +1,131 @@
-"""One notifier for all that a person must know: to the addresses in `HLX_ALERTS`, or to the log and the UI alone.
+"""Alerts: what a person must know, sent to the addresses in `HLX_ALERTS` and written into the log.
 
-`HLX_ALERTS` holds Apprise's addresses, with space between them: `mailto://…`, `slack://…`, `json://host/path`. The same
-trouble of the same asset is told once, until it has recovered.
+    python -m hlx_assets.watchdog.alerts        # make alert: a test message to each address
+
+`HLX_ALERTS` contains addresses of Apprise, with spaces between them: `mailto://…`, `slack://…`, `json://host/path`. A
+problem of an asset is sent once, until the asset has recovered.
 """
 
 import json
-import os
 import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import apprise
+from pydantic import Field
 
-from hlx_assets.settings import ALERTS, UI_URL, alert_addresses, service
+from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, service
+from hlx_model.json_model import JsonModel
 
 
 class Log(Protocol):
-    """A logger, as far as it is needed here."""
+    """The part of a logger that alerts need."""
 
     def info(self, message: str, /) -> None:
-        """Say what is of interest."""
+        """Log good news."""
 
     def warning(self, message: str, /) -> None:
-        """Say what a person must know."""
+        """Log a problem."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """What a person is told."""
+    """A message for a person."""
 
     subject: str
-    """The asset that it is about, or the job."""
-    trouble: str | None
-    """One line with what to do; None where the subject has recovered."""
+    """The asset or the job that it is about."""
+    problem: str | None
+    """One line with what to do; None if the subject has recovered."""
     run_id: str | None = None
     training_id: str | None = None
     cancelled: bool = False
-    """Somebody ended it: no trouble, but somebody else may wait for it."""
+    """Whether a person ended the run: that is no failure, but others may wait for the run."""
 
     @property
     def title(self) -> str:
-        """What stands in a mail's subject."""
-        what = "has recovered" if self.trouble is None else "was cancelled" if self.cancelled else "is in trouble"
+        """The subject of a mail."""
+        what = "has recovered" if self.problem is None else "was cancelled" if self.cancelled else "has a problem"
         return f"HLX Brain: {self.subject} {what}"
 
     @property
     def body(self) -> str:
-        """The reason, and where to look."""
+        """The problem, the training and the run; the run as a link if `HLX_UI_URL` is set."""
         where = [f"training {self.training_id}"] if self.training_id else []
         if self.run_id:
-            ui = os.environ.get(UI_URL)
+            ui = DagsterEnvironment.read(UI_URL).ui_url
             where.append(f"{ui.rstrip('/')}/runs/{self.run_id}" if ui else f"run {self.run_id}")
-        return "\n".join([self.trouble or "materialized again, and its checks passed", ", ".join(where)]).strip()
+        return "\n".join([self.problem or "materialized again, and its checks passed", ", ".join(where)]).strip()
 
     @property
     def fingerprint(self) -> str | None:
-        """The trouble without its figures, which differ each time that one looks."""
-        return re.sub(r"[\d.,]+", "#", self.trouble) if self.trouble else None
+        """The problem without its figures, which differ at each check; None without a problem."""
+        return re.sub(r"[\d.,]+", "#", self.problem) if self.problem else None
 
 
-@dataclass
+class Cursor(JsonModel):
+    """What a notifier remembers from one check of the watchdog to the next: the cursor of its sensor."""
+
+    sent: dict[str, str] = Field(default_factory=dict, validation_alias="told", serialization_alias="told")
+    """The fingerprint of the last problem that was sent, by subject."""
+    since: float = Field(default_factory=time.time)
+    """Unix seconds: what ended before was reported."""
+
+
 class Notifier:
-    """Sends alerts, and knows which troubles were told."""
+    """Sends alerts, each problem once."""
 
-    log: Log
-    addresses: Sequence[str] = ()
-    told: dict[str, str] = field(default_factory=dict)
-    """Fingerprint by subject."""
-    since: float = field(default_factory=time.time)
-    """Unix seconds: what happened before was told."""
-
-    @classmethod
-    def of(cls, cursor: str | None, log: Log) -> "Notifier":
-        """The notifier with what a cursor of an earlier one kept; the addresses come from the environment."""
-        return cls(log, alert_addresses(), **(json.loads(cursor) if cursor else {}))
+    def __init__(self, cursor: str | None, log: Log) -> None:
+        self._log = log
+        self._addresses = DagsterEnvironment.read(ALERTS).alerts
+        before = Cursor.from_json(json.loads(cursor)) if cursor else Cursor()
+        self._sent, self.since = dict(before.sent), before.since
 
     def cursor(self) -> str:
-        """What the next one must know."""
-        return json.dumps({"told": self.told, "since": self.since})
+        """Return the cursor for the next notifier."""
+        return json.dumps(Cursor(sent=self._sent, since=self.since).to_json())
 
-    def tell(self, alert: Alert) -> bool:
-        """Send an alert, unless it was told already, or nothing was wrong before; whether it was news."""
-        if alert.fingerprint == self.told.get(alert.subject):
+    def notify(self, alert: Alert) -> bool:
+        """Send an alert unless it was sent before, or reports a recovery without a problem; return whether it was."""
+        if alert.fingerprint == self._sent.get(alert.subject):
             return False
         if alert.fingerprint is None:
-            del self.told[alert.subject]
+            del self._sent[alert.subject]
         else:
-            self.told[alert.subject] = alert.fingerprint
-        (self.log.warning if alert.trouble else self.log.info)(f"{alert.title}: {' '.join(alert.body.split())}")
-        for address in self.addresses:
-            if problem := send(address, alert.title, alert.body, good=alert.trouble is None):
-                self.log.warning(problem)
+            self._sent[alert.subject] = alert.fingerprint
+        log = self._log.warning if alert.problem else self._log.info
+        log(f"{alert.title}: {' '.join(alert.body.split())}")
+        for address in self._addresses:
+            if error := send(address, alert.title, alert.body, good=alert.problem is None):
+                self._log.warning(error)
         return True
 
 
 def send(address: str, title: str, body: str, *, good: bool) -> str | None:
-    """Send a message to one of Apprise's addresses; what went wrong, without the address's secrets, or None."""
+    """Send a message to an address of Apprise; return what went wrong, without secrets of the address, or None."""
     sender = apprise.Apprise()
     if not sender.add(address):
         return f"{ALERTS}: {service(address)} is no address that Apprise knows"
     kind = apprise.NotifyType.SUCCESS if good else apprise.NotifyType.WARNING
     if not sender.notify(body=body, title=title, notify_type=kind):
-        return f"{ALERTS}: {service(address)} did not take the message"
+        return f"{ALERTS}: {service(address)} did not accept the message"
     return None
 
 
 def main() -> int:
-    """`make alert`: a message to each address, so that one knows before the night that it arrives."""
-    addresses = alert_addresses()
+    """Send a test message to each address and print which accepted it; return 1 if one did not."""
+    try:
+        addresses = DagsterEnvironment.read(ALERTS, UI_URL).alerts
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     if not addresses:
         sys.exit(f"error: {ALERTS} names no address, such as mailto://me:password@example.org or json://host/path")
     failed = 0
     for address in addresses:
-        problem = send(address, "HLX Brain: a test", "If you read this, alerts reach you.", good=True)
-        sys.stdout.write(f"{problem or f'{service(address)} took the message'}\n")
-        failed += problem is not None
+        refused = send(address, "HLX Brain: a test", "If you read this, alerts reach you.", good=True)
+        sys.stdout.write(f"{refused or f'{service(address)} accepted the message'}\n")
+        failed += refused is not None
     return 1 if failed else 0
 
 

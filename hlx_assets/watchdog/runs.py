@@ -1,6 +1,6 @@
-"""Close runs whose process is gone, and free the slots that they hold.
+"""Close runs whose process is gone, and free the slots of a pool that they keep.
 
-Killed with `kill -9`, a run stays STARTED for ever and holds its pool slot: nobody is left to end it.
+A run that is killed with `kill -9` stays STARTED for ever and keeps its slot: its process can no longer end it.
 """
 
 import os
@@ -9,32 +9,35 @@ from contextlib import suppress
 
 import dagster as dg
 
+from hlx_assets import dagster_internals as internals
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
-TAG_LENGTH = 250
+"""Why the watchdog stopped or closed a run."""
+MAX_TAG_LENGTH = 250
 GONE = "the process of this run is gone (killed, or the machine went down)"
 GRACE = 60.0
-"""Seconds that a run has to end after it was asked: a trainer has 40 before it is killed."""
+"""Seconds for a run to end after a request: its trainer has 40 before it is killed."""
 WORKER_TAG = "hlx/worker"
-"""The beginning of the run's id, and host, pid and identity of the process that works on it."""
+"""The beginning of the run's id, and host, pid and identity of the process that executes it."""
 UNKNOWN_WORKER = "where its process runs was not recorded: if it has ended, terminate the run in the UI"
 _REQUESTED_TAG = "hlx/watchdog_asked"
+"""When the watchdog requested the end of a run, in Unix seconds."""
 
 
 def record_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Record on a run, as a tag, that this process works on it: on which host, and which process it is."""
+    """Record on a run, as a tag, that this process executes it: its host, pid and identity."""
     worker = ProcessRef.of(os.getpid())
-    # A run that is executed again inherits the tags of the run before it. The run's own id tells them apart.
+    # A re-execution inherits the tags of the earlier run. The run's own id in the tag tells them apart.
     inherited = {tag: "" for tag in (REASON_TAG, _REQUESTED_TAG) if run.tags.get(tag)}
     tag = f"{run.run_id[:8]} {worker.host} {worker.pid} {worker.identity or ''}"
-    instance.add_run_tags(run.run_id, {WORKER_TAG: tag, **inherited})
+    internals.tag_run(instance, run.run_id, {WORKER_TAG: tag, **inherited})
 
 
 def worker_of(run: dg.DagsterRun) -> ProcessRef | None:
-    """Return the process that works on a run; None if none has recorded itself."""
+    """Return the process that executes a run; None if none has recorded itself."""
     match run.tags.get(WORKER_TAG, "").split(" "):
         case [run_id, host, pid, identity] if run_id == run.run_id[:8] and pid.isdecimal():
             return ProcessRef(host, int(pid), identity or None)
@@ -42,22 +45,22 @@ def worker_of(run: dg.DagsterRun) -> ProcessRef | None:
 
 
 def is_gone(run: dg.DagsterRun) -> bool:
-    """Whether it is certain that the process that worked on a run has ended. Only its own machine can tell."""
+    """Whether it is certain that the process of a run has ended. Only its own machine can tell."""
     worker = worker_of(run)
     return worker is not None and worker.is_gone
 
 
 def has_worker(run: dg.DagsterRun) -> bool:
-    """Whether the process that works on a run is known, and runs here."""
+    """Whether the process of a run is known and runs on this machine."""
     worker = worker_of(run)
     return worker is not None and worker.is_running
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark every run failed whose process has ended, free its slots, and return the runs' ids."""
+    """Mark every run failed whose process has ended, free its slots, and return the ids of the runs."""
     closed = []
     for run in _unfinished(instance):
-        # Its process may have ended it properly in between.
+        # The run may have ended properly since it was read.
         if is_gone(run) and (now := instance.get_run_by_id(run.run_id)) and not now.is_finished:
             close(instance, run, GONE)
             closed.append(run.run_id)
@@ -66,7 +69,7 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def runs_elsewhere(instance: dg.DagsterInstance) -> list[str]:
-    """Return a line for each unfinished run whose process cannot be looked at from here: where it runs."""
+    """Return a line for each unfinished run whose process is not on this machine, or is unknown."""
     lines = []
     for run in _unfinished(instance):
         worker = worker_of(run)
@@ -82,60 +85,59 @@ def _unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def _free_slots(instance: dg.DagsterInstance) -> None:
-    """Free what is held by runs that Dagster itself found dead, and say so on them.
+    """Free the slots of dead runs that Dagster itself has marked failed, and record the reason on them.
 
-    Dagster frees it only a minute after, or more, and says that the run "has been marked as failed from outside".
+    Dagster frees them a minute later or more, and only says that the run "has been marked as failed from outside".
     """
-    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+    for run_id in internals.pool_holders(instance):
         run = instance.get_run_by_id(run_id)
         if run is not None and run.is_finished and is_gone(run):
             if run.status == dg.DagsterRunStatus.FAILURE and not run.tags.get(REASON_TAG):
-                instance.add_run_tags(run_id, {REASON_TAG: GONE})
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+                internals.tag_run(instance, run_id, {REASON_TAG: GONE})
+            internals.free_pool_slots(instance, run_id)
 
 
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
-    """End a run that nobody else will end."""
-    instance.add_run_tags(run.run_id, {REASON_TAG: reason[:TAG_LENGTH]})
-    instance.report_run_failed(run, f"watchdog: {reason}: materialize again to resume")
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    """Mark a run failed that no process can end, and free its slots."""
+    internals.tag_run(instance, run.run_id, {REASON_TAG: reason[:MAX_TAG_LENGTH]})
+    internals.fail_run(instance, run, f"watchdog: {reason}: materialize again to resume")
+    internals.free_pool_slots(instance, run.run_id)
 
 
 def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat) -> str:
     """Stop a run as the UI's Terminate does: its trainer is interrupted, then terminated, then killed.
 
-    If nobody answers, or the run has not ended a minute after the request, its processes are killed and it is closed.
-    That needs a worker of this machine; a run elsewhere is only asked, and the returned line says where it runs.
+    If no process receives the request, or the run has not ended a minute after it, the processes of the run are killed
+    and it is closed. That needs a worker on this machine; a run elsewhere receives only the request.
 
     Returns:
-        What was done, for a person.
+        What was done, for a person; if the run is elsewhere, also its place.
     """
     worker = worker_of(run)
     requested = float(run.tags.get(_REQUESTED_TAG) or 0.0)
     if not requested:
-        tags = {REASON_TAG: reason[:TAG_LENGTH], _REQUESTED_TAG: f"{time.time():.0f}"}
-        instance.add_run_tags(run.run_id, tags)
-        instance.report_engine_event(f"watchdog: {reason}", run)
-        # Raises if the worker's server is gone although its process is not.
-        with suppress(Exception):
-            if not is_gone(run) and instance.run_coordinator.cancel_run(run.run_id):
-                return "asked to stop"
+        tags = {REASON_TAG: reason[:MAX_TAG_LENGTH], _REQUESTED_TAG: f"{time.time():.0f}"}
+        internals.tag_run(instance, run.run_id, tags)
+        internals.note_on_run(instance, run, f"watchdog: {reason}")
+        with suppress(Exception):  # the worker's server may be gone although its process is not
+            if not is_gone(run) and internals.request_termination(instance, run.run_id):
+                return "stop requested"
     elif time.time() - requested < GRACE and not is_gone(run):
-        return "asked to stop, not yet ended"
+        return "stop requested, not ended yet"
     if worker is None or not (worker.is_local or worker.is_gone):
         where = f"it runs as {worker}" if worker else UNKNOWN_WORKER
-        return f"not ended, and not closed from here: {where}: end it there"
+        return f"not ended, and cannot be closed from here: {where}: end it there"
     killed = beat.trainer.kill(group=True)
     worker.kill()
     close(instance, run, reason)
-    left = "" if killed or beat.trainer.is_gone else f", but not {beat.trainer}, which trains: end it there"
+    left = "" if killed or beat.trainer.is_gone else f", but not its trainer, {beat.trainer}: end it there"
     return f"killed and closed{left}"
 
 
-def without_owner(instance: dg.DagsterInstance, beat: Heartbeat) -> bool:
-    """Whether a trainer that Dagster started runs although its run ended a minute ago."""
+def is_orphan(instance: dg.DagsterInstance, beat: Heartbeat) -> bool:
+    """Whether a trainer that Dagster started still runs although its run ended a minute ago."""
     if beat.run_id is None or not beat.running or not beat.alive:
         return False
-    # A run that is not on record may be one of another database: its trainer is not this instance's to end.
+    # A run that is not on record may be of another database; this instance must not end its trainer.
     record = instance.get_run_record_by_id(beat.run_id)
     return record is not None and record.end_time is not None and time.time() - record.end_time > GRACE

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hlx_model.checkpoints.manifest import ParentVerdict, read_manifest
 from hlx_model.corpus.documents import named_documents
+from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.layout import default_training
 from hlx_model.model.device import device_of
@@ -112,7 +113,7 @@ def train_command(
     ] = False,
 ) -> None:
     """Train one phase of the curriculum; resumes by itself what was interrupted."""
-    documents = corpus or named_documents(os.environ.get("HLX_CORPUS"))
+    documents = corpus or named_documents(Environment.read("HLX_CORPUS").corpus)
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     training = checkpoint_dir or default_training()
@@ -145,7 +146,7 @@ def train_command(
         try:
             with _logged_to(plan.directory / "training.log"), _sinks(plan, tensorboard) as emit:
                 outcome = train(
-                    plan, execution=execution, ranks=ranks, run_id=os.environ.get("HLX_RUN_ID"), emit=emit,
+                    plan, execution=execution, ranks=ranks, run_id=Environment.read("HLX_RUN_ID").run_id, emit=emit,
                 )  # fmt: skip
                 emit("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
         except Interrupted as error:

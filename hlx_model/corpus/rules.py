@@ -1,9 +1,10 @@
 """The rules on texts and values: reading a document applies them to each entry, and the gate `schema` to kept rows."""
 
-import os
 import re
 from collections.abc import Mapping
 
+from hlx_model.environment import MOST_QUARANTINED as MOST_QUARANTINED
+from hlx_model.environment import Environment
 from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.model.tokenizer import unknown_characters
 
@@ -12,10 +13,6 @@ GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark i
 
 _NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
-
-MAX_QUARANTINED_SHARE = 0.05
-"""Nothing is trained on a corpus with a larger share of its entries in quarantine: a few slips are normal; more means
-that the document, or its reader, is wrong."""
 
 # The names of rules in the quarantine and in the gate `schema`.
 NOT_EMPTY = "is_not_empty"
@@ -94,17 +91,9 @@ def within(text: str, seq_length: int) -> bool:
 
 
 def max_quarantined_share(share: float | None = None) -> float:
-    """Return the largest share of entries that may be in quarantine: `share`, else `HLX_MOST_QUARANTINED`, else 5%.
-
-    Raises:
-        ValueError: it is no number from 0 to 1.
-    """
-    setting = os.environ.get("HLX_MOST_QUARANTINED") or MAX_QUARANTINED_SHARE
-    try:
-        found = float(setting if share is None else share)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found <= 1:
-        name, value = ("HLX_MOST_QUARANTINED", setting) if share is None else ("most-quarantined", share)
-        raise ValueError(f"{name} is {value!r}: a share from 0 to 1 is allowed")
-    return found
+    """Return `share`, by default `HLX_MOST_QUARANTINED`; `ValueError` if it is not from 0 to 1."""
+    if share is None:
+        return Environment.read("HLX_MOST_QUARANTINED").most_quarantined
+    if not 0 <= share <= 1:
+        raise ValueError(f"most-quarantined is {share!r}: it must be a share from 0 to 1")
+    return share

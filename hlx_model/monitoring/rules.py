@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hlx_model.environment import STALL_SECONDS
 from hlx_model.monitoring.aborts import AbortLimits, abort_reason, diverged
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult
@@ -22,7 +23,7 @@ Name = Literal[
 class Limits:
     """When a training is in trouble."""
 
-    stall_seconds: float = 300.0
+    stall_seconds: float = STALL_SECONDS
     """Without a step: the guide's five minutes ("No progress for 5+ minutes")."""
     stall_paces: float = 5.0
     """Where steps are slower: so many times the longest that it has been without one so far."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from hlx_model.checkpoints.seal import list_checkpoints
-from hlx_model.environment import seconds
+from hlx_model.environment import Environment
 from hlx_model.evaluation.gates.milestones import checkpoint_gates
 from hlx_model.files import read_json
 from hlx_model.model.sizes import SIZES
@@ -30,8 +30,8 @@ class WatchedTraining:
 
 
 def limits() -> Limits:
-    """The limits; `HLX_STALL_SECONDS` may say others than five minutes. `ValueError` where it is no number above 0."""
-    return Limits(stall_seconds=seconds("HLX_STALL_SECONDS", Limits.stall_seconds))
+    """Return the limits, with `HLX_STALL_SECONDS`; `ValueError` if that is not valid."""
+    return Limits(stall_seconds=Environment.read("HLX_STALL_SECONDS").stall_seconds)
 
 
 def trainings(root: Path) -> Iterator[WatchedTraining]:

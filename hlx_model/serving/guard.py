@@ -18,12 +18,12 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-import os
-import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from hlx_model.environment import HOST_NAME, Environment
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ Rule = Callable[[Scope], str | None]
 """Returns the reason to refuse a request, or None."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
 _FROM_HERE = frozenset({"same-origin", "none"})
 _LONGEST = 100
 
@@ -64,14 +63,8 @@ class GuardSettings:
         Raises:
             ValueError: one of them is wrong; names it. The token itself is not repeated.
         """
-        sites = {_site(name.strip()) for name in os.environ.get(SITE, "").split(",") if name.strip()}
-        token = os.environ.get(TOKEN, "").strip() or None
-        if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise ValueError(f"{TOKEN} must consist of printable ASCII characters without spaces")
-        proxy = os.environ.get(BEHIND_PROXY, "").strip()
-        if proxy not in ("", "0", "1"):
-            raise ValueError(f"{BEHIND_PROXY} is {proxy!r}: it must be 1, 0 or empty")
-        return cls(frozenset(sites), token, proxy == "1")
+        found = Environment.read(SITE, TOKEN, BEHIND_PROXY)
+        return cls(found.sites, found.api_token, found.behind_proxy == "1")
 
     def listening_on(self, host: str) -> "GuardSettings":
         """Return the settings of a server that listens on an address. Its address is a host name too, if no wildcard.
@@ -133,7 +126,7 @@ class RequestGuard:
     def _host(self, scope: Scope) -> str | None:
         """Refuse a request for a host that is not this server."""
         hosts = _headers(scope, "host")
-        match = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+        match = HOST_NAME.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         if match is None:
             return f"exactly one Host is expected, found {_shown(', '.join(hosts))}"
         if match[1] in LOOPBACK or match[1] in self._settings.sites:
@@ -201,16 +194,6 @@ def _body(scope: Scope) -> str | None:
     if len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json":
         return None
     return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
-
-
-def _site(name: str) -> str:
-    """Return the host of an entry of `HLX_SITE`; the entry may have a port."""
-    match = _HOST.fullmatch(name.lower())
-    if match is None:
-        raise ValueError(
-            f"{SITE} contains {name!r}: it must be host names, such as hlx.example.org, with commas between them"
-        )
-    return match[1]
 
 
 def _cookie(token: str) -> str:

@@ -4,11 +4,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from hlx_model import environment
 from hlx_model.checkpoints import weights
 from hlx_model.checkpoints.manifest import Manifest, Parent, checkpoint_number
 from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint
-from hlx_model.environment import seconds
+from hlx_model.environment import Environment
 from hlx_model.evaluation.gates.milestones import MILESTONES
 from hlx_model.files import utc_now
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
@@ -22,9 +21,7 @@ from hlx_model.training.recorder import EventSink
 
 EVERY_EPOCHS = 10
 SAVE_SHARE = 0.02
-"""At most this share of the time goes into saving the rolling checkpoint …"""
-SAVE_SECONDS = 20.0
-"""… and it is saved at most this often (`HLX_SAVE_SECONDS` may say otherwise)."""
+"""At most this share of the time goes into saving the rolling checkpoint, every `HLX_SAVE_SECONDS` at most."""
 
 
 class Saver:
@@ -44,7 +41,7 @@ class Saver:
         self._progress, self._run_id, self._emit = progress, run_id, emit
         self._directory = plan.directory / "checkpoints"
         self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
-        self._every = seconds(environment.SAVE_SECONDS, SAVE_SECONDS, zero=True)
+        self._every = Environment.read("HLX_SAVE_SECONDS").save_seconds
         self._saved, self._took = time.monotonic(), 0.0
 
     def after_steps(self) -> None:

@@ -1,6 +1,5 @@
-"""A real Dagster instance in a home of its own, and one real curriculum that the tests start from."""
+"""A real Dagster instance in a home of its own, and a real curriculum from which tests start."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import dagster as dg
 import pytest
 
 from hlx_assets.definitions import defs
+from hlx_assets.home import prepare
 
 REPOSITORY = Path(__file__).parents[2]
 NOUNS = ("users", "files", "logs", "orders", "books", "songs", "tasks", "notes", "images", "tables", "rows", "jobs")
@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "phase2_checkpoint": {"epochs": 12, "batch_size": 2},
     "phase3_checkpoint": {"epochs": 12, "batch_size": 2},
 }
-"""Seconds of training that a corpus of 36 sentences is learned in."""
+"""Settings with which a corpus of 36 sentences is learned in seconds."""
 
 
 def small_document() -> str:
@@ -52,7 +52,7 @@ class Home:
             yield instance
 
     def materialize(self, *assets: str, **config: dict[str, Any]) -> "Run":
-        """Materialize assets (all of them where none is named) with their checks, as one run."""
+        """Materialize assets (by default all) with their checks, as one run."""
         settings = {**SETTINGS, "corpus_document": {"corpus": str(self.path / "small.md")}}
         ops = {name: {"config": {**settings.get(name, {}), **config.get(name, {})}} for name in {*settings, *config}}
         job = defs.resolve_implicit_global_asset_job_def()
@@ -68,7 +68,7 @@ class Home:
 
 @dataclass
 class Run:
-    """What a run did."""
+    """A run that has ended."""
 
     result: dg.ExecuteInProcessResult
 
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def failures(self) -> dict[str, str]:
-        """By failed step, why."""
+        """The reasons of the failed steps, by step."""
         found = {}
         for event in self.result.all_events:
             if event.is_step_failure:
@@ -101,40 +101,22 @@ class Run:
 
 
 def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    """What the job `revalidation` does; in this process it does not stand back, which could not be undone."""
+    """Run the job `revalidation`; without `nice`, which this process could not undo."""
     config = {"ops": {f"phase{phase}_validation_report": {"config": {"nice": 0}} for phase in (1, 2, 3)}}
     job = defs.resolve_job_def("revalidation")
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
 
 
-_OF_A_USER = (
-    "HLX_CORPUS", "HLX_PROFILE", "HLX_POSTGRES_URL", "HLX_ALERTS", "HLX_STALL_SECONDS", "HLX_WATCHDOG_SECONDS",
-    "HLX_SAVE_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_UI_URL", "HLX_SITE",
-    "HLX_API_TOKEN", "HLX_BEHIND_PROXY",
-)  # fmt: skip
-"""Settings that a developer's own environment may hold."""
-
-
 @contextmanager
 def _home(path: Path) -> Iterator[Home]:
-    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", *_OF_A_USER)}
-    os.environ["DAGSTER_HOME"] = str(path)
-    for name in _OF_A_USER:
-        os.environ.pop(name, None)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(path))
         yield Home(path)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def make_home(path: Path) -> None:
-    """An empty home with the project's settings and a small corpus document."""
-    path.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", path)
+    """Make an empty home with the project's settings and a small corpus document."""
+    prepare(path)
     (path / "small.md").write_text(small_document(), encoding="utf-8")
 
 
@@ -147,7 +129,7 @@ def empty_home(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
-    """A whole curriculum, trained once: its home (to copy, not to change) and its run."""
+    """A curriculum that is trained once: its home (to copy, not to change) and its run."""
     path = tmp_path_factory.mktemp("curriculum") / "home"
     make_home(path)
     with _home(path) as home:
@@ -157,7 +139,7 @@ def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 
 @pytest.fixture
 def home(curriculum: tuple[Path, Run], tmp_path: Path) -> Iterator[Home]:
-    """A copy of the home in which the curriculum was trained."""
+    """A copy of the home of the curriculum."""
     shutil.copytree(curriculum[0], tmp_path / "home")
     with _home(tmp_path / "home") as copy:
         yield copy

@@ -1,4 +1,4 @@
-"""Dagster's real processes on a home: asked through GraphQL as the UI does, and all gone at the end."""
+"""Dagster's real processes on a home: used through GraphQL, as the UI does, and all ended after a test."""
 
 import json
 import os
@@ -36,7 +36,7 @@ REPOSITORY_OF_HLX = {"repositoryLocationName": "hlx", "repositoryName": "__repos
 def wait_for(condition: Callable[[], bool], what: str = "") -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain {what}"
+        assert time.monotonic() < deadline, f"waited too long {what}"
         time.sleep(0.2)
 
 
@@ -62,15 +62,15 @@ class Ui:
         return any((entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation" for entry in entries)
 
     def materialize(self, asset: str, config: dict[str, Any], **selection: Any) -> tuple[str, str]:
-        """Materialize one asset alone, as its button does; how the run ended and why."""
+        """Materialize one asset, as its button does; how the run ended and why."""
         return self.launch("__ASSET_JOB", {asset: config}, assetSelection=[{"path": [asset]}], **selection)
 
     def launch(self, job: str, config: dict[str, dict[str, Any]], **selection: Any) -> tuple[str, str]:
-        """Launch a run as the launchpad does, with what is selected there; how it ended and why."""
+        """Launch a run as the launchpad does, with its selection; how it ended and why."""
         return self.ended(self.start(job, config, **selection))
 
     def start(self, job: str, config: dict[str, dict[str, Any]], **selection: Any) -> str:
-        """Launch a run as the launchpad does, with what is selected there; its id."""
+        """Launch a run as the launchpad does, with its selection; its id."""
         selector = {**REPOSITORY_OF_HLX, "jobName": job, **selection}
         ops = {asset: {"config": values} for asset, values in config.items()}
         parameters = {"selector": selector, "runConfigData": {"ops": ops}, "mode": "default"}
@@ -79,7 +79,7 @@ class Ui:
         return str(launched["run"]["runId"])
 
     def run_with_tag(self, tag: str) -> tuple[str, str]:
-        """How the first run ended that something started which leaves this tag."""
+        """How the first run with this tag ended, and why."""
         deadline = time.monotonic() + PATIENCE
         while True:
             for run in self.ask(RUNS)["runsOrError"]["results"]:
@@ -102,26 +102,26 @@ class Ui:
         return status, json.dumps([e for e in events if e["__typename"] == "ExecutionStepFailureEvent"])
 
     def status(self, run_id: str) -> str:
-        """How a run stands."""
+        """The status of a run."""
         return str(self.ask(RUN, r=run_id)["runOrError"]["status"])
 
     def tags(self, run_id: str) -> dict[str, str]:
-        """What is noted on a run."""
+        """The tags of a run."""
         return {tag["key"]: tag["value"] for tag in self.ask(RUN, r=run_id)["runOrError"]["tags"]}
 
     def terminate(self, run_id: str) -> None:
-        """The button of that name. If the run's code server has ended, Dagster answers 500, and ends it in a minute."""
+        """Press *Terminate*. If the run's code server has ended, Dagster answers 500 and ends the run in a minute."""
         with suppress(urllib.error.HTTPError):
             self.ask(TERMINATE, r=run_id)
 
     def ticks(self, sensor: str) -> dict[float, str]:
-        """When a sensor looked (Unix seconds), and what it said."""
+        """The ticks of a sensor: time (Unix seconds) and message."""
         found = self.ask(TICKS, s={**REPOSITORY_OF_HLX, "sensorName": sensor})["sensorOrError"]
         return {tick["timestamp"]: tick["skipReason"] or "" for tick in found["sensorState"]["ticks"]}
 
 
 def processes_of(home: Home, *words: str) -> list[psutil.Process]:
-    """The processes that work on a home, whoever started them, with these words in their command."""
+    """The processes of a home, whoever started them, with these words in their command."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -132,7 +132,7 @@ def processes_of(home: Home, *words: str) -> list[psutil.Process]:
 
 
 def kill_all(home: Home) -> None:
-    """SIGKILL to everything that works on a home, at once."""
+    """Send SIGKILL to all processes of a home at once."""
     while found := processes_of(home):
         for process in found:
             with suppress(psutil.Error):
@@ -173,8 +173,8 @@ def _wait_until_ready(home: Home, ui: Ui, *processes: "subprocess.Popen[bytes]")
 
 @contextmanager
 def make_ui(home: Home, environment: Mapping[str, str] = {}) -> Iterator[Ui]:
-    """The program of `make ui` on a home, killed at the end with everything that it started."""
-    port = free_port(0)  # 3000 may be wanted by the tests in another process
+    """Run the program of `make ui` on a home; at the end it and all that it started are killed."""
+    port = free_port(0)  # tests in another process may use 3000
     program = [sys.executable, "-m", "hlx_assets.ui", "-p", str(port)]
     try:
         with _running(home, program, environment) as process:
@@ -189,7 +189,7 @@ def make_ui(home: Home, environment: Mapping[str, str] = {}) -> Iterator[Ui]:
 def daemon_and_webserver(
     home: Home, environment: Mapping[str, str] = {}, *, workspace: Path = REPOSITORY / "workspace.yaml"
 ) -> Iterator[Ui]:
-    """The daemon and the webserver on a home, each by itself, as a service manager runs them."""
+    """Run the daemon and the webserver on a home, each by itself, as a service manager does."""
     port = free_port(0)
     programs = (
         [sys.executable, "-m", "hlx_assets.webserver", "-p", str(port), "-w", str(workspace)],
@@ -215,20 +215,20 @@ def corpora(home: Home) -> Home:
 
 
 def start_phase1(ui: Ui, **config: Any) -> str:
-    """Materialize phase 1 as its button does: a training that goes on for hours; the run's id."""
+    """Materialize phase 1 as its button does, with a training of hours; the run's id."""
     return ui.start(
         "__ASSET_JOB", {"phase1_checkpoint": {**LONG, **config}}, assetSelection=[{"path": ["phase1_checkpoint"]}]
     )
 
 
 def beat_of(home: Home, run_id: str) -> Heartbeat | None:
-    """The heartbeat of the training that a run is at."""
+    """The heartbeat of a run's training."""
     beats = (Heartbeat.read(path.parent) for path in home.path.glob("artifacts/training/*/heartbeat.json"))
     return next((beat for beat in beats if beat is not None and beat.run_id == run_id), None)
 
 
-def at_work(home: Home, run_id: str) -> Heartbeat:
-    """The heartbeat of a run's training, as soon as it has steps behind it and a checkpoint to resume from."""
+def running_training(home: Home, run_id: str) -> Heartbeat:
+    """The heartbeat of a run's training, as soon as it has made steps and a checkpoint to resume from."""
     found: list[Heartbeat] = []
 
     def working() -> bool:
@@ -238,18 +238,18 @@ def at_work(home: Home, run_id: str) -> Heartbeat:
         found.append(beat)
         return any(home.path.glob(f"artifacts/training/{beat.training_id}/checkpoints/*_LAST_*"))
 
-    wait_for(working, "for the training to be at work")
+    wait_for(working, "for the training to run")
     return found[-1]
 
 
 def resumed(home: Home) -> int:
-    """How often a training has gone on from where it stood."""
+    """How often a training has resumed."""
     logs = home.path.glob("artifacts/training/*/training.log")
     return sum(path.read_text().count("resuming from phase1_LAST") for path in logs)
 
 
 def slots_held(home: Home) -> list[str]:
-    """The runs that hold the slot of the pool `training`."""
+    """The runs that have the slot of the pool `training`."""
     with home.instance() as instance:
         info = instance.event_log_storage.get_concurrency_info("training")
         return [slot.run_id for slot in info.claimed_slots]

@@ -1,4 +1,4 @@
-"""Who is told what, and how often: real runs, and a server that stands for the address."""
+"""What an alert contains, and how often it is sent: real runs, and a server that takes the place of the address."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
 
 
 class Log:
-    """What was logged."""
+    """Keeps what was logged."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -37,7 +37,7 @@ class Server(HTTPServer):
 
     @property
     def address(self) -> str:
-        """As Apprise writes it."""
+        """The address as Apprise writes it."""
         return f"json://127.0.0.1:{self.server_port}/hook"
 
 
@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing is printed."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -68,48 +68,55 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the machine", "0123", "89abcdef")
 
 
-def test_a_trouble_is_told_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_is_sent_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_UI_URL", "http://here:3000/")
-    notifier = Notifier.of(None, Log())
+    notifier = Notifier(None, Log())
     again = Alert("phase1_checkpoint", "no progress for 372 seconds: look at the machine", "4567")
     other = Alert("phase1_checkpoint", "somebody cancelled the run", "4567", cancelled=True)
     well = Alert("phase1_checkpoint", None, "89ab")
-    assert [notifier.tell(alert) for alert in (STALL, again, other, well, well, again)] == [
+    assert [notifier.notify(alert) for alert in (STALL, again, other, well, well, again)] == [
         True, False, True, True, False, True,
     ]  # fmt: skip
     assert [message["title"] for message in server.taken] == [
-        "HLX Brain: phase1_checkpoint is in trouble", "HLX Brain: phase1_checkpoint was cancelled",
-        "HLX Brain: phase1_checkpoint has recovered", "HLX Brain: phase1_checkpoint is in trouble",
+        "HLX Brain: phase1_checkpoint has a problem", "HLX Brain: phase1_checkpoint was cancelled",
+        "HLX Brain: phase1_checkpoint has recovered", "HLX Brain: phase1_checkpoint has a problem",
     ]  # fmt: skip
-    assert server.taken[0]["message"] == f"{STALL.trouble}\ntraining 89abcdef, http://here:3000/runs/0123"
+    assert server.taken[0]["message"] == f"{STALL.problem}\ntraining 89abcdef, http://here:3000/runs/0123"
 
 
-def test_what_was_told_is_remembered_from_tick_to_tick() -> None:
-    first = Notifier.of(None, Log())
-    assert first.tell(STALL)
-    second = Notifier.of(first.cursor(), Log())
-    assert not second.tell(STALL) and second.since == first.since
+def test_what_was_sent_is_remembered_from_tick_to_tick() -> None:
+    first = Notifier(None, Log())
+    assert first.notify(STALL)
+    second = Notifier(first.cursor(), Log())
+    assert not second.notify(STALL) and second.since == first.since
 
 
-def test_without_an_address_the_log_is_told() -> None:
+def test_a_cursor_of_version_0_1_0_is_understood() -> None:
+    cursor = json.dumps({"told": {STALL.subject: STALL.fingerprint}, "since": 12.5})
+    notifier = Notifier(cursor, Log())
+    assert not notifier.notify(STALL) and notifier.since == 12.5
+    assert json.loads(notifier.cursor()) == json.loads(cursor)
+
+
+def test_without_an_address_an_alert_is_in_the_log() -> None:
     log = Log()
-    assert Notifier.of(None, log).tell(STALL)
-    assert log.lines == [f"HLX Brain: phase1_checkpoint is in trouble: {STALL.trouble} training 89abcdef, run 0123"]
+    assert Notifier(None, log).notify(STALL)
+    assert log.lines == [f"HLX Brain: phase1_checkpoint has a problem: {STALL.problem} training 89abcdef, run 0123"]
 
 
-def test_an_address_that_does_not_answer_is_a_line_in_the_log_without_its_secrets(
+def test_an_address_that_does_not_answer_is_logged_without_its_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HLX_ALERTS", "json://user:secret@127.0.0.1:9/ nonsense://secret")
     log = Log()
-    assert Notifier.of(None, log).tell(STALL)
+    assert Notifier(None, log).notify(STALL)
     assert log.lines[1:] == [
-        "HLX_ALERTS: json://… did not take the message",
+        "HLX_ALERTS: json://… did not accept the message",
         "HLX_ALERTS: nonsense://… is no address that Apprise knows",
     ]
 
 
-def test_a_test_alert_says_which_address_took_it(
+def test_a_test_alert_says_which_address_accepted_it(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main() == 0
@@ -117,45 +124,47 @@ def test_a_test_alert_says_which_address_took_it(
     monkeypatch.setenv("HLX_ALERTS", f"{server.address} json://user:secret@127.0.0.1:9/")
     assert main() == 1
     assert capsys.readouterr().out.splitlines() == [
-        "json://… took the message", "json://… took the message", "HLX_ALERTS: json://… did not take the message",
-    ]  # fmt: skip
+        "json://… accepted the message",
+        "json://… accepted the message",
+        "HLX_ALERTS: json://… did not accept the message",
+    ]
     monkeypatch.delenv("HLX_ALERTS")
     with pytest.raises(SystemExit, match="HLX_ALERTS names no address"):
         main()
 
 
 def found(home: Home, since: float) -> tuple[float, list[Alert]]:
-    """The alerts of what has ended since, and when the last of it did."""
+    """The alerts of the runs that have ended since a time, and the end of the last one."""
     with home.instance() as instance:
         alerts = list(incidents(instance, since))
     return max(time for time, _ in alerts), [alert for _, alert in alerts]
 
 
-def test_a_stopped_training_a_closed_gate_and_the_recovery_are_told_of(home: Home) -> None:
+def test_a_stopped_training_a_closed_gate_and_a_recovery_are_alerts(home: Home) -> None:
     since, before = found(home, 0.0)
-    assert {alert.trouble for alert in before} == {None}
+    assert {alert.problem for alert in before} == {None}
 
-    home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint=LOST)  # told of once
+    home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint=LOST)
     since, (stopped, *others) = found(home, since)
     assert stopped.subject == "phase1_checkpoint"
-    assert (stopped.trouble or "").startswith("its training was stopped: training loss diverged")
+    assert (stopped.problem or "").startswith("its training was stopped: training loss diverged")
     assert others == [] and stopped.training_id
 
     assert not home.materialize("phase2_checkpoint").success
     since, (closed,) = found(home, since)
     assert (
         closed.subject == "phase2_checkpoint"
-        and "the gate of phase1_validation_report is closed: training_completed" in (closed.trouble or "")
+        and "the gate of phase1_validation_report is closed: training_completed" in (closed.problem or "")
     )
 
     assert home.materialize("phase1_checkpoint", "phase1_validation_report").success
     since, recovered = found(home, since)
-    assert {(alert.subject, alert.trouble) for alert in recovered} == {
+    assert {(alert.subject, alert.problem) for alert in recovered} == {
         ("phase1_checkpoint", None), ("phase1_validation_report", None),
     }  # fmt: skip
 
 
-def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of(home: Home) -> None:
+def test_a_failed_revalidation_closes_its_gate_again_and_is_an_alert(home: Home) -> None:
     since, _ = found(home, 0.0)
     for weights in home.path.glob("artifacts/training/*/checkpoints/phase[13]_FINAL*/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
@@ -164,7 +173,7 @@ def test_a_failed_revalidation_closes_the_gate_of_its_phase_again_and_is_told_of
     _, alerts = found(home, since)
     for phase, failed in zip((1, 3), alerts, strict=True):
         assert failed.subject == f"phase{phase}_validation_report"
-        assert f"phase{phase}_FINAL" in (failed.trouble or "")
+        assert f"phase{phase}_FINAL" in (failed.problem or "")
     run = home.materialize("phase2_checkpoint")
     assert not run.success
 
@@ -174,7 +183,7 @@ def killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     instance.report_run_failed(run, "Run worker process was ended by signal 9.")
 
 
-def test_what_cannot_be_made_yet_wakes_nobody(empty_home: Home) -> None:
+def test_an_input_that_was_never_made_is_no_alert(empty_home: Home) -> None:
     assert not empty_home.materialize("phase2_validation_report").success
     with empty_home.instance() as instance:
         assert list(incidents(instance, 0.0)) == []
@@ -187,7 +196,7 @@ def test_what_cannot_be_made_yet_wakes_nobody(empty_home: Home) -> None:
         (killed, "the run ended: Run worker process was ended by signal 9: materialize again to resume"),
     ],
 )
-def test_a_run_that_was_cancelled_or_whose_worker_was_killed_is_told_of(
+def test_a_cancelled_run_and_a_killed_worker_are_alerts(
     empty_home: Home, end: Callable[[dg.DagsterInstance, dg.DagsterRun], object], said: str
 ) -> None:
     with empty_home.instance() as instance:
@@ -195,4 +204,4 @@ def test_a_run_that_was_cancelled_or_whose_worker_was_killed_is_told_of(
         instance.add_run(run)
         end(instance, run)
     _, (alert,) = found(empty_home, 0.0)
-    assert (alert.subject, alert.trouble, alert.cancelled) == ("curriculum", said, "cancelled" in said)
+    assert (alert.subject, alert.problem, alert.cancelled) == ("curriculum", said, "cancelled" in said)

@@ -168,7 +168,7 @@ def test_how_much_may_be_in_quarantine_is_set_in_the_environment_and_by_no_run(
     assert "english_corpus" not in run.materialized
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "much")
     run = empty_home.materialize(*assets)
-    assert "HLX_MOST_QUARANTINED is 'much': a share from 0 to 1 is allowed" in str(run.failures)
+    assert "HLX_MOST_QUARANTINED is 'much': it must be a share from 0 to 1" in str(run.failures)
 
 
 def test_several_documents_and_composed_entries_are_one_corpus(empty_home: Home, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import dagster as dg
 from hlx_assets.definitions import defs
 from hlx_assets.guard import GATED
 from hlx_assets.io_manager import latest_path
-from hlx_assets.validation.schedules import nightly_revalidation
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.evaluation.gates.milestones import MILESTONES
 from hlx_model.files import read_json
@@ -21,14 +20,17 @@ ASSETS = {
     "paired_corpus",
     *(f"phase{phase}_{kind}" for phase in (1, 2, 3) for kind in ("checkpoint", "validation_report")),
 }
-TOLD = {*(f"phase{phase}_model_card" for phase in (1, 2, 3)), "training_history"}
-"""What nothing is built on."""
+DESCRIBED = {*(f"phase{phase}_model_card" for phase in (1, 2, 3)), "training_history"}
+"""Assets that no other asset needs."""
+
+
+nightly_revalidation = defs.resolve_schedule_def("nightly_revalidation")
 
 
 def test_definitions_load_with_the_contracts_keys() -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | TOLD
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | DESCRIBED
     assert {job.name for job in defs.jobs or []} == {"curriculum", "corpus", "revalidation"}
 
 
@@ -45,8 +47,8 @@ def test_no_asset_consumes_another_but_through_the_guard() -> None:
     for definition in defs.assets or []:
         assert isinstance(definition, dg.AssetsDefinition)
         if definition.key.to_user_string() == "training_history":
-            continue  # it lists the failed as well
-        # `deps=[...]` names an upstream that no IO manager loads, and so nobody asks for its gate.
+            continue  # it lists failed trainings too
+        # `deps=[...]` names an upstream that no IO manager loads: its gate would not be required.
         assert set(definition.keys_by_input_name.values()) == set(definition.dependency_keys)
         for spec in definition.specs:
             assert len(list(spec.deps)) == len(definition.keys_by_input_name)
@@ -55,13 +57,13 @@ def test_no_asset_consumes_another_but_through_the_guard() -> None:
                 assert definition.op.ins[name].dagster_type != dg.Nothing
 
 
-def test_every_check_blocks_but_those_that_the_report_repeats() -> None:
+def test_every_check_blocks_except_those_that_the_report_repeats() -> None:
     graph = defs.resolve_asset_graph()
     open_ones = {key.name for key in graph.asset_check_keys if not graph.get(key).blocking}
     assert open_ones == {"training_completed", *(f"gate_at_epoch_{epoch}" for epoch in MILESTONES)}
 
 
-def test_a_milestone_is_a_check_of_its_own_while_training_goes_on(curriculum: tuple[Path, Run], home: Home) -> None:
+def test_a_milestone_is_a_check_in_the_event_log_while_training_runs(curriculum: tuple[Path, Run], home: Home) -> None:
     run = curriculum[1]
     with home.instance() as instance:
         entries = [entry.dagster_event for entry in instance.all_logs(run.result.run_id) if entry.dagster_event]
@@ -74,8 +76,9 @@ def test_a_milestone_is_a_check_of_its_own_while_training_goes_on(curriculum: tu
     assert shown == [f"gate_at_epoch_{epoch}" for epoch in (1, 5, 10, 20)]
     kinds = [event.event_type for event in mine]
     first = kinds.index(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    assert dg.DagsterEventType.ASSET_OBSERVATION in kinds[first:]
     assert first < kinds.index(dg.DagsterEventType.ASSET_MATERIALIZATION)
-    # After training each is there once, bound to what was materialized; what was not reached says so.
+    # After training each exists once, for the materialization; a milestone that was not reached passes and says so.
     assert run.check("phase1_checkpoint", "gate_at_epoch_20").passed
     not_due = run.check("phase1_checkpoint", "gate_at_epoch_50")
     assert not_due.passed and (not_due.description or "").startswith("not due")
@@ -88,7 +91,7 @@ def test_a_milestone_is_a_check_of_its_own_while_training_goes_on(curriculum: tu
 def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path, Run]) -> None:
     run = curriculum[1]
     assert run.success, run.failures
-    assert set(run.materialized) == ASSETS | TOLD
+    assert set(run.materialized) == ASSETS | DESCRIBED
 
 
 def test_each_phase_starts_from_the_one_before(home: Home) -> None:
@@ -103,7 +106,7 @@ def test_each_phase_starts_from_the_one_before(home: Home) -> None:
     assert set(manifests[3].corpora) == {"english_corpus", "hlx_corpus", "paired_corpus"}
 
 
-def test_few_held_out_pairs_warn_in_words_and_do_not_fail(curriculum: tuple[Path, Run]) -> None:
+def test_few_held_out_pairs_are_a_warning(curriculum: tuple[Path, Run]) -> None:
     check = curriculum[1].check("phase3_validation_report", "exact_match_to_hlx")
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert "cannot show generalization" in (check.description or "")
@@ -121,7 +124,7 @@ def test_figures_are_observed_while_training(curriculum: tuple[Path, Run]) -> No
     assert losses[-1] < losses[0]
 
 
-def test_materializing_again_finds_what_was_trained_and_changes_no_data_version(home: Home) -> None:
+def test_materializing_again_trains_nothing_and_changes_no_data_version(home: Home) -> None:
     with home.instance() as instance:
         before = instance.get_latest_data_version_record(dg.AssetKey("phase1_checkpoint"))
     run = home.materialize("phase1_checkpoint", "phase1_validation_report")
@@ -135,7 +138,7 @@ def test_materializing_again_finds_what_was_trained_and_changes_no_data_version(
     assert (before.event_log_entry.tags or {}).get(tag) == (after.event_log_entry.tags or {}).get(tag)
 
 
-def test_revalidation_makes_the_reports_again_and_keeps_their_data_versions(home: Home) -> None:
+def test_revalidation_makes_the_reports_again_and_keeps_their_verdicts(home: Home) -> None:
     with home.instance() as instance:
         key = dg.AssetKey("phase3_validation_report")
         report = latest_path(instance, key)
@@ -146,21 +149,21 @@ def test_revalidation_makes_the_reports_again_and_keeps_their_data_versions(home
         assert read_json(latest_path(instance, key) / "verdict.json") == before
 
 
-def test_every_night_the_checkpoints_that_are_there_are_asked_to_be_judged_again(home: Home) -> None:
+def test_every_night_the_reports_on_all_checkpoints_are_requested(home: Home) -> None:
     with home.instance() as instance, dg.build_schedule_context(instance) as context:
-        asked = nightly_revalidation(context)
-        assert isinstance(asked, dg.RunRequest) and asked.asset_selection is not None
-        assert {key.to_user_string() for key in asked.asset_selection} == {
+        requested = nightly_revalidation(context)
+        assert isinstance(requested, dg.RunRequest) and requested.asset_selection is not None
+        assert {key.to_user_string() for key in requested.asset_selection} == {
             f"phase{phase}_validation_report" for phase in (1, 2, 3)
         }
 
 
-def test_by_night_nothing_is_done_where_there_is_no_checkpoint(empty_home: Home) -> None:
+def test_without_a_checkpoint_the_night_requests_nothing(empty_home: Home) -> None:
     with empty_home.instance() as instance, dg.build_schedule_context(instance) as context:
         assert isinstance(nightly_revalidation(context), dg.SkipReason)
 
 
-def test_revalidation_stands_beside_a_training(home: Home) -> None:
+def test_revalidation_runs_beside_a_training(home: Home) -> None:
     job = defs.resolve_job_def("revalidation")
     reports = [node for node in job.nodes if node.name.endswith("_validation_report")]
     assert [node.definition.pools for node in reports] == [{"validation"}] * 3

@@ -21,7 +21,7 @@ PATIENCE = 120.0
 
 @contextmanager
 def make_curriculum(home: Home, **phase1: object) -> Iterator["subprocess.Popen[str]"]:
-    """The program of `make curriculum` on phase 1, in a process group of its own, killed at the end."""
+    """Run the program of `make curriculum` on phase 1 in a process group of its own; it is killed at the end."""
     ops = {**SETTINGS, "corpus_document": {"corpus": str(home.path / "small.md")}}
     ops["phase1_checkpoint"] = {**SETTINGS["phase1_checkpoint"], **phase1}
     config = home.path / "run.yaml"
@@ -45,12 +45,12 @@ def make_curriculum(home: Home, **phase1: object) -> Iterator["subprocess.Popen[
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
 
 
-def at_work(home: Home) -> Heartbeat | None:
-    """The heartbeat of the training that is past its tenth step."""
+def running_training(home: Home) -> Heartbeat | None:
+    """The heartbeat of a training that has made ten steps."""
     root = home.path / "artifacts" / "training"
     for directory in root.iterdir() if root.is_dir() else ():
         beat = Heartbeat.read(directory)
@@ -67,10 +67,10 @@ LONG = {"epochs": 100_000}
 
 
 def kill_curriculum(home: Home) -> Heartbeat:
-    """Start a long training and kill `make curriculum` with SIGKILL in the midst of it."""
+    """Start a long training, and end `make curriculum` with SIGKILL during it."""
     with make_curriculum(home, **LONG) as process:
-        wait_for(lambda: at_work(home) is not None)
-        beat = at_work(home)
+        wait_for(lambda: running_training(home) is not None)
+        beat = running_training(home)
         assert beat is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
@@ -86,7 +86,7 @@ def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_ho
     kill_curriculum(empty_home)
     with make_curriculum(empty_home, **LONG) as again:
         wait_for(lambda: "resuming from phase1_LAST" in training_log(empty_home))
-        wait_for(lambda: at_work(empty_home) is not None)
+        wait_for(lambda: running_training(empty_home) is not None)
         again.send_signal(signal.SIGKILL)
         said, _ = again.communicate(timeout=PATIENCE)
     assert "whose process is gone" in said
@@ -94,8 +94,8 @@ def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_ho
 
 def test_a_killed_trainer_fails_the_step_with_what_to_do(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
-        wait_for(lambda: at_work(empty_home) is not None)
-        beat = at_work(empty_home)
+        wait_for(lambda: running_training(empty_home) is not None)
+        beat = running_training(empty_home)
         assert beat is not None
         os.kill(beat.pid, signal.SIGKILL)
         said, _ = process.communicate(timeout=PATIENCE)
@@ -105,7 +105,7 @@ def test_a_killed_trainer_fails_the_step_with_what_to_do(empty_home: Home) -> No
 
 def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process, empty_home.instance() as instance:
-        wait_for(lambda: at_work(empty_home) is not None)
+        wait_for(lambda: running_training(empty_home) is not None)
         assert close_dead_runs(instance) == []
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
@@ -119,7 +119,7 @@ def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
 
 
 def interrupt(process: "subprocess.Popen[str]") -> None:
-    """Press Ctrl-C, and again where it got lost: one that comes inside a callback of Dagster's database may."""
+    """Press Ctrl-C, up to three times: one that arrives inside a callback of Dagster's database may be lost."""
     for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
         try:
@@ -127,12 +127,12 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
         except subprocess.TimeoutExpired:
             continue
         return
-    raise AssertionError("it goes on in spite of three interrupts")
+    raise AssertionError("it ignores three interrupts")
 
 
 def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
-        wait_for(lambda: at_work(empty_home) is not None)
+        wait_for(lambda: running_training(empty_home) is not None)
         interrupt(process)
     (beat,) = (b for d in _trainings(empty_home) if (b := Heartbeat.read(d)) is not None)
     assert beat.status == "interrupted"

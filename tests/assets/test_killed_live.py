@@ -11,7 +11,6 @@ from hlx_assets.watchdog.runs import GONE, REASON_TAG, UNFINISHED, is_gone, work
 from tests.assets.conftest import Home
 from tests.assets.live import (
     Ui,
-    at_work,
     beat_of,
     corpora,
     daemon_and_webserver,
@@ -19,6 +18,7 @@ from tests.assets.live import (
     make_ui,
     processes_of,
     resumed,
+    running_training,
     slots_held,
     start_phase1,
     wait_for,
@@ -28,14 +28,14 @@ SETTINGS = {"HLX_WATCHDOG_SECONDS": "5", "HLX_SAVE_SECONDS": "0"}
 
 
 def owned(home: Home) -> set[str]:
-    """The runs that have not ended and whose process is there."""
+    """The runs that have not ended and whose process exists."""
     with home.instance() as instance:
         runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))]
         return {run.run_id for run in runs if not is_gone(run)}
 
 
 def orphans(home: Home) -> list[str]:
-    """Trainers without an owner, runs without a process, and slots of the pool that nobody needs."""
+    """Trainers without a run, runs without a process, and slots of the pool without a run."""
     with home.instance() as instance:
         unfinished = {
             record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
@@ -51,7 +51,7 @@ def orphans(home: Home) -> list[str]:
 
 
 def kill(home: Home, *words: str) -> None:
-    """SIGKILL to the processes with these words in their command."""
+    """Send SIGKILL to the processes with these words in their command."""
     found = processes_of(home, *words)
     assert found, words
     for process in found:
@@ -60,7 +60,7 @@ def kill(home: Home, *words: str) -> None:
 
 
 def kill_worker(home: Home) -> None:
-    """SIGKILL to the process that works on the run."""
+    """Send SIGKILL to the process of the run."""
     (run_id,) = owned(home)
     with home.instance() as instance:
         run = instance.get_run_by_id(run_id)
@@ -70,7 +70,7 @@ def kill_worker(home: Home) -> None:
 
 
 def resumes(home: Home, ui: Ui) -> None:
-    """Within three minutes nothing is orphaned, a run that goes on can be ended, and materialized again it resumes."""
+    """Require that nothing is orphaned within three minutes, that a run can be ended, and that its training resumes."""
     wait_for(lambda: not orphans(home), "for nothing to be orphaned")
     for run_id in owned(home):
         ui.terminate(run_id)
@@ -79,7 +79,7 @@ def resumes(home: Home, ui: Ui) -> None:
     before = resumed(home)
     again = start_phase1(ui)
     wait_for(lambda: resumed(home) > before, "for the training to resume")
-    at_work(home, again)
+    running_training(home, again)
     assert orphans(home) == []
 
 
@@ -88,17 +88,17 @@ def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
-        at_work(home, run_id)
+        running_training(home, run_id)
         kill_worker(home)
         resumes(home, ui)
-        # Whoever finds it first, Dagster or the watchdog.
+        # Dagster or the watchdog, whichever finds it first.
         assert ui.status(run_id) == "FAILURE" and ui.tags(run_id)[REASON_TAG] == GONE
 
 
 def test_everything_killed_at_once_leaves_nothing_orphaned_after_a_restart(empty_home: Home) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:
-        at_work(home, start_phase1(ui))
+        running_training(home, start_phase1(ui))
         kill_all(home)
     with make_ui(home, SETTINGS) as ui:
         resumes(home, ui)
@@ -109,7 +109,7 @@ def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
-        at_work(home, run_id)
+        running_training(home, run_id)
         kill(home, "hlx_model.training")
         status, why = ui.ended(run_id)
         assert status == "FAILURE" and "the trainer was killed (by the kernel" in why
@@ -121,9 +121,9 @@ def test_a_killed_trainer_leaves_nothing_orphaned(empty_home: Home) -> None:
 def test_a_killed_part_of_make_ui_leaves_nothing_orphaned_after_a_restart(empty_home: Home, word: str) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as before:
-        at_work(home, start_phase1(before))
+        running_training(home, start_phase1(before))
         kill(home, word)
-        # Without one of its parts it ends by itself, and without it its parts do.
+        # `make ui` ends without one of its parts, and the parts end without it.
         for part in ("hlx_assets.ui", "hlx_assets.webserver", "dagster._daemon", "code-server"):
             wait_for(lambda: not processes_of(home, part), part)  # noqa: B023
         with make_ui(home, SETTINGS) as ui:
@@ -132,13 +132,11 @@ def test_a_killed_part_of_make_ui_leaves_nothing_orphaned_after_a_restart(empty_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("word", ["dagster._daemon", "hlx_assets.webserver"])
-def test_a_killed_daemon_or_webserver_by_itself_leaves_nothing_orphaned_after_a_restart(
-    empty_home: Home, word: str
-) -> None:
+def test_a_killed_daemon_or_webserver_leaves_nothing_orphaned(empty_home: Home, word: str) -> None:
     home = corpora(empty_home)
     with daemon_and_webserver(home, SETTINGS) as before:
         run_id = start_phase1(before)
-        at_work(home, run_id)
+        running_training(home, run_id)
         kill(home, word)
         with daemon_and_webserver(home, SETTINGS) as ui:
             assert ui.status(run_id) == "STARTED"
@@ -146,7 +144,7 @@ def test_a_killed_daemon_or_webserver_by_itself_leaves_nothing_orphaned_after_a_
 
 
 @pytest.mark.slow
-def test_a_run_whose_everything_is_killed_while_it_starts_is_ended_after_a_restart(empty_home: Home) -> None:
+def test_a_run_that_is_killed_while_it_starts_is_ended_after_a_restart(empty_home: Home) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
@@ -159,11 +157,11 @@ def test_a_run_whose_everything_is_killed_while_it_starts_is_ended_after_a_resta
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_make_ui_ends_what_trains_after_a_checkpoint(empty_home: Home, signum: signal.Signals) -> None:
+def test_a_signal_to_make_ui_ends_trainings_after_a_checkpoint(empty_home: Home, signum: signal.Signals) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:
         run_id = start_phase1(ui)
-        at_work(home, run_id)
+        running_training(home, run_id)
         (process,) = processes_of(home, "hlx_assets.ui")
         process.send_signal(signum)
         wait_for(lambda: not processes_of(home), "for everything to end")
@@ -174,5 +172,5 @@ def test_a_signal_to_make_ui_ends_what_trains_after_a_checkpoint(empty_home: Hom
         assert run is not None and run.is_finished
     with make_ui(home, SETTINGS) as ui:
         before = resumed(home)
-        at_work(home, start_phase1(ui))
+        running_training(home, start_phase1(ui))
         assert resumed(home) == before + 1

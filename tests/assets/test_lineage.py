@@ -1,4 +1,4 @@
-"""The corpus moves on, one phase is trained again: what was made before still says what it was made from."""
+"""The corpus changes and a phase is trained again: older artifacts still name what they were made from."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ OLD, NEW = "Read the files", "Read through the files"
 
 
 def stale(home: Home, *assets: str) -> dict[str, bool]:
-    """Which of the assets the UI shows as out of date."""
+    """Which of the assets the UI shows as stale."""
     with home.instance() as instance:
         resolver = CachingStaleStatusResolver(
             instance=instance, asset_graph=defs.resolve_asset_graph(), loading_context=LoadingContextForTest(instance)
@@ -34,7 +34,7 @@ def document_of(tree: Node) -> set[str | None]:
     return {node.sha256 for node in tree.walk() if node.kind == "document"}
 
 
-def test_after_an_edit_the_old_model_names_the_old_corpus_and_the_new_one_the_new(home: Home) -> None:
+def test_after_an_edit_each_model_names_the_corpus_it_was_made_from(home: Home) -> None:
     document, training = home.path / "small.md", home.path / "artifacts" / "training"
     assert home.materialize("corpus_document").success  # the same version, now at its place in this home
     before = sha256_of(document)
@@ -78,7 +78,7 @@ def test_what_dagster_made_is_recorded_beside_the_artifacts(home: Home) -> None:
     assert manifest.parent is not None and manifest.parent.verdict is not None
 
 
-def test_each_final_checkpoint_has_a_card_and_all_trainings_are_in_one_table(home: Home) -> None:
+def test_each_final_checkpoint_has_a_card_and_each_training_a_row(home: Home) -> None:
     training = home.path / "artifacts" / "training"
     for phase in (1, 2, 3):
         card = Artifacts(training).card(checkpoint_of(f"phase{phase}_checkpoint", training))
@@ -101,7 +101,7 @@ def test_a_model_that_did_not_pass_has_no_card(home: Home) -> None:
     assert "the gate of phase1_validation_report is closed" in run.failures["phase1_model_card"]
 
 
-def test_a_document_whose_lines_have_moved_passes_its_checks_and_nothing_is_stale(home: Home) -> None:
+def test_a_document_whose_lines_have_moved_makes_nothing_stale(home: Home) -> None:
     document = home.path / "small.md"
     document.write_text(f"A note of mine.\n\n{document.read_text(encoding='utf-8')}", encoding="utf-8")
     run = home.materialize("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")

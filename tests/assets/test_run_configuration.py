@@ -1,4 +1,4 @@
-"""No run configuration opens a gate: whatever a launchpad sends, a run is refused or its gates hold."""
+"""No run configuration opens a gate: a run with any configuration is refused, or its gates stay closed."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ SHOWN = {
     },
     **{f"phase{phase}_validation_report": {"device", "nice"} for phase in (1, 2, 3)},
 }  # fmt: skip
-"""What may be configured, by step: which documents, and how a training and its validation run. No gate."""
+"""What can be configured, by step: the documents, and how a training and its validation run. No gate."""
 GATES: dict[str, Any] = {"gates": {}, "judged": {}}
 HOSTILE: dict[str, dict[str, Any]] = {
     "no gates": {"resources": {"io_manager": {"config": GATES}}},
@@ -46,7 +46,7 @@ ACCEPTED: dict[str, Any] = {
         "english_corpus": {"config": GATES},
     },
 }
-"""What Dagster takes from anybody and passes on to nobody."""
+"""Configuration that Dagster accepts and ignores."""
 JOBS = [
     *(defs.resolve_job_def(job.name) for job in defs.jobs or []),
     defs.resolve_implicit_global_asset_job_def(),  # behind *Materialize*
@@ -74,7 +74,7 @@ def test_a_launchpad_shows_settings_and_no_gates(job: dg.JobDefinition) -> None:
 @EVERY_JOB
 @pytest.mark.parametrize("config", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_configuration_is_refused(job: dg.JobDefinition, config: dict[str, Any]) -> None:
-    # A run of one asset ignores what is meant for another.
+    # A run of one asset ignores the configuration of another one.
     steps = {dg.AssetKey(name) for name in config.get("ops", {})}
     if "trainer" in config.get("resources", {}):
         steps = {dg.AssetKey("phase1_checkpoint")}
@@ -85,7 +85,7 @@ def test_hostile_configuration_is_refused(job: dg.JobDefinition, config: dict[st
             dg.validate_run_config(launched, config)
 
 
-def test_configuration_that_is_accepted_leaves_a_closed_gate_closed(empty_home: Home) -> None:
+def test_accepted_configuration_leaves_a_closed_gate_closed(empty_home: Home) -> None:
     home = empty_home
     assert home.materialize("corpus_document", "corpus_examples").success
     text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)

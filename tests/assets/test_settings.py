@@ -1,31 +1,40 @@
-"""What the environment sets of the graph is refused in one line, before anything is started."""
+"""Settings of the environment are checked before anything starts; a wrong one is refused in one line."""
 
 import fcntl
 import os
 import socket
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
-from hlx_assets import settings
 from hlx_assets.curriculum.run import run_configuration
-from tests.assets.conftest import Home
+from hlx_assets.settings import DagsterEnvironment, table
+from hlx_model.environment import Environment
+from hlx_model.profiles import PROFILES
+from tests.assets.conftest import REPOSITORY, Home
 
 WRONG = [
     ("HLX_WATCHDOG_SECONDS", "soon", "is 'soon': it must be seconds"),
     ("HLX_WATCHDOG_SECONDS", "0", "is '0': it must be seconds"),
-    ("HLX_WATCHDOG_SECONDS", "0.5", "is 0.5: it must be whole seconds"),
+    ("HLX_WATCHDOG_SECONDS", "0.5", "is '0.5': it must be seconds, a whole number above 0"),
     ("HLX_STALL_SECONDS", "inf", "is 'inf': it must be seconds"),
     ("HLX_REVALIDATION_CRON", "nonsense", "is 'nonsense': it must be a cron schedule"),
     ("HLX_TIMEZONE", "Atlantis", "is 'Atlantis': it must be a time zone"),
     ("HLX_REVALIDATION_DEVICE", "tpu", "is 'tpu': it must be cpu or cuda"),
     ("HLX_SAVE_SECONDS", "-3", "is '-3': it must be seconds, 0 or more"),
     ("HLX_PROFILE", "foo", "is 'foo': choose one of quick, production"),
-    ("HLX_ENTRIES", "abc", "is 'abc': a number of entries"),
-    ("HLX_MOST_QUARANTINED", "2", "is '2': a share from 0 to 1"),
+    ("HLX_ENTRIES", "abc", "is 'abc': it must be a number of entries"),
+    ("HLX_MOST_QUARANTINED", "2", "is '2': it must be a share from 0 to 1"),
     ("HLX_UI_URL", "foo", "is 'foo': it must be an address"),
     ("HLX_ALERTS", "json://127.0.0.1/ nonsense://secret", "nonsense://… is no address that Apprise knows"),
+    ("HLX_POSTGRES_URL", "secret", "it must be an address of a Postgres"),
+    ("HLX_POSTGRES_URL", "mysql://hlx:secret@127.0.0.1/hlx", "it must be an address of a Postgres"),
+    ("HLX_POSTGRES_URL", "postgresql://hlx:secret@127.0.0.1", "it must be an address of a Postgres"),
+    ("HLX_SITE", "https://hlx.example.org", "it must be host names, such as hlx.example.org"),
+    ("HLX_API_TOKEN", "secret with spaces", "it must consist of printable ASCII characters without spaces"),
+    ("HLX_BEHIND_PROXY", "yes", "is 'yes': it must be 1, 0 or empty"),
 ]
 
 
@@ -33,13 +42,34 @@ WRONG = [
 def test_a_wrong_setting_is_named_with_what_is_allowed(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
-    settings.check()
+    DagsterEnvironment.check()
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=name) as raised:
-        settings.check()
+        DagsterEnvironment.check()
     assert said in str(raised.value) and "secret" not in str(raised.value)
-    monkeypatch.setenv(name, "")  # as compose hands over what is not set
-    settings.check()
+    monkeypatch.setenv(name, "")  # as compose sets a variable that its user does not set
+    DagsterEnvironment.check()
+
+
+def test_a_wrong_variable_does_not_matter_to_those_who_read_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLX_PROFILE", "foo")
+    monkeypatch.setenv("HLX_STALL_SECONDS", "12")
+    assert Environment.read("HLX_STALL_SECONDS").stall_seconds == 12
+    with pytest.raises(ValueError, match="HLX_PROFILE"):
+        Environment.read()
+
+
+def test_the_profiles_of_the_environment_are_those_that_exist() -> None:
+    assert get_args(Environment.model_fields["profile"].annotation) == tuple(PROFILES)
+
+
+def test_the_table_of_the_documents_names_every_variable_that_is_read() -> None:
+    read = subprocess.run(
+        ["git", "grep", "-ohE", r'"HLX_[A-Z_]+"', "--", "hlx_model", "hlx_assets"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = {line.strip('"') for line in read.stdout.splitlines()}
+    assert names == {line.split("`")[1] for line in table().splitlines()[2:]}
 
 
 @pytest.mark.parametrize("program", ["hlx_assets.ui", "hlx_assets.curriculum"])
@@ -50,12 +80,12 @@ def test_make_ui_and_make_curriculum_say_so_in_one_line(empty_home: Home, progra
     assert ran.returncode == 1 and line.startswith("error: HLX_REVALIDATION_CRON is 'nonsense'")
 
 
-def test_one_ui_at_a_time_works_on_a_home(empty_home: Home) -> None:
+def test_a_home_has_one_ui_at_a_time(empty_home: Home) -> None:
     with (empty_home.path / ".ui.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = make_ui()
     assert refused.returncode == 1
-    assert refused.stderr.splitlines()[-1].startswith(f"error: another `make ui` is at work on {empty_home.path}: stop")
+    assert refused.stderr.splitlines()[-1].startswith(f"error: another `make ui` runs on {empty_home.path}: stop")
 
 
 def test_a_port_that_is_in_use_is_refused_before_anything_is_started(empty_home: Home) -> None:
@@ -86,7 +116,7 @@ def test_a_ui_that_strangers_can_reach_needs_a_token(empty_home: Home) -> None:
         (("--read-only",), "unrecognized arguments: --read-only"),
     ],
 )
-def test_an_address_that_cannot_be_is_told_in_one_line(
+def test_an_impossible_address_is_refused_in_one_line(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.setenv("HLX_API_TOKEN", "secret")

@@ -1,4 +1,4 @@
-"""Runs and events are kept where the environment says: SQLite in DAGSTER_HOME, or a real Postgres."""
+"""Runs and events in a real Postgres, by `dagster.yaml` and `HLX_POSTGRES_URL`. (SQLite: every other test.)"""
 
 import json
 import os
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import click
 import pytest
 import yaml
 
-from hlx_assets.storage import POSTGRES_URL, postgres
+from hlx_assets.home import open_home, prepare, shipped_settings
+from hlx_assets.settings import POSTGRES_URL
 from hlx_assets.ui import free_port
 from tests.assets.conftest import Home
 from tests.system import program
 
 PASSWORD = "a/b@c:d%e"
-"""Of what an address has to escape."""
+"""Characters that an address must escape."""
 FOUND_AGAIN = """
 import json, dagster as dg
 with dg.DagsterInstance.get() as instance:
@@ -32,9 +32,9 @@ with dg.DagsterInstance.get() as instance:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of a Postgres of this test's own, which asks for a password."""
+    """The address of a Postgres of these tests' own, which requires a password."""
     binaries, port = Path(program("initdb")).parent, free_port(0)
-    # It refuses to be run by root, and pytest's own folders are shut to others.
+    # It refuses to run as root, and other users cannot enter pytest's folders.
     become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="hlx-postgres-") as folder:
         data, secret = Path(folder) / "data", Path(folder) / "password"
@@ -56,8 +56,15 @@ def server() -> Iterator[str]:
             run("pg_ctl", "stop", "--wait", "--mode=fast")
 
 
+def postgres_home(home: Home, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a home be one on Postgres."""
+    monkeypatch.setenv(POSTGRES_URL, server)
+    (home.path / "dagster.yaml").write_text(shipped_settings(postgres=True), encoding="utf-8")
+    assert prepare(home.path) == []
+
+
 def found_again(home: Home) -> dict[str, object]:
-    """What another process finds in the storage of a home."""
+    """Return what another process finds in the storage of a home."""
     # Not in the project's folder, whose `.env` names another home.
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FOUND_AGAIN], cwd=home.path, capture_output=True, text=True, check=True
@@ -70,7 +77,7 @@ def found_again(home: Home) -> dict[str, object]:
 def test_runs_and_materializations_are_kept_in_postgres(
     empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(POSTGRES_URL, server)
+    postgres_home(empty_home, server, monkeypatch)
     run = empty_home.materialize("corpus_document", "corpus_examples")
     assert run.success, run.failures
 
@@ -81,15 +88,12 @@ def test_runs_and_materializations_are_kept_in_postgres(
     with empty_home.instance() as instance:
         assert PASSWORD not in instance.info_str() and quote(PASSWORD, safe="") not in instance.info_str()
 
-    monkeypatch.delenv(POSTGRES_URL)
-    assert found_again(empty_home) == {"runs": {}, "made_by": None}
-
 
 @pytest.mark.system
 def test_a_pool_in_postgres_is_a_mutex_whose_slot_is_freed(
     empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(POSTGRES_URL, server)
+    postgres_home(empty_home, server, monkeypatch)
     with empty_home.instance() as instance:
         log = instance.event_log_storage
         log.initialize_concurrency_limit_to_default("training")
@@ -99,48 +103,33 @@ def test_a_pool_in_postgres_is_a_mutex_whose_slot_is_freed(
         assert log.claim_concurrency_slot("training", "two", "step").is_claimed
 
 
-@pytest.mark.parametrize("url", [None, " "])
-def test_without_an_address_an_older_home_goes_on_in_its_own_files(
-    empty_home: Home, monkeypatch: pytest.MonkeyPatch, url: str | None
+@pytest.mark.system
+def test_the_storage_of_version_0_1_0_is_postgres_if_its_url_is_set(
+    empty_home: Home, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = empty_home.path / "dagster.yaml"
-    now = settings.read_text(encoding="utf-8")
-    older = {key: value for key, value in yaml.safe_load(now).items() if key != "storage"}
-    settings.write_text(yaml.safe_dump(older), encoding="utf-8")
-    if url is None:
-        monkeypatch.delenv(POSTGRES_URL, raising=False)
-    else:
-        monkeypatch.setenv(POSTGRES_URL, url)
-    run_id = empty_home.materialize("corpus_document").result.run_id
-    before = sorted(empty_home.path.rglob("*.db"))
-
-    settings.write_text(now, encoding="utf-8")
-    with empty_home.instance() as instance:
-        assert [run.run_id for run in instance.get_runs()] == [run_id]
-    assert sorted(empty_home.path.rglob("*.db")) == before != []
+    custom = {"module": "hlx_assets.storage", "class": "Storage", "config": {"base_dir": {"env": "DAGSTER_HOME"}}}
+    (empty_home.path / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"custom": custom}}), encoding="utf-8")
+    monkeypatch.setenv(POSTGRES_URL, server)
+    assert empty_home.materialize("corpus_document").success
+    assert not list(empty_home.path.rglob("*.db"))
 
 
-@pytest.mark.parametrize("url", ["secret", "mysql://hlx:secret@127.0.0.1/hlx", "postgresql://hlx:secret@127.0.0.1"])
-def test_what_is_no_address_of_a_postgres_is_told_in_one_line_without_its_password(empty_home: Home, url: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "dagster", "instance", "info"],
-        cwd=empty_home.path,
-        env={**os.environ, POSTGRES_URL: url},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"Error: {POSTGRES_URL} is no address of a Postgres") and "secret" not in line
+def test_a_server_that_does_not_answer_is_one_line_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(POSTGRES_URL, f"postgresql+psycopg2://hlx:secret@127.0.0.1:{free_port(0)}/hlx")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit) as ended, open_home():
+        pass
+    line = str(ended.value.code)
+    assert line.startswith(f"error: {POSTGRES_URL}: ") and "refused" in line and line.endswith("correct the address")
+    assert "\n" not in line and "secret" not in line
 
 
-def test_without_dagster_postgres_the_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dagster_postgres", None)
-    with pytest.raises(click.ClickException, match=r"pip install .* -e '.\[assets,postgres\]'"):
-        postgres("postgresql://hlx:secret@127.0.0.1/hlx")
-
-
-def test_a_server_that_is_not_there_is_one_line_without_its_password() -> None:
-    with pytest.raises(click.ClickException, match=f"{POSTGRES_URL}: .*refused.*: start the server") as raised:
-        postgres(f"postgresql://hlx:secret@127.0.0.1:{free_port(0)}/hlx")
-    assert "\n" not in raised.value.message and "secret" not in raised.value.message
+def test_without_dagster_postgres_the_line_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(POSTGRES_URL, "postgresql://hlx:secret@127.0.0.1/hlx")
+    monkeypatch.setattr("hlx_assets.home.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install .* -e '.\[assets,postgres\]'"):
+        prepare(tmp_path)

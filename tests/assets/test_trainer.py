@@ -1,4 +1,4 @@
-"""How the trainer's child process is stopped, whoever launched it."""
+"""The trainer's process group is stopped, also if a launcher started it."""
 
 import subprocess
 import time
@@ -7,7 +7,7 @@ from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_model.runs.processes import ProcessRef
 
 
-def test_what_a_launcher_leaves_behind_is_stopped_with_it() -> None:
+def test_processes_that_a_launcher_leaves_are_stopped_too() -> None:
     script = "trap '' INT; (trap - INT; exec sleep 600) & echo $!"
     process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None

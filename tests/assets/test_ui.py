@@ -1,4 +1,4 @@
-"""The gate as a user of the UI meets it: a real `make ui`, runs launched through GraphQL."""
+"""Gates in the UI: a real `make ui`, with runs launched through GraphQL."""
 
 import http.client
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def refuses_configuration_of_gates(ui: Ui) -> None:
     assert launched["__typename"] == "RunConfigValidationInvalid"
 
 
-def test_a_phase_that_was_stopped_closes_the_next_one_whichever_way_it_is_started(home: Home) -> None:
+def test_a_stopped_phase_closes_the_next_one_however_it_is_started(home: Home) -> None:
     lost = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
     settings = SETTINGS["phase2_checkpoint"]
     with make_ui(home) as ui:
@@ -91,8 +91,8 @@ def test_a_phase_that_was_stopped_closes_the_next_one_whichever_way_it_is_starte
         status, why = ui.launch("curriculum", {**SETTINGS, **document, "phase1_checkpoint": lost})  # the whole job
         assert status == "FAILURE" and "training_completed" in why and "phase2_checkpoint" not in why
 
-        asked = {"assetSelection": [{"path": ["phase2_checkpoint"]}], "allPartitions": True}
-        started = ui.ask(BACKFILL, p=asked)["launchPartitionBackfill"]
+        backfill = {"assetSelection": [{"path": ["phase2_checkpoint"]}], "allPartitions": True}
+        started = ui.ask(BACKFILL, p=backfill)["launchPartitionBackfill"]
         assert started["__typename"] == "LaunchBackfillSuccess"
         status, why = ui.run_with_tag("dagster/backfill")
         assert status == "FAILURE" and "the gate of phase1_validation_report is closed: training_completed" in why
@@ -127,7 +127,7 @@ defs = dg.Definitions(
 
 
 @pytest.mark.slow
-def test_a_closed_gate_holds_for_what_a_schedule_and_an_automation_condition_start(home: Home) -> None:
+def test_a_schedule_and_an_automation_condition_respect_a_closed_gate(home: Home) -> None:
     run = home.materialize("phase1_checkpoint", phase1_checkpoint={**SETTINGS["phase1_checkpoint"], "lr": 10.0})
     assert run.success
     (home.path / "automated.py").write_text(AUTOMATED)

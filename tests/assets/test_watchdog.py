@@ -1,4 +1,4 @@
-"""The watchdog sensor on a real instance: what it stops, and what it leaves alone."""
+"""The watchdog sensor on a real instance: what it stops, and what it does not touch."""
 
 import os
 import subprocess
@@ -21,11 +21,13 @@ from hlx_assets.watchdog.runs import (
     runs_elsewhere,
     worker_of,
 )
-from hlx_assets.watchdog.sensors import training_watchdog
+from hlx_assets.watchdog.sensors import watchdog_sensor
 from hlx_model.monitoring.snapshots import trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef, process_identity
 from tests.assets.conftest import Home
+
+training_watchdog = watchdog_sensor(60)
 
 
 def ended() -> ProcessRef:
@@ -36,7 +38,7 @@ def ended() -> ProcessRef:
 
 @pytest.fixture
 def worker() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that stands for a trainer at work."""
+    """A process that takes the place of a trainer."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     yield process
     process.kill()
@@ -44,7 +46,7 @@ def worker() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def started_run(instance: dg.DagsterInstance, worker: ProcessRef) -> dg.DagsterRun:
-    """A run, on which the process that works on it has recorded itself."""
+    """A run, on which its process has recorded itself."""
     run = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
     record(instance, run, worker)
@@ -123,7 +125,7 @@ def test_a_training_whose_process_is_dead_is_closed(empty_home: Home) -> None:
         assert status(instance, run) == dg.DagsterRunStatus.FAILURE
 
 
-def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_more(empty_home: Home) -> None:
+def test_a_dead_trainer_whose_run_has_ended_is_recorded_as_failed(empty_home: Home) -> None:
     with empty_home.instance() as instance:
         run = started_run(instance, ended())
         write(empty_home, beat_of(run, ended()), age=200)
@@ -134,10 +136,10 @@ def test_a_dead_trainer_whose_run_has_ended_is_noted_as_failed_and_looked_at_no_
         beat = found.snapshot.beat
         assert (beat.status, beat.reason) == ("failed", "no progress for 400 seconds")
         assert beat.time < time.time() - 199
-        assert tick(instance) == "no training is at work"
+        assert tick(instance) == "no training is running"
 
 
-def test_a_training_of_the_command_line_is_told_of_and_not_stopped(
+def test_a_lost_training_of_the_command_line_is_an_alert_and_not_stopped(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     with empty_home.instance() as instance:
@@ -146,18 +148,18 @@ def test_a_training_of_the_command_line_is_told_of_and_not_stopped(
         write(empty_home, beat, age=400)
         with dg.build_sensor_context(instance=instance) as context:
             said = training_watchdog(context)
-            assert isinstance(said, dg.SkipReason) and "a person must look" in (said.skip_message or "")
+            assert isinstance(said, dg.SkipReason) and "needs a person" in (said.skip_message or "")
             assert "hlx train --phase 1" in (context.cursor or "")
     assert worker.poll() is None
 
 
 def claim_slot(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Let a run hold the slot of the pool `training`."""
+    """Give a run the slot of the pool `training`."""
     instance.event_log_storage.set_concurrency_slots("training", 1)
     assert instance.event_log_storage.claim_concurrency_slot("training", run.run_id, "phase1_checkpoint").is_claimed
 
 
-def test_the_slot_of_a_run_that_has_ended_is_freed_and_its_reason_noted_as_soon_as_its_process_is_gone(
+def test_the_slot_of_an_ended_run_is_freed_when_its_process_is_gone(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     with empty_home.instance() as instance:
@@ -173,9 +175,7 @@ def test_the_slot_of_a_run_that_has_ended_is_freed_and_its_reason_noted_as_soon_
         assert found is not None and found.tags[REASON_TAG] == GONE
 
 
-def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minute(
-    empty_home: Home, worker: "subprocess.Popen[bytes]"
-) -> None:
+def test_a_dead_trainer_is_left_to_its_worker_for_a_minute(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
     trainer = ended()
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
@@ -186,7 +186,7 @@ def test_a_dead_trainer_is_left_to_the_worker_that_knows_how_it_died_for_a_minut
     worker.wait(10)
 
 
-def test_a_run_that_is_being_stopped_keeps_its_first_reason_when_its_trainer_is_gone(
+def test_a_run_that_is_being_stopped_keeps_its_first_reason(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     trainer = ended()
@@ -208,7 +208,7 @@ OTHER = {
     "of an older version": lambda ref: replace(ref, identity=":".join(ref.identity.split(":")[1::2])),
     "unknown": lambda ref: replace(ref, identity=None),
 }
-"""What makes the same number another process."""
+"""Changes that make the same pid another process."""
 ELSEWHERE = [name for name in OTHER if name != "start time"]
 
 
@@ -219,7 +219,7 @@ def changed(identity: str, part: int, value: str) -> str:
 
 
 @pytest.mark.parametrize("what", ELSEWHERE)
-def test_a_lost_training_elsewhere_is_neither_killed_nor_closed_and_a_line_says_where_it_runs(
+def test_a_lost_training_elsewhere_is_left_and_a_line_says_where_it_runs(
     empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
 ) -> None:
     there = OTHER[what](ProcessRef.of(worker.pid))
@@ -227,7 +227,7 @@ def test_a_lost_training_elsewhere_is_neither_killed_nor_closed_and_a_line_says_
         run = started_run(instance, there)
         write(empty_home, beat_of(run, there), age=400)
         tick(instance)
-        # It was asked to end through Dagster a minute ago.
+        # Dagster requested its end a minute ago.
         instance.add_run_tags(run.run_id, {_REQUESTED_TAG: f"{time.time() - 2 * GRACE:.0f}"})
         said = tick(instance)
         assert f"process {worker.pid} on {there.host}" in said or "was not recorded" in said
@@ -248,7 +248,7 @@ def status_is_finished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool
 
 
 @pytest.mark.parametrize("what", ELSEWHERE)
-def test_a_run_of_another_machine_is_not_closed_and_said_to_be_there(
+def test_a_run_of_another_machine_is_left_and_a_line_says_where_it_runs(
     empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
 ) -> None:
     with empty_home.instance() as instance:
@@ -262,7 +262,7 @@ def test_a_run_of_another_machine_is_not_closed_and_said_to_be_there(
         assert line in tick(instance)
 
 
-def test_a_process_that_only_bears_the_number_of_a_trainer_is_left_alone(
+def test_a_process_that_only_has_the_pid_of_a_trainer_is_left_alone(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     reused = OTHER["start time"](ProcessRef.of(worker.pid))
@@ -280,7 +280,7 @@ def test_a_run_without_a_record_of_its_worker_is_not_closed(empty_home: Home) ->
         assert close_dead_runs(instance) == [] and "was not recorded" in tick(instance)
 
 
-def test_what_a_run_inherits_of_an_earlier_one_says_nothing_of_it(empty_home: Home) -> None:
+def test_tags_that_a_run_inherits_from_an_earlier_one_are_ignored(empty_home: Home) -> None:
     with empty_home.instance() as instance:
         earlier = started_run(instance, ended())
         instance.add_run_tags(earlier.run_id, {REASON_TAG: "no progress", _REQUESTED_TAG: "1"})
@@ -295,7 +295,7 @@ def test_what_a_run_inherits_of_an_earlier_one_says_nothing_of_it(empty_home: Ho
         assert not found.tags[REASON_TAG] and not found.tags[_REQUESTED_TAG]
 
 
-def test_a_trainer_whose_run_is_of_another_database_is_told_of_and_not_ended(
+def test_a_trainer_of_another_database_is_an_alert_and_not_ended(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     elsewhere = dg.DagsterRun(job_name="curriculum")
@@ -303,11 +303,11 @@ def test_a_trainer_whose_run_is_of_another_database_is_told_of_and_not_ended(
         write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=100)
         assert "all well" in tick(instance)
         write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=400)
-        assert "a person must look" in tick(instance)
+        assert "needs a person" in tick(instance)
     assert worker.poll() is None
 
 
-def test_a_trainer_that_a_launcher_put_elsewhere_is_named_when_its_run_is_closed(
+def test_a_trainer_elsewhere_is_named_when_its_run_is_closed(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     trainer = replace(ProcessRef.of(worker.pid), host="node7")
@@ -315,7 +315,7 @@ def test_a_trainer_that_a_launcher_put_elsewhere_is_named_when_its_run_is_closed
         run = started_run(instance, ProcessRef.of(worker.pid))
         write(empty_home, beat_of(run, trainer), age=400)
         said = tick(instance)
-        assert f"killed and closed, but not process {worker.pid} on node7, which trains: end it there" in said
+        assert f"killed and closed, but not its trainer, process {worker.pid} on node7: end it there" in said
         assert status_is_finished(instance, run)
 
 

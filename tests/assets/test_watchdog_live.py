@@ -15,12 +15,12 @@ from tests.assets.conftest import SETTINGS, Home
 from tests.assets.live import (
     PATIENCE,
     Ui,
-    at_work,
     beat_of,
     corpora,
     daemon_and_webserver,
     make_ui,
     resumed,
+    running_training,
     slots_held,
     start_phase1,
     wait_for,
@@ -44,7 +44,7 @@ UNSTOPPED = """
     loop.Aborts.after_step = loop.Aborts.after_epoch = loop.Gates.after_epoch = unheeding
 """
 PROGRAMS = {
-    # What is not finite cannot be saved.
+    # Weights that are not finite cannot be saved.
     "_loss is nan (epoch": UNSTOPPED
     + """
     class Spoilt(engine.Optimizers):
@@ -69,7 +69,7 @@ PROGRAMS = {
     loop.SIZES = {name: replace(size, layers=size.layers + 1) for name, size in loop.SIZES.items()}
 """,
 }
-"""By what the watchdog says of it, a trainer whose own nets are cut."""
+"""By the reason that the watchdog gives, a trainer without its own abort conditions and gates."""
 SLOW = """
     count, steps = itertools.count(), engine.Engine.steps
 
@@ -87,12 +87,12 @@ def changed(home: Home, program: str) -> dict[str, str]:
     return {**WATCHED, "PYTHONPATH": str(home.path)}
 
 
-def spoken(ui: Ui, since: float) -> list[str]:
-    """What the watchdog said up to its second look after a time (Unix seconds): a look at that very time may see it."""
+def messages(ui: Ui, since: float) -> list[str]:
+    """The watchdog's messages up to its second tick after a time (Unix seconds); the first may come too early."""
     ticks = ui.ticks("training_watchdog")
-    looks = sorted(ticks)
-    later = sum(look > since for look in looks)
-    return [ticks[look] for look in looks[: len(looks) - max(0, later - 2)]]
+    times = sorted(ticks)
+    later = sum(time > since for time in times)
+    return [ticks[time] for time in times[: len(times) - max(0, later - 2)]]
 
 
 def group(pid: int) -> list[psutil.Process]:
@@ -110,7 +110,7 @@ def test_a_stalled_training_is_stopped_its_slot_freed_and_it_resumes(empty_home:
     home = corpora(empty_home)
     with make_ui(home, WATCHED) as ui:
         run_id = start_phase1(ui)
-        pid = at_work(home, run_id).pid
+        pid = running_training(home, run_id).pid
         os.kill(pid, signal.SIGSTOP)
         wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
         beat = beat_of(home, run_id)
@@ -119,17 +119,17 @@ def test_a_stalled_training_is_stopped_its_slot_freed_and_it_resumes(empty_home:
         assert status in ("CANCELED", "FAILURE")
         assert "no progress for" in ui.tags(run_id)[REASON_TAG]
         stalled = beat.time + max(10.0, Limits.stall_paces * beat.pace)
-        assert any(run_id[:8] in said and "no progress for" in said for said in spoken(ui, stalled))
+        assert any(run_id[:8] in message and "no progress for" in message for message in messages(ui, stalled))
         assert group(pid) == []
         wait_for(lambda: slots_held(home) == [])
 
         again = start_phase1(ui)
         wait_for(lambda: resumed(home) == 1)
-        at_work(home, again)
+        running_training(home, again)
 
 
 @pytest.mark.slow
-def test_a_broken_training_whose_own_nets_are_cut_is_stopped_with_its_reason(empty_home: Home) -> None:
+def test_a_broken_training_that_does_not_stop_itself_is_stopped(empty_home: Home) -> None:
     home = corpora(empty_home)
     with daemon_and_webserver(home, changed(home, "")) as ui:
         for seed, (reason, program) in enumerate(PROGRAMS.items()):
@@ -141,14 +141,14 @@ def test_a_broken_training_whose_own_nets_are_cut_is_stopped_with_its_reason(emp
             status, why = ui.ended(run_id)
             assert status in ("CANCELED", "FAILURE"), why
             assert reason in ui.tags(run_id)[REASON_TAG]
-            told = [said for said in spoken(ui, seen) if run_id[:8] in said]
-            assert any(reason in said for said in told), (reason, ui.ticks("training_watchdog"))
+            found = [message for message in messages(ui, seen) if run_id[:8] in message]
+            assert any(reason in message for message in found), (reason, ui.ticks("training_watchdog"))
             assert group(pid) == []
             wait_for(lambda: slots_held(home) == [])
 
 
 def is_seen(home: Home, run_id: str, reason: str) -> bool:
-    """Whether one who knows what is broken can see it."""
+    """Whether the broken figure or checkpoint exists."""
     beat = beat_of(home, run_id)
     if beat is None or beat.train_loss is None:
         return False

@@ -1,4 +1,4 @@
-"""What the webserver adds to the request guard: GraphQL in an address may read, and never write."""
+"""The webserver's own rule for the request guard: GraphQL in an address may be a query and nothing else."""
 
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ def scope(query: str, path: str = "/graphql", kind: str = "http") -> Scope:
         "# mutation\n{ version }",
     ],
 )  # fmt: skip
-def test_a_query_is_let_through(text: str) -> None:
+def test_a_query_passes(text: str) -> None:
     assert only_queries(scope(f"query={quote(text)}&variables=%7B%7D")) is None
 
 

@@ -114,7 +114,7 @@ def test_a_corpus_with_too_much_in_quarantine_is_unusable(hlx: Hlx, tmp_path: Pa
     assert json.loads(ran.out)["problems"] == ["1 of 3 entries are in quarantine (33.3%, required ≤ 5.0%)"]
     assert hlx("corpus", "check", path, "--most-quarantined", "0.34").code == 2
     refused = hlx("corpus", "check", path, "--most-quarantined", "34")
-    assert refused.code == 1 and "most-quarantined is 34.0: a share from 0 to 1 is allowed" in refused.error
+    assert refused.code == 1 and "most-quarantined is 34.0: it must be a share from 0 to 1" in refused.error
 
 
 def test_several_documents_are_one_corpus_and_readings_are_said(hlx: Hlx, tmp_path: Path) -> None:

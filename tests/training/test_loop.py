@@ -183,7 +183,7 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
     whole = train(inputs_of(small_document, tmp_path / "whole" / "training", epochs=3), execution=CPU)
     plan = inputs_of(small_document, tmp_path / "cut" / "training", epochs=3)
     with monkeypatch.context() as saving_often:
-        saving_often.setattr(saver, "SAVE_SECONDS", 0.0)
+        saving_often.setenv("HLX_SAVE_SECONDS", "0")
         saving_often.setattr(saver, "SAVE_SHARE", 1e9)
         cut_off(plan, step=5)
     beat = Heartbeat.read(plan.directory)
@@ -207,7 +207,7 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
 def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saver, "SAVE_SECONDS", 0.0)
+    monkeypatch.setenv("HLX_SAVE_SECONDS", "0")
     monkeypatch.setattr(saver, "SAVE_SHARE", 1e9)
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
     cut_off(plan, step=3)

@@ -266,7 +266,7 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
         "train", "--phase", 1, "--corpus", small_document, "--checkpoint-dir", tmp_path / "training",
         "--epochs", 2, "--batch-size", 1, "--device", "cpu",
     )  # fmt: skip
-    monkeypatch.setattr(saver, "SAVE_SECONDS", 0.0)
+    monkeypatch.setenv("HLX_SAVE_SECONDS", "0")
     monkeypatch.setattr(saver, "SAVE_SHARE", 1e9)
     forward, passes = Transformer.forward, iter(range(100))
 

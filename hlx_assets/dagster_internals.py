@@ -1,0 +1,97 @@
+"""What hlx uses of Dagster without a public form: the one module that names `dagster._…` or unpublished methods.
+
+Each use has its reason. If Dagster is updated, check this module first.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = [
+    "DAEMON",
+    "DagsterSqliteStorage",  # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
+    "event_log",
+    "fail_run",
+    "free_pool_slots",
+    "note_on_run",
+    "pool_holders",
+    "request_termination",
+    "tag_run",
+    "webserver",
+]
+
+DAEMON = "dagster._daemon"
+"""The module of `dagster-daemon`: the published script of that name may be missing from PATH."""
+
+STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
+"""How `dagster-webserver` uses a database."""
+POLL_MS = 2_000
+"""How often a page requests news."""
+
+
+def tag_run(instance: dg.DagsterInstance, run_id: str, tags: dict[str, str]) -> None:
+    """Add tags to a run. Published are only the tags of a new run."""
+    instance.add_run_tags(run_id, tags)
+
+
+def note_on_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    """Write a line into a run's log. Published is only the log of a running step."""
+    instance.report_engine_event(message, run)
+
+
+def event_log(
+    instance: dg.DagsterInstance, run_id: str, of_type: "set[dg.DagsterEventType]"
+) -> "list[dg.DagsterEvent]":
+    """Return a run's events of some types, in order. Published are only an asset's events and a run's status."""
+    logged = instance.all_logs(run_id, of_type=of_type)
+    return [entry.dagster_event for entry in logged if entry.dagster_event is not None]
+
+
+def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    """End a run that no process works on any more, as failed. Dagster publishes no way to end such a run."""
+    instance.report_run_failed(run, message)
+
+
+def request_termination(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Request what the UI's *Terminate* does; whether the run's process received it. Published is only the button.
+
+    Raises:
+        Exception: of many types, if the server of the run's process is gone.
+    """
+    return bool(instance.run_coordinator.cancel_run(run_id))
+
+
+def pool_holders(instance: dg.DagsterInstance) -> set[str]:
+    """Return the ids of the runs that have a slot of a pool. Published is only the number of a pool's slots."""
+    return set(instance.event_log_storage.get_concurrency_run_ids())
+
+
+def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Free the slots of a run that has ended. Published is only the daemon's own timer, a minute or more later."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+@contextmanager
+def webserver(instance: dg.DagsterInstance, workspace: Path, *, read_only: bool) -> Iterator["Starlette"]:
+    """Yield the ASGI application of the UI. Published is only a program that serves it without the request guard."""
+    # The webserver is imported here: the code location and the run worker do without it.
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
+    with WorkspaceProcessContext(
+        instance,
+        version=dg.__version__,
+        read_only=read_only,
+        workspace_load_target=WorkspaceFileTarget([str(workspace)]),
+        code_server_log_level="warning",
+    ) as context:
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)

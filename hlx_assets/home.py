@@ -1,0 +1,205 @@
+"""The home of Dagster (`DAGSTER_HOME`): made, brought up to this version, and opened.
+
+    python -m hlx_assets.home dagster-daemon run …     # prepares the home, then becomes that program
+
+A home has a copy of `dagster_home/dagster.yaml`. A copy of an older version that nobody edited is replaced.
+`make curriculum`, `make ui`, the webserver and every container prepare their home here. Programs of Dagster itself do
+not; if they load the code location, it refuses what `require_storage` refuses.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from hlx_assets.settings import POSTGRES_URL, DagsterEnvironment
+from hlx_model.files import write_text
+
+SETTINGS = "dagster.yaml"
+SHIPPED = {
+    "88c4e4b1ad36246b5a25b093009141352efb2aa66570cb87ca2183f7c3fd3ab2": "0.1.0",
+    "0b1d11df10351cc0766a4075d63ec33b333e2994ec28a6a0da27701e3521a257": "0.1.0",
+    "073e1303594567e71304cdb3e7ee405a21b335e393ef36af69435b5b08562f29": "0.1.0",
+    "9af99a38ba859a50db3d65c0ac151e6b6d9caf46d1caaf1646a24fbebc1a0354": "0.1.0",
+}
+"""SHA-256 of each older `dagster.yaml`, and the version that it belongs to.
+
+If you change `dagster_home/dagster.yaml`, add the SHA-256 that it had before.
+"""
+POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {POSTGRES_URL}}}}}}}"
+"""The line that the `dagster.yaml` of a home on Postgres has besides."""
+_EITHER = "hlx_assets.storage"
+"""The storage of version 0.1.0: Postgres if `HLX_POSTGRES_URL` is set, else SQLite."""
+
+
+def home_directory() -> Path:
+    """Return `DAGSTER_HOME`.
+
+    Raises:
+        ValueError: it is not set, or is no absolute path.
+    """
+    home = os.environ.get("DAGSTER_HOME", "")
+    if not home:
+        raise ValueError("DAGSTER_HOME is not set: use `make curriculum` or `make ui`, or set it")
+    if not Path(home).is_absolute():
+        raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
+    return Path(home)
+
+
+def shipped_settings(*, postgres: bool) -> str:
+    """Return the `dagster.yaml` of this version, for Postgres or for SQLite."""
+    installed = Path(__file__).with_name(SETTINGS)
+    source = installed if installed.exists() else Path(__file__).parents[1] / "dagster_home" / SETTINGS
+    return source.read_text(encoding="utf-8") + (f"\n{POSTGRES}\n" if postgres else "")
+
+
+def prepare(home: Path) -> list[str]:
+    """Make a home ready for this version: write its `dagster.yaml`, or replace an older one that nobody edited.
+
+    Returns:
+        Lines for a person: what was replaced, or which settings an edited file lacks.
+
+    Raises:
+        ValueError: the file cannot be read, or it and `HLX_POSTGRES_URL` do not mean the same storage.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    path, on_postgres = home / SETTINGS, DagsterEnvironment.read(POSTGRES_URL).postgres_url is not None
+    lines = []
+    if not path.exists():
+        write_text(path, shipped_settings(postgres=on_postgres))
+    else:
+        storage = _storage(path)
+        postgres = POSTGRES_URL in storage or (_EITHER in storage and on_postgres)
+        lines = _upgrade(path, shipped_settings(postgres=postgres))
+    require_storage(home)
+    return lines
+
+
+def require_storage(home: Path) -> None:
+    """Require that a home's `dagster.yaml` and `HLX_POSTGRES_URL` mean the same storage.
+
+    Raises:
+        ValueError: one of them means Postgres and the other does not, or dagster-postgres is missing.
+    """
+    path, on_postgres = home / SETTINGS, DagsterEnvironment.read(POSTGRES_URL).postgres_url is not None
+    storage = _storage(path) if path.exists() else ""
+    if POSTGRES_URL in storage and not on_postgres:
+        raise ValueError(
+            f"{path} is for Postgres, and {POSTGRES_URL} is not set: set it, or remove `storage` from the file, "
+            "which then means SQLite"
+        )
+    if on_postgres and POSTGRES_URL not in storage and _EITHER not in storage:
+        raise ValueError(
+            f"{POSTGRES_URL} is set, and {path} is not for Postgres: let its storage be the line `{POSTGRES}`, or "
+            "unset the variable"
+        )
+    if on_postgres and find_spec("dagster_postgres") is None:
+        raise ValueError(_MISSING)
+
+
+_MISSING = f"{POSTGRES_URL} needs dagster-postgres: pip install -c constraints.txt -e '.[assets,postgres]'"
+
+
+@contextmanager
+def open_home() -> Iterator[dg.DagsterInstance]:
+    """Yield the instance of `DAGSTER_HOME`; end the program with one line if a setting or the database is wrong."""
+    try:
+        _prepare_and_report()
+        instance = _instance()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    with instance:
+        yield instance
+
+
+def _prepare_and_report() -> None:
+    DagsterEnvironment.check()
+    for line in prepare(home_directory()):
+        sys.stderr.write(f"{line}\n")
+
+
+def _instance() -> dg.DagsterInstance:
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterInvalidConfigError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        # SQLAlchemy 2.1 takes an address without a driver for one of psycopg 3.
+        raise ValueError(_MISSING) from None
+    except _unreachable() as error:
+        said = str(getattr(error.__cause__, "orig", error)).strip().splitlines()[0]
+        raise ValueError(f"{POSTGRES_URL}: {said}: start the server, or correct the address") from None
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """Return what dagster-postgres raises if no server answers."""
+    if find_spec("dagster_postgres") is None:
+        return ()
+    from dagster_postgres.utils import DagsterPostgresException
+
+    return (DagsterPostgresException,)
+
+
+def _storage(path: Path) -> str:
+    """Return the storage in a `dagster.yaml`, as text."""
+    return str([value for name, value in _read(path).items() if name.endswith("storage")])
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: it must be a mapping of Dagster's settings")
+    return content
+
+
+def _upgrade(path: Path, current: str) -> list[str]:
+    """Replace an older file that nobody edited, and keep a copy; for an edited one, say which settings it lacks."""
+    text = path.read_text(encoding="utf-8")
+    if text == current:
+        return []
+    version = SHIPPED.get(hashlib.sha256(text.removesuffix(f"\n{POSTGRES}\n").encode()).hexdigest())
+    if version is None:
+        missing = ", ".join(_missing(yaml.safe_load(current), _read(path)))
+        return [f"{path} was edited, and lacks {missing}: see dagster_home/{SETTINGS}"] if missing else []
+    copy = path.with_name(f"{SETTINGS}.{version}")
+    try:
+        write_text(copy, text)
+        write_text(path, current)
+    except OSError as error:
+        return [f"{path} is of version {version} and cannot be replaced ({error.strerror}): it is used as it is"]
+    return [f"{path} was of version {version} and is replaced; {copy.name} beside it is the copy"]
+
+
+def _missing(expected: Mapping[str, object], found: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of the settings that are expected and missing, except for the storage."""
+    for name, value in expected.items():
+        inner = found.get(name)
+        if inner is None and name != "storage":
+            yield prefix + name
+        elif isinstance(value, dict) and isinstance(inner, dict):
+            yield from _missing(value, inner, f"{prefix}{name}.")
+
+
+def main() -> None:
+    """Check the settings, prepare the home and become the program that the arguments name, if they name one."""
+    try:
+        _prepare_and_report()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    if sys.argv[1:]:
+        os.execvp(sys.argv[1], sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

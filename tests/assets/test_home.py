@@ -1,0 +1,164 @@
+"""A home gets the settings of this version; a storage that the environment contradicts is refused by every entry."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from hlx_assets.home import POSTGRES, SHIPPED, prepare, require_storage, shipped_settings
+from hlx_assets.settings import POSTGRES_URL
+from tests.assets.conftest import REPOSITORY, Home
+
+URL = "postgresql://hlx:secret@127.0.0.1:1/hlx"
+OLDER = "older: settings\n"
+WITH_STORAGE = """
+storage:
+  custom:
+    module: hlx_assets.storage
+    class: Storage
+    config:
+      base_dir: {env: DAGSTER_HOME}
+"""
+
+
+@pytest.fixture
+def settings(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The `dagster.yaml` of a home, as an older version left it."""
+    for text in (OLDER, OLDER + WITH_STORAGE):
+        monkeypatch.setitem(SHIPPED, hashlib.sha256(text.encode()).hexdigest(), "0.0.1")
+    path = empty_home.path / "dagster.yaml"
+    path.write_text(OLDER + WITH_STORAGE, encoding="utf-8")
+    return path
+
+
+def test_every_version_that_was_ever_shipped_is_known() -> None:
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, check=True).stdout
+
+    file = "dagster_home/dagster.yaml"
+    commits = git("log", "--format=%H", "--", file).decode().split()
+    versions = {hashlib.sha256(git("show", f"{commit}:{file}")).hexdigest() for commit in commits}
+    current = hashlib.sha256((REPOSITORY / file).read_bytes()).hexdigest()
+    assert versions - {current} <= SHIPPED.keys() and current not in SHIPPED
+
+
+@pytest.mark.parametrize("url", [None, URL])
+def test_a_new_home_gets_the_settings_that_the_environment_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    if url:
+        monkeypatch.setenv(POSTGRES_URL, url)
+    assert prepare(tmp_path / "new" / "home") == []
+    written = (tmp_path / "new" / "home" / "dagster.yaml").read_text(encoding="utf-8")
+    assert written == shipped_settings(postgres=url is not None)
+    assert ("storage" in yaml.safe_load(written)) == (url is not None)
+
+
+@pytest.mark.parametrize("url", [None, URL])
+def test_an_older_file_that_nobody_edited_is_replaced_and_a_copy_stays(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    before = settings.read_text(encoding="utf-8")
+    if url:
+        monkeypatch.setenv(POSTGRES_URL, url)
+    (line,) = prepare(settings.parent)
+    assert "was of version 0.0.1 and is replaced" in line
+    assert settings.read_text(encoding="utf-8") == shipped_settings(postgres=url is not None)
+    assert settings.with_name("dagster.yaml.0.0.1").read_text(encoding="utf-8") == before
+    assert prepare(settings.parent) == []
+
+
+def test_an_edited_file_stays_and_one_line_names_what_it_lacks(settings: Path) -> None:
+    edited = yaml.safe_load(shipped_settings(postgres=False))
+    del edited["freshness"], edited["concurrency"]["pools"]["default_limit"]
+    settings.write_text(yaml.safe_dump(edited) + WITH_STORAGE, encoding="utf-8")
+    before = settings.read_text(encoding="utf-8")
+    (line,) = prepare(settings.parent)
+    assert line.startswith(f"{settings} was edited, and lacks concurrency.pools.default_limit, freshness: see")
+    assert settings.read_text(encoding="utf-8") == before and len(list(settings.parent.glob("dagster.yaml*"))) == 1
+
+
+def test_a_file_that_cannot_be_replaced_is_used_as_it_is(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("hlx_assets.home.write_text", refuse)
+    (line,) = prepare(settings.parent)
+    assert line.endswith("cannot be replaced (Permission denied): it is used as it is")
+
+
+def test_postgres_in_the_environment_needs_it_in_the_file(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.write_text(OLDER, encoding="utf-8")  # of SQLite: its history must not disappear
+    monkeypatch.setenv(POSTGRES_URL, URL)
+    with pytest.raises(ValueError, match="is not for Postgres") as raised:
+        prepare(settings.parent)
+    assert POSTGRES in str(raised.value) and "secret" not in str(raised.value)
+    settings.write_text(f"{settings.read_text(encoding='utf-8')}{POSTGRES}\n", encoding="utf-8")
+    assert prepare(settings.parent) == []
+
+
+def test_postgres_in_the_file_needs_it_in_the_environment(settings: Path) -> None:
+    settings.write_text(shipped_settings(postgres=True), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"is for Postgres, and {POSTGRES_URL} is not set"):
+        require_storage(settings.parent)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "a: {", "text"])
+def test_a_file_that_is_no_settings_is_one_line(settings: Path, content: str) -> None:
+    settings.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=str(settings)) as raised:
+        prepare(settings.parent)
+    assert "\n" not in str(raised.value)
+
+
+ENTRIES = {
+    "make curriculum": ["-m", "hlx_assets.curriculum"],
+    "make ui": ["-m", "hlx_assets.ui"],
+    "webserver": ["-m", "hlx_assets.webserver", "-w", str(REPOSITORY / "workspace.yaml")],
+    "container": ["-m", "hlx_assets.home", "true"],
+    "code location": ["-m", "dagster", "definitions", "validate", "-m", "hlx_assets.definitions"],
+}
+
+
+@pytest.mark.parametrize("program", ENTRIES.values(), ids=ENTRIES)
+def test_every_entry_refuses_a_home_of_another_storage(empty_home: Home, program: list[str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", *program],
+        cwd=empty_home.path, env={**os.environ, POSTGRES_URL: URL}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    (line,) = [line for line in (ran.stdout + ran.stderr).splitlines() if "is not for Postgres" in line]
+    assert str(empty_home.path / "dagster.yaml") in line
+    if "dagster" not in program:
+        assert ran.stderr == f"{line}\n" and line.startswith(f"error: {POSTGRES_URL} is set, and ")
+
+
+def test_a_container_prepares_its_home_and_becomes_its_program(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "hlx_assets.home", sys.executable, "-c", "print('here')"]
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home")}
+    ran = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "here\n" and (tmp_path / "home" / "dagster.yaml").exists(), ran.stderr
+
+
+@pytest.mark.parametrize(("home", "said"), [("", "DAGSTER_HOME is not set"), ("here", "must be an absolute path")])
+def test_a_home_that_is_missing_or_relative_is_one_line(tmp_path: Path, home: str, said: str) -> None:
+    environment = {**os.environ, "DAGSTER_HOME": home}
+    program = [sys.executable, "-m", "hlx_assets.home"]
+    ran = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1 and said in ran.stderr and len(ran.stderr.splitlines()) == 1
+
+
+def test_a_home_keeps_its_runs_when_its_settings_are_replaced(settings: Path, empty_home: Home) -> None:
+    settings.write_text(shipped_settings(postgres=False) + WITH_STORAGE, encoding="utf-8")
+    run_id = empty_home.materialize("corpus_document").result.run_id
+    databases = sorted(empty_home.path.rglob("*.db"))
+    settings.write_text(OLDER + WITH_STORAGE, encoding="utf-8")
+    assert prepare(empty_home.path)
+    with dg.DagsterInstance.get() as instance:
+        assert [run.run_id for run in instance.get_runs()] == [run_id]
+    assert sorted(empty_home.path.rglob("*.db")) == databases != []
