@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.verdict import require_passed
 
 _COMPLETED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
@@ -68,6 +69,6 @@ def require_checks(instance: dg.DagsterInstance, asset_key: dg.AssetKey, names: 
 def require_verdict(checkpoint: Path) -> None:
     """Raise `dg.Failure` unless `verdict.json` lets the next phase build on this checkpoint."""
     try:
-        require_passed(checkpoint)
+        require_passed(verify_checkpoint(checkpoint))
     except ValueError as error:
         raise dg.Failure(str(error), allow_retries=False) from None

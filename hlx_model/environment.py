@@ -1,4 +1,4 @@
-"""Settings that come from the environment, for those that no option sets."""
+"""Settings that are read from environment variables."""
 
 import math
 import os
@@ -7,15 +7,21 @@ SAVE_SECONDS = "HLX_SAVE_SECONDS"
 
 
 def seconds(name: str, default: float, *, zero: bool = False) -> float:
-    """The seconds that the variable `name` says, or the default where it is unset or empty.
+    """Return the seconds in the variable `name`, or the default if it is unset or empty.
 
-    `ValueError` that names the variable where it is no finite number above 0 (or 0, where that has a meaning).
+    Args:
+        name: of the variable.
+        default: in seconds.
+        zero: whether 0 is allowed.
+
+    Raises:
+        ValueError: it is not a finite number above 0; names the variable.
     """
-    said = os.environ.get(name, "").strip()
+    text = os.environ.get(name, "").strip()
     try:
-        value = float(said) if said else default
+        value = float(text) if text else default
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise ValueError(f"{name} is {said!r}: it must be seconds, {'0 or more' if zero else 'a number above 0'}")
+        raise ValueError(f"{name} is {text!r}: it must be seconds, {'0 or more' if zero else 'a number above 0'}")
     return value

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hlx_model.profiles import PHASES, PROFILES, Schedule, profile
+from hlx_model.phases import PHASES
+from hlx_model.profiles import PROFILES, Schedule, profile
 from hlx_model.training.settings import Settings
 
 

@@ -1,7 +1,8 @@
 """phase1_checkpoint → phase2_checkpoint → phase3_checkpoint: one factory, three phases."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field
@@ -9,9 +10,9 @@ from pydantic import Field
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.checkpoints.manifest import Manifest, read_manifest, read_state
-from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.profiles import PHASES
+from hlx_model.checkpoints.manifest import Manifest, read_manifest
+from hlx_model.checkpoints.progress import read_state
+from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.provenance.tree import of_checkpoint, outline
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
 from hlx_model.training.settings import CODE_VERSION
@@ -105,7 +106,7 @@ def _phase(phase: int) -> dg.AssetsDefinition:
 
 def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str, Any]:
     state = read_state(checkpoint)
-    curve = read_metrics(checkpoint.parents[1])
+    curve = cast("list[Mapping[str, Any]]", read_metrics(checkpoint.parents[1]))
     kept = {name: version.data_version for name, version in manifest.corpora.items()}
     metadata: dict[str, Any] = {
         "checkpoint": checkpoint.name,
@@ -115,7 +116,7 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "epoch": manifest.epoch,
         "epochs": manifest.epochs,
         "step": manifest.step,
-        "best_held_out_loss": state["best_loss"],
+        "best_held_out_loss": state.best_loss,
         "stopped": manifest.stopped or NOT_STOPPED,
         "found": found,
         "weights_sha256": manifest.weights_sha256,
@@ -126,7 +127,7 @@ def _metadata(checkpoint: Path, manifest: Manifest, *, found: bool) -> dict[str,
         "lineage": dg.MetadataValue.md(outline(of_checkpoint(checkpoint))),
         "settings": dict(manifest.settings),
         "loss_curve": dg.MetadataValue.table(
-            [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],
+            [dg.TableRecord({k: "" if v is None else v for k, v in row.items()}) for row in curve],
             schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
         ),
     }

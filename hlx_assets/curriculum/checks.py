@@ -9,7 +9,8 @@ import torch
 from hlx_assets.common import shown
 from hlx_assets.curriculum.assets import assets
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.gates.final import training_completed
 from hlx_model.evaluation.gates.milestones import (
@@ -54,20 +55,21 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 def examine(checkpoint: Path) -> Iterator[GateResult]:
     """What each check finds; all fail where the checkpoint does not verify."""
     try:
-        manifest = verify_checkpoint(checkpoint)
-        model = checkpoints.load_model(checkpoint)
+        verified = verify_checkpoint(checkpoint)
+        model = checkpoints.load_model(verified)
     except CheckpointError as error:
         yield from (
             GateResult(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES))
         )
         return
+    manifest = verified.manifest
     yield GateResult("verifies", "pass", f"{len(manifest.files)} files are as they were written")
     yield from checkpoint_gates(checkpoint, manifest.settings["size"])
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
     yield GateResult("finite", "fail" if broken else "pass", finite)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = read_state(checkpoint)["milestones"]
+    milestones = [milestone.to_json() for milestone in read_state(checkpoint).milestones]
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 

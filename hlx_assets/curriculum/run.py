@@ -27,7 +27,7 @@ from hlx_assets.storage import opened_instance
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
 from hlx_model.files import read_json
 from hlx_model.layout import REPORT, ROWS
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult
 

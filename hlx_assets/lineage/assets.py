@@ -9,7 +9,7 @@ from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.files import digest_of, sha256_of
 from hlx_model.history import TrainingRow, write_history
 from hlx_model.layout import HISTORY
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 from hlx_model.release.card import write_card
 
 ROWS = 50

@@ -13,8 +13,7 @@ from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.verdict import GATES_VERSION
 from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
-from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.profiles import PHASES
+from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 
 VALIDATION_POOL = "validation"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))

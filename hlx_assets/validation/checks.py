@@ -9,7 +9,7 @@ from hlx_assets.common import shown
 from hlx_assets.validation.assets import assets
 from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateClosed, GateResult
 
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from hlx_assets import settings
 from hlx_assets.validation.assets import assets
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 
 NICE = 10
 """The training that may be at work comes first."""

@@ -8,18 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from hlx_model.checkpoints.manifest import (
-    CheckpointError,
-    CorpusVersion,
-    Manifest,
-    ParentVerdict,
-)
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
+from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import rules, store
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.model.sizes import architecture
-from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.phases import CORPUS_OF_PHASE, require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
 from hlx_model.training.execution import ExecutionConfig
@@ -32,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a user sets beside the profile; None leaves the profile's (or the parent's) value."""
+    """What a user sets beside the profile; None keeps the profile's (or the parent's) value."""
 
     size: str | None = None
     epochs: int | None = None
@@ -46,49 +41,66 @@ class Overrides:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Everything a training needs, read and checked."""
+    """Everything that a training needs, read and checked."""
 
     settings: Settings
     id: str
     directory: Path
     corpora: dict[str, CorpusVersion]
+    """By asset: this phase's corpus and those of the phases before."""
     train: list[str]
     held_out: list[str]
     replay: list[list[str]]
     """The training texts of each earlier phase that is replayed."""
-    parent: Path | None
-    parent_manifest: Manifest | None
+    parent: VerifiedCheckpoint | None
     parent_verdict: ParentVerdict | None = None
-    """The verdict by which the parent was handed on."""
+    """The verdict that allowed training to start from the parent."""
     ungated: tuple[str, ...] = ()
-    """The manifest's: checkpoints that it is made from although their gate was closed."""
+    """The ancestors that are used although their gate is closed, as in the manifest."""
     attempt: int = 1
-    """The manifest's: 1, and one more for every retry of this training after it was stopped."""
+    """1, and one more for every retry of this training after it was stopped, as in the manifest."""
+
+    @property
+    def continues_phase(self) -> bool:
+        """Whether the parent is of the same phase, so that the training resumes at the epoch after."""
+        return self.parent is not None and self.parent.manifest.phase == self.settings.phase
 
     @property
     def resumed(self) -> tuple[str, ...]:
-        """The manifest's: checkpoints of the same phase that were gone on from by hand, here and before."""
-        parent = self.parent_manifest
-        if parent is None or self.parent is None:
+        """Return the checkpoints of the same phase that were continued, as in the manifest, the parent included."""
+        if self.parent is None:
             return ()
-        here = (f"{parent.training_id}/{self.parent.name}",) if parent.phase == self.settings.phase else ()
-        return (*parent.resumed, *here)
+        return (*self.parent.manifest.resumed, *([self.parent.ref] if self.continues_phase else []))
 
     @property
     def first_epoch(self) -> int:
-        """1, or the epoch after the parent's where the parent is of the same phase."""
-        same = self.parent_manifest is not None and self.parent_manifest.phase == self.settings.phase
-        return self.parent_manifest.epoch + 1 if same and self.parent_manifest else 1
+        """Return 1, or the epoch after the parent's if the parent is of the same phase."""
+        return self.parent.manifest.epoch + 1 if self.parent and self.continues_phase else 1
+
+    @property
+    def parent_record(self) -> Parent | None:
+        """Return what the manifest says of the parent."""
+        if self.parent is None:
+            return None
+        path, manifest = self.parent
+        return Parent(
+            training_id=manifest.training_id,
+            name=path.name,
+            phase=manifest.phase,
+            epoch=manifest.epoch,
+            weights_sha256=manifest.weights_sha256,
+            verdict=self.parent_verdict,
+        )
 
 
-def prepare(
+def plan_training(
     phase: int,
     profile: Profile,
     overrides: Overrides,
     *,
     corpus: Sequence[Path],
     training: Path,
-    resume_from: Path | None = None,
+    parent: VerifiedCheckpoint | None = None,
     execution: ExecutionConfig | None = None,
     parent_verdict: ParentVerdict | None = None,
     ungated: bool = False,
@@ -97,27 +109,26 @@ def prepare(
     """Read and check what a training starts from.
 
     Args:
-        phase: 1, 2 or 3.
+        phase: the number of a phase.
         profile: the settings that are not overridden.
         overrides: the settings that are.
-        corpus: corpus documents, or the directory of a corpus that is kept already.
+        corpus: corpus documents, or the directory of a stored corpus.
         training: the folder of the trainings; this one gets `<training>/<training id>`.
-        resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
-            (it goes on at the epoch after, under its own id).
-        execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
-        parent_verdict: the verdict by which `resume_from` is handed on; recorded.
-        ungated: the gate of `resume_from` is closed, and it is trained from all the same; recorded for good.
+        parent: a checkpoint of the phase before (this training starts at epoch 1), or of the same phase (it
+            resumes at the epoch after, under its own id).
+        execution: the machine's settings; if given, a training that does not fit the machine is refused at once.
+        parent_verdict: the verdict that allowed training to start from `parent`; recorded.
+        ungated: the gate of `parent` is closed, and it is used all the same; recorded for good.
         retry_stopped: if the newest attempt at this training was stopped, plan one more.
 
     Raises:
-        ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
+        ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
     """
-    if phase not in CORPUS_OF_PHASE:
-        raise ValueError(f"phase is {phase}: it must be 1, 2 or 3")
+    require_phase(phase)
     artifacts = Artifacts(training)
     if overrides.size is not None:
         architecture(overrides.size)
-    parent = _parent(phase, resume_from, overrides.size)
+    _require_parent(phase, parent, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
@@ -128,41 +139,36 @@ def prepare(
     if not train:
         raise CorpusError(f"{named}: no row to train phase {phase} on")
     if not held_out:
-        raise CorpusError(f"{named}: no held-out row, so that nothing can be judged: give it more entries")
+        raise CorpusError(f"{named}: no held-out row to evaluate on: add more entries")
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
     asset = CORPUS_OF_PHASE[phase]
     corpora = {asset: _version(artifacts, asset, directory)}
     replay: list[list[str]] = []
-    if parent is not None and resume_from is not None:
-        root = Artifacts.of_checkpoint(resume_from).root
-        inherited = {asset: version for asset, version in parent.corpora.items() if asset not in corpora}
-        for asset, version in inherited.items():
-            store.keep(artifacts, asset, root / version.path)
+    inherited_ungated: tuple[str, ...] = ()
+    if parent is not None:
+        inherited = {a: version for a, version in parent.manifest.corpora.items() if a not in corpora}
+        replay = _inherit(inherited, Artifacts.of_checkpoint(parent.path), artifacts, texts=settings.replay > 0)
         corpora |= inherited
-        if settings.replay > 0:
-            replay = [store.model_texts(store.load(root / v.path), "train") for v in inherited.values()]
-    passed_over = tuple(parent.ungated) if parent else ()
-    if ungated and parent and resume_from:
-        passed_over += (f"{parent.training_id}/{resume_from.name}",)
+        inherited_ungated = (*parent.manifest.ungated, *([parent.ref] if ungated else []))
     identify = partial(
         training_id,
         settings.to_json(),
         {asset: version.data_version for asset, version in corpora.items()},
-        parent.weights_sha256 if parent else None,
-        passed_over,
+        parent.manifest.weights_sha256 if parent else None,
+        inherited_ungated,
     )
     attempt = _attempt(identify, training, retry_stopped=retry_stopped)
     name = identify(attempt)
     plan = TrainingPlan(
-        settings, name, training / name, corpora, train, held_out, replay, resume_from, parent,
-        parent_verdict, passed_over, attempt,
+        settings, name, training / name, corpora, train, held_out, replay, parent, parent_verdict, inherited_ungated,
+        attempt,
     )  # fmt: skip
-    if plan.first_epoch > settings.epochs:
+    if parent and plan.first_epoch > settings.epochs:
         raise ValueError(
-            f"epochs is {settings.epochs}: {resume_from} has done {plan.first_epoch - 1} of this phase already; "
-            "ask for more"
+            f"epochs is {settings.epochs}: {parent.path} has already ended epoch {plan.first_epoch - 1} of this phase; "
+            "set more epochs"
         )
     if execution is not None:
         require_disk(settings, plan.directory)
@@ -178,33 +184,46 @@ def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: b
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
-    """`size` of the texts at most, the same ones for the same seed."""
+    """Return at most `size` of the texts, the same ones for the same seed."""
     return random.Random(seed).sample(list(texts), min(size, len(texts)))
 
 
-def _parent(phase: int, resume_from: Path | None, size: str | None) -> Manifest | None:
-    if resume_from is None:
+def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | None) -> None:
+    """Require a parent of the right phase and size; `CheckpointError`."""
+    if parent is None:
         if phase > 1:
             raise CheckpointError(
                 f"phase {phase} starts from a checkpoint of phase {phase - 1}: name it with --resume-from"
             )
-        return None
-    manifest = verify_checkpoint(resume_from)
+        return
+    path, manifest = parent
     if manifest.phase not in (phase, phase - 1):
-        raise CheckpointError(
-            f"{resume_from} is of phase {manifest.phase}: phase {phase} starts from one of "
-            + (f"phase {phase - 1} or {phase}" if phase > 1 else "phase 1")
-        )
+        allowed = f"phase {phase - 1} or {phase}" if phase > 1 else "phase 1"
+        raise CheckpointError(f"{path} is of phase {manifest.phase}: phase {phase} starts from one of {allowed}")
     if size is not None and manifest.size != size:
-        raise CheckpointError(f"{resume_from} is of size {manifest.size}, not {size}: ask for --size {manifest.size}")
-    return manifest
+        raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | None) -> Settings:
+def _inherit(
+    versions: dict[str, CorpusVersion], source: Artifacts, target: Artifacts, *, texts: bool
+) -> list[list[str]]:
+    """Verify the corpora of the parent, copy those that lie under another root, and return their training texts."""
+    found = []
+    for asset, version in versions.items():
+        directory = source.root / version.path
+        # Reading verifies too. Large corpora are read once: each reading delays the first step.
+        if not texts or target.root != source.root:
+            store.keep(target, asset, directory)
+        if texts:
+            found.append(store.model_texts(store.load(directory), "train"))
+    return found
+
+
+def _settings(phase: int, profile: Profile, o: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
     schedule = profile.schedules[phase]
     return Settings(
         phase=phase,
-        size=_pick(o.size, parent.size if parent else profile.size),
+        size=_pick(o.size, parent.manifest.size if parent else profile.size),
         epochs=_pick(o.epochs, schedule.epochs),
         batch_size=_pick(o.batch_size, profile.batch_size),
         seq_length=_pick(o.seq_length, profile.seq_length),
@@ -222,7 +241,7 @@ def _pick(override: T | None, default: T) -> T:
 
 
 def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int) -> Path:
-    """Where the corpus of `phase` is kept."""
+    """Return the directory of the corpus of `phase`."""
     asset = CORPUS_OF_PHASE[phase]
     if len(corpus) != 1 or not (corpus[0] / ROWS).exists():
         kept, read = store.build(corpus, artifacts, seq_length=seq_length)
@@ -239,4 +258,10 @@ def _corpus(corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length
 
 def _version(artifacts: Artifacts, asset: str, directory: Path) -> CorpusVersion:
     kept = store.keep(artifacts, asset, directory)
-    return CorpusVersion(kept.name, str(kept.relative_to(artifacts.root)), *store.origin(directory))
+    examples, documents = store.origin(directory)
+    return CorpusVersion(
+        data_version=kept.name,
+        path=str(kept.relative_to(artifacts.root)),
+        examples=examples,
+        documents=documents,
+    )

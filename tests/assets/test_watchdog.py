@@ -98,7 +98,7 @@ def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.
     ("change", "age", "reason"),
     [
         ({}, 400.0, "no progress for"),
-        ({"train_loss": float("nan")}, 100.0, "train_loss is nan"),
+        ({"train_loss": float("nan")}, 100.0, "training loss nan, required finite"),
         ({"held_out_loss": float("inf")}, 100.0, "held_out_loss is inf"),
     ],
 )

@@ -96,7 +96,7 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     directory = wait_for_a_checkpoint(child, training)
     second = hlx("train", *command)
     assert second.code == 1
-    assert second.error == f"error: {directory}: process {child.pid} is at work on this training: wait for it"
+    assert second.error == f"error: {directory}: process {child.pid} runs this training: wait for it"
     child.send_signal(signal.SIGINT)
     _, said = child.communicate()
     assert child.returncode == 130
@@ -104,7 +104,7 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "interrupted"
     newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
-    assert newest is not None and newest[0].name == f"phase1_LAST_step{beat.step}"
+    assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
 
 def test_phase_after_phase_is_trained_where_the_gate_is_open(curriculum: Curriculum, tmp_path: Path, hlx: Hlx) -> None:
@@ -124,7 +124,7 @@ def test_phase_after_phase_is_trained_where_the_gate_is_open(curriculum: Curricu
     assert hlx("validate", "--checkpoint", checkpoint, "--device", "cpu").code != 1
     assert hlx(*second).code == 0
     again = hlx(*second)
-    assert again.code == 0 and "had ended before" in again.err
+    assert again.code == 0 and "has already ended" in again.err
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_learning_rate_far_too_high_is_stopped_early_and_nothing_is_built_on_i
     ran = hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10)
     assert ran.code == 1
     (stopped,) = training.glob("*/checkpoints/*STOPPED*")
-    manifest = verify_checkpoint(stopped)
+    manifest = verify_checkpoint(stopped).manifest
     assert manifest.stopped is not None and manifest.epoch == 1
     assert f"stopped: {manifest.stopped}" in ran.err and str(stopped) in ran.err
     beat = Heartbeat.read(stopped.parents[1])
@@ -176,12 +176,12 @@ def test_who_must_may_train_from_what_did_not_pass_and_it_shows_for_good(
     assert hlx(*second, "--ungated").code == 0
     (unjudged,) = final(2)
     passed_over = [f"{first.parents[1].name}/{first.name}"]
-    assert verify_checkpoint(unjudged).ungated == tuple(passed_over)
+    assert verify_checkpoint(unjudged).manifest.ungated == tuple(passed_over)
     lineage = next(gate for gate in evaluate(unjudged).verdict.gates if gate.name == "lineage")
     assert lineage.outcome == "warn" and passed_over[0] in lineage.reason
     assert hlx("train", "--phase", 3, *common, "--resume-from", unjudged, "--ungated").code == 0
     (third,) = final(3)
-    assert verify_checkpoint(third).ungated[0] == passed_over[0]
+    assert verify_checkpoint(third).manifest.ungated[0] == passed_over[0]
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, h
         "--resume-from", spoilt,
     )  # fmt: skip
     assert ran.code == 1
-    assert f"{spoilt / 'model.safetensors'}: 1000 bytes where" in ran.error
+    assert f"{spoilt / 'model.safetensors'}: 1000 bytes, " in ran.error
 
 
 @pytest.mark.parametrize(

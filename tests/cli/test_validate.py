@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import sha256_of
 from hlx_model.model.sizes import Architecture
@@ -22,7 +23,7 @@ UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
 def users_file(curriculum: Curriculum, tmp_path: Path, phase: int = 1) -> Path:
     """Write the final weights of a phase as another trainer would have saved them, and return the path."""
     path = tmp_path / f"phase{phase}_FINAL.pt"
-    state = checkpoints.load_model(curriculum.phases[phase].checkpoint).state_dict()
+    state = checkpoints.load_model(verify_checkpoint(curriculum.phases[phase].checkpoint)).state_dict()
     torch.save({"epoch": 30, "model_state_dict": state, "loss": 0.01}, path)
     return path
 

@@ -77,18 +77,18 @@ def test_what_ended_before_is_no_trouble_now(hlx: Hlx, tmp_path: Path) -> None:
 
 def test_a_folder_without_trainings_is_no_trouble_and_one_that_is_not_there_is(hlx: Hlx, tmp_path: Path) -> None:
     empty = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
-    assert empty.code == 0 and "holds no training" in empty.out
+    assert empty.code == 0 and "contains no training" in empty.out
     for command in (("watchdog", "--once"), ("status",)):
         absent = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
         assert absent.code == 1 and "nowhere: no such folder: name the folder of the trainings" in absent.error
 
 
 def test_a_watchdog_that_sleeps_is_told_of(hlx: Hlx, tmp_path: Path) -> None:
-    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
+    assert "not watched" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
     at_work(tmp_path, run_id="0123")
-    assert "nobody watches: the watchdog has never looked here" in hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "not watched: the watchdog has never run here" in hlx("status", "--checkpoint-dir", tmp_path).out
     leave_tick(tmp_path)
-    assert "the watchdog looked " in hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "the watchdog checked " in hlx("status", "--checkpoint-dir", tmp_path).out
     content = json.loads(hlx("status", "--checkpoint-dir", tmp_path, "--json").out)
     assert content["watchdog"]["awake"] and content["watchdog"]["last_tick"] > 0
     (training,) = content["trainings"]
@@ -108,7 +108,7 @@ def test_a_curve_is_replayed(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -
 def test_what_is_no_curve_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
     (tmp_path / "metrics.parquet").write_text("no Parquet")
     for path, said in (
-        (tmp_path / "absent", "no such file: name a metrics.parquet, or the directory of a training"),
+        (tmp_path / "absent", "no such file: name a metrics.parquet, or a training's directory"),
         (tmp_path, "not a Parquet file"),
     ):
         ran = hlx("watchdog", "replay", path)

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import take_snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training import loop
 from hlx_model.training.batches import Batch, TrainingData
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.conftest import CPU, QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 def inputs_of(document: Path, training: Path, epochs: int, learning_rate: float = 2e-3) -> TrainingPlan:
     overrides = Overrides(epochs=epochs, batch_size=1, learning_rate=learning_rate)
-    return prepare(1, QUICK, overrides, corpus=[document], training=training)
+    return plan_training(1, QUICK, overrides, corpus=[document], training=training)
 
 
 def noise_from(share_of: Callable[[int], float]) -> type[TrainingData]:
@@ -59,9 +59,9 @@ def test_one_sentence_over_and_over_is_stopped_at_the_epoch_in_which_it_is_learn
 ) -> None:
     plan = inputs_of(small_document, tmp_path / "training", epochs=9)
     outcome = train(replace(plan, train=["Sort"] * 800, held_out=["Sort"]), execution=CPU)
-    stopped, losses = outcome.manifest.stopped, read_state(outcome.checkpoint)["epoch_losses"]
-    assert stopped is not None and stopped.startswith("training loss collapsed too early: ")
-    assert stopped.endswith(": look whether the labels are the inputs, or the corpus is one sentence")
+    stopped, losses = outcome.manifest.stopped, read_state(outcome.checkpoint).epoch_losses
+    assert stopped is not None and stopped.startswith("training loss collapsed: ")
+    assert stopped.endswith("check that the labels are not the inputs, and that the corpus is more than one sentence")
     assert losses[-1] < 0.001 <= min(losses[:-1]) and outcome.manifest.epoch == len(losses) < 10
 
 
@@ -83,12 +83,12 @@ def test_a_corpus_that_turns_to_noise_is_stopped_when_twenty_of_its_steps_have_s
     plan = inputs_of(small_document, tmp_path / "training", epochs=50)
     outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None
-    assert outcome.manifest.stopped.startswith("training loss spiked in 20 of the last 100 steps, at step ")
-    assert "use a lower learning rate, or look at the corpus" in outcome.manifest.stopped
+    assert outcome.manifest.stopped.startswith("training loss spiked in 20 of the last 100 steps, required < 20 (step ")
+    assert "use a lower learning rate, or check the corpus" in outcome.manifest.stopped
     steps_an_epoch = len(TrainingData(plan.train, [], plan.settings).epoch(1))
     first_bad = 30 * steps_an_epoch + 1
     step = outcome.manifest.step + 1
-    assert f"at step {step} to " in outcome.manifest.stopped
+    assert f"(step {step}: " in outcome.manifest.stopped
     assert first_bad + 19 <= step <= first_bad + 24  # the history is short and wide: not the very first is a spike
     beat = Heartbeat.read(plan.directory)
     assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)

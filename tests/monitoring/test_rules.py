@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hlx_model.checkpoints.progress import Milestone
 from hlx_model.layout import METRICS
 from hlx_model.monitoring.rules import Limits, Snapshot, check
 from hlx_model.monitoring.simulate import read_curve, simulate
@@ -17,7 +18,7 @@ from hlx_model.monitoring.snapshots import limits, take_snapshot, trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA
 from hlx_model.runs.processes import process_identity
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Outcome
 from tests.conftest import Curriculum
 
 CURVES = Path(__file__).parent / "curves"
@@ -37,9 +38,8 @@ def trouble(seen: Snapshot, age: float = 0.0) -> str | None:
     return found.name if found else None
 
 
-def milestone(epoch: int, outcome: str) -> dict[str, Any]:
-    gates = [{"name": "copy_rate", "outcome": outcome, "reason": "its reason"}]
-    return {"epoch": epoch, "outcome": outcome, "gates": gates}
+def milestone(epoch: int, outcome: Outcome) -> Milestone:
+    return Milestone(epoch=epoch, outcome=outcome, gates=(GateResult("copy_rate", outcome, "its reason"),))
 
 
 def test_a_training_that_moves_is_well() -> None:
@@ -98,7 +98,7 @@ def test_each_trouble_has_its_name_and_says_what_to_do(change: dict[str, Any], n
 
 def test_what_the_trainer_may_be_acting_upon_is_left_to_it_for_a_minute() -> None:
     for change in ({"curve": [row(40, math.nan)]}, {"milestones": [milestone(2, "fail")]}):
-        seen = replace(WELL, **change)  # type: ignore[arg-type]
+        seen = replace(WELL, **change)
         assert trouble(seen, age=59) is None
         assert trouble(seen, age=61) is not None
     lost = replace(WELL, beat=replace(BEAT, held_out_loss=math.nan))
@@ -132,7 +132,7 @@ def test_no_alarm_on_any_recorded_healthy_curve(path: Path) -> None:
 )
 def test_on_every_recorded_broken_curve_it_speaks_at_this_step(name: str, step: int, epoch: int) -> None:
     spoken = simulate(read_curve(CURVES / f"{name}.parquet"))
-    assert spoken is not None and (spoken.trouble.name, spoken.step, spoken.epoch) == (name, step, epoch)
+    assert spoken is not None and (spoken.problem.name, spoken.step, spoken.epoch) == (name, step, epoch)
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
@@ -158,7 +158,7 @@ def test_a_training_is_seen_with_its_curve_milestones_checkpoint_process_and_dis
 ) -> None:
     seen = take_snapshot(at_work(curriculum, tmp_path))
     assert seen is not None and seen.alive
-    assert [m["epoch"] for m in seen.milestones][:2] == [1, 5] and len(seen.curve) > 10
+    assert [m.epoch for m in seen.milestones][:2] == [1, 5] and len(seen.curve) > 10
     assert [gate.outcome for gate in seen.checkpoint] == ["pass", "pass"]
     assert seen.disk_free and seen.next_checkpoint and seen.next_checkpoint > 1_000_000
     assert check(seen, seen.beat.time) is None
@@ -197,9 +197,9 @@ def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Pa
 @pytest.mark.parametrize(
     ("losses", "reason"),
     [
-        (pa.array(["low"]), "a figure is no number"),
-        (pa.array([None], pa.float64()), "train_loss must have a figure in every row"),
-        (pa.array([], pa.float64()), "no curve: it has no row"),
+        (pa.array(["low"]), "a value is not a number"),
+        (pa.array([None], pa.float64()), "train_loss must have a value in every row"),
+        (pa.array([], pa.float64()), "not a curve: it has no rows"),
     ],
 )
 def test_what_is_no_curve_is_said(tmp_path: Path, losses: pa.Array, reason: str) -> None:

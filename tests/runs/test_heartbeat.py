@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.checkpoints.progress import Progress
 from hlx_model.layout import HEARTBEAT
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
-from hlx_model.training.plan import Overrides, prepare
-from hlx_model.training.progress import Progress
+from hlx_model.training.events import ignore
+from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
 from tests.conftest import QUICK
 
@@ -78,10 +79,10 @@ def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
 def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
     small_document: Path, tmp_path: Path
 ) -> None:
-    plan = prepare(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path, resume_from=None)
+    plan = plan_training(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path)
     plan.directory.mkdir(parents=True)
     progress = Progress()
-    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, lambda event, figures: None)
+    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, ignore)
     recorder.heartbeat.time = 0.0
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)

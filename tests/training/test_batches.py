@@ -71,7 +71,7 @@ def test_a_batch_holds_its_examples_padded_to_the_width_of_the_longest_of_them(t
 
 def test_an_example_that_is_too_long_is_refused_and_shown() -> None:
     assert len(Examples(["ab", "abc"], seq_length=5)) == 2
-    with pytest.raises(ValueError, match="the example 'abcd'… has 6 tokens where seq_length is 5: raise --seq-length"):
+    with pytest.raises(ValueError, match="the example 'abcd'… has 6 tokens, seq_length is 5: raise --seq-length"):
         Examples(["ab", "abcd"], seq_length=5)
 
 

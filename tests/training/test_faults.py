@@ -140,7 +140,7 @@ def test_a_spoilt_checkpoint_is_passed_over_for_an_older_one(
     spoil(newest / name)
     ended = trained(killed)
     assert (ended.code, ended.resumed_from) == (0, "phase1_LAST_step1")
-    (warning,) = [line for line in ended.log if line.startswith("passed over: ")]
+    (warning,) = [line for line in ended.log if line.startswith("skipped: ")]
     assert str(newest / name) in warning
     assert contents(directory_of(killed)) == whole.contents
 
@@ -164,7 +164,7 @@ def test_another_trainings_checkpoints_are_neither_resumed_from_nor_taken_as_the
     shutil.rmtree(directory_of(task) / "checkpoints" / "phase1_LAST_step2")
     for name in ("phase1_LAST_step2", "phase1_FINAL_epoch2"):
         path = directory_of(other) / "checkpoints" / name
-        assert verify_checkpoint(path).step == 2
+        assert verify_checkpoint(path).manifest.step == 2
         shutil.copytree(path, directory_of(task) / "checkpoints" / name)
     ended = trained(task)
     assert (ended.code, ended.resumed_from) == (0, "phase1_LAST_step1")
@@ -182,7 +182,7 @@ def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(
     first = Trainer(task, Fault(whole.at(*ENDS), signal=signal.SIGSTOP))
     first.wait_for_the_fault()
     second = trained(task)
-    assert second.code == 1 and "is at work on this training: wait for it" in second.error
+    assert second.code == 1 and "runs this training: wait for it" in second.error
     assert second.saved == []
     first.kill()
     assert first.end().code == -signal.SIGKILL

@@ -17,9 +17,10 @@ from hlx_model.training import engine as engines
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
+from hlx_model.training.events import Recorded
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.settings import Settings
 from tests.conftest import CPU, QUICK
 
@@ -157,14 +158,14 @@ def test_a_training_on_a_gpu_in_mixed_precision_learns(
     small_document: Path, tmp_path: Path, execution: dict[str, int]
 ) -> None:
     on_gpu = ExecutionConfig("cuda", **execution)  # type: ignore[arg-type]
-    plan = prepare(
+    plan = plan_training(
         1, QUICK, Overrides(epochs=10, batch_size=1, learning_rate=3e-3, mixed_precision=True),
         corpus=[small_document], training=tmp_path / "training", execution=on_gpu,
     )  # fmt: skip
     losses: list[float] = []
     outcome = train(
         plan, execution=on_gpu,
-        emit=lambda event, figures: losses.append(figures["train_loss"]) if event == "progress" else None,
+        emit=lambda event: losses.append(event.row["train_loss"]) if isinstance(event, Recorded) else None,
     )  # fmt: skip
     assert outcome.manifest.stopped is None and losses[-1] < 0.5 * losses[0]
 

@@ -174,9 +174,9 @@ def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., ExecutionConfi
     settings = settings_of(case.size, case.batch_size, mixed_precision=True)
     if not case.advised:
         return require_memory(settings, bf16_gpu(case.limit))
-    with pytest.raises(DoesNotFit, match=r"needs about .* GiB are free: (--.*) would take") as refused:
+    with pytest.raises(DoesNotFit, match=r"needs .* GiB available: (--.*) would need") as refused:
         require_memory(settings, bf16_gpu(case.limit))
-    assert f": {case.advised} would take" in str(refused.value)
+    assert f": {case.advised} would need" in str(refused.value)
     size = re.search(r"--size (\w+)", case.advised)
     parts = re.search(r"--accumulation (\d+)", case.advised)
     taken = settings_of(size[1] if size else case.size, case.batch_size, mixed_precision=True)
@@ -194,7 +194,7 @@ def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., Ex
 
 
 def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
-    with pytest.raises(DoesNotFit, match=r"nothing makes this size fit, and another begins at phase 1$"):
+    with pytest.raises(DoesNotFit, match=r"this size does not fit, and another one starts at phase 1$"):
         require_memory(settings_of("1b"), bf16_gpu(8), size_fixed=True)
 
 
@@ -204,7 +204,7 @@ def test_a_size_that_the_device_cannot_hold_is_refused_before_the_corpus_is_read
         "--corpus", tmp_path / "absent.md", "--checkpoint-dir", tmp_path / "training",
     )  # fmt: skip
     assert ran.code == 1
-    assert re.search(r"1b with .* needs about [\d.]+ GiB .* and 8\.0 GiB are free: .*--size 500m would take", ran.error)
+    assert re.search(r"1b with .* needs [\d.]+ GiB .*, 8\.0 GiB available: .*--size 500m would need", ran.error)
     assert not (tmp_path / "training").exists()
 
 
@@ -215,7 +215,7 @@ def test_a_phase_with_a_parent_is_refused_without_another_size(
         "train", "--phase", 2, "--resume-from", curriculum.phases[1].checkpoint, "--memory-limit", 0.01,
         "--device", "cpu", "--corpus", tmp_path / "absent.md", "--checkpoint-dir", tmp_path / "training",
     )  # fmt: skip
-    assert ran.code == 1 and "nothing makes this size fit" in ran.error and "--size" not in ran.error
+    assert ran.code == 1 and "this size does not fit" in ran.error and "--size" not in ran.error
 
 
 def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,9 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monk
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) + 1))
     require_disk(settings, directory)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) - 1000))
-    with pytest.raises(DoesNotFit, match=r"the checkpoints of a tiny training of 1 epochs take up to .* are free"):
+    with pytest.raises(
+        DoesNotFit, match=r"the checkpoints of a tiny training of 1 epochs need up to .* available under"
+    ):
         require_disk(settings, directory)
     directory.mkdir(parents=True)
     (directory / "what it has written").write_bytes(bytes(1001))
@@ -243,7 +245,7 @@ def test_the_checkpoints_of_a_training_take_no_more_than_was_reckoned(curriculum
     ids=["torch", "Python"],
 )
 def test_a_real_allocation_that_fails_is_answered_by_advice(failing: Callable[[], object]) -> None:
-    said = r"out of memory: 10m .*: --gradient-checkpointing would take"
+    said = r"out of memory: 10m .*: --gradient-checkpointing would need"
     with pytest.raises(OutOfMemory, match=said), memory.out_of_memory(settings_of("10m", 64), CPU):
         failing()
 
@@ -284,16 +286,16 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "failed"
     assert beat.reason is not None and beat.reason.startswith("OutOfMemory: out of memory: tiny")
-    last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).step)
-    assert verify_checkpoint(last).step >= 3
+    last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).manifest.step)
+    assert verify_checkpoint(last).manifest.step >= 3
     with caplog.at_level(logging.INFO, "hlx_model"):
         assert hlx(*command, "--gradient-checkpointing", "--accumulation", 2).code == 0
     assert f"resuming from {last.name}" in caplog.text
     assert [path.name for path in (tmp_path / "training").iterdir()] == [directory.name]  # the same training
-    assert verify_checkpoint(directory / "checkpoints" / "phase1_FINAL_epoch2").stopped is None
+    assert verify_checkpoint(directory / "checkpoints" / "phase1_FINAL_epoch2").manifest.stopped is None
 
 
 def test_one_line_says_what_is_needed_and_what_there_is() -> None:
     line = advice(settings_of("1b"), CPU, 8 * GIB, size_fixed=False)
     assert "\n" not in line
-    assert re.match(r"1b with batch size 4 and sequence length 256 needs about [\d.]+ GiB \(weights [\d.]+ GiB", line)
+    assert re.match(r"1b with batch size 4 and sequence length 256 needs [\d.]+ GiB \(weights [\d.]+ GiB", line)

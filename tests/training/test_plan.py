@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, prompt
 from hlx_model.training.plan import (
     Overrides,
     TrainingPlan,
-    prepare,
+    plan_training,
     sample,
 )
 from tests.conftest import NOUNS, QUICK, SCHEDULES, VERBS, Curriculum
@@ -20,9 +21,12 @@ NONE = Overrides()
 
 
 def prepared(
-    phase: int, corpus: Path, training: Path, overrides: Overrides = NONE, resume_from: Path | None = None
+    phase: int, corpus: Path, training: Path, overrides: Overrides = NONE, parent: Path | None = None
 ) -> TrainingPlan:
-    return prepare(phase, QUICK, overrides, corpus=[corpus], training=training, resume_from=resume_from)
+    return plan_training(
+        phase, QUICK, overrides,
+        corpus=[corpus], training=training, parent=verify_checkpoint(parent) if parent else None,
+    )  # fmt: skip
 
 
 def test_the_profile_sets_what_is_not_overridden(small_document: Path, tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_the_same_phase_goes_on_after_the_epoch_of_its_parent_under_another_id(c
     plan = prepared(1, curriculum.document, curriculum.training, SCHEDULES[1], tenth)
     assert plan.first_epoch == 11
     assert plan.id != one.plan.id
-    with pytest.raises(ValueError, match=r"epochs is 10: .*phase1_epoch10 has done 10 of this phase already"):
+    with pytest.raises(ValueError, match=r"epochs is 10: .*phase1_epoch10 has already ended epoch 10 of this phase"):
         prepared(1, curriculum.document, curriculum.training, Overrides(epochs=10), tenth)
 
 
@@ -104,7 +108,7 @@ def test_a_parent_of_another_phase_or_size_is_refused(curriculum: Curriculum) ->
     assert refused(2, None) == "phase 2 starts from a checkpoint of phase 1: name it with --resume-from"
     assert refused(3, one) == f"{one} is of phase 1: phase 3 starts from one of phase 2 or 3"
     assert refused(1, two) == f"{two} is of phase 2: phase 1 starts from one of phase 1"
-    assert refused(2, one, Overrides(size="10m")) == f"{one} is of size tiny, not 10m: ask for --size tiny"
+    assert refused(2, one, Overrides(size="10m")) == f"{one} is of size tiny, not 10m: use --size tiny"
 
 
 @pytest.mark.parametrize("phase", [0, 4])
@@ -116,7 +120,7 @@ def test_there_are_three_phases(small_document: Path, tmp_path: Path, phase: int
 
 def test_a_corpus_with_nothing_held_out_is_refused(tmp_path: Path) -> None:
     (tmp_path / "few.md").write_text(compose(36, seed=0))
-    with pytest.raises(CorpusError, match=r"few\.md: no held-out row.*give it more entries"):
+    with pytest.raises(CorpusError, match=r"few\.md: no held-out row.*add more entries"):
         prepared(1, tmp_path / "few.md", tmp_path / "training")
 
 

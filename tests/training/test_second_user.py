@@ -41,7 +41,7 @@ def test_a_second_user_resumes_validates_and_cleans_what_the_first_began(folder:
     assert said["resumed"] == said["interrupted"] + 1
     assert any("_LAST_" in name for name in said["left"]) and "phase1_epoch1" in said["left"]
     checkpoint, directory, report = Path(said["checkpoint"]), Path(said["directory"]), Path(said["report"])
-    assert verify_checkpoint(checkpoint).kind == "FINAL"
+    assert verify_checkpoint(checkpoint).manifest.kind == "FINAL"
     assert not list((directory / "checkpoints").glob("*_LAST_*"))
     assert (said["removed"], said["failed"]) == (["phase1_epoch1"], [])
 

@@ -7,9 +7,13 @@ from typing import ClassVar
 
 import pytest
 
+from hlx_model.runs.metrics import MetricsRow
+from hlx_model.training.events import Recorded, Warned
 from hlx_model.training.sinks import tensorboard_sink
 
-ROW = {"step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3}
+ROW: MetricsRow = {
+    "step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3, "tokens_per_second": None,
+}  # fmt: skip
 
 
 class Writer:
@@ -29,7 +33,7 @@ class Writer:
 
 def test_without_a_folder_nothing_is_shown(tmp_path: Path) -> None:
     with tensorboard_sink(None) as view:
-        view("progress", ROW)
+        view(Recorded(ROW, 70, None))
 
 
 def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,10 +41,10 @@ def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypat
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     with tensorboard_sink(tmp_path) as view:
-        view("milestone", {"outcome": "pass"})
-        view("progress", ROW)
+        view(Warned("not a metric"))
+        view(Recorded(ROW, 70, None))
     assert Writer.written == [
-        str(tmp_path), ("epoch", 2, 7), ("train_loss", 1.5, 7), ("learning_rate", 1e-3, 7), "closed",
+        str(tmp_path), ("epoch", 2, 7), ("train_loss", 1.5, 7), ("learning_rate", 1e-3, 7), ("steps", 70, 7), "closed",
     ]  # fmt: skip
 
 
