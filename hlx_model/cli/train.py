@@ -62,7 +62,7 @@ def train_command(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="the profile's")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="With --seq-length: a batch holds at most batch × seq tokens.", show_default="the profile's"),
+        typer.Option(help="With --seq-length: a batch has at most batch × seq tokens.", show_default="the profile's"),
     ] = None,
     seq_length: Annotated[
         int | None, typer.Option(help="Most tokens of an example.", show_default="the profile's")

@@ -4,7 +4,7 @@ A trainer stops by itself if a loss rule or a gate requires it. The watchdog fin
 trainer does not, and finds what no trainer can report: that it stalls, or that its process is gone.
 
 To add a rule: a function of `Facts` that returns the reason, and a row in `RULES`. A rule on losses alone goes into
-`losses.py`, and holds for the trainer too. A fact that is not in `Snapshot` is read in `snapshots.py`.
+`losses.py`, and is the trainer's too. A fact that is not in `Snapshot` is read in `snapshots.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
     reason: str
     """One line for a person: the figure, what is required, and what to do."""
     lost: bool = True
-    """Whether the training must be stopped; if not, a person must look at it."""
+    """Whether the training must be stopped; if not, a person must decide."""
 
 
 @dataclass(frozen=True)

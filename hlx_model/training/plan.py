@@ -79,7 +79,7 @@ class TrainingPlan:
 
     @property
     def parent_record(self) -> Parent | None:
-        """Return what the manifest says of the parent."""
+        """Return what the manifest records of the parent."""
         if self.parent is None:
             return None
         path, manifest = self.parent

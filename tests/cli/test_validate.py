@@ -154,7 +154,7 @@ def test_an_unusable_input_is_one_line_runs_nothing_and_leaves_no_report(
     pairs = curriculum.root / curriculum.phases[3].outcome.manifest.corpora["paired_corpus"].path
     before = {path.name for path in tmp_path.iterdir()}
     for path, corpus, phase, said in (
-        (evil, document, 1, "holds more than weights (posix.mkdir), which is never loaded"),
+        (evil, document, 1, "contains more than weights (posix.mkdir), which is never loaded"),
         (tmp_path / "none.pt", document, 1, "none.pt: no such checkpoint"),
         (document, document, 1, "small.md: not a file that torch.save wrote"),
         (good, document, 4, "phase is 4: it must be 1, 2 or 3"),

@@ -92,13 +92,13 @@ def test_a_rule_is_silent_on_what_is_unknown() -> None:
 
 
 def after_epochs(losses: list[float], first_epoch: int = 1) -> str | None:
-    """Why a training is stopped after epochs of these mean losses."""
+    """Return why a training is stopped after epochs of these mean losses."""
     stop = Aborts(first_epoch=first_epoch).after_epoch(losses, held_out=2.0)
     return stop.reason if stop else None
 
 
 def falling(steps: int, seed: int = 0) -> list[float]:
-    """The losses of a healthy run: falling, noisy, one batch in twelve from an earlier phase and 1 nat higher."""
+    """Return the losses of a healthy run: falling, noisy, one batch in twelve replayed and 1 nat higher."""
     chance = random.Random(seed)
     return [
         4.5 * math.exp(-step / 100) + 0.4 + chance.gauss(0, 0.1) + (1.0 if step % 12 == 0 else 0.0)
@@ -107,7 +107,7 @@ def falling(steps: int, seed: int = 0) -> list[float]:
 
 
 def stopped_at(losses: list[float], aborts: Aborts | None = None) -> tuple[int, str] | None:
-    """The step at which these losses, the first of step 1, end a training, and why."""
+    """Return the step at which these losses, from step 1 on, stop a training, and why."""
     aborts = aborts or Aborts()
     for step, loss in enumerate(losses, start=1):
         if stop := aborts.after_step(step, loss, 1.0):
@@ -115,14 +115,14 @@ def stopped_at(losses: list[float], aborts: Aborts | None = None) -> tuple[int, 
     return None
 
 
-def test_a_healthy_run_and_a_few_wild_batches_end_nothing() -> None:
+def test_a_healthy_run_with_a_few_wild_batches_continues() -> None:
     losses = falling(2000)
     for step in range(100, 2000, 20):
         losses[step] = 9.0
     assert stopped_at(losses) is None
 
 
-def test_spikes_end_a_training_at_the_twentieth_within_a_hundred_steps() -> None:
+def test_twenty_spikes_within_a_hundred_steps_stop_a_training() -> None:
     losses = [*falling(500), *[4.0] * 100]
     found = stopped_at(losses)
     assert found is not None
@@ -132,19 +132,19 @@ def test_spikes_end_a_training_at_the_twentieth_within_a_hundred_steps() -> None
     assert reason.endswith("use a lower learning rate, or check the corpus")
 
 
-def test_no_step_is_a_spike_before_there_is_something_to_hold_it_against() -> None:
+def test_no_step_is_a_spike_without_enough_history() -> None:
     assert stopped_at([1.0] * 30 + [9.0] * 30) is None
 
 
-def test_wild_losses_do_not_make_the_judgement_blunt() -> None:
-    """Ten spikes of a million among the history: mean and standard deviation would see no other spike after them."""
+def test_wild_losses_do_not_hide_later_spikes() -> None:
+    """After ten huge losses, mean and standard deviation would not show another spike."""
     losses = falling(400)
     losses[300:380:8] = [14.0] * 10
     found = stopped_at([*losses, *[4.0] * 20], Aborts(LossLimits(max_loss=1e9)))
     assert found is not None and found[0] <= 420
 
 
-def test_a_number_that_is_none_ends_a_training_and_does_not_enter_the_statistic() -> None:
+def test_a_loss_that_is_nan_stops_a_training_and_is_not_remembered() -> None:
     aborts = Aborts()
     assert stopped_at(falling(200), aborts) is None
     before = aborts.memory
@@ -160,7 +160,7 @@ def test_a_mean_of_eight_steps_above_fifteen_has_diverged() -> None:
     assert found == (18, f"training loss diverged: 16.50, required ≤ 15 (step 18){LOWER_RATE}")
 
 
-def test_what_the_conditions_remember_goes_on_as_if_it_had_not_been_put_away() -> None:
+def test_the_abort_rules_resume_from_their_memory() -> None:
     losses = [*falling(490), *[4.0] * 100]
     whole = stopped_at(losses)
     first, second = Aborts(), Aborts()
@@ -172,19 +172,19 @@ def test_what_the_conditions_remember_goes_on_as_if_it_had_not_been_put_away() -
     assert first.memory != second.memory
 
 
-def test_a_held_out_loss_that_is_no_number_ends_a_training() -> None:
+def test_a_held_out_loss_that_is_inf_stops_a_training() -> None:
     stop = Aborts(first_epoch=3).after_epoch([2.0, 1.9], math.inf)
     assert stop == ("aborted", f"held-out loss inf, required finite (epoch 4){LOWER_RATE}")
 
 
-def test_a_phase_that_begins_above_fifteen_and_falls_has_not_diverged() -> None:
+def test_a_phase_that_starts_above_fifteen_and_falls_is_healthy() -> None:
     aborts = Aborts()
     assert stopped_at([18.7 - 0.1 * step for step in range(150)], aborts) is None
     assert aborts.after_epoch([17.0], 16.0) is None
     assert aborts.after_epoch([19.0], 19.0) is not None
 
 
-def test_a_phase_that_begins_above_fifteen_and_rises_has_diverged() -> None:
+def test_a_phase_that_starts_above_fifteen_and_rises_has_diverged() -> None:
     found = stopped_at([18.7 + 0.1 * step for step in range(50)])
     assert found is not None and found[0] == 8
     assert found[1].startswith("training loss diverged: 19.05, required ≤ 18.7 ")

@@ -1,4 +1,4 @@
-"""Each abort condition, fired by a real training in which what it is there for happens; and when it fires.
+"""Each abort rule stops a real training in which its fault happens, at the right moment.
 
 Here are those that need a training made to measure. A diverging one, numbers that overflow and a gate that fails
 are in `test_loop.py`; a trainer that is killed or stands still is what the watchdog sees.
@@ -36,7 +36,7 @@ def inputs_of(document: Path, training: Path, epochs: int, learning_rate: float 
 
 
 def noise_from(share_of: Callable[[int], float]) -> type[TrainingData]:
-    """Data in whose epoch e a share of the letters is drawn at random."""
+    """Return data in which a share of the letters of each epoch is random."""
 
     class Noisy(TrainingData):
         def __init__(self, train: list[str], replay: list[list[str]], settings: object) -> None:
@@ -54,9 +54,7 @@ def noise_from(share_of: Callable[[int], float]) -> type[TrainingData]:
     return Noisy
 
 
-def test_one_sentence_over_and_over_is_stopped_at_the_epoch_in_which_it_is_learned_by_heart(
-    small_document: Path, tmp_path: Path
-) -> None:
+def test_a_corpus_of_one_sentence_is_stopped_as_collapsed(small_document: Path, tmp_path: Path) -> None:
     plan = inputs_of(small_document, tmp_path / "training", epochs=9)
     outcome = train(replace(plan, train=["Sort"] * 800, held_out=["Sort"]), execution=CPU)
     stopped, losses = outcome.manifest.stopped, read_state(outcome.checkpoint).epoch_losses
@@ -68,7 +66,7 @@ def test_one_sentence_over_and_over_is_stopped_at_the_epoch_in_which_it_is_learn
 def test_a_loss_that_rises_for_five_epochs_is_stopped_at_the_fifth(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From epoch 22 on, ever more of what is read is noise."""
+    """From epoch 22 on, more and more of the text is noise."""
     monkeypatch.setattr(loop, "TrainingData", noise_from(lambda epoch: max(0, epoch - 21) * 0.08))
     outcome = train(inputs_of(small_document, tmp_path / "training", epochs=40), execution=CPU)
     assert outcome.manifest.stopped is not None and outcome.manifest.epoch == 26
@@ -76,7 +74,7 @@ def test_a_loss_that_rises_for_five_epochs_is_stopped_at_the_fifth(
     assert outcome.manifest.stopped.endswith(": use a lower learning rate")
 
 
-def test_a_corpus_that_turns_to_noise_is_stopped_when_twenty_of_its_steps_have_spiked(
+def test_a_corpus_that_turns_to_noise_is_stopped_after_twenty_spikes(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "TrainingData", noise_from(lambda epoch: float(epoch >= 31)))
@@ -94,8 +92,8 @@ def test_a_corpus_that_turns_to_noise_is_stopped_when_twenty_of_its_steps_have_s
     assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
 
 
-def test_a_trainer_that_stands_still_is_seen_by_who_watches(small_document: Path, tmp_path: Path) -> None:
-    """Really stopped, as a machine that sleeps or a disk that hangs would stop it."""
+def test_the_watchdog_finds_a_trainer_that_stands_still(small_document: Path, tmp_path: Path) -> None:
+    """Stopped by a signal, as a sleeping machine or a hanging disk would stop it."""
     training = tmp_path / "training"
     command = [sys.executable, "-m", "hlx_model.training", "--phase", "1", "--corpus", str(small_document),
                "--checkpoint-dir", str(training), "--epochs", "200", "--batch-size", "1"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the recorded figures promise: all on disk, and no step twice after a resumption."""
+"""Recorded metrics are on disk at once, and a resumed training records no step twice."""
 
 from pathlib import Path
 

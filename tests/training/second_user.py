@@ -1,4 +1,4 @@
-"""Two users of one group share a training: the first is interrupted, the second resumes, judges and cleans it.
+"""Two users of one group share a training: the first is interrupted, the second resumes, evaluates and cleans it.
 
     python -m tests.training.second_user FOLDER
 
@@ -51,7 +51,7 @@ def planned(folder: Path) -> TrainingPlan:
 
 
 def shared(folder: Path, first: int, second: int) -> dict[str, Any]:
-    """One training of two users; what each of them did."""
+    """Run one training as two users; return what each of them did."""
     steps: dict[int, list[int]] = {0: [], 1: []}
 
     def interrupt(event: Event) -> None:

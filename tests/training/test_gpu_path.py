@@ -1,4 +1,4 @@
-"""What a GPU's path through the engine promises, on a CPU as far as that goes; the rest where there is a GPU."""
+"""The engine's path for a GPU: tested on a CPU as far as possible, the rest if there is a GPU."""
 
 import copy
 import json
@@ -59,7 +59,7 @@ def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_spoilt(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """The loss of a batch is spoilt where this list says so, batch by batch."""
+    """Make the loss of each batch NaN for which this list contains True."""
     spoilt: list[bool] = []
     loss_of = engines.next_token_losses
 
@@ -94,7 +94,7 @@ def test_an_overflow_in_fp16_skips_its_step_and_halves_the_scale(fp16: None, bat
     assert not same(weights(engine), before)
 
 
-def test_the_scale_of_fp16_gradients_goes_on_with_the_training(fp16: None, batch: Batch) -> None:
+def test_the_scale_of_fp16_gradients_is_restored(fp16: None, batch: Batch) -> None:
     engine = engine_of()
     engine.steps([batch], 0)
     engine.scaler.update(2.0**10)
@@ -113,7 +113,7 @@ def test_the_scale_of_fp16_gradients_goes_on_with_the_training(fp16: None, batch
 
 
 @pytest.mark.parametrize("spoilt", [0, 2, 4])
-def test_a_batch_that_is_no_number_leaves_the_weights_as_they_were_before_it_for_the_rest_of_a_stride(
+def test_after_a_nan_batch_no_step_of_its_stride_changes_a_weight(
     batch: Batch, one_spoilt: list[bool], spoilt: int
 ) -> None:
     clean, engine = engine_of(), engine_of()

@@ -1,4 +1,4 @@
-"""What a training promises from its first step to its last: real ones, of the tiny model."""
+"""Trainings from the first step to the last: real ones, of the tiny model."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def inputs_of(
 
 
 def ends_of(directory: Path) -> list[dict[str, Any]]:
-    """The records at the ends of epochs."""
+    """Return the records at the ends of epochs."""
     return [dict(row) for row in read_metrics(directory) if row["held_out_loss"] is not None]
 
 
@@ -46,7 +46,7 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in (directory / "checkpoints").iterdir())
 
 
-def test_a_training_leaves_a_final_checkpoint_and_the_best_and_those_of_its_gates(curriculum: Curriculum) -> None:
+def test_a_training_leaves_final_best_and_milestone_checkpoints(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     left = names(one.plan.directory)
     assert one.checkpoint.name == "phase1_FINAL_epoch30"
@@ -89,7 +89,7 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert set(second.corpora) == {"english_corpus", "hlx_corpus"}
 
 
-def test_the_figures_are_recorded_as_they_come(curriculum: Curriculum) -> None:
+def test_metrics_are_recorded_during_training(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     rows = read_metrics(one.plan.directory)
     ends = ends_of(one.plan.directory)
@@ -126,7 +126,7 @@ def test_the_gates_of_every_milestone_are_kept(curriculum: Curriculum) -> None:
     assert [m.to_json() for m in read_state(one.checkpoint).milestones] == kept
 
 
-def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -> None:
+def test_a_training_that_has_ended_is_found_and_not_repeated(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     before = {path: path.stat().st_mtime_ns for path in one.plan.directory.rglob("*") if path.name != "lock"}
     events: list[Event] = []
@@ -137,7 +137,7 @@ def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) -> None:
+def test_a_sink_receives_the_events_of_a_training(small_document: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
     train(plan, execution=CPU, emit=told.append)
@@ -156,7 +156,7 @@ def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, 
     assert not second.found
 
 
-def test_a_final_checkpoint_that_was_spoilt_is_made_again(
+def test_a_damaged_final_checkpoint_is_made_again(
     small_document: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
@@ -170,7 +170,7 @@ def test_a_final_checkpoint_that_was_spoilt_is_made_again(
 
 
 class PowerCut(Exception):
-    """The end of a trainer that can save nothing."""
+    """Ends a trainer before it can save anything."""
 
 
 def cut_off(plan: TrainingPlan, step: int) -> None:
@@ -184,7 +184,7 @@ def cut_off(plan: TrainingPlan, step: int) -> None:
         train(plan, execution=CPU, emit=emit)
 
 
-def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_bytes(
+def test_a_failed_training_resumes_to_the_same_bytes(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -208,7 +208,7 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
     assert len(ends_of(plan.directory)) == 3
 
 
-def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
+def test_a_damaged_last_checkpoint_is_skipped(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saver, "SAVE_SECONDS", 0.0)
@@ -223,7 +223,7 @@ def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     assert [row["step"] for row in rows if row["held_out_loss"] is None] == list(range(1, outcome.manifest.step + 1))
 
 
-def test_phase_2_takes_up_the_weights_of_phase_1_and_starts_at_epoch_1(curriculum: Curriculum) -> None:
+def test_phase_2_starts_at_epoch_1(curriculum: Curriculum) -> None:
     two = curriculum.phases[2]
     ends = ends_of(two.plan.directory)
     assert [row["epoch"] for row in ends] == [1, 2]
@@ -231,8 +231,8 @@ def test_phase_2_takes_up_the_weights_of_phase_1_and_starts_at_epoch_1(curriculu
     assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
 
 
-def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: Path) -> None:
-    """One step at a vanishing rate leaves them as they were."""
+def test_the_weights_of_the_parent_are_loaded(curriculum: Curriculum, tmp_path: Path) -> None:
+    """One step at a tiny learning rate hardly changes them."""
     training = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / "training"
     parent = training / curriculum.phases[1].checkpoint.relative_to(curriculum.training)
     plan = inputs_of(
@@ -245,9 +245,7 @@ def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: 
     assert max(float((after[name] - before[name]).abs().max()) for name in before) < 1e-6
 
 
-def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
-    small_document: Path, tmp_path: Path
-) -> None:
+def test_the_same_phase_resumes_at_the_next_epoch_with_its_optimizer(small_document: Path, tmp_path: Path) -> None:
     first = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU)
     plan = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
     outcome = train(plan, execution=CPU)
@@ -281,10 +279,10 @@ def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document:
 @pytest.mark.parametrize(
     ("batch_size", "reason"), [(1, "(step 2)"), (64, "held-out loss nan, required finite (epoch 1)")]
 )
-def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
+def test_overflow_ends_in_a_stopped_checkpoint_of_finite_weights(
     small_document: Path, tmp_path: Path, batch_size: int, reason: str
 ) -> None:
-    """Where an epoch is a single batch, the held-out loss is the first to be no number."""
+    """If an epoch is a single batch, the held-out loss is the first to overflow."""
     plan = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
     outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None and reason in outcome.manifest.stopped
@@ -296,7 +294,7 @@ def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
 def test_a_failed_gate_stops_the_training_and_says_which(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Labels that were not shifted: the trainer's own loss looks superb, the gates see it at epoch 1."""
+    """With labels that are not shifted the training loss is excellent; the gates find it at epoch 1."""
     from torch.nn import functional as F
 
     from hlx_model.training import engine

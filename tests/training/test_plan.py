@@ -48,7 +48,7 @@ def test_every_sentence_is_learned_from_or_held_out(small_document: Path, tmp_pa
     assert list(plan.corpora) == ["english_corpus"]
 
 
-def test_the_same_inputs_meet_the_same_training_and_others_another(small_document: Path, tmp_path: Path) -> None:
+def test_the_same_inputs_give_the_same_id_and_others_another(small_document: Path, tmp_path: Path) -> None:
     moved = shutil.copy(small_document, tmp_path / "moved.md")
     other = tmp_path / "other.md"
     other.write_text(small_document.read_text().replace("Search for documents", "Search all documents"))
@@ -57,7 +57,7 @@ def test_the_same_inputs_meet_the_same_training_and_others_another(small_documen
     assert prepared(1, small_document, tmp_path / "training", Overrides(seed=1)).id not in ids
 
 
-def test_a_corpus_that_is_kept_already_serves_as_well_as_its_document(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_stored_corpus_gives_the_same_plan_as_its_document(curriculum: Curriculum, tmp_path: Path) -> None:
     first = curriculum.phases[1].plan
     kept = curriculum.root / first.corpora["english_corpus"].path
     plan = prepared(1, kept, tmp_path / "training", SCHEDULES[1])
@@ -87,7 +87,7 @@ def test_without_replay_the_corpora_are_named_all_the_same(curriculum: Curriculu
     assert plan.replay == [] and "english_corpus" in plan.corpora
 
 
-def test_the_same_phase_goes_on_after_the_epoch_of_its_parent_under_another_id(curriculum: Curriculum) -> None:
+def test_the_same_phase_resumes_after_its_parent_under_another_id(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     tenth = one.checkpoint.parent / "phase1_epoch10"
     plan = prepared(1, curriculum.document, curriculum.training, SCHEDULES[1], tenth)

@@ -1,4 +1,4 @@
-"""What a viewer is shown of a training."""
+"""Sinks receive the metrics of a training."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ ROW: MetricsRow = {
 
 
 class Writer:
-    """Takes the place of TensorBoard's, which is not among what is installed here."""
+    """Replaces TensorBoard's, which is not installed here."""
 
     written: ClassVar[list[object]] = []
 
@@ -31,12 +31,12 @@ class Writer:
         self.written.append("closed")
 
 
-def test_without_a_folder_nothing_is_shown(tmp_path: Path) -> None:
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     with tensorboard_sink(None) as view:
         view(Recorded(ROW, 70, None))
 
 
-def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_receives_every_metric_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
@@ -48,7 +48,7 @@ def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypat
     ]  # fmt: skip
 
 
-def test_a_viewer_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"), tensorboard_sink(tmp_path):
         pass
