@@ -255,7 +255,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     [
         (lambda path: shutil.rmtree(path), "no such checkpoint"),
         (lambda path: (path / "manifest.json").unlink(), "not a complete checkpoint (manifest.json is missing)"),
-        (lambda path: os.truncate(path / "model.safetensors", 1000), "model.safetensors: 1000 bytes where"),
+        (lambda path: os.truncate(path / "model.safetensors", 1000), "model.safetensors: 1000 bytes, "),
         (lambda path: (path / "state.json").unlink(), "state.json: the file is missing"),
         (lambda path: shutil.rmtree(path.parents[3] / "corpora"), "no corpus is kept here"),
     ],
@@ -286,7 +286,7 @@ def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
-    assert "holds no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
+    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
     monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
     found = json.loads(hlx("translate", "Sort all users", "--json").out)
