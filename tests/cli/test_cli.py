@@ -286,7 +286,8 @@ def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
-    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
+    ran = hlx("translate", "Sort")
+    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
     monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
     found = json.loads(hlx("translate", "Sort all users", "--json").out)
