@@ -1,6 +1,6 @@
 """Record the curves that the watchdog's judgement is tested on: trainings that nothing stops, healthy and broken.
 
-    python -m benchmarks.curves tests/watchdog/curves
+    python -m benchmarks.curves tests/monitoring/curves
 
 Each is a small training whose abort conditions and gates are switched off, as a program without them would leave it:
 what the watchdog says of its `metrics.parquet` is `hlx watchdog replay`. Two minutes on two cores.
@@ -50,7 +50,7 @@ class Uphill(Optimizers):
 UNSTOPPED: Mapping[str, Any] = {
     f"{_LOOP}.Aborts.after_step": unheeding,
     f"{_LOOP}.Aborts.after_epoch": unheeding,
-    f"{_LOOP}.Gates.after_epoch": unheeding,
+    f"{_LOOP}.MilestoneGates.after_epoch": unheeding,
 }
 CURVES = {
     "healthy-english": Trial(ENGLISH, program=UNSTOPPED),

@@ -30,6 +30,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.model.device import device_of
@@ -40,7 +41,7 @@ from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.memory import GIB, layer_matrix_numel
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 
 PRODUCTION = PROFILES["production"]
 NOMINAL = {"H200": 989.0, "H100": 989.0, "A100": 312.0}
@@ -118,9 +119,9 @@ def curriculum(
     document, parent, phases = root / "composed.md", None, []
     document.write_text(compose(entries, profile.seed), encoding="utf-8")
     for phase in (1, 2, 3):
-        plan = prepare(
-            phase, profile, Overrides(), corpus=[document], training=root / "training", resume_from=parent,
-            execution=execution,
+        plan = plan_training(
+            phase, profile, Overrides(), corpus=[document], training=root / "training",
+            parent=verify_checkpoint(parent) if parent else None, execution=execution,
         )  # fmt: skip
         if execution.device == "cuda":
             torch.cuda.reset_peak_memory_stats()

@@ -79,16 +79,19 @@ def make_up(artifacts: Artifacts, number: int) -> None:
     checkpoint = directory / "checkpoints" / f"phase3_FINAL_epoch{EPOCHS}"
     weights = f"{number:064x}"
     corpora = {
-        asset: CorpusVersion(f"{number % 7:064x}", f"corpora/{asset}/{number % 7:064x}")
+        asset: CorpusVersion(data_version=f"{number % 7:064x}", path=f"corpora/{asset}/{number % 7:064x}")
         for asset in ("paired_corpus", "hlx_corpus", "english_corpus")
     }
     settings = {"batch_size": 4, "seq_length": 256, "learning_rate": 1e-3 * (1 + number % 5), "seed": number}
     manifest = Manifest(
         kind="FINAL", phase=3, epoch=EPOCHS, epochs=EPOCHS, step=1000, size="tiny", parameters=1, training_id=name,
         settings=settings, vocabulary_sha256="0" * 64, corpora=corpora,
-        parent=Parent("f" * 16, "phase2_FINAL_epoch9", 2, 9, "0" * 64), stopped=None, versions={}, run_id="a run",
+        parent=Parent(
+            training_id="f" * 16, name="phase2_FINAL_epoch9", phase=2, epoch=9, weights_sha256="0" * 64
+        ),
+        stopped=None, versions={}, run_id="a run",
         created="2026-01-01T00:00:00+00:00", device="cpu", code={"version": "2", "commit": "0" * 40, "dirty": False},
-        weights_sha256=weights,
+        weights_sha256=weights, files={},
     )  # fmt: skip
     write(checkpoint / "manifest.json", manifest.to_json())
     for kept in (f"phase3_BEST_epoch{EPOCHS - 1}", "phase3_epoch1", "phase3_epoch5", "phase3_epoch10"):

@@ -92,7 +92,7 @@ def lost(directory: Path, saved: Sequence[str]) -> list[str]:
     parent, wrong, steps = directory / "checkpoints", [], dict[str, int]()
     for path in list_checkpoints(parent):
         try:
-            steps[path.name] = verify_own(path, directory.name).step
+            steps[path.name] = verify_own(path, directory.name).manifest.step
         except CheckpointError as error:
             wrong.append(f"does not verify: {error}")
     ended = any("_FINAL_" in name for name in steps)

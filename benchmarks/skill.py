@@ -19,13 +19,14 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import Split, examples_table, read_corpus
 from hlx_model.corpus.statistics import statistics
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.profiles import PROFILES, Profile, Schedule
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 
 QUICK = PROFILES["quick"]
 
@@ -60,10 +61,12 @@ class Skill:
 
 def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
     """Train and judge the three phases."""
-    parent, seconds, tokens = None, [], 0
+    parent: Path | None = None
+    seconds, tokens = [], 0
     failed: list[str] = []
     for phase in (1, 2, 3):
-        plan = prepare(phase, profile, Overrides(), corpus=[document], training=training, resume_from=parent)
+        verified = verify_checkpoint(parent) if parent else None
+        plan = plan_training(phase, profile, Overrides(), corpus=[document], training=training, parent=verified)
         texts = [
             *plan.train,
             *(text for texts in plan.replay for text in texts[: int(len(texts) * profile.replay)]),

@@ -19,8 +19,9 @@ from unittest.mock import patch
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import read_manifest, read_state
-from hlx_model.checkpoints.seal import remove_checkpoint
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.checkpoints.progress import read_state
+from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus.build import build
 from hlx_model.evaluation.evaluate import evaluate
@@ -30,7 +31,7 @@ from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import PROFILES, Schedule
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.shared import SHARED
 
 SEQ_LENGTH = 256
@@ -130,8 +131,9 @@ class Training:
             PROFILES["quick"], size=self.size, batch_size=self.batch_size, seq_length=SEQ_LENGTH, seed=self.seed,
             optimizer=self.optimizer, replay=self.replay, schedules=dict.fromkeys((1, 2, 3), schedule),
         )  # fmt: skip
+        verified = verify_checkpoint(parent) if parent else None
         corpus = [corpora[self.document][CORPUS_OF_PHASE[self.phase]]]
-        return prepare(self.phase, profile, Overrides(), corpus=corpus, training=training, resume_from=parent)
+        return plan_training(self.phase, profile, Overrides(), corpus=corpus, training=training, parent=verified)
 
 
 def _as_it_is(plan: TrainingPlan) -> TrainingPlan:
@@ -273,8 +275,8 @@ def processes(number: int) -> ProcessPoolExecutor:
 
 def checkpoint_changed(path: Path, change: Callable[[torch.nn.Module], None], **manifest: Any) -> None:
     """Write a checkpoint again, sealed as the trainer seals it, with other weights or another manifest."""
-    found, model = read_manifest(path), checkpoints.load_model(path)
-    state, moments = read_state(path), checkpoints.load_optimizer(path)
+    found = verify_checkpoint(path)
+    model, state, moments = checkpoints.load_model(found), read_state(path), checkpoints.load_optimizer(found)
     change(model)
     remove_checkpoint(path)
-    checkpoints.write_checkpoint(path.parent, replace(found, **manifest), model, state, moments)
+    checkpoints.write_checkpoint(path.parent, found.manifest.replace(**manifest), model, state, moments)

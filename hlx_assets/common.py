@@ -34,7 +34,7 @@ def failure_reason(event: dg.DagsterEvent) -> str | None:
 
 
 def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
-    """Return the check of an asset that shows a gate: whether it passed, how severe that is, why, its figures and `extra`."""
+    """Return the check of an asset that shows a gate: whether it passed, its severity, reason, figures and `extra`."""
     metadata: dict[str, str | float] = {"outcome": gate.outcome, "samples": gate.samples}
     if gate.value is not None:
         metadata["value"] = gate.value

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hlx_assets.common import user_errors
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus.verdict import GATES_OF_CORPUS, require_corpus_passed
 from hlx_model.evaluation.integrity import require_intact
 from hlx_model.evaluation.verdict import require_passed
@@ -36,4 +37,4 @@ def require_gates(asset: str, path: Path, latest: Callable[[str], Path]) -> None
         elif asset in CHECKPOINTS:
             require_intact(path)
         elif asset in REPORTS:
-            require_passed(latest(REPORTS[asset]))
+            require_passed(verify_checkpoint(latest(REPORTS[asset])))

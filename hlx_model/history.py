@@ -207,7 +207,6 @@ def _checkpoint(directory: Path) -> tuple[Path | None, Manifest | None]:
 def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     """Return what the manifest says, also of how the training ended; the heartbeat, if there is one, is newer."""
     parent, ended = m.parent, m.kind in _ENDED
-    stopped = "quality_failed" if (m.stopped or "").startswith("gate ") else "aborted"
     further = {
         **{f"setting_{name}": value for name, value in m.settings.items()},
         **{f"{asset}_version": version.data_version for asset, version in m.corpora.items()},
@@ -215,7 +214,7 @@ def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     }
     return {
         **{name: getattr(m, name) for name in ("phase", "size", "epochs", "epoch", "step", "run_id")},
-        "status": (stopped if m.stopped else "completed") if ended else None,
+        "status": m.end_status if ended else None,
         "reason": m.stopped,
         "started": m.started or None,
         "ended": m.created if ended else None,

@@ -28,12 +28,12 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, str) and value in SPECIALS else value
 
 
-Number = Annotated[
-    int | float,
-    BeforeValidator(_number),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(SPECIALS), "type": "string"}]}),
-]
+_NUMBER_SCHEMA = {"anyOf": [{"type": "number"}, {"enum": list(SPECIALS), "type": "string"}]}
+Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
 """A number. One that is not finite is written as its name. A whole number stays whole: digests depend on it."""
+
+Float = Annotated[float, BeforeValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
+"""A number that is always a float, for documents of which no digest is taken."""
 
 
 class JsonModel(BaseModel):
@@ -45,6 +45,10 @@ class JsonModel(BaseModel):
         """Return the document as it is written: by its keys, numbers that are not finite by their names."""
         content: dict[str, Any] = named_specials(self.model_dump(by_alias=True))
         return content
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values of some fields, which are not checked."""
+        return self.model_copy(update=changes)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

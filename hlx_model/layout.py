@@ -28,6 +28,7 @@ PLACES = "places-{}.parquet"
 
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"
+MILESTONE_RESULTS, TRAINING_LOG = "milestones.json", "training.log"
 TICK = "watchdog.json"
 
 # A checkpoint.
@@ -89,7 +90,7 @@ class FolderKind:
 
 TRAINING_FOLDER = FolderKind(
     "a training", "*", TRAINING_ID,
-    (HEARTBEAT, METRICS, LOCK), ("milestones.json", "training.log", CHECKPOINTS, "stopped-*"),
+    (HEARTBEAT, METRICS, LOCK), (MILESTONE_RESULTS, TRAINING_LOG, CHECKPOINTS, "stopped-*"),
 )  # fmt: skip
 CHECKPOINT_FOLDER = FolderKind(
     "a checkpoint", f"*/{CHECKPOINTS}", CHECKPOINT_NAME, (MANIFEST, WEIGHTS, OPTIMIZER), (STATE, SIGNATURE)

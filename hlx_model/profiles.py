@@ -1,7 +1,7 @@
-"""One dial: a profile sets size, corpus and schedule together; every field can be overridden.
+"""Profiles: each sets size, corpus and schedule together, and every field can be overridden.
 
-`quick` is for trying it and for tests: tiny, a composed corpus, minutes on two CPU cores. `production`
-is the users' guide: 100m on their own document, 200 + 200 + 50 epochs, for an 8 GB GPU.
+`quick` is for a first try and for tests: tiny, a composed corpus, minutes on two CPU cores. `production` is the
+reference schedule: 100m on a document of one's own, 200 + 200 + 50 epochs, for an 8 GB GPU.
 """
 
 from collections.abc import Mapping
@@ -9,21 +9,20 @@ from dataclasses import dataclass
 
 from hlx_model.environment import Environment
 
-PHASES = (1, 2, 3)
-
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long one phase trains, and how fast it learns."""
+    """How long one phase trains, and at which learning rate."""
 
     epochs: int
-    """At most so many epochs."""
+    """Most epochs."""
     tokens: int | None
-    """Train for about so many tokens, in whole epochs; None trains all the epochs."""
+    """Train for about so many tokens, in whole epochs; None trains all epochs."""
     learning_rate: float
+    """The peak."""
 
     def epochs_for(self, tokens_per_epoch: int) -> int:
-        """The epochs to train where one epoch holds `tokens_per_epoch` tokens: at least one."""
+        """Return the epochs to train if one epoch has `tokens_per_epoch` tokens: at least 1."""
         if self.tokens is None:
             return self.epochs
         return max(1, min(self.epochs, round(self.tokens / tokens_per_epoch)))
@@ -31,24 +30,25 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Profile:
-    """A size, a corpus and a schedule that fit each other and a machine."""
+    """A size, a corpus and schedules that fit each other and a machine."""
 
     name: str
     size: str
     entries: int
-    """Entries to compose where no corpus document is named."""
+    """Entries to compose if no corpus document is named."""
     seed: int
     batch_size: int
     seq_length: int
     replay: float
-    """Share of a phase's tokens taken again from each phase before."""
+    """Tokens replayed from each phase before, as a share of the phase's own tokens."""
     mixed_precision: bool
-    """Matrix products in bf16 where the device has it, on an older GPU in fp16."""
+    """Matrix products in bf16 if the device has it, on an older GPU in fp16."""
     optimizer: str
-    """`adamw`, or `muon` for the matrices of the layers."""
+    """`adamw`, or `muon` for the layers' matrices."""
     prompt_weight: float
-    """What a prompt's token weighs at last in what is learned."""
+    """Final weight of a prompt's token in the objective; an answer's token has weight 1."""
     schedules: Mapping[int, Schedule]
+    """By phase."""
 
 
 PROFILES: dict[str, Profile] = {
@@ -63,7 +63,7 @@ PROFILES: dict[str, Profile] = {
         mixed_precision=True,
         optimizer="muon",
         prompt_weight=0.05,
-        # Phases 1 and 2 get about a tenth of the tokens each: more costs phase 3 its skill (docs/LOG.md).
+        # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
         schedules={
             1: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
             2: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),

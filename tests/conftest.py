@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cli import app
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
 from hlx_model.language import Contract, Format, Handle, render
@@ -17,7 +18,7 @@ from hlx_model.profiles import PROFILES
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 
 # What a developer's environment sets is not for the tests, nor for what they import.
 for _name in [name for name in os.environ if name.startswith("HLX_")]:
@@ -111,13 +112,13 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
     phases: dict[int, Trained] = {}
     parent, parent_verdict = None, None
     for phase, overrides in SCHEDULES.items():
-        plan = prepare(
+        plan = plan_training(
             phase, QUICK, overrides,
-            corpus=[small_document], training=root / "training", resume_from=parent, parent_verdict=parent_verdict,
+            corpus=[small_document], training=root / "training", parent=parent, parent_verdict=parent_verdict,
         )  # fmt: skip
         outcome = train(plan, execution=CPU, run_id="the run")
-        parent = outcome.checkpoint
-        phases[phase] = Trained(plan, outcome, evaluate(parent))
+        parent = verify_checkpoint(outcome.checkpoint)
+        phases[phase] = Trained(plan, outcome, evaluate(parent.path))
         parent_verdict = phases[phase].judgement.verdict.parent_verdict
     return Curriculum(small_document, root, phases)
 

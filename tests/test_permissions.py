@@ -5,7 +5,6 @@ import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,8 +26,10 @@ from hlx_model.provenance.events import Event, record_event
 from hlx_model.release.card import write_card
 from hlx_model.release.signing import sign
 from hlx_model.runs.liveness import leave_tick
+from hlx_model.training.events import Event as TrainingEvent
+from hlx_model.training.events import Recorded
 from hlx_model.training.loop import Interrupted, train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.conftest import CPU, Hlx
 from tests.release.test_signing import key_pair
 
@@ -68,11 +69,11 @@ def test_every_file_and_folder_has_the_mode_that_the_umask_leaves(
     root = tmp_path / "root"
     artifacts, training = Artifacts.at(root), root / "training"
 
-    def interrupt(event: str, figures: dict[str, Any]) -> None:
-        if event == "progress":
+    def interrupt(event: TrainingEvent) -> None:
+        if isinstance(event, Recorded):
             signal.raise_signal(signal.SIGINT)
 
-    inputs = prepare(
+    inputs = plan_training(
         1, PROFILES["quick"], Overrides(epochs=1, batch_size=8), corpus=[small_document], training=training
     )
     with pytest.raises(Interrupted):

@@ -1,12 +1,13 @@
-"""What the one dial promises."""
+"""The profiles and what chooses one."""
 
 import pytest
 
-from hlx_model.profiles import PHASES, PROFILES, Schedule, profile
+from hlx_model.phases import PHASES
+from hlx_model.profiles import PROFILES, Schedule, profile
 from hlx_model.training.settings import Settings
 
 
-def test_quick_is_the_profile_where_none_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_is_the_profile_if_none_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert profile() is PROFILES["quick"]
     monkeypatch.setenv("HLX_PROFILE", "")
     assert profile() is PROFILES["quick"]
@@ -18,7 +19,7 @@ def test_the_environment_chooses_and_a_name_overrides_it(monkeypatch: pytest.Mon
     assert profile("quick") is PROFILES["quick"]
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_profile_is_refused_and_the_known_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_PROFILE", "fast")
     with pytest.raises(ValueError, match="HLX_PROFILE is 'fast': choose one of quick, production"):
         profile()
@@ -35,7 +36,7 @@ def test_every_profile_has_valid_settings_for_every_phase(name: str, phase: int)
     )  # fmt: skip
 
 
-def test_production_is_the_users_guide() -> None:
+def test_production_is_the_reference_schedule() -> None:
     p = PROFILES["production"]
     schedules = [p.schedules[phase] for phase in PHASES]
     assert (p.size, p.batch_size, p.seq_length, p.mixed_precision) == ("100m", 4, 256, True)

@@ -15,7 +15,7 @@ from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import UNFINISHED
 from hlx_model.corpus.documents import StoredDocument, kept_documents
 from hlx_model.files import digest_of, sha256_of
-from hlx_model.profiles import PHASES
+from hlx_model.phases import PHASES
 
 CHECKPOINTS = frozenset(f"phase{phase}_checkpoint" for phase in PHASES)
 SETTLED_SECONDS = 2.0

@@ -1,6 +1,8 @@
 """phase1_checkpoint → phase2_checkpoint → phase3_checkpoint: one factory for the three phases."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 from pydantic import Field
@@ -8,10 +10,11 @@ from pydantic import Field
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS
 from hlx_assets.curriculum.trainer import TrainerClient, TrainerResult
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.checkpoints.manifest import Manifest, read_manifest, read_state
+from hlx_model.checkpoints.manifest import Manifest, read_manifest
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.phases import PHASES, Phase
 from hlx_model.provenance.tree import of_checkpoint, outline
-from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
+from hlx_model.runs.metrics import METRICS_SCHEMA, MetricsRow, read_metrics
 from hlx_model.training.settings import CODE_VERSION
 
 TRAINING_POOL = "training"
@@ -94,9 +97,14 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
     return checkpoint
 
 
+def _record(row: MetricsRow) -> dg.TableRecord:
+    values = cast("Mapping[str, float | None]", row)
+    return dg.TableRecord({name: "" if value is None else value for name, value in values.items()})
+
+
 def _materialized(phase: Phase, manifest: Manifest, result: TrainerResult) -> dg.MaterializeResult[Path]:
     """Return the materialization of a checkpoint, with what the UI shows of it."""
-    best, parent = read_state(result.checkpoint)["best_loss"], manifest.parent
+    best, parent = read_state(result.checkpoint).best_loss, manifest.parent
     curve = read_metrics(result.checkpoint.parents[1])
     return dg.MaterializeResult(
         value=result.checkpoint,
@@ -120,7 +128,7 @@ def _materialized(phase: Phase, manifest: Manifest, result: TrainerResult) -> dg
             "lineage": dg.MetadataValue.md(outline(of_checkpoint(result.checkpoint))),
             "settings": dict(manifest.settings),
             "loss_curve": dg.MetadataValue.table(
-                [dg.TableRecord({k: v if v is not None else "" for k, v in row.items()}) for row in curve],
+                [_record(row) for row in curve],
                 schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
             ),
             **({"parent": f"{parent.training_id}/{parent.name}"} if parent else {}),

@@ -7,7 +7,8 @@ import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_assets.curriculum.assets import assets
-from hlx_model.checkpoints.manifest import read_manifest, read_state
+from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.evaluation.gates.final import training_completed
 from hlx_model.evaluation.gates.milestones import (
     MILESTONES,
@@ -52,7 +53,7 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
         return
     manifest = read_manifest(checkpoint)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = read_state(checkpoint)["milestones"]
+    milestones = [milestone.to_json() for milestone in read_state(checkpoint).milestones]
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 

@@ -1,9 +1,9 @@
-"""The users' own checkpoints, taken up: a state dict that `torch.save` wrote, and nothing but its weights.
+"""Import the weights of a `.pt` file: a state dict that `torch.save` wrote.
 
-    weights = foreign.load(Path("checkpoints/phase1_FINAL_epoch200.pt"))
+    imported = load_pt(Path("checkpoints/phase1_FINAL_epoch200.pt"))
 
-The file may be the state dict, or hold it beside an optimizer's state, epochs and losses, which are passed
-over. It is read with `weights_only=True`: what a pickle asks to be called is never called.
+The file is a state dict, or contains one beside an optimizer's state, epochs and losses, which are ignored. It is read
+with `weights_only=True`, which calls no function that a pickle names.
 """
 
 import pickle
@@ -24,41 +24,41 @@ from hlx_model.model.tokenizer import SYMBOLS, VOCABULARY_SIZE
 from hlx_model.model.transformer import Transformer
 
 HOLDERS = ("model_state_dict", "state_dict", "model")
-"""The keys under which a checkpoint holds its state dict."""
+"""The keys under which a file may contain its state dict."""
 PREFIXES = ("module.", "_orig_mod.")
-"""What `DistributedDataParallel` and `torch.compile` put before every name."""
+"""What `DistributedDataParallel` and `torch.compile` add before every name."""
 VOCABULARIES = ("vocabulary", "vocab", "stoi", "itos", "char_to_id", "id_to_char", "token_to_id", "id_to_token")
-"""The keys under which a checkpoint may hold its symbols: in their order, or with their ids."""
+"""The keys under which a file may contain its symbols: in order, or with their ids."""
 _SAVE_AGAIN = "save its weights alone, with torch.save(model.state_dict(), PATH)"
 _LAYER = re.compile(r"transformer\.layers\.(\d+)\.")
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A model that was taken up from a file."""
+    """A model imported from a file."""
 
     model: Transformer
-    """On the CPU, in fp32, not in training."""
+    """On the CPU, in fp32, in evaluation mode."""
     sha256: str
-    """Of the file."""
+    """The hash of the file."""
 
     @property
     def size(self) -> str:
-        """The name of its size; where the table has none, its four numbers."""
+        """Return the name of its size; its four numbers if the size table does not contain it."""
         a = self.model.architecture
         named = {architecture: name for name, architecture in SIZES.items()}
         return named.get(a, f"{a.d_model} wide, {a.layers} layers, {a.heads} heads, {a.ffn} feed-forward")
 
 
 def load_pt(path: Path, heads: int | None = None) -> ImportedModel:
-    """The model in a file of the users'.
+    """Load the model in a `.pt` file.
 
     Args:
-        path: a `.pt` file.
-        heads: attention heads, which no shape tells; None takes those of the size of the same shapes.
+        path: the file.
+        heads: attention heads, which the shapes do not determine; None takes those of the size with the same shapes.
 
     Raises:
-        CheckpointError: the file holds more than data, or not the weights of such a model; says what is wrong.
+        CheckpointError: the file contains more than data, or not the weights of such a model; names what is wrong.
         OSError: it cannot be read.
     """
     content = _read(path)
@@ -71,23 +71,23 @@ def load_pt(path: Path, heads: int | None = None) -> ImportedModel:
 
 def _read(path: Path) -> Any:
     with path.open("rb") as file, warnings.catch_warnings():
-        # Of some files torch warns before it refuses them.
+        # torch warns about some files before it refuses them.
         warnings.simplefilter("ignore")
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            if named := re.search(r"GLOBAL (\S+)", str(error)):
                 raise CheckpointError(
-                    f"{path}: holds more than weights ({asked[1]}), which is never loaded: {_SAVE_AGAIN}"
+                    f"{path}: contains more than weights ({named[1]}), which is never loaded: {_SAVE_AGAIN}"
                 ) from None
-            raise _unreadable(path, "a pickle of something else") from None
-        except Exception as error:  # whatever bytes that are no checkpoint lead torch to
+            raise _unreadable(path, "another pickle") from None
+        except Exception as error:  # any error: the bytes may be anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:120]
             raise _unreadable(path, reason) from None
 
 
 def _unreadable(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: not a file that torch.save wrote, or not all of it ({reason}): {_SAVE_AGAIN}")
+    return CheckpointError(f"{path}: not a file that torch.save wrote, or an incomplete one ({reason}): {_SAVE_AGAIN}")
 
 
 def _state_dict(path: Path, content: Any) -> Mapping[str, Tensor]:
@@ -95,11 +95,13 @@ def _state_dict(path: Path, content: Any) -> Mapping[str, Tensor]:
     if isinstance(content, Mapping):
         found = next((content[key] for key in HOLDERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(found, Mapping):
-        raise CheckpointError(f"{path}: holds a value of type {type(found).__name__}, no state dict: {_SAVE_AGAIN}")
-    strange = [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
-    if strange or not found:
+        raise CheckpointError(
+            f"{path}: contains a value of type {type(found).__name__}, not a state dict: {_SAVE_AGAIN}"
+        )
+    unexpected = [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    if unexpected or not found:
         names = ", ".join(map(str, list(found)[:6])) or "nothing"
-        raise CheckpointError(f"{path}: no state dict under {', '.join(HOLDERS)} or by itself (it holds {names})")
+        raise CheckpointError(f"{path}: no state dict under {', '.join(HOLDERS)} or by itself (it contains {names})")
     return found
 
 
@@ -111,7 +113,7 @@ def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _require_vocabulary(path: Path, content: Any) -> None:
-    """Raise `CheckpointError` where the file names symbols, and they are not this program's."""
+    """Raise `CheckpointError` if the file contains symbols that are not this program's."""
     if not isinstance(content, Mapping):
         return
     tokenizer = content.get("tokenizer")
@@ -121,8 +123,8 @@ def _require_vocabulary(path: Path, content: Any) -> None:
             if symbols is not None and symbols != dict(enumerate(SYMBOLS)):
                 wrong = next(i for i in range(max(len(SYMBOLS), len(symbols))) if symbols.get(i) != _symbol(i))
                 raise CheckpointError(
-                    f"{path}: its {key} has {len(symbols)} symbols and gives id {wrong} to {symbols.get(wrong)!r}, "
-                    f"where this program's {VOCABULARY_SIZE} have {_symbol(wrong)!r}: it cannot be judged here"
+                    f"{path}: its {key} has {len(symbols)} symbols, and id {wrong} is {symbols.get(wrong)!r}: required "
+                    f"{VOCABULARY_SIZE} symbols, with {_symbol(wrong)!r} there: it cannot be evaluated"
                 )
 
 
@@ -131,7 +133,7 @@ def _symbol(index: int) -> str | None:
 
 
 def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
-    """A vocabulary as symbols by id, from whichever of its forms; None for what is none."""
+    """Return a vocabulary, in any of its forms, as symbols by id; None if it is not one."""
     if isinstance(vocabulary, list | tuple):
         return dict(enumerate(vocabulary))
     if isinstance(vocabulary, Mapping):
@@ -141,23 +143,21 @@ def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
 
 
 def _architecture(path: Path, state: Mapping[str, Tensor], heads: int | None) -> Architecture:
-    """What the shapes tell, with the heads that are asked for or those of the size table."""
+    """Return the architecture of the shapes, with the heads that are named or those of the size table."""
     vocabulary, d_model = _matrix(path, state, "token_embedding.weight")
     positions, _ = _matrix(path, state, "position_embedding.weight")
     ffn, _ = _matrix(path, state, "transformer.layers.0.linear1.weight")
     if vocabulary != VOCABULARY_SIZE:
-        raise CheckpointError(
-            f"{path}: a vocabulary of {vocabulary} symbols, where this program's has {VOCABULARY_SIZE}"
-        )
+        raise CheckpointError(f"{path}: a vocabulary of {vocabulary} symbols, required {VOCABULARY_SIZE}")
     if positions != POSITIONS:
-        raise CheckpointError(f"{path}: {positions} positions, where this program's models have {POSITIONS}")
+        raise CheckpointError(f"{path}: {positions} positions, required {POSITIONS}")
     layers = len({layer[1] for name in state if (layer := _LAYER.match(name))})
     if heads is None:
         of_size = [a.heads for a in SIZES.values() if (a.d_model, a.layers, a.ffn) == (d_model, layers, ffn)]
         if not of_size:
             raise CheckpointError(
-                f"{path}: its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are of no size in the "
-                f"table, and do not tell the number of heads: name it with --heads, one of {_divisors(d_model)}"
+                f"{path}: its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are not in the size table, "
+                f"and do not determine the number of heads: name it with --heads, one of {_divisors(d_model)}"
             )
         heads = of_size[0]
     if heads < 1 or d_model % heads:
@@ -171,38 +171,38 @@ def _divisors(number: int) -> str:
 
 def _matrix(path: Path, state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     if name not in state:
-        raise CheckpointError(f"{path}: {name} is missing (its first is {next(iter(state))}): not a model of ours")
+        raise CheckpointError(f"{path}: {name} is missing (its first is {next(iter(state))}): not an HLX Brain model")
     rows, *columns = state[name].shape or (0,)
     if len(columns) != 1:
-        raise CheckpointError(
-            f"{path}: {name} has the shape {tuple(state[name].shape)}, where two numbers are expected"
-        )
+        raise CheckpointError(f"{path}: {name} has the shape {tuple(state[name].shape)}, required two numbers")
     return rows, columns[0]
 
 
 def _fitted(path: Path, state: Mapping[str, Tensor], a: Architecture) -> Transformer:
-    """The model of these weights, in fp32; each must have the name and shape that such a model asks for."""
+    """Return the model of these weights, in fp32; each must have the name and shape of such a model's."""
     with torch.device("meta"):
         model = Transformer(a)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if missing := [name for name in expected if name not in state]:
         raise CheckpointError(f"{path}: {_some(missing)} missing from a model of {a.layers} layers")
     if unexpected := [name for name in state if name not in expected]:
-        raise CheckpointError(f"{path}: {_some(unexpected)} in it, which a model of ours does not have")
+        raise CheckpointError(f"{path}: {_some(unexpected)} in it, which an HLX Brain model does not have")
     weights: dict[str, Tensor] = {}
     for name, shape in expected.items():
         tensor = state[name]
         if tuple(tensor.shape) != shape:
-            raise CheckpointError(f"{path}: {name} has the shape {tuple(tensor.shape)}, where {shape} is expected")
+            raise CheckpointError(f"{path}: {name} has the shape {tuple(tensor.shape)}, required {shape}")
         if not tensor.is_floating_point() or tensor.layout != torch.strided:
-            raise CheckpointError(f"{path}: {name} is of {tensor.dtype}, {tensor.layout}: dense fp32, fp16 or bf16 is")
+            raise CheckpointError(
+                f"{path}: {name} is {tensor.dtype}, {tensor.layout}: required dense fp32, fp16 or bf16"
+            )
         weights[name] = tensor.detach().float().contiguous()
         if not weights[name].isfinite().all():
-            raise CheckpointError(f"{path}: {name} holds values that are no finite numbers: the model is broken")
+            raise CheckpointError(f"{path}: {name} contains values that are not finite: the model is broken")
     model.load_state_dict(weights, assign=True)
     return model.eval()
 
 
 def _some(names: list[str]) -> str:
-    """One name, and how many more there are."""
+    """Return the first name, and how many more there are."""
     return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"

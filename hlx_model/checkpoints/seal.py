@@ -1,10 +1,15 @@
-"""Whether a checkpoint is still what was written, and which checkpoints a training has."""
+"""Verify checkpoints against their manifests, and list those of a training.
+
+verified = verify_checkpoint(path)
+model = load_model(verified)          # does not hash the files again
+"""
 
 import logging
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model.checkpoints.manifest import NAME, REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.files import sha256_of
@@ -14,10 +19,23 @@ from hlx_model.model.tokenizer import VOCABULARY_SHA256
 log = logging.getLogger(__name__)
 
 
-def verify_checkpoint(checkpoint: Path, *, only: Collection[str] | None = None) -> Manifest:
-    """The manifest of a checkpoint whose every file, or every one of those in `only`, is as it was written.
+class VerifiedCheckpoint(NamedTuple):
+    """A checkpoint whose files this process has verified; made by `verify_checkpoint` alone."""
 
-    Raises `CheckpointError` that names the first file that is missing, truncated or changed.
+    path: Path
+    manifest: Manifest
+
+    @property
+    def ref(self) -> str:
+        """Return `<training id>/<name>`."""
+        return f"{self.manifest.training_id}/{self.path.name}"
+
+
+def verify_checkpoint(checkpoint: Path, *, only: Collection[str] | None = None) -> VerifiedCheckpoint:
+    """Verify the manifest, the length and SHA-256 of every file (or of those in `only`), and the vocabulary.
+
+    Raises:
+        CheckpointError: names the first file that is missing, truncated or changed.
     """
     manifest = read_manifest(checkpoint)
     for name, seal in manifest.files.items():
@@ -26,53 +44,63 @@ def verify_checkpoint(checkpoint: Path, *, only: Collection[str] | None = None) 
         path = checkpoint / name
         if not path.is_file():
             raise CheckpointError(f"{path}: the file is missing: {REMEDY}")
-        if (found := path.stat().st_size) != seal["bytes"]:
-            raise CheckpointError(f"{path}: {found} bytes where {seal['bytes']} were written: {REMEDY}")
-        if sha256_of(path) != seal["sha256"]:
-            raise CheckpointError(f"{path}: its SHA-256 is not the one recorded: {REMEDY}")
+        if (found := path.stat().st_size) != seal.bytes:
+            raise CheckpointError(f"{path}: {found} bytes, {seal.bytes} were written: {REMEDY}")
+        if sha256_of(path) != seal.sha256:
+            raise CheckpointError(f"{path}: its SHA-256 is not the recorded one: {REMEDY}")
     if manifest.vocabulary_sha256 != VOCABULARY_SHA256:
         raise CheckpointError(f"{checkpoint}: written with another vocabulary than this program's")
-    return manifest
+    return VerifiedCheckpoint(checkpoint, manifest)
 
 
-def verify_own(checkpoint: Path, training_id: str) -> Manifest:
-    """Verify a checkpoint and return its manifest; `CheckpointError` if it is damaged or of another training."""
-    manifest = verify_checkpoint(checkpoint)
+def verify_own(checkpoint: Path, training_id: str) -> VerifiedCheckpoint:
+    """Verify a checkpoint of a training; `CheckpointError` if it is damaged or of another training."""
+    _require_own(checkpoint, read_manifest(checkpoint), training_id)
+    return verify_checkpoint(checkpoint)
+
+
+def _require_own(checkpoint: Path, manifest: Manifest, training_id: str) -> None:
     if manifest.training_id != training_id:
         raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
-    return manifest
 
 
 def list_checkpoints(parent: Path) -> list[Path]:
-    """The directories in `parent` that bear a checkpoint's name, the newest (by step written) last."""
+    """Return the directories in `parent` that are named like a checkpoint and have a manifest, the newest last."""
     if not parent.is_dir():
         return []
     written: dict[Path, float] = {}
     for path in parent.iterdir():
-        # A trainer at work may have discarded it since.
+        # A running trainer may have removed it since.
         with suppress(FileNotFoundError):
             if NAME.fullmatch(path.name):
                 written[path] = (path / MANIFEST).stat().st_mtime
     return sorted(written, key=written.__getitem__)
 
 
-def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> tuple[Path, Manifest] | None:
-    """The checkpoint of the highest step in `parent` that verifies and is of that training; others are passed over."""
-    best: tuple[Path, Manifest] | None = None
+def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> VerifiedCheckpoint | None:
+    """Return the checkpoint of the highest step in `parent` that verifies and is of that training; None if none does.
+
+    Files are hashed from the highest step down, until one checkpoint verifies. Others are skipped with a warning.
+    """
+    found: list[tuple[int, int, Path]] = []
     for path in list_checkpoints(parent):
         try:
-            manifest = verify_own(path, training_id)
+            manifest = read_manifest(path)
+            _require_own(path, manifest, training_id)
         except CheckpointError as error:
-            log.warning("passed over: %s", error)
+            log.warning("skipped: %s", error)
             continue
-        if with_optimizer and OPTIMIZER not in manifest.files:
-            continue
-        if best is None or manifest.step >= best[1].step:
-            best = path, manifest
-    return best
+        if not with_optimizer or OPTIMIZER in manifest.files:
+            found.append((manifest.step, len(found), path))
+    for *_, path in sorted(found, reverse=True):  # of two with the same step, first the one written last
+        try:
+            return verify_checkpoint(path)
+        except CheckpointError as error:
+            log.warning("skipped: %s", error)
+    return None
 
 
 def remove_checkpoint(checkpoint: Path) -> None:
-    """Delete a checkpoint, its manifest first, so that a half-deleted one is not taken for whole."""
+    """Delete a checkpoint, its manifest first, so that a half-deleted one is never taken for a whole one."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(checkpoint, ignore_errors=True)

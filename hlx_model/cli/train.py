@@ -1,6 +1,6 @@
-"""`python -m hlx_model.training` and `hlx train`: one program, with the users' flags.
+"""`hlx train`, which is also `python -m hlx_model.training`: train one phase.
 
-Started by Dagster it speaks Dagster Pipes; otherwise it shows a progress bar.
+Started by Dagster it reports through Dagster Pipes; otherwise it shows a progress bar.
 """
 
 import logging
@@ -8,26 +8,28 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hlx_model.checkpoints.manifest import ParentVerdict, read_manifest
+from hlx_model.checkpoints.manifest import ParentVerdict
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.corpus.documents import named_documents
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
-from hlx_model.layout import default_training
+from hlx_model.layout import TRAINING_LOG, default_training
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output
+from hlx_model.phases import PHASES
 from hlx_model.profiles import profile as profile_of
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.distributed import Ranks
+from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import Interrupted, train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
-from hlx_model.training.recorder import EventSink
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from hlx_model.training.sinks import tensorboard_sink
 from hlx_model.verdicts import GateClosed
 
@@ -35,21 +37,22 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit code of a training that a signal ended."""
+_PHASES = ", ".join(f"{phase.number} {phase.title}" for phase in PHASES.values())
 
 
 def train_command(
-    phase: Annotated[int, typer.Option(help="1 English, 2 HLX, 3 translation.", show_default=False)],
+    phase: Annotated[int, typer.Option(help=f"{_PHASES}.", show_default=False)],
     corpus: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A corpus document (several times for several), or a kept corpus's directory.",
+            help="A corpus document (repeat it for several), or the directory of a stored corpus.",
             show_default="$HLX_CORPUS",
         ),
     ] = None,
     resume_from: Annotated[
         Path | None,
         typer.Option(
-            help="A checkpoint of the phase before (starts at epoch 1) or of this phase (goes on after it).",
+            help="A checkpoint of the phase before (starts at epoch 1) or of this phase (resumes after it).",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +63,7 @@ def train_command(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="the profile's")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="With --seq-length: a batch holds at most batch × seq tokens.", show_default="the profile's"),
+        typer.Option(help="With --seq-length: a batch has at most batch × seq tokens.", show_default="the profile's"),
     ] = None,
     seq_length: Annotated[
         int | None, typer.Option(help="Most tokens of an example.", show_default="the profile's")
@@ -68,7 +71,7 @@ def train_command(
     checkpoint_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the trainings; corpora and reports are kept beside it.",
+            help="Folder of the trainings; corpora and reports are stored beside it.",
             show_default="$DAGSTER_HOME/artifacts/training",
         ),
     ] = None,
@@ -78,18 +81,18 @@ def train_command(
     seed: Annotated[int | None, typer.Option(help="Of weights and data order.", show_default="the profile's")] = None,
     replay: Annotated[
         float | None,
-        typer.Option(help="Share of tokens taken again from each earlier phase.", show_default="the profile's"),
+        typer.Option(help="Tokens replayed from each earlier phase, as a share.", show_default="the profile's"),
     ] = None,
     use_fp16: Annotated[
         bool | None,
         typer.Option(
             "--use-fp16/--no-fp16",
-            help="Mixed precision: bf16 where the device has it, on an older GPU fp16.",
+            help="Mixed precision: bf16 if the device has it, on an older GPU fp16.",
             show_default="the profile's",
         ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda.", show_default="cuda where there is a GPU, else cpu")
+        str | None, typer.Option(help="cpu or cuda.", show_default="cuda if there is a GPU, else cpu")
     ] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more computing.")
@@ -99,40 +102,41 @@ def train_command(
     ] = 1,
     compile: Annotated[bool, typer.Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
     memory_limit: Annotated[
-        float | None, typer.Option(help="GiB the training may take.", show_default="what is free")
+        float | None, typer.Option(help="GiB the training may use.", show_default="all available")
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Write figures for TensorBoard into this folder too.", show_default=False)
+        Path | None, typer.Option(help="Also write metrics for TensorBoard into this folder.", show_default=False)
     ] = None,
     retry_stopped: Annotated[
-        bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort condition stopped.")
+        bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort rule stopped.")
     ] = False,
     ungated: Annotated[
         bool,
         typer.Option("--ungated", help="Train from a checkpoint whose gate is closed; its lineage shows it for good."),
     ] = False,
 ) -> None:
-    """Train one phase of the curriculum; resumes by itself what was interrupted."""
+    """Train one phase of the curriculum; the same command resumes an interrupted training."""
     documents = corpus or named_documents(Environment.read("HLX_CORPUS").corpus)
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     training = checkpoint_dir or default_training()
     _require_outputs(training, tensorboard)
     if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
-        # Batches of many shapes leave gaps between fixed segments (the users' guide: "Environment").
+        # With fixed segments, batches of many shapes leave gaps in a GPU's memory.
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
     execution = ExecutionConfig(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
-    parent_verdict, closed = _gate(resume_from, phase, ungated=ungated)
+    parent = verify_checkpoint(resume_from) if resume_from else None
+    parent_verdict, closed = _gate(parent, phase, ungated=ungated)
     with Ranks(execution.device).process_group() as ranks:
         with ranks.rank_zero_first():
-            plan = prepare(
+            plan = plan_training(
                 phase,
                 profile_of(profile),
                 overrides,
                 corpus=documents,
                 training=training,
-                resume_from=resume_from,
+                parent=parent,
                 execution=execution,
                 parent_verdict=parent_verdict,
                 ungated=closed,
@@ -144,11 +148,11 @@ def train_command(
                 train(plan, execution=execution, ranks=ranks)
             return
         try:
-            with _logged_to(plan.directory / "training.log"), _sinks(plan, tensorboard) as emit:
+            with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
                 outcome = train(
                     plan, execution=execution, ranks=ranks, run_id=Environment.read("HLX_RUN_ID").run_id, emit=emit,
                 )  # fmt: skip
-                emit("result", {"checkpoint": str(outcome.checkpoint.absolute()), "found": outcome.found})
+                emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
             console = Console(stderr=True, soft_wrap=True)
             console.print(f"interrupted: {error}; the same command resumes", highlight=False)
@@ -157,32 +161,33 @@ def train_command(
 
 
 def _require_outputs(training: Path, tensorboard: Path | None) -> None:
-    """Require that neither the training nor its figures for TensorBoard change what hlx keeps: `ValueError`.
+    """Require that neither the training nor TensorBoard's files overwrite what hlx has stored; `ValueError`.
 
-    Each writes into a folder named after the training's id, which is known only once the corpus is read.
+    Each writes into a folder named after the training's id, which is known only after the corpus has been read.
     """
     for folder in (training, *([tensorboard] if tensorboard else [])):
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder}: a file: name a folder")
+            raise ValueError(f"{folder}: this is a file: name a folder")
     directory = training / "<training id>"
     require_output(directory)
     if tensorboard is not None:
         require_output(tensorboard / directory.name, own=directory)
 
 
-def _gate(parent: Path | None, phase: int, *, ungated: bool) -> tuple[ParentVerdict | None, bool]:
-    """The verdict by which the phase before is handed on, and whether its gate is closed.
+def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tuple[ParentVerdict | None, bool]:
+    """Return the verdict that allows training to start from the phase before, and whether its gate is closed.
 
-    `GateClosed` where it is and that was not asked for.
+    Raises:
+        GateClosed: it is closed, and `ungated` is not set.
     """
-    if parent is None or read_manifest(parent).phase != phase - 1:
+    if parent is None or parent.manifest.phase != phase - 1:
         return None, False
     try:
         verdict = require_passed(parent)
     except GateClosed as error:
         if not ungated:
             raise
-        log.warning("trained all the same (--ungated): %s", error)
+        log.warning("training starts all the same (--ungated): %s", error)
         return None, True
     return verdict.parent_verdict, False
 
@@ -209,23 +214,23 @@ def _say(outcome: TrainingResult) -> None:
         console.print(f"its checkpoint: {outcome.checkpoint}")
         console.print(f"its report: hlx validate --checkpoint {outcome.checkpoint}")
         raise typer.Exit(1)
-    console.print("this training had ended before: nothing to do" if outcome.found else "trained")
+    console.print("this training has already ended: nothing to do" if outcome.found else "trained")
     console.print(f"next: hlx validate --checkpoint {outcome.checkpoint}")
 
 
 @contextmanager
 def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
-    """Whoever listens: Dagster, where it started this process, or a person at a terminal; and a viewer."""
+    """Yield a sink that passes events on to Dagster or a person at a terminal, and to TensorBoard."""
     with (
-        _pipes() if "DAGSTER_PIPES_CONTEXT" in os.environ else _terminal(plan) as emit,
-        tensorboard_sink(tensorboard / plan.id if tensorboard else None) as view,
+        _pipes() if "DAGSTER_PIPES_CONTEXT" in os.environ else _terminal(plan) as shown,
+        tensorboard_sink(tensorboard / plan.id if tensorboard else None) as plotted,
     ):
 
-        def both(event: str, figures: dict[str, Any]) -> None:
-            emit(event, figures)
-            view(event, figures)
+        def emit(event: Event) -> None:
+            shown(event)
+            plotted(event)
 
-        yield both
+        yield emit
 
 
 @contextmanager
@@ -234,21 +239,22 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     console = Console(stderr=True)
     console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(plan.train)} examples")
     columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), BarColumn(), TextColumn("{task.fields[figures]}"),
+        TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), BarColumn(), TextColumn("{task.fields[metrics]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=s.epochs, epoch=plan.first_epoch, figures="")
+        task = bar.add_task("", total=s.epochs, epoch=plan.first_epoch, metrics="")
 
-        def emit(event: str, figures: dict[str, Any]) -> None:
-            if event == "progress":
-                text = f"loss {figures['train_loss']:.3f}"
-                if figures["held_out_loss"] is not None:
-                    bar.update(task, completed=figures["epoch"])
-                    text += f" held-out {figures['held_out_loss']:.3f}"
-                bar.update(task, epoch=figures["epoch"], figures=text)
-            elif event == "milestone":
-                console.print(f"gates at epoch {figures['epoch']}: {figures['outcome']}")
+        def emit(event: Event) -> None:
+            match event:
+                case Recorded(row=row):
+                    text = f"loss {row['train_loss']:.3f}"
+                    if row["held_out_loss"] is not None:
+                        bar.update(task, completed=row["epoch"])
+                        text += f" held-out {row['held_out_loss']:.3f}"
+                    bar.update(task, epoch=row["epoch"], metrics=text)
+                case MilestoneJudged(milestone):
+                    console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
         yield emit
 
@@ -258,4 +264,4 @@ def _pipes() -> Iterator[EventSink]:
     from dagster_pipes import open_dagster_pipes
 
     with open_dagster_pipes() as pipes:
-        yield lambda event, figures: pipes.report_custom_message({"event": event, **figures})
+        yield lambda event: pipes.report_custom_message(message(event))

@@ -8,7 +8,7 @@ import typer
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import list_checkpoints
+from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import AsJson
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.language import Format
@@ -33,7 +33,7 @@ def translate_command(
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     checkpoint = checkpoint or _newest(default_training())
-    model = checkpoints.load_model(checkpoint, device_of(), only=(WEIGHTS,))
+    model = checkpoints.load_model(verify_checkpoint(checkpoint, only=(WEIGHTS,)), device_of())
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest, read_state
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation.compare import compare_reports, previous_report
@@ -103,13 +104,14 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
 
     Raises `ValueError` (`CheckpointError`, `CorpusError`) where the checkpoint or its corpora cannot be read.
     """
-    manifest = verify_checkpoint(checkpoint)
+    verified = verify_checkpoint(checkpoint)
+    manifest = verified.manifest
     artifacts = Artifacts.of_checkpoint(checkpoint)
     corpora = {asset: store.load(artifacts.root / v.path) for asset, v in manifest.corpora.items()}
     own = CORPUS_OF_PHASE[manifest.phase]
     if own not in corpora:
         raise CheckpointError(f"{checkpoint}: its manifest names no {own} to judge it on")
-    model = checkpoints.load_model(checkpoint, device)
+    model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
     return evaluate_model(target_of(checkpoint, manifest), model, corpora, directory, previous)
@@ -169,7 +171,7 @@ def target_of(checkpoint: Path, m: Manifest) -> EvaluationTarget:
         weights_sha256=m.weights_sha256,
         corpora=verdict.corpora,
         recorded=(g.training_completed(m.kind, m.epoch, m.epochs, m.stopped), g.lineage(m.ungated)),
-        reported_loss=state["epoch_losses"][-1] if state["epoch_losses"] else None,
+        reported_loss=state.epoch_losses[-1] if state.epoch_losses else None,
         earlier_losses=_earlier_losses(checkpoint, m),
         replay=m.settings["replay"],
         kind=m.kind,
@@ -177,7 +179,7 @@ def target_of(checkpoint: Path, m: Manifest) -> EvaluationTarget:
         epochs=m.epochs,
         step=m.step,
         stopped=m.stopped,
-        milestones=state["milestones"],
+        milestones=[milestone.to_json() for milestone in state.milestones],
         curve=[row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= m.step],
     )
 

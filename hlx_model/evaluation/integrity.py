@@ -27,14 +27,15 @@ def integrity_gates(checkpoint: Path, *, hashes: bool = True) -> list[GateResult
         hashes: whether to compute the hash of every file again.
     """
     try:
-        manifest = verify_checkpoint(checkpoint, only=None if hashes else ())
-        model = load_model(checkpoint, only=())
+        verified = verify_checkpoint(checkpoint, only=None if hashes else ())
+        model = load_model(verified)
     except CheckpointError as error:
         return [GateResult(name, "fail", str(error)) for name in INTEGRITY]
+    manifest = verified.manifest
     broken = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
     return [
-        GateResult("verifies", "pass", f"{len(manifest.files)} files are as they were written"),
+        GateResult("verifies", "pass", f"{len(manifest.files)} files are unchanged"),
         *checkpoint_gates(checkpoint, manifest.settings["size"]),
         GateResult("finite", "fail" if broken else "pass", finite),
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
 from hlx_model.evaluation.thresholds import Thresholds
@@ -58,7 +58,7 @@ class Verdict:
     @property
     def parent_verdict(self) -> ParentVerdict:
         """What the manifest of a checkpoint that is trained from this one says of it."""
-        return ParentVerdict(self.outcome, self.digest, self.gates_version)
+        return ParentVerdict(outcome=self.outcome, digest=self.digest, gates_version=self.gates_version)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -80,17 +80,17 @@ class Verdict:
             raise GateClosed(f"no verdict: {directory / VERDICT} cannot be read ({error})") from None
 
 
-def require_passed(checkpoint: Path) -> Verdict:
+def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     """The verdict on a checkpoint, if it is one to build on.
 
-    Recomputes the hash of every file of the checkpoint and of the rows of its corpora.
+    Recomputes the hash of the rows of its corpora.
 
     Raises:
         GateClosed: no verdict, one of something else, or a failed gate; named with its figure.
-        ValueError: the checkpoint or a corpus is not as it was (`CheckpointError`, `CorpusError`).
+        ValueError: a corpus is not as it was (`CorpusError`).
     """
+    checkpoint, manifest = verified
     again = f"judge it with `hlx validate --checkpoint {checkpoint}`"
-    manifest = verify_checkpoint(checkpoint)
     artifacts = Artifacts.of_checkpoint(checkpoint)
     for version in manifest.corpora.values():
         store.load(artifacts.root / version.path)

@@ -1,1 +1,1 @@
-"""The watchdog: what it looks at, how it judges, and when it would have spoken. It stops nothing; who watches does."""
+"""The rules by which a training is stopped: judged by the trainer on its own losses, by the watchdog on the record."""

@@ -1,173 +1,189 @@
-"""The watchdog's judgement of a training: a pure function of what was recorded and of when one looks.
+"""The watchdog's rules: what is wrong with a training, from a snapshot of what it recorded and the time.
 
-What a trainer finds wrong itself (abort conditions, gates) it acts upon at once. The watchdog finds the same from the
-record, for a trainer that does not; and what no trainer can say of itself: that it stalls, or is gone.
+A trainer stops by itself if a loss rule or a gate requires it. The watchdog finds the same from the record, in case the
+trainer does not, and finds what no trainer can report: that it stalls, or that its process is gone.
+
+To add a rule: a function of `Facts` that returns the reason, and a row in `RULES`. A rule on losses alone goes into
+`losses.py`, and is the trainer's too. A fact that is not in `Snapshot` is read in `snapshots.py`.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from hlx_model.checkpoints.progress import Milestone
 from hlx_model.environment import STALL_SECONDS
-from hlx_model.monitoring.aborts import AbortLimits, abort_reason, diverged
+from hlx_model.monitoring.losses import Losses, LossFinding, LossLimits, check_losses, losses_of
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult
-
-Name = Literal[
-    "gone", "stalled", "not_finite", "diverged", "collapsed", "rising", "wrong_size", "gate", "disk", "gpu_memory"
-]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a training is in trouble."""
+    """The watchdog's limits, beside those on losses."""
 
     stall_seconds: float = STALL_SECONDS
-    """Without a step: the guide's five minutes ("No progress for 5+ minutes")."""
+    """Without a step: five minutes, as in the reference schedule."""
     stall_paces: float = 5.0
-    """Where steps are slower: so many times the longest that it has been without one so far."""
-    begin_stalls: float = 3.0
+    """If steps are slower: so many times the longest time without a step so far."""
+    first_step_stalls: float = 3.0
     """Before the first step, which has no pace yet and may compile: so many times as long."""
     settle_seconds: float = 60.0
-    """What a trainer recorded just now it may be acting upon: it writes a checkpoint first."""
-    gpu_memory: float = 0.97
-    """Share of the GPU's memory that a training held at most so far."""
+    """The trainer has so long to act on what it has just recorded: it writes a checkpoint first."""
+    max_gpu_memory: float = 0.97
+    """Largest share of the GPU's memory that a training may have used."""
+    losses: LossLimits = field(default_factory=LossLimits)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with a training."""
 
-    name: Name
+    name: str
+    """The name of the rule."""
     reason: str
-    """One line for a person: what was seen, and what to do."""
+    """One line for a person: the figure, what is required, and what to do."""
     lost: bool = True
-    """It must be stopped; else a person must look."""
+    """Whether the training must be stopped; if not, a person must decide."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one who looks at a training sees."""
+    """What a training's directory and process show at one moment."""
 
     beat: Heartbeat
     curve: Sequence[Mapping[str, Any]] = ()
     """Rows of `metrics.parquet`."""
-    milestones: Sequence[Mapping[str, Any]] = ()
+    milestones: Sequence[Milestone] = ()
     checkpoint: Sequence[GateResult] = ()
-    """Whether its newest checkpoint is of the size asked for; empty where there is none yet."""
+    """Whether its newest checkpoint is of the training's size; empty if it has none yet."""
     alive: bool = True
-    """Its process is there."""
+    """Whether its process exists, or may exist on another machine."""
     disk_free: int | None = None
     """Bytes."""
     next_checkpoint: int | None = None
-    """Bytes that its next checkpoint takes at most."""
+    """Bytes that its next checkpoint needs at most."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule judges."""
+
+    snapshot: Snapshot
+    silent: float
+    """Seconds since the last heartbeat."""
+    limits: Limits
+
+    @property
+    def beat(self) -> Heartbeat:
+        """Return the snapshot's heartbeat."""
+        return self.snapshot.beat
+
+    @property
+    def settled(self) -> bool:
+        """Whether the trainer has had the time to act on all that it recorded."""
+        return self.silent > self.limits.settle_seconds
+
+
+def _gone(facts: Facts) -> str | None:
+    if facts.snapshot.alive:
+        return None
+    return f"process {facts.beat.pid} is gone: materialize again, or repeat the command, to resume"
+
+
+def _stalled(facts: Facts) -> str | None:
+    beat, limits = facts.beat, facts.limits
+    allowed = max(limits.stall_seconds, limits.stall_paces * beat.pace)
+    if beat.step == 0:
+        allowed = max(allowed, limits.first_step_stalls * limits.stall_seconds)
+    if facts.silent <= allowed:
+        return None
+    pace = f", longest so far {beat.pace:.0f}" if beat.pace >= 1 else ""
+    return (
+        f"no progress for {facts.silent:.0f} seconds (allowed {allowed:.0f}{pace}): "
+        "check the machine (GPU, disk, memory), then resume"
+    )
+
+
+def _wrong_size(facts: Facts) -> str | None:
+    failed = next((gate for gate in facts.snapshot.checkpoint if gate.outcome == "fail"), None)
+    return f"its checkpoint is not of the training's size: {failed.reason}: check the settings" if failed else None
+
+
+def _gate(facts: Facts) -> str | None:
+    for milestone in facts.snapshot.milestones:
+        if (gate := milestone.failed) and (facts.settled or milestone.epoch < facts.beat.epoch):
+            return f"gate {gate.name} failed at epoch {milestone.epoch}: {gate.reason}"
+    return None
+
+
+def _losses(facts: Facts) -> LossFinding | None:
+    beat, limits = facts.beat, facts.limits.losses
+    rows = [row for row in facts.snapshot.curve if facts.settled or row["step"] < beat.step]
+    if found := check_curve(rows, limits):
+        return found
+    if not facts.settled:
+        return None
+    return check_losses(Losses(f"epoch {beat.epoch}", beat.train_loss, beat.held_out_loss), limits)
+
+
+def _disk(facts: Facts) -> str | None:
+    free, needed = facts.snapshot.disk_free, facts.snapshot.next_checkpoint
+    if free is None or needed is None or free >= needed:
+        return None
+    return (
+        f"{_gigabytes(free)} free on the disk, the next checkpoint needs {_gigabytes(needed)}: make room, then resume"
+    )
+
+
+def _gpu_memory(facts: Facts) -> str | None:
+    used, total, limit = facts.beat.gpu_memory_bytes, facts.beat.gpu_memory_total, facts.limits.max_gpu_memory
+    if not used or not total or used / total <= limit:
+        return None
+    return (
+        f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: if it runs out of "
+        "memory, resume with a smaller batch_size, accumulation or gradient_checkpointing"
+    )
+
+
+class Rule(NamedTuple):
+    """One rule of the watchdog."""
+
+    name: str
+    find: Callable[[Facts], str | LossFinding | None]
+    """Returns the reason; None if the rule is kept. A finding brings the name of its own rule."""
+    lost: bool = True
+    """Whether a training that breaks it must be stopped."""
+
+
+RULES = (
+    Rule("gone", _gone),
+    Rule("stalled", _stalled),
+    Rule("wrong_size", _wrong_size),
+    Rule("gate", _gate),
+    Rule("losses", _losses),
+    Rule("disk", _disk),
+    Rule("gpu_memory", _gpu_memory, lost=False),
+)
+"""In the order in which they are checked: the first that speaks counts."""
 
 
 def check(snapshot: Snapshot, now: float, limits: Limits | None = None) -> Problem | None:
-    """What is wrong with a training at `now` (Unix seconds), the worst first; None where it is well or has ended."""
-    limits = limits or Limits()
+    """Return what is wrong with a training at `now` (Unix seconds); None if nothing is, or if it has ended."""
     if not snapshot.beat.running:
         return None
-    return next(
-        (found for rule in (_gone, _stalled, _lost, _low_disk_or_gpu_memory) if (found := rule(snapshot, now, limits))),
-        None,
-    )
-
-
-def _gone(snapshot: Snapshot, now: float, limits: Limits) -> Problem | None:
-    if snapshot.alive:
-        return None
-    return Problem("gone", f"process {snapshot.beat.pid} is gone: materialize again, or repeat the command, to resume")
-
-
-def _stalled(snapshot: Snapshot, now: float, limits: Limits) -> Problem | None:
-    beat = snapshot.beat
-    silent, most = now - beat.time, max(limits.stall_seconds, limits.stall_paces * beat.pace)
-    if beat.step == 0:
-        most = max(most, limits.begin_stalls * limits.stall_seconds)
-    if silent <= most:
-        return None
-    pace = f" (its longest so far was {beat.pace:.0f})" if beat.pace >= 1 else ""
-    return Problem(
-        "stalled",
-        f"no progress for {silent:.0f} seconds{pace}: look at the machine (GPU, disk, memory), then resume",
-    )
-
-
-def _lost(snapshot: Snapshot, now: float, limits: Limits) -> Problem | None:
-    beat, settled = snapshot.beat, now - snapshot.beat.time > limits.settle_seconds
-    failed = [gate for gate in snapshot.checkpoint if gate.outcome == "fail"]
-    if failed:
-        return Problem(
-            "wrong_size", f"its checkpoint is not of the size asked for: {failed[0].reason}: look at the settings"
-        )
-    for milestone in snapshot.milestones:
-        if milestone["outcome"] == "fail" and (settled or milestone["epoch"] < beat.epoch):
-            gate = next(gate for gate in milestone["gates"] if gate["outcome"] == "fail")
-            reason = f"gate {gate['name']} failed at epoch {milestone['epoch']}: {gate['reason']}"
-            return Problem("gate", reason)
-    if found := check_curve([row for row in snapshot.curve if settled or row["step"] < beat.step]):
-        return found
-    if settled:
-        return _not_finite({"train_loss": beat.train_loss, "held_out_loss": beat.held_out_loss}, beat.epoch)
+    facts = Facts(snapshot, now - snapshot.beat.time, limits or Limits())
+    for rule in RULES:
+        found = rule.find(facts)
+        if isinstance(found, LossFinding):
+            return Problem(found.rule, found.reason, rule.lost)
+        if found:
+            return Problem(rule.name, found, rule.lost)
     return None
 
 
-def _low_disk_or_gpu_memory(snapshot: Snapshot, now: float, limits: Limits) -> Problem | None:
-    beat = snapshot.beat
-    if (
-        snapshot.disk_free is not None
-        and snapshot.next_checkpoint is not None
-        and snapshot.disk_free < snapshot.next_checkpoint
-    ):
-        return Problem(
-            "disk",
-            f"{_gigabytes(snapshot.disk_free)} are free, and the next checkpoint takes "
-            f"{_gigabytes(snapshot.next_checkpoint)}: make room, then resume",
-        )
-    if (
-        beat.gpu_memory_bytes
-        and beat.gpu_memory_total
-        and (share := beat.gpu_memory_bytes / beat.gpu_memory_total) > limits.gpu_memory
-    ):
-        return Problem(
-            "gpu_memory",
-            f"it has held {share:.0%} of the GPU's {_gigabytes(beat.gpu_memory_total)}: should it end for lack of it, "
-            "go on with a smaller batch_size, accumulation or gradient_checkpointing",
-            lost=False,
-        )
-    return None
-
-
-def check_curve(rows: Iterable[Mapping[str, Any]], limits: AbortLimits | None = None) -> Problem | None:
-    """What a recorded curve says is wrong: the guide's abort conditions, on its rows in order."""
-    limits, began = limits or AbortLimits(), None
-    epochs: list[float] = []
-    first_epoch = 1
-    for row in rows:
-        if found := _not_finite(row, row["epoch"]):
-            return found
-        loss = float(row["train_loss"])
-        if began is None:
-            began, first_epoch = loss, row["epoch"]
-            # A phase may begin above what has diverged later: English learned by heart begins HLX so.
-            limits = replace(limits, diverged=max(limits.diverged, began))
-        if reason := diverged(loss, limits):
-            return Problem("diverged", f"{reason} (epoch {row['epoch']})")
-        if row["held_out_loss"] is not None:
-            epochs.append(loss)
-            if reason := abort_reason(epochs, limits, first_epoch=first_epoch):
-                return Problem("collapsed" if "collapsed" in reason else "rising", f"{reason} (epoch {row['epoch']})")
-    return None
-
-
-def _not_finite(figures: Mapping[str, Any], epoch: int) -> Problem | None:
-    for name in ("train_loss", "held_out_loss"):
-        value = figures[name]
-        if value is not None and not math.isfinite(value):
-            return Problem("not_finite", f"{name} is {value} (epoch {epoch}): use a lower learning rate")
-    return None
+def check_curve(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> LossFinding | None:
+    """Return what is wrong at the first row of a recorded curve that breaks a loss rule; None if none does."""
+    return next((found for losses in losses_of(rows) if (found := check_losses(losses, limits))), None)
 
 
 def _gigabytes(size: float) -> str:

@@ -1,56 +1,59 @@
-"""When would the watchdog have spoken? Its judgement over a recorded curve, row by row."""
+"""Replay a recorded curve: at which row would the watchdog have raised an alarm?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hlx_model.layout import METRICS
-from hlx_model.monitoring.rules import Problem, check_curve
+from hlx_model.monitoring.losses import LossLimits, check_losses, losses_of
+from hlx_model.monitoring.rules import Problem
 from hlx_model.runs.metrics import METRICS_SCHEMA
 
 _ALWAYS = ("step", "epoch", "train_loss")
 
 
-@dataclass(frozen=True)
-class Alarm:
-    """Where in a curve the watchdog speaks."""
+class Alarm(NamedTuple):
+    """The place in a curve at which the watchdog raises an alarm."""
 
     step: int
     epoch: int
-    trouble: Problem
+    problem: Problem
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:
-    """The rows of a `metrics.parquet`, or of a training's directory; `ValueError` where there are none to read."""
+    """Read the rows of a `metrics.parquet`, or of a training's directory, in order of their steps.
+
+    Raises:
+        ValueError: the file is missing, or is not a curve; names the file and the column.
+    """
     file = path / METRICS if path.is_dir() else path
     try:
         table = pq.read_table(file)
     except FileNotFoundError:
-        raise ValueError(f"{file}: no such file: name a metrics.parquet, or the directory of a training") from None
+        raise ValueError(f"{file}: no such file: name a metrics.parquet, or a training's directory") from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
     if missing := [name for name in METRICS_SCHEMA.names if name not in table.schema.names]:
         raise ValueError(
-            f"{file}: lacks {', '.join(missing)}; a curve has the columns {', '.join(METRICS_SCHEMA.names)}"
+            f"{file}: {', '.join(missing)} missing; a curve has the columns {', '.join(METRICS_SCHEMA.names)}"
         )
     try:
         table = table.select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{file}: a figure is no number ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"{file}: a value is not a number ({str(error).splitlines()[0]})") from None
     if not len(table):
-        raise ValueError(f"{file}: no curve: it has no row")
+        raise ValueError(f"{file}: not a curve: it has no rows")
     if gaps := [name for name in _ALWAYS if table[name].null_count]:
-        raise ValueError(f"{file}: no curve: {', '.join(gaps)} must have a figure in every row")
+        raise ValueError(f"{file}: not a curve: {', '.join(gaps)} must have a value in every row")
     return list(table.sort_by("step").to_pylist())
 
 
-def simulate(rows: Sequence[Mapping[str, Any]]) -> Alarm | None:
-    """The first row at which the watchdog speaks, as one who looks after every row; None where it never does."""
-    for seen, row in enumerate(rows, 1):
-        if trouble := check_curve(rows[:seen]):
-            return Alarm(row["step"], row["epoch"], trouble)
+def simulate(rows: Sequence[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
+    """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does."""
+    for row, losses in zip(rows, losses_of(rows), strict=True):
+        if found := check_losses(losses, limits):
+            return Alarm(row["step"], row["epoch"], Problem(*found))
     return None

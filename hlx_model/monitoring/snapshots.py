@@ -1,4 +1,4 @@
-"""What one who watches sees of the trainings at hand, read from their directories."""
+"""Take snapshots of the trainings in a folder, for the watchdog's rules."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,23 +7,25 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from hlx_model.checkpoints.progress import Milestone
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.environment import Environment
 from hlx_model.evaluation.gates.milestones import checkpoint_gates
 from hlx_model.files import read_json
+from hlx_model.layout import CHECKPOINTS, HEARTBEAT, MILESTONE_RESULTS
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.verdicts import GateResult
 
-_BYTES_A_PARAMETER = 12
-"""A checkpoint to resume from holds each weight and its two moments."""
+_BYTES_PER_PARAMETER = 12
+"""A checkpoint to resume from contains each weight and its two moments, in fp32."""
 
 
 @dataclass(frozen=True)
 class WatchedTraining:
-    """A training at hand."""
+    """A training's directory and its snapshot."""
 
     directory: Path
     snapshot: Snapshot
@@ -35,16 +37,16 @@ def limits() -> Limits:
 
 
 def trainings(root: Path) -> Iterator[WatchedTraining]:
-    """The trainings under `root` that have a heartbeat, the newest first."""
-    found = [d for d in root.iterdir() if (d / "heartbeat.json").exists()] if root.is_dir() else []
-    looked = (WatchedTraining(directory, seen) for directory in found if (seen := take_snapshot(directory)))
-    yield from sorted(looked, key=lambda training: training.snapshot.beat.time, reverse=True)
+    """Yield the trainings in the folder `root` that have a heartbeat, the newest heartbeat first."""
+    directories = [d for d in root.iterdir() if (d / HEARTBEAT).exists()] if root.is_dir() else []
+    found = (WatchedTraining(d, snapshot) for d in directories if (snapshot := take_snapshot(d)))
+    yield from sorted(found, key=lambda training: training.snapshot.beat.time, reverse=True)
 
 
 def take_snapshot(directory: Path) -> Snapshot | None:
-    """What is seen of the training in a directory; None where it has no heartbeat that can be read.
+    """Return a snapshot of the training in a directory; None if it has no readable heartbeat.
 
-    Of a training that has ended nothing but its heartbeat: there may be hundreds.
+    Of a training that has ended it contains the heartbeat only: there may be hundreds of them.
     """
     beat = Heartbeat.read(directory)
     if beat is None:
@@ -55,20 +57,23 @@ def take_snapshot(directory: Path) -> Snapshot | None:
         curve = read_metrics(directory)
     except (OSError, ValueError):
         curve = []
-    milestones = directory / "milestones.json"
     return Snapshot(
         beat,
         curve,
-        milestones=read_json(milestones) if milestones.exists() else [],
-        checkpoint=_newest_checkpoint(directory / "checkpoints", beat.size),
+        milestones=_milestones(directory / MILESTONE_RESULTS),
+        checkpoint=_newest_checkpoint(directory / CHECKPOINTS, beat.size),
         alive=beat.alive,
         disk_free=shutil.disk_usage(directory).free,
-        next_checkpoint=_BYTES_A_PARAMETER * SIZES[beat.size].parameters if beat.size in SIZES else None,
+        next_checkpoint=_BYTES_PER_PARAMETER * SIZES[beat.size].parameters if beat.size in SIZES else None,
     )
 
 
+def _milestones(path: Path) -> list[Milestone]:
+    return [Milestone.from_json(content) for content in read_json(path)] if path.exists() else []
+
+
 def _newest_checkpoint(parent: Path, size: str) -> list[GateResult]:
-    """Its gates; none where there is no checkpoint, or it is just being replaced by a newer one."""
+    """Return the gates on the newest checkpoint's size; none if there is none, or a newer one is just replacing it."""
     found = list_checkpoints(parent)
     if not found or size not in SIZES:
         return []

@@ -164,7 +164,9 @@ def lineage(name: str, training: Path) -> Node:
         return Node("corpus", name, directory.name, documents, *_latest(events, name, directory.name))
     if name == EXAMPLES:
         return _examples(directory.name, store.sources_of(directory), events)
-    return _corpus(name, CorpusVersion(directory.name, artifact, *store.made_from(directory)), events)
+    examples, documents_read = store.made_from(directory)
+    version = CorpusVersion(data_version=directory.name, path=artifact, examples=examples, documents=documents_read)
+    return _corpus(name, version, events)
 
 
 def of_checkpoint(checkpoint: Path) -> CheckpointNode:

@@ -57,8 +57,8 @@ def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
         yield Link(MANIFEST, "ok", "as written, its digest fits")
     else:
         yield Link(MANIFEST, "broken", f"{checkpoint / MANIFEST}: changed: not as hlx writes it")
-    recorded = {name: seal["sha256"] for name, seal in m.files.items()}
-    sizes = {name: seal["bytes"] for name, seal in m.files.items()}
+    recorded = {name: seal.sha256 for name, seal in m.files.items()}
+    sizes = {name: seal.bytes for name, seal in m.files.items()}
     yield from check_files(checkpoint, recorded, MANIFEST, sizes=sizes, ignore=SIGNATURE)
     if recorded.get(WEIGHTS) != m.weights_sha256:
         yield Link(WEIGHTS, "broken", f"{MANIFEST} has two hashes of the weights")

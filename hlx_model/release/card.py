@@ -52,7 +52,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         manifest=m,
         weights=weights,
         # An older manifest does not record the lengths of the files.
-        weights_bytes=m.files.get(WEIGHTS, {}).get("bytes"),
+        weights_bytes=m.files[WEIGHTS].bytes if WEIGHTS in m.files else None,
         phase=PHASES[m.phase],
         phases=len(PHASES),
         symbols=VOCABULARY_SIZE,

@@ -51,7 +51,7 @@ def export(
         require_private_key(key)
     # Weights that are copied are hashed once, in the new folder.
     hashed_later = {WEIGHTS} if format == "safetensors" else set()
-    manifest = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later)
+    manifest = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later).manifest
     record = record_of(checkpoint)
     with new_directory(place) as directory:
         weights = _write_weights(checkpoint, manifest, directory, format)

@@ -1,1 +1,1 @@
-"""The directory of one training: lock, heartbeat, metrics, and whether its process and its watchdog are alive."""
+"""The directory of one training: lock, heartbeat, metrics, and whether its process and the watchdog are alive."""

@@ -1,84 +1,83 @@
-"""Who watches the watchdog? Each of its looks leaves a time; where none comes, the others say so.
+"""Watch the watchdog: each of its checks records the time in `watchdog.json`, and others report if it stops.
 
-A sensor stops when the daemon does, and says nothing of it.
+A Dagster sensor stops without notice if the daemon does.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hlx_model.files import read_json, write_json
+from hlx_model.files import write_json
+from hlx_model.json_model import Float, JsonModel
 from hlx_model.layout import TICK
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 60.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 MISSED = 3
-"""Looks that did not come, after which it counts as asleep."""
+"""Missed checks after which the watchdog counts as asleep."""
 
 
-@dataclass(frozen=True)
-class Tick:
-    """The watchdog's last look."""
+class Tick(JsonModel):
+    """The watchdog's last check."""
 
-    time: float
+    time: Float
     """Unix seconds."""
-    interval: float
-    """Seconds until the next."""
+    interval: Float
+    """Seconds until the next check."""
 
     def asleep(self, now: float) -> bool:
-        """Whether three looks have not come."""
+        """Whether three checks have been missed at `now`, in Unix seconds."""
         return now - self.time > MISSED * self.interval
 
 
 def leave_tick(training: Path, interval: float = INTERVAL) -> None:
-    """Leave the time of a look in the folder of the trainings."""
+    """Record the time of a check in the folder of the trainings."""
     training.mkdir(parents=True, exist_ok=True)
-    write_json(training / TICK, asdict(Tick(time.time(), interval)), durable=False)
+    write_json(training / TICK, Tick(time=time.time(), interval=interval).to_json(), durable=False)
 
 
 def last_tick(training: Path) -> Tick | None:
-    """The last look at the trainings of a folder; None where there never was one, or it cannot be read."""
+    """Return the last check of a folder of trainings; None if there was none, or its record cannot be read."""
     try:
-        content = read_json(training / TICK)
-        return Tick(float(content["time"]), float(content["interval"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        return Tick.read(training / TICK)
+    except (OSError, ValueError):
         return None
 
 
 def asleep(training: Path, now: float | None = None) -> str | None:
-    """What to say of a watchdog that does not look, or None where it does."""
+    """Return one line if the watchdog has stopped checking, with what to do; None if it checks."""
     tick, now = last_tick(training), time.time() if now is None else now
     if tick is None:
-        return "the watchdog has never looked here: `make ui` runs it (its sensor and the daemon must be on)"
+        return "the watchdog has never run here: `make ui` runs it (its sensor and the daemon must be on)"
     if tick.asleep(now):
         return (
-            f"the watchdog has not looked for {now - tick.time:.0f} seconds (it should every {tick.interval:.0f}): "
-            "see that `make ui`, its daemon and the sensor training_watchdog run"
+            f"the last check of the watchdog was {now - tick.time:.0f} seconds ago (required: every "
+            f"{tick.interval:.0f}): check that `make ui`, its daemon and the sensor training_watchdog run"
         )
     return None
 
 
 class LivenessMonitor:
-    """Looks from time to time whether the watchdog of a training is awake, and warns once where it is not."""
+    """Lets a trainer check from time to time whether the watchdog runs, and warn once if it does not."""
 
     def __init__(self, training: Path, warn: Callable[[str], None]) -> None:
+        """`training` is the folder of the trainings; `warn` receives one line."""
         self._training, self._warn, self._warned = training, warn, False
         self._next = time.monotonic() + MISSED * self._interval()
 
-    def look(self) -> None:
-        """Look, where it is time."""
+    def check(self) -> None:
+        """Check, if it is time."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._interval()
         reason = asleep(self._training)
         if reason and not self._warned:
-            self._warn(f"nobody watches this training: {reason}")
+            self._warn(f"this training is not watched: {reason}")
         elif not reason and self._warned:
-            log.info("the watchdog looks again")
+            log.info("the watchdog checks again")
         self._warned = reason is not None
 
     def _interval(self) -> float:

@@ -1,8 +1,8 @@
-"""The figures of a training, in `metrics.parquet`: one row a record, the whole curve in one file."""
+"""The recorded metrics of a training, in `metrics.parquet`: the whole curve in one file."""
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,28 +20,41 @@ METRICS_SCHEMA = pa.schema([
 ])  # fmt: skip
 
 
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """The rows of a training's directory, in order of their steps; none where nothing was recorded."""
+class MetricsRow(TypedDict):
+    """One record of a training; None if a value was not measured."""
+
+    step: int
+    epoch: int
+    train_loss: float
+    """Mean since the last record, or of the epoch at its end; in nats."""
+    held_out_loss: float | None
+    """In nats, at the end of an epoch."""
+    learning_rate: float
+    tokens_per_second: float | None
+
+
+def read_metrics(directory: Path) -> list[MetricsRow]:
+    """Return the rows of a training's directory in order of their steps; none if nothing was recorded."""
     path = directory / METRICS
-    return pq.read_table(path).to_pylist() if path.exists() else []
+    return cast("list[MetricsRow]", pq.read_table(path).to_pylist()) if path.exists() else []
 
 
 class Metrics:
-    """The rows so far; every row is on disk when `append` returns."""
+    """The metrics of a training so far; every row is on disk when `append` returns."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._rows = read_metrics(directory)
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row: losses in nats, None where a figure was not taken."""
+    def append(self, row: MetricsRow) -> None:
+        """Add a row."""
         self._rows.append(row)
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(self._rows, METRICS_SCHEMA), buffer)
         write_bytes(self._directory / METRICS, buffer.getvalue(), durable=False)
 
     def rewind(self, step: int) -> None:
-        """Forget what a training resumed after `step` will record again: also that step's end of an epoch."""
+        """Remove the rows that a training resumed after `step` records again, the end of that step's epoch included."""
         self._rows = [
             row for row in self._rows
             if row["step"] < step or (row["step"] == step and row["held_out_loss"] is None)

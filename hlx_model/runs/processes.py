@@ -1,8 +1,11 @@
-"""Processes: which one on which machine, whether it has ended, and one that must not outlive its parent.
+"""Identify processes across machines, containers and restarts; and end with one's parent.
 
-A record of a process (a heartbeat, a tag of a run) is read on other machines, in other containers and after restarts,
-where its number belongs to somebody else. `ProcessRef` is the one place that decides whether this machine's process
-table can speak of it, and the only one that signals a process of which only a record is known.
+A record of a process (a heartbeat, a run's tag) is read on other machines, in other containers and after restarts,
+where its pid belongs to another process. `ProcessRef` alone decides whether this machine's process table can tell
+about it, and is the only code that signals a process of which only a record is known.
+
+psutil does not replace the reading of `/proc` here. It gives a start time in seconds that moves with the system clock,
+not the clock ticks since boot that the records of earlier versions contain, and neither boot id nor pid namespace.
 """
 
 import ctypes
@@ -20,16 +23,16 @@ _MACHINE_ID = Path("/etc/machine-id")
 _HIGHEST_PID = 2**22
 """`PID_MAX_LIMIT` of Linux."""
 _INITIAL_PID_NAMESPACE = "4026531836"
-"""`PROC_PID_INIT_INO` of Linux: the namespace of all processes that are in no container."""
+"""`PROC_PID_INIT_INO` of Linux: the namespace of all processes outside of containers."""
 
 
 def die_with_parent(signum: int = signal.SIGKILL) -> None:
-    """Let the kernel (Linux) send `signum` to this process as soon as the process that started it has ended."""
+    """Let the kernel (Linux) send `signum` to this process as soon as its parent process has ended."""
     ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signum))
 
 
 def process_identity(pid: int | None = None) -> str | None:
-    """Return what tells a process of this machine (by default this one) from every other process.
+    """Return a text that no other process has: of this process, or of another one of this machine.
 
     `machine:boot:namespace:start`: a digest of the machine's id, the kernel's boot id, the number of the pid namespace
     and the start time in clock ticks since boot. None if there is no such process, if it is a zombie, or if `/proc` is
@@ -48,7 +51,7 @@ def process_identity(pid: int | None = None) -> str | None:
 
 
 def _machine() -> str:
-    """Return a digest of the machine's id, which systemd asks programs not to publish; empty if it has none."""
+    """Return a digest of the machine's id, which should not be published itself; empty if it has none."""
     with suppress(OSError):
         if name := _MACHINE_ID.read_text().strip():
             return hashlib.sha256(f"hlx-brain {name}".encode()).hexdigest()[:12]
@@ -71,8 +74,8 @@ class ProcessRef:
 
     @property
     def is_local(self) -> bool:
-        """Whether this process table can speak of it: same host, machine, boot and pid namespace, and a pid above 1."""
-        # A damaged record may name any number: 1 would be everything in a container, 0 and -1 whole groups.
+        """Whether this process table can tell about it: same host, machine, boot, pid namespace, and a pid above 1."""
+        # A damaged record may contain any number: 1 is everything in a container, 0 and -1 are whole groups.
         possible = type(self.pid) is int and 1 < self.pid <= _HIGHEST_PID
         return possible and self._place is not None and self._place == _here()
 
@@ -85,8 +88,8 @@ class ProcessRef:
     def is_gone(self) -> bool:
         """Whether it is certain that it has ended.
 
-        Either its place is this one and the process table does not contain it, or this machine has been restarted
-        since. Of a process of another machine or container, neither can be known.
+        Either it ran here and the process table does not contain it, or this machine has been restarted since. Of a
+        process of another machine or container, neither can be known.
         """
         if not self.is_local:
             return self._before_restart
@@ -100,7 +103,7 @@ class ProcessRef:
         return process_identity(self.pid) != self.identity
 
     def kill(self, *, group: bool = False) -> bool:
-        """Send SIGKILL to it, or to its whole process group if it leads one; only if it certainly runs here.
+        """Send SIGKILL to it, or to its whole process group if it leads one, if it certainly runs here.
 
         Returns:
             Whether the signal was sent.
@@ -138,5 +141,5 @@ class ProcessRef:
 
 
 def _here() -> tuple[str, str, str, str] | None:
-    """Return the place of this process; None if it cannot be told."""
+    """Return the place of this process; None if it is unknown."""
     return ProcessRef.of(os.getpid())._place

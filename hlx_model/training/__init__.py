@@ -1,1 +1,1 @@
-"""The trainer: a program of its own (`python -m hlx_model.training`, `hlx train`)."""
+"""The trainer, which runs in a process of its own (`hlx train`, `python -m hlx_model.training`)."""

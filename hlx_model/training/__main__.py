@@ -1,4 +1,7 @@
-"""`python -m hlx_model.training --phase 1 --corpus corpus.md`."""
+"""`python -m hlx_model.training --phase 1 --corpus corpus.md`: the same as `hlx train`.
+
+The one module of this package that imports the command line.
+"""
 
 import typer
 

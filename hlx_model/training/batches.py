@@ -1,7 +1,7 @@
-"""Examples as batches: of like length, bounded in tokens, with hardly any padding.
+"""Batches of examples of similar length, bounded in tokens, with little padding.
 
-Padding every example to a fixed 256 tokens wastes 78% to 91% of each batch on the users' corpus
-(`shared/design/findings.md`); batches of like length waste about 2%.
+Padding every example to 256 tokens wastes 78% of each batch of short sentences; batches of similar length waste 2% to
+7% (`docs/performance.md`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from hlx_model.model.tokenizer import PAD, encode_example
 from hlx_model.training.settings import Settings
 
 STEP = 8
-"""Widths of batches are this far apart: on a CPU each new shape costs tens of milliseconds, in which oneDNN
+"""Widths of batches differ by multiples of this: on a CPU each new shape costs tens of milliseconds, in which oneDNN
 prepares its bf16 kernels (`docs/performance.md`)."""
 
 
@@ -24,17 +24,17 @@ class Examples:
     """Texts as token ids, one after another in memory."""
 
     def __init__(self, texts: Sequence[str], seq_length: int) -> None:
-        """Raises `ValueError` that shows the first text longer than `seq_length` tokens."""
+        """Encode the texts; `ValueError` shows the first one longer than `seq_length` tokens."""
         encoded = [torch.tensor(encode_example(text), dtype=torch.uint8) for text in texts]
         for text, ids in zip(texts, encoded, strict=True):
             if len(ids) > seq_length:
                 raise ValueError(
-                    f"the example {text[:40]!r}… has {len(ids)} tokens where seq_length is {seq_length}: "
-                    "raise --seq-length, or read the corpus again with this one so that it is quarantined"
+                    f"the example {text[:40]!r}… has {len(ids)} tokens, seq_length is {seq_length}: "
+                    "raise --seq-length, or build the corpus again with this length, which quarantines the example"
                 )
         self.lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.long)
         self.prompts = torch.tensor([answer_start(text) for text in texts], dtype=torch.long)
-        """How many of an example's next tokens are those of its prompt."""
+        """Next tokens of each example that belong to its prompt."""
         self._offsets = self.lengths.cumsum(0) - self.lengths
         self._ids = torch.cat(encoded) if encoded else torch.zeros(0, dtype=torch.uint8)
 
@@ -42,7 +42,7 @@ class Examples:
         return len(self.lengths)
 
     def batch(self, rows: Tensor) -> Tensor:
-        """Token ids (B, T) of the examples at `rows`, padded on the right to the `width` of the longest of them."""
+        """Return token ids (B, T) of the examples at `rows`, padded on the right to the `width` of the longest."""
         lengths = self.lengths[rows]
         place_T = torch.arange(width(int(lengths.max())))
         real_BT = place_T < lengths[:, None]
@@ -51,76 +51,76 @@ class Examples:
 
 
 class Batch(NamedTuple):
-    """Some rows of some examples: what one step of the optimizer learns from."""
+    """Rows of examples that one step of the optimizer learns from."""
 
     examples: Examples
     rows: Tensor
 
     @property
     def tokens(self) -> int:
-        """How many next tokens it asks for."""
+        """Return the number of next tokens to predict."""
         return tokens_to_predict(self.examples.lengths[self.rows])
 
     @property
     def prompt_tokens(self) -> int:
-        """How many of them belong to prompts."""
+        """Return how many of them belong to prompts."""
         return int(self.examples.prompts[self.rows].sum())
 
     def weights(self, columns: int, prompt_weight: float) -> Tensor:
-        """Weights (B, T) of the next tokens at `columns` positions: 1 in answers, `prompt_weight` in prompts."""
+        """Return weights (B, T) of the next tokens at `columns` positions: 1 in answers, `prompt_weight` in prompts."""
         in_prompt_BT = torch.arange(columns) < self.examples.prompts[self.rows, None]
         return torch.where(in_prompt_BT, prompt_weight, 1.0)
 
     def shares(self, number: int) -> list["Batch"]:
-        """The batch dealt row by row into so many parts; the last ones are empty where rows are few."""
+        """Deal the rows of the batch into so many parts; the last parts are empty if there are fewer rows."""
         return [Batch(self.examples, self.rows[part::number]) for part in range(number)]
 
     def ids(self) -> Tensor:
-        """Token ids (B, T)."""
+        """Return token ids (B, T)."""
         return self.examples.batch(self.rows)
 
 
 class TrainingData:
-    """What a training learns from: its own examples, and some of each earlier phase's again."""
+    """The examples of a training, and those of each earlier phase that are replayed."""
 
     def __init__(self, train: Sequence[str], replay: Sequence[Sequence[str]], settings: Settings) -> None:
         self._settings = settings
         self._examples = Examples(train, settings.seq_length)
         self._replay = [Examples(texts, settings.seq_length) for texts in replay]
         self.tokens = tokens_to_predict(self._examples.lengths)
-        """Next tokens to predict in one pass over the training's own examples."""
+        """Next tokens to predict in one epoch of the training's own examples."""
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """This epoch's batches in order, the replayed ones among them; the same for the same seed and epoch."""
+        """Return an epoch's batches in order, replayed ones included; the same for the same seed and epoch."""
         s = self._settings
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + s.phase * 10_007 + epoch)
-        most_tokens = s.batch_size * s.seq_length
-        found = [Batch(self._examples, rows) for rows in batches(self._examples.lengths, most_tokens, generator)]
+        max_tokens = s.batch_size * s.seq_length
+        found = [Batch(self._examples, rows) for rows in batches(self._examples.lengths, max_tokens, generator)]
         share = int(s.replay * int(self._examples.lengths.sum()))
         for earlier in self._replay:
             rows = sample_replay_rows(earlier.lengths, share, generator)
-            found += [Batch(earlier, rows[b]) for b in batches(earlier.lengths[rows], most_tokens, generator)]
+            found += [Batch(earlier, rows[b]) for b in batches(earlier.lengths[rows], max_tokens, generator)]
         return [found[i] for i in torch.randperm(len(found), generator=generator).tolist()]
 
 
 def width(longest: int) -> int:
-    """The width of a batch whose longest example has so many tokens: one more than a multiple of 8.
+    """Return the width of a batch whose longest example has so many tokens: one more than a multiple of 8.
 
-    The model sees all but the last token, so that it works on multiples of 8.
+    The model reads all tokens but the last, which is a multiple of 8.
     """
     return min(1 - (1 - longest) // STEP * STEP, POSITIONS)
 
 
 def tokens_to_predict(lengths: Tensor) -> int:
-    """How many next tokens examples of these lengths ask for: all but their `<BOS>`."""
+    """Return the number of next tokens in examples of these lengths: all tokens but `<BOS>`."""
     return int(lengths.sum()) - len(lengths)
 
 
-def batches(lengths: Tensor, most_tokens: int, generator: torch.Generator) -> list[Tensor]:
-    """All examples once, in a new order, as batches of row numbers.
+def batches(lengths: Tensor, max_tokens: int, generator: torch.Generator) -> list[Tensor]:
+    """Return all examples once, in a new order, as batches of row numbers.
 
-    Examples are sorted by length with a tenth of noise, so that batches differ from epoch to epoch, cut
-    where rows × width would pass `most_tokens`, and the batches shuffled.
+    Examples are sorted by length with 10% noise, so that batches differ from epoch to epoch. A batch ends before
+    rows × width would exceed `max_tokens`. Then the batches are shuffled.
     """
     noise = 1 + 0.1 * torch.rand(len(lengths), generator=generator)
     order = torch.argsort(lengths * noise)
@@ -128,7 +128,7 @@ def batches(lengths: Tensor, most_tokens: int, generator: torch.Generator) -> li
     result, start, longest = [], 0, 0
     for end, length in enumerate(sorted_lengths):
         longest = max(longest, width(length))
-        if end > start and (end - start + 1) * longest > most_tokens:
+        if end > start and (end - start + 1) * longest > max_tokens:
             result.append(order[start:end])
             start, longest = end, width(length)
     if len(order):
@@ -137,7 +137,7 @@ def batches(lengths: Tensor, most_tokens: int, generator: torch.Generator) -> li
 
 
 def sample_replay_rows(lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
-    """Row numbers of random examples that together hold about `tokens` tokens (all of them at most)."""
+    """Return row numbers of random examples that together have about `tokens` tokens, or of all if they have fewer."""
     order = torch.randperm(len(lengths), generator=generator)
     fits = int((lengths[order].cumsum(0) <= tokens).sum())
     return order[:fits]

@@ -1,11 +1,10 @@
-"""By what a checkpoint is made: the code, the packages, the device, the time."""
+"""What a checkpoint is computed with: code, packages, device."""
 
 import functools
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ _PACKAGES = ("numpy", "pyarrow", "safetensors", "torch")
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of this program, of Python and of the packages that compute and write."""
+    """Return the versions of this program, of Python and of the packages that compute and write."""
     return {
         "hlx": hlx_model.__version__,
         "python": platform.python_version(),
@@ -25,19 +24,19 @@ def package_versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """The device, and of a GPU its name: `cpu`, `cuda (NVIDIA H200)`."""
+    """Return the device's name: `cpu`, `cuda (NVIDIA H200)`."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 @functools.cache
-def code_state() -> dict[str, Any]:
-    """The version of the code that is raised by hand; of a git checkout of this project its commit, and whether dirty.
+def code_state() -> dict[str, str | bool | None]:
+    """Return `version` of the code, raised by hand; `commit` and `dirty` of its git checkout, None if there is none.
 
-    Dirty is a checkout in which a file of the packages differs from the commit, or is not in it.
+    A checkout is dirty if a file of the packages differs from the commit or is not in it.
     """
     root = Path(hlx_model.__file__).parents[1]
-    state: dict[str, Any] = {"version": CODE_VERSION, "commit": None, "dirty": None}
-    if not (root / ".git").exists():  # installed, perhaps somewhere inside another repository
+    state: dict[str, str | bool | None] = {"version": CODE_VERSION, "commit": None, "dirty": None}
+    if not (root / ".git").exists():  # installed, perhaps inside another repository
         return state
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--", "hlx_model", "hlx_assets")

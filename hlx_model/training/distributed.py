@@ -1,9 +1,9 @@
-"""The processes that train together: those that `torchrun` started, or this one alone.
+"""The processes that train together: the ranks that `torchrun` started, or this process alone.
 
     torchrun --nproc-per-node 2 -m hlx_model.training --phase 1 --corpus corpus.md
 
-Every rank computes its share of each batch; the first one alone reads the corpus, judges, writes and reports. All
-of them see the same folder of trainings.
+Every rank computes its share of each batch. Rank 0 alone reads the corpus, evaluates, writes and reports. All ranks
+need access to the same folder of trainings.
 """
 
 import json
@@ -21,14 +21,15 @@ from hlx_model.runs.processes import die_with_parent
 
 
 class Ranks:
-    """This process among those that train together; alone, every method is a plain one."""
+    """This process among those that train together; if it is alone, nothing is exchanged."""
 
     def __init__(self, device: str) -> None:
+        """Join the ranks that `torchrun` started; `device` is `cpu` or `cuda`."""
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.device = device
         if self.size > 1:
-            # Where torchrun is killed, nobody would stop its ranks, and they would hold the training's lock.
+            # If torchrun is killed, nothing else stops its ranks, and they would keep the training's lock.
             die_with_parent()
             if device == "cuda":
                 self.device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -37,12 +38,12 @@ class Ranks:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this is the one that reads, judges, writes and reports."""
+        """Whether this process reads, evaluates, writes and reports."""
         return self.rank == 0
 
     @contextmanager
     def process_group(self) -> Iterator["Ranks"]:
-        """Part at the end of the block."""
+        """Leave the group at the end of the block."""
         try:
             yield self
         finally:
@@ -51,7 +52,7 @@ class Ranks:
 
     @contextmanager
     def rank_zero_first(self) -> Iterator[None]:
-        """The first rank runs the block, then the others, who find what it has made."""
+        """Run the block in rank 0, then in the others, which find what rank 0 has written."""
         if self.size > 1 and not self.is_rank_zero:
             dist.barrier()
         yield
@@ -59,22 +60,22 @@ class Ranks:
             dist.barrier()
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """The model, whose gradients are averaged over the ranks."""
+        """Return the model such that its gradients are averaged over the ranks."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean of a tensor over the ranks."""
+        """Return the mean of a tensor over the ranks."""
         if self.size > 1:
             dist.all_reduce(tensor)
             tensor /= self.size
         return tensor
 
     def any(self, here: bool) -> bool:
-        """Whether it is so at any rank."""
+        """Return whether `here` is true in any rank."""
         return here if self.size == 1 else bool(self.mean(torch.tensor(float(here), device=self.device)) > 0)
 
     def broadcast_object(self, value: Any) -> Any:
-        """What the first rank says, a JSON value; the others' own is not asked."""
+        """Return rank 0's `value`, which must be JSON; the values of the others are ignored."""
         if self.size == 1:
             return value
         content = json.dumps(value).encode() if self.is_rank_zero else b""

@@ -1,25 +1,20 @@
-"""One step of training on whatever the machine has: its threads, its GPU, its precision, its fellow processes.
+"""One step of training with what the machine has: CPU threads or a GPU, its precision, several processes.
 
-A batch is dealt into shares: to the ranks of `torchrun`, then into parts that are computed one after another
-(gradient accumulation), on a CPU besides to threads that work side by side. A share's loss is the sum over its
-tokens divided by the tokens of the whole batch, so that the gradients of all shares add up to the batch's own.
+A batch is split into shares: among the ranks of `torchrun`, then into parts that are computed one after another
+(gradient accumulation), and on a CPU among threads. A share's loss is the sum over its tokens divided by the tokens of
+the whole batch, so that the gradients of all shares add up to those of the batch.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hlx_model.model.device import (
-    attention_kernel,
-    precision_of,
-    threads,
-    threads_of,
-)
+from hlx_model.model.device import attention_kernel, precision_of, threads, threads_of
 from hlx_model.model.tokenizer import PAD
 from hlx_model.model.transformer import Transformer
 from hlx_model.training.batches import Batch
@@ -30,11 +25,11 @@ from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.settings import Settings
 
 STRIDE = 16
-"""Steps between two readings of a GPU: to read a figure is to wait for it."""
+"""Steps between two readings of a GPU: reading a value waits for all steps before it."""
 
 
 class Step(NamedTuple):
-    """What one step says of itself."""
+    """The result of one step."""
 
     loss: float
     """Mean over the batch's next tokens before the step, in nats."""
@@ -43,9 +38,9 @@ class Step(NamedTuple):
 
 
 def next_token_losses(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """The loss (B, T - 1) in nats of each next token; 0 where it is padding.
+    """Return the loss (B, T - 1) in nats of each next token of `ids_BT`; 0 if that is padding.
 
-    The label of a position is the token after it: `ids[:, 1:]` for `ids[:, :-1]`; padding is no label.
+    The label of a position is the token after it: `ids[:, 1:]` for `ids[:, :-1]`.
     """
     logits_BTV = model(ids_BT[:, :-1])
     labels_BT = ids_BT[:, 1:]
@@ -55,33 +50,33 @@ def next_token_losses(model: nn.Module, ids_BT: Tensor) -> Tensor:
     return losses.view_as(labels_BT)
 
 
-class _Share(NamedTuple):
-    """How the losses of a share's tokens are counted."""
+class _Scales(NamedTuple):
+    """How the losses of tokens count."""
 
     prompt_weight: float
     objective_scale: float
-    """What a token of an answer adds to what is learned: one over the weight of the whole batch."""
+    """Weight of an answer's token in the objective: one over the weight of the whole batch."""
     report_scale: float
-    """What each token adds to the mean that is told: one over their number in the whole batch."""
+    """Weight of each token in the reported mean loss: one over their number in the whole batch."""
 
 
 class Engine:
-    """A model, its optimizers, and the machine that they are computed on."""
+    """A model, its optimizers, and how this machine computes them."""
 
     def __init__(
         self, model: Transformer, settings: Settings, steps: int, execution: ExecutionConfig, ranks: Ranks
     ) -> None:
-        """`steps` in the whole training; `model` stands on the device of `ranks`."""
+        """`steps` is how many the whole training has; `model` is on the device of `ranks`."""
         self.settings, self.execution, self.ranks = settings, execution, ranks
         self.on_gpu = ranks.device.startswith("cuda")
         self.kind = "cuda" if self.on_gpu else "cpu"
         self.precision = precision_of(ranks.device, mixed=settings.mixed_precision)
-        # fp16 gradients vanish below 6e-8: they are scaled up; bf16 has the range of fp32.
+        # fp16 gradients below 6e-8 become 0, so they are scaled up; bf16 has the range of fp32.
         self.scaler = torch.amp.GradScaler(self.kind, enabled=self.precision is torch.float16)
         tokens = settings.batch_size * settings.seq_length // execution.accumulation
         self.workers = 1 if ranks.size > 1 else execution.workers(tokens)
-        side_by_side = torch.get_num_threads() // self.workers
-        self.threads = max(1, side_by_side) if self.workers > 1 else threads_of(model.architecture)
+        threads_each = torch.get_num_threads() // self.workers
+        self.threads = max(1, threads_each) if self.workers > 1 else threads_of(model.architecture)
         self.stride = STRIDE if self.on_gpu else 1
         model.gradient_checkpointing = execution.gradient_checkpointing
         if execution.compile:
@@ -97,7 +92,7 @@ class Engine:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """The machine set up for steps, while the block runs."""
+        """Set threads and attention kernel for steps, while the block runs."""
         with attention_kernel(self.kind), threads(self.threads):
             if self.workers == 1:
                 yield
@@ -110,9 +105,9 @@ class Engine:
                     self._pool = None
 
     def steps(self, batches: Sequence[Batch], first: int) -> list[Step]:
-        """Steps on these batches, numbered from `first`; the device is read once, at their end.
+        """Do a step on each batch, numbered from `first`, and read the device once, at the end.
 
-        A loss or gradient that is no number changes no weight, nor does any step after it among these.
+        A loss or gradient that is not finite changes no weight, and neither do the steps after it in this call.
         """
         done = torch.stack([self._step(batch, first + i) for i, batch in enumerate(batches)])
         return [Step(*figures) for figures in self.ranks.mean(done).tolist()]
@@ -124,36 +119,36 @@ class Engine:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
         self._update(loss, norm)
-        # A gradient that overflows in fp16 is no harm: the scaler skips its step, and scales less.
+        # A gradient that overflows in fp16 does no harm: the scaler skips its step, and scales less.
         return torch.stack([loss, norm.nan_to_num() if self.scaler.is_enabled() else norm])
 
     def _gradients(self, batch: Batch, prompt_weight: float) -> Tensor:
-        """Leave the gradients of a batch in the parameters; the mean loss of this rank's share of it."""
+        """Set the parameters' gradients from a batch; return this rank's part of its mean loss."""
         for parameter in self.parameters:
             parameter.grad = None
         ranks = self.ranks.size
         mine, part = batch.shares(ranks)[self.ranks.rank], float(ranks)
-        if not len(mine.rows):  # it takes part all the same, with a row that counts nothing
+        if not len(mine.rows):  # every rank must take part: with a row of weight 0
             mine, part = Batch(batch.examples, batch.rows[:1]), 0.0
-        learned = batch.tokens - (1.0 - prompt_weight) * batch.prompt_tokens
-        share_of = _Share(prompt_weight, part / learned, part / batch.tokens)
+        weight = batch.tokens - (1.0 - prompt_weight) * batch.prompt_tokens
+        scales = _Scales(prompt_weight, part / weight, part / batch.tokens)
         shares = [s for s in mine.shares(self.execution.accumulation * self.workers) if len(s.rows)]
         if self._pool is not None:
-            return self._side_by_side(self._pool, shares, share_of)
+            return self._in_threads(self._pool, shares, scales)
         total = torch.zeros((), device=self.ranks.device)
         for number, share in enumerate(shares, start=1):
             # The ranks exchange gradients once a step, after the last share.
             with self.model.no_sync() if ranks > 1 and number < len(shares) else nullcontext():  # type: ignore[operator]
-                objective, loss = self._loss(share, share_of)
+                objective, loss = self._loss(share, scales)
                 torch.autograd.backward(self.scaler.scale(objective))
             total += loss
         return total
 
-    def _side_by_side(self, pool: ThreadPoolExecutor, shares: list[Batch], share_of: "_Share") -> Tensor:
-        """Each share in a thread; added up in their order, so that the sum is the same every time."""
+    def _in_threads(self, pool: ThreadPoolExecutor, shares: list[Batch], scales: _Scales) -> Tensor:
+        """Compute each share in a thread; add them up in order, so that the sum is the same every time."""
 
         def compute(share: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-            objective, loss = self._loss(share, share_of)
+            objective, loss = self._loss(share, scales)
             return loss, torch.autograd.grad(self.scaler.scale(objective), self.parameters)
 
         total = torch.zeros(())
@@ -163,16 +158,16 @@ class Engine:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return total
 
-    def _loss(self, share: Batch, share_of: "_Share") -> tuple[Tensor, Tensor]:
-        """This share's part of what is learned, and of the mean loss that is told."""
+    def _loss(self, share: Batch, scales: _Scales) -> tuple[Tensor, Tensor]:
+        """Return a share's part of the objective, and of the reported mean loss."""
         ids_BT = self._moved(share.ids())
         mixed = self.precision is not torch.float32
         with torch.autocast(self.kind, dtype=self.precision) if mixed else nullcontext():
             losses_BT = next_token_losses(self.model, ids_BT)
-        told = losses_BT.detach().sum() * share_of.report_scale
-        if share_of.prompt_weight < 1.0:
-            losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], share_of.prompt_weight))
-        return losses_BT.sum() * share_of.objective_scale, told
+        reported = losses_BT.detach().sum() * scales.report_scale
+        if scales.prompt_weight < 1.0:
+            losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], scales.prompt_weight))
+        return losses_BT.sum() * scales.objective_scale, reported
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory().to(self.ranks.device, non_blocking=True) if self.on_gpu else tensor
@@ -185,18 +180,18 @@ class Engine:
             return
         finite = loss.isfinite() & norm.isfinite()
         if self.stride > 1 and not self.optimizers.muons:
-            # Nothing waits for the device: AdamW's fused kernel is told on the device to leave all as it is.
+            # Nothing waits for the device: AdamW's fused kernel reads there whether it must change nothing.
             self._nonfinite_seen = torch.maximum(self._nonfinite_seen, (~finite).float())
             self.optimizers.adamw.found_inf = self._nonfinite_seen  # type: ignore[attr-defined]
             self.optimizers.step()
         elif bool(finite):
             self.optimizers.step(self._pool)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What goes on with the moments, as JSON: the scale of the gradients, where they are scaled."""
+    def state_dict(self) -> dict[str, int | float]:
+        """Return what belongs to the moments, as JSON: the scale of the gradients, if they are scaled."""
         return self.scaler.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+    def load_state_dict(self, state: dict[str, int | float]) -> None:
+        """Restore what `state_dict` returned."""
         if state and self.scaler.is_enabled():
             self.scaler.load_state_dict(state)

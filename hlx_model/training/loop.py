@@ -1,8 +1,8 @@
-"""The training loop: step, watch, record, save; at an epoch's end evaluate, judge, save; until the end, or a stop.
+"""The training loop: step, check, record, save; at an epoch's end evaluate, check the gates, save.
 
-`train` leaves a FINAL checkpoint, or a STOPPED one with its reason where a gate or an abort condition
-ended it. A crash or a signal leaves a LAST one from which the next call goes on, to the same bytes on a
-CPU: the order of the data follows from seed and epoch, and there is no other chance in a step.
+`train` leaves a FINAL checkpoint, or a STOPPED one with its reason if a gate or an abort rule stopped the training. A
+crash or a signal leaves a LAST one, from which the next call resumes, on a CPU to the same bytes: the order of the data
+follows from seed and epoch, and a step draws nothing at random.
 """
 
 import logging
@@ -14,9 +14,10 @@ from pathlib import Path
 from torch import Tensor
 
 from hlx_model.checkpoints import weights
-from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import list_checkpoints, newest_verified
 from hlx_model.evaluation.losses import predict
+from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.device import device_of, threads_for
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
@@ -30,12 +31,12 @@ from hlx_model.runs.directory import (
 from hlx_model.training.batches import Batch, TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
+from hlx_model.training.events import EventSink, ignore
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import out_of_memory
 from hlx_model.training.milestones import MilestoneGates
 from hlx_model.training.plan import TrainingPlan, sample
-from hlx_model.training.progress import Progress
-from hlx_model.training.recorder import EventSink, Recorder
+from hlx_model.training.recorder import Recorder
 from hlx_model.training.saver import Saver
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ HELD_OUT_SAMPLE = 512
 
 
 class Interrupted(Exception):
-    """A signal ended the training; the LAST checkpoint holds where it stood."""
+    """A signal ended the training; its LAST checkpoint contains all that was done."""
 
 
 def train(
@@ -53,14 +54,21 @@ def train(
     execution: ExecutionConfig | None = None,
     ranks: Ranks | None = None,
     run_id: str | None = None,
-    emit: EventSink = lambda event, figures: None,
+    emit: EventSink = ignore,
 ) -> TrainingResult:
-    """Train, or go on with, or find, the training that `plan` determine.
+    """Start or resume the training of a plan, or return its result if it has already ended.
+
+    Args:
+        plan: what it starts from.
+        execution: the machine's settings; None takes this machine's device.
+        ranks: the processes that train together; None is this one alone.
+        run_id: the Dagster run that started this process; recorded.
+        emit: receives the events.
 
     Raises:
-        Busy: another process trains the same.
+        AlreadyRunning: another process runs the same training.
         Interrupted: SIGINT or SIGTERM came; the next call resumes.
-        OutOfMemory: the device's memory does not hold it; the next call resumes.
+        OutOfMemory: the device ran out of memory; the next call resumes.
     """
     execution = execution or ExecutionConfig(device_of())
     ranks = ranks or Ranks(execution.device)
@@ -77,7 +85,7 @@ def train(
 
 
 class _Training:
-    """One training at work: model, data, and what watches over them."""
+    """One running training: model, data, and what checks, records and saves."""
 
     def __init__(
         self, plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, run_id: str | None, emit: EventSink
@@ -88,7 +96,7 @@ class _Training:
         self.held_out = sample(plan.held_out, HELD_OUT_SAMPLE, s.seed)
         self.progress = Progress(epoch=plan.first_epoch)
         self.aborts = Aborts(first_epoch=plan.first_epoch)
-        self.model = Transformer(SIZES[s.size]).initialize(s.seed)
+        self.model = Transformer(SIZES[s.size])
         moments = self._restore()
         self.model.to(ranks.device)
         steps = len(self.data.epoch(plan.first_epoch)) * (s.epochs - plan.first_epoch + 1)
@@ -97,38 +105,40 @@ class _Training:
             self.engine.optimizers.load_state_dict(moments)
             self.engine.load_state_dict(self.progress.scaler)
         self.gates = MilestoneGates(plan, self.progress, self.held_out, self.data.tokens, emit)
-        self.recorder = Recorder(
-            plan, self.progress, self.engine.optimizers.learning_rate, steps, run_id, emit
-        )  # fmt: skip
+        self.recorder = Recorder(plan, self.progress, self.engine.optimizers.learning_rate, steps, run_id, emit)
         self.saver = Saver(plan, self.model, self.engine, self.aborts, self.progress, run_id, emit)
         self.signal: int | None = None
 
     def _restore(self) -> dict[str, Tensor] | None:
-        """Take up the newest checkpoint of this training, or the parent's weights; the moments with them."""
+        """Give the model its first weights, and return the optimizer's moments, if there are any.
+
+        From this training's newest checkpoint, whose progress is restored too; else from the parent; else fresh.
+        """
         plan = self.plan
-        kept = plan.directory / "checkpoints"
-        found = newest_verified(kept, plan.id, with_optimizer=True)
-        if found is not None:
-            path, manifest = found
-            self.model.load_state_dict(weights.load_model(path).state_dict())
-            self.progress = Progress(**read_state(path))
-            self.aborts.load_state_dict(self.progress.aborts)
-            log.info("resuming from %s (step %d)", path.name, manifest.step)
-            return weights.load_optimizer(path)
-        if list_checkpoints(kept):
-            log.warning("no checkpoint of this training can be gone on from: it begins anew")
+        checkpoints = plan.directory / CHECKPOINTS
+        if found := newest_verified(checkpoints, plan.id, with_optimizer=True):
+            weights.load_weights(found, self.model)
+            self.progress = read_state(found.path)
+            self.aborts.memory = self.progress.aborts
+            log.info("resuming from %s (step %d)", found.path.name, found.manifest.step)
+            return weights.load_optimizer(found)
+        if list_checkpoints(checkpoints):
+            log.warning("no checkpoint of this training can be resumed from: it starts from the beginning")
         if plan.parent is None:
+            self.model.initialize(self.settings.seed)
             return None
-        self.model.load_state_dict(weights.load_model(plan.parent).state_dict())
-        if plan.first_epoch == 1:
+        weights.load_weights(plan.parent, self.model)
+        if not plan.continues_phase:
             return None
         moments = weights.load_optimizer(plan.parent)
         if moments is None:
-            log.warning("%s holds no moments of the optimizer (LAST and FINAL do): they begin anew", plan.parent.name)
+            log.warning(
+                "%s contains no moments of the optimizer (LAST and FINAL do): they start at zero", plan.parent.path.name
+            )
         return moments
 
     def run(self) -> TrainingResult:
-        """Epoch after epoch to the FINAL checkpoint, or to the reason not to go on."""
+        """Train to the FINAL checkpoint, or to the STOPPED one."""
         status, reason = "failed", None
         try:
             with self._signals(), self.engine.active(), out_of_memory(self.settings, self.engine.execution):
@@ -151,9 +161,9 @@ class _Training:
     def _train(self) -> Stop | None:
         p = self.progress
         if p.step == 0 and self.ranks.is_rank_zero:
-            p.began = self._held_out_loss()
+            p.initial_held_out_loss = self._held_out_loss()
         while p.epoch <= self.settings.epochs:
-            p.begun = p.epoch
+            p.current_epoch = p.epoch
             for batches in self._strides(self.data.epoch(p.epoch)[p.batch :]):
                 if stop := self._steps(batches):
                     return stop
@@ -167,7 +177,7 @@ class _Training:
         return None
 
     def _strides(self, batches: list[Batch]) -> Iterator[list[Batch]]:
-        """The batches, as many at a time as are computed between two looks at the device."""
+        """Split the batches into those that are computed between two readings of the device."""
         stride = self.engine.stride
         return (batches[i : i + stride] for i in range(0, len(batches), stride))
 
@@ -180,7 +190,7 @@ class _Training:
         return None
 
     def _end_of_epoch(self, train_loss: float) -> Stop | None:
-        p, epoch, best_before = self.progress, self.progress.begun, self.progress.best_loss
+        p, epoch, best_before = self.progress, self.progress.current_epoch, self.progress.best_loss
         held_out = self._held_out_loss()
         self.model.eval()
         with threads_for(self.model.architecture):
@@ -209,7 +219,7 @@ class _Training:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the training after the step that runs."""
+        """Let SIGINT and SIGTERM end the training after the current step."""
 
         def interrupt(signum: int, frame: object) -> None:
             self.signal = signum

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from hlx_model.checkpoints.progress import Milestone, Progress
 from hlx_model.evaluation.gates.milestones import (
     SAMPLE,
     checkpoint_gates,
@@ -12,11 +13,11 @@ from hlx_model.evaluation.gates.milestones import (
 )
 from hlx_model.evaluation.losses import baselines
 from hlx_model.files import write_json
+from hlx_model.layout import MILESTONE_RESULTS
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Stop
+from hlx_model.training.events import EventSink, MilestoneJudged
 from hlx_model.training.plan import TrainingPlan, sample
-from hlx_model.training.progress import Progress
-from hlx_model.training.recorder import EventSink
 from hlx_model.verdicts import worst
 
 COUNTED = 4096
@@ -52,12 +53,12 @@ class MilestoneGates:
         gates += milestone_gates(
             model, self._train, self._held_out,
             epoch=epoch, epochs=s.epochs, step=self._progress.step, reported_loss=train_loss, best_loss=best_before,
-            train_tokens=self._train_tokens, unigram=self._unigram, began=self._progress.began,
+            train_tokens=self._train_tokens, unigram=self._unigram, began=self._progress.initial_held_out_loss,
         )  # fmt: skip
-        content = {"epoch": epoch, "outcome": worst(gates), "gates": [gate.to_json() for gate in gates]}
-        self._progress.milestones.append(content)
-        write_json(self._plan.directory / "milestones.json", self._progress.milestones)
-        self._emit("milestone", content)
+        milestone = Milestone(epoch=epoch, outcome=worst(gates), gates=tuple(gates))
+        self._progress.milestones.append(milestone)
+        write_json(self._plan.directory / MILESTONE_RESULTS, [m.to_json() for m in self._progress.milestones])
+        self._emit(MilestoneJudged(milestone))
         failed = [gate for gate in gates if gate.outcome == "fail"]
         if not failed:
             return None

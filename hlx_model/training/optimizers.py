@@ -1,4 +1,4 @@
-"""AdamW and Muon under one learning rate: a warm-up, then a cosine."""
+"""AdamW and Muon with one learning rate schedule: a warm-up, then a cosine."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 from hlx_model.training.settings import Settings
 
 MUON_RATE = 5.0
-"""Muon's learning rate against AdamW's: 0.02 to 0.03 beside 4e-3 (`shared/design/findings.md`)."""
+"""Muon's learning rate divided by AdamW's: 0.02 and 4e-3 were the best of each (`docs/LOG.md`)."""
 
 PROMPTS_FADE = (0.2, 0.7)
 """The shares of the steps between which prompts lose their weight. With it 72.5% and 54.9% exact match after 9M tokens,
-without 59% and 48% (`docs/LOG.md`); learning from answers alone does far worse (`shared/design/findings.md`)."""
+without it 59% and 48% (`docs/LOG.md`); learning from answers alone was far worse."""
 
 
 class Optimizers:
-    """The optimizers of a model: AdamW alone, or Muon for the matrices of the layers and AdamW for the rest."""
+    """The optimizers of a model: AdamW for all weights, or Muon for the layers' matrices and AdamW for the rest."""
 
     def __init__(self, model: nn.Module, settings: Settings, steps: int, *, parts: int = 1) -> None:
-        """`steps` is how long the learning rate takes to come down; `parts` how many Muons share the matrices."""
+        """`steps` is how many the whole training has; `parts` is how many Muons share the matrices."""
         self.settings, self.steps = settings, steps
         self._names = {p: name for name, p in model.named_parameters()}
-        hidden = [p for p, name in self._names.items() if p.ndim == 2 and name.startswith("transformer.")]
-        of_muon = hidden if settings.optimizer == "muon" else []
+        matrices = [p for p, name in self._names.items() if p.ndim == 2 and name.startswith("transformer.")]
+        of_muon = matrices if settings.optimizer == "muon" else []
         others = [p for p in self._names if not any(p is q for q in of_muon)]
         self.adamw = torch.optim.AdamW(
             [
@@ -43,11 +43,11 @@ class Optimizers:
             for i in range(min(parts, len(of_muon)))
         ]
         self.all: list[torch.optim.Optimizer] = [*self.muons, self.adamw]
-        # What a group's rate is at the peak; a step takes its share of it.
+        # Each group's rate at the peak; a step uses a share of it.
         self._peaks = [[group["lr"] for group in o.param_groups] for o in self.all]
 
     def learning_rate(self, step: int) -> float:
-        """AdamW's rate of a step: a linear warm-up to the peak, then a cosine down to zero."""
+        """Return AdamW's learning rate at a step: a linear warm-up to the peak, then a cosine down to zero."""
         warmup = max(1, round(self.settings.warmup * self.steps))
         if step < warmup:
             return self.settings.learning_rate * (step + 1) / warmup
@@ -55,25 +55,25 @@ class Optimizers:
         return self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def prompt_weight(self, step: int) -> float:
-        """What a prompt's token weighs at a step: 1 at first, then less and less, down to the settings' weight."""
+        """Return the weight of a prompt's token at a step: 1 at first, then falling to the settings' weight."""
         begin, end = PROMPTS_FADE
         share = min(1.0, max(0.0, (step / self.steps - begin) / (end - begin)))
         return 1.0 + share * (self.settings.prompt_weight - 1.0)
 
     def set_rate(self, step: int) -> None:
-        """Take the learning rate of a step."""
+        """Set the learning rate of a step."""
         share = self.learning_rate(step) / self.settings.learning_rate
         for optimizer, peaks in zip(self.all, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = share * peak
 
     def step(self, pool: ThreadPoolExecutor | None = None) -> None:
-        """Change the weights by their gradients, several Muons at once where a pool is given."""
+        """Update the weights from their gradients, with the Muons in parallel if a pool is given."""
         steps: Iterable[Callable[[], object]] = [optimizer.step for optimizer in self.all]
         list(pool.map(lambda step: step(), steps)) if pool else [step() for step in steps]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The optimizers' moments and step counts, by parameter name."""
+        """Return the optimizers' moments and step counts, by parameter name."""
         return {
             f"{self._names[parameter]}.{key}": value
             for optimizer in self.all
@@ -83,13 +83,13 @@ class Optimizers:
         }
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         for optimizer in self.all:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     prefix = f"{self._names[parameter]}."
                     optimizer.state[parameter] = {
-                        # Also `step`: the fused AdamW wants its count where the weights are.
+                        # Also `step`: the fused AdamW needs its count on the device of the weights.
                         name.removeprefix(prefix): value.to(parameter.device)
                         for name, value in tensors.items()
                         if name.startswith(prefix)

@@ -8,13 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from hlx_model.checkpoints.manifest import (
-    CheckpointError,
-    CorpusVersion,
-    Manifest,
-    ParentVerdict,
-)
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
+from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
 from hlx_model.corpus.entries import CorpusError, DocumentRef
@@ -35,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a user sets beside the profile; None leaves the profile's (or the parent's) value."""
+    """What a user sets beside the profile; None keeps the profile's (or the parent's) value."""
 
     size: str | None = None
     epochs: int | None = None
@@ -49,49 +44,66 @@ class Overrides:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Everything a training needs, read and checked."""
+    """Everything that a training needs, read and checked."""
 
     settings: Settings
     id: str
     directory: Path
     corpora: dict[str, CorpusVersion]
+    """By asset: this phase's corpus and those of the phases before."""
     train: list[str]
     held_out: list[str]
     replay: list[list[str]]
     """The training texts of each earlier phase that is replayed."""
-    parent: Path | None
-    parent_manifest: Manifest | None
+    parent: VerifiedCheckpoint | None
     parent_verdict: ParentVerdict | None = None
-    """The verdict by which the parent was handed on."""
+    """The verdict that allowed training to start from the parent."""
     ungated: tuple[str, ...] = ()
-    """The manifest's: checkpoints that it is made from although their gate was closed."""
+    """The ancestors that are used although their gate is closed, as in the manifest."""
     attempt: int = 1
-    """The manifest's: 1, and one more for every retry of this training after it was stopped."""
+    """1, and one more for every retry of this training after it was stopped, as in the manifest."""
+
+    @property
+    def continues_phase(self) -> bool:
+        """Whether the parent is of the same phase, so that the training resumes at the epoch after."""
+        return self.parent is not None and self.parent.manifest.phase == self.settings.phase
 
     @property
     def resumed(self) -> tuple[str, ...]:
-        """The manifest's: checkpoints of the same phase that were gone on from by hand, here and before."""
-        parent = self.parent_manifest
-        if parent is None or self.parent is None:
+        """Return the checkpoints of the same phase that were continued, as in the manifest, the parent included."""
+        if self.parent is None:
             return ()
-        here = (f"{parent.training_id}/{self.parent.name}",) if parent.phase == self.settings.phase else ()
-        return (*parent.resumed, *here)
+        return (*self.parent.manifest.resumed, *([self.parent.ref] if self.continues_phase else []))
 
     @property
     def first_epoch(self) -> int:
-        """1, or the epoch after the parent's where the parent is of the same phase."""
-        same = self.parent_manifest is not None and self.parent_manifest.phase == self.settings.phase
-        return self.parent_manifest.epoch + 1 if same and self.parent_manifest else 1
+        """Return 1, or the epoch after the parent's if the parent is of the same phase."""
+        return self.parent.manifest.epoch + 1 if self.parent and self.continues_phase else 1
+
+    @property
+    def parent_record(self) -> Parent | None:
+        """Return what the manifest records of the parent."""
+        if self.parent is None:
+            return None
+        path, manifest = self.parent
+        return Parent(
+            training_id=manifest.training_id,
+            name=path.name,
+            phase=manifest.phase,
+            epoch=manifest.epoch,
+            weights_sha256=manifest.weights_sha256,
+            verdict=self.parent_verdict,
+        )
 
 
-def prepare(
+def plan_training(
     phase: int,
     profile: Profile,
     overrides: Overrides,
     *,
     corpus: Sequence[Path],
     training: Path,
-    resume_from: Path | None = None,
+    parent: VerifiedCheckpoint | None = None,
     execution: ExecutionConfig | None = None,
     parent_verdict: ParentVerdict | None = None,
     ungated: bool = False,
@@ -100,26 +112,26 @@ def prepare(
     """Read and check what a training starts from.
 
     Args:
-        phase: 1, 2 or 3.
+        phase: the number of a phase.
         profile: the settings that are not overridden.
         overrides: the settings that are.
-        corpus: corpus documents, or the directory of a corpus that is kept already.
+        corpus: corpus documents, or the directory of a stored corpus.
         training: the folder of the trainings; this one gets `<training>/<training id>`.
-        resume_from: a checkpoint of the phase before (this one starts at epoch 1), or of the same phase
-            (it goes on at the epoch after, under its own id).
-        execution: the machine's settings; given, a training that the machine cannot hold is refused at once.
-        parent_verdict: the verdict by which `resume_from` is handed on; recorded.
-        ungated: the gate of `resume_from` is closed, and it is trained from all the same; recorded for good.
+        parent: a checkpoint of the phase before (this training starts at epoch 1), or of the same phase (it
+            resumes at the epoch after, under its own id).
+        execution: the machine's settings; if given, a training that does not fit the machine is refused at once.
+        parent_verdict: the verdict that allowed training to start from `parent`; recorded.
+        ungated: the gate of `parent` is closed, and it is used all the same; recorded for good.
         retry_stopped: if the newest attempt at this training was stopped, plan one more.
 
     Raises:
-        ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) is not usable.
+        ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
     """
     require_phase(phase)
     artifacts = Artifacts(training)
     if overrides.size is not None:
         architecture(overrides.size)
-    parent = _parent(phase, resume_from, overrides.size)
+    _require_parent(phase, parent, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
@@ -130,34 +142,29 @@ def prepare(
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
     corpora = {own.asset: version}
     replay: list[list[str]] = []
-    if parent is not None and resume_from is not None:
-        root = Artifacts.of_checkpoint(resume_from).root
-        inherited = {asset: version for asset, version in parent.corpora.items() if asset not in corpora}
-        for version in inherited.values():
-            kept = store.keep(artifacts, (store.read if settings.replay > 0 else store.verify)(root / version.path))
-            if settings.replay > 0:
-                replay.append(store.model_texts(store.load(kept), "train"))
+    inherited_ungated: tuple[str, ...] = ()
+    if parent is not None:
+        inherited = {a: version for a, version in parent.manifest.corpora.items() if a not in corpora}
+        replay = _inherit(inherited, Artifacts.of_checkpoint(parent.path), artifacts, texts=settings.replay > 0)
         corpora |= inherited
-    passed_over = tuple(parent.ungated) if parent else ()
-    if ungated and parent and resume_from:
-        passed_over += (f"{parent.training_id}/{resume_from.name}",)
+        inherited_ungated = (*parent.manifest.ungated, *([parent.ref] if ungated else []))
     identify = partial(
         training_id,
         settings.to_json(),
         {asset: version.data_version for asset, version in corpora.items()},
-        parent.weights_sha256 if parent else None,
-        passed_over,
+        parent.manifest.weights_sha256 if parent else None,
+        inherited_ungated,
     )
     attempt = _attempt(identify, training, retry_stopped=retry_stopped)
     name = identify(attempt)
     plan = TrainingPlan(
-        settings, name, training / name, corpora, train, held_out, replay, resume_from, parent,
-        parent_verdict, passed_over, attempt,
+        settings, name, training / name, corpora, train, held_out, replay, parent, parent_verdict, inherited_ungated,
+        attempt,
     )  # fmt: skip
-    if plan.first_epoch > settings.epochs:
+    if parent and plan.first_epoch > settings.epochs:
         raise ValueError(
-            f"epochs is {settings.epochs}: {resume_from} has done {plan.first_epoch - 1} of this phase already; "
-            "ask for more"
+            f"epochs is {settings.epochs}: {parent.path} has already ended epoch {plan.first_epoch - 1} of this phase; "
+            "set more epochs"
         )
     if execution is not None:
         require_disk(settings, plan.directory)
@@ -173,33 +180,44 @@ def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: b
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
-    """`size` of the texts at most, the same ones for the same seed."""
+    """Return at most `size` of the texts, the same ones for the same seed."""
     return random.Random(seed).sample(list(texts), min(size, len(texts)))
 
 
-def _parent(phase: int, resume_from: Path | None, size: str | None) -> Manifest | None:
-    if resume_from is None:
+def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | None) -> None:
+    """Require a parent of the right phase and size; `CheckpointError`."""
+    if parent is None:
         if phase > 1:
             raise CheckpointError(
                 f"phase {phase} starts from a checkpoint of phase {phase - 1}: name it with --resume-from"
             )
-        return None
-    manifest = verify_checkpoint(resume_from)
+        return
+    path, manifest = parent
     if manifest.phase not in (phase, phase - 1):
-        raise CheckpointError(
-            f"{resume_from} is of phase {manifest.phase}: phase {phase} starts from one of "
-            + (f"phase {phase - 1} or {phase}" if phase > 1 else "phase 1")
-        )
+        allowed = f"phase {phase - 1} or {phase}" if phase > 1 else "phase 1"
+        raise CheckpointError(f"{path} is of phase {manifest.phase}: phase {phase} starts from one of {allowed}")
     if size is not None and manifest.size != size:
-        raise CheckpointError(f"{resume_from} is of size {manifest.size}, not {size}: ask for --size {manifest.size}")
-    return manifest
+        raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def _settings(phase: int, profile: Profile, o: Overrides, parent: Manifest | None) -> Settings:
+def _inherit(
+    versions: dict[str, CorpusVersion], source: Artifacts, target: Artifacts, *, texts: bool
+) -> list[list[str]]:
+    """Verify the corpora of the parent, copy those that lie under another root, and return their training texts."""
+    found = []
+    for version in versions.values():
+        # Reading verifies too. Large corpora are read once: each reading delays the first step.
+        corpus = store.keep(target, (store.read if texts else store.verify)(source.root / version.path))
+        if texts:
+            found.append(store.model_texts(store.load(corpus), "train"))
+    return found
+
+
+def _settings(phase: int, profile: Profile, o: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
     schedule = profile.schedules[phase]
     return Settings(
         phase=phase,
-        size=_pick(o.size, parent.size if parent else profile.size),
+        size=_pick(o.size, parent.manifest.size if parent else profile.size),
         epochs=_pick(o.epochs, schedule.epochs),
         batch_size=_pick(o.batch_size, profile.batch_size),
         seq_length=_pick(o.seq_length, profile.seq_length),
@@ -243,4 +261,9 @@ def _corpus(
 def _version(
     artifacts: Artifacts, corpus: VerifiedCorpus, examples: str | None, documents: tuple[DocumentRef, ...]
 ) -> CorpusVersion:
-    return CorpusVersion(corpus.version, str(corpus.directory.relative_to(artifacts.root)), examples, documents)
+    return CorpusVersion(
+        data_version=corpus.version,
+        path=str(corpus.directory.relative_to(artifacts.root)),
+        examples=examples,
+        documents=documents,
+    )

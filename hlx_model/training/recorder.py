@@ -1,29 +1,26 @@
-"""What a training tells of itself: a heartbeat, a curve, and whoever listens."""
+"""Records how a training proceeds: its heartbeat, its metrics, and events for whoever listens."""
 
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
+from hlx_model.checkpoints.progress import Progress
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import LivenessMonitor
-from hlx_model.runs.metrics import Metrics
+from hlx_model.runs.metrics import Metrics, MetricsRow
+from hlx_model.training.events import EventSink, Recorded, Warned
 from hlx_model.training.plan import TrainingPlan
-from hlx_model.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
-EventSink = Callable[[str, dict[str, Any]], None]
-"""Told of `progress`, `milestone`, `checkpoint` and `warning` events, each with its figures or its text."""
-
 RECORDS = 60
-"""Figures recorded within a training, beside those at the end of each epoch."""
+"""Records over a whole training, beside those at the end of each epoch."""
 
 
 class Recorder:
-    """Writes the heartbeat and the metrics of a training, and tells its listener of them."""
+    """Writes the heartbeat and the metrics of a training, and emits them as events."""
 
     def __init__(
         self,
@@ -34,25 +31,26 @@ class Recorder:
         run_id: str | None,
         emit: EventSink,
     ) -> None:
-        self._directory, self._progress, self._rate, self.emit = plan.directory, progress, learning_rate, emit
+        """`learning_rate` returns that of a step; `steps` is how many the whole training has."""
+        self._directory, self._progress, self._rate, self._emit = plan.directory, progress, learning_rate, emit
         s = plan.settings
         self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=run_id)
         self._metrics = Metrics(plan.directory)
         self._every = max(1, steps // RECORDS)
         self._since, self._tokens = time.monotonic(), progress.window_tokens
-        self._vigil = LivenessMonitor(plan.directory.parent, self._warn)
+        self._liveness = LivenessMonitor(plan.directory.parent, self._warn)
 
     def begin(self, *, resumed: bool) -> None:
-        """A training begins, or goes on from where its progress says."""
+        """Record that the training starts, or resumes from its progress."""
         self._metrics.rewind(self._progress.step if resumed else -1)
-        self._say("training")
+        self._beat("training")
 
     def end(self, status: str, reason: str | None) -> None:
-        """A training has ended, or ends its process."""
-        self._say(status, reason)
+        """Record that the training has ended, or that its process ends."""
+        self._beat(status, reason)
 
     def after_steps(self, steps: int) -> None:
-        """Record a figure where one is due after these steps; show a sign of life at least."""
+        """Record metrics if they are due after so many more steps; else refresh the heartbeat every second."""
         p, beat = self._progress, self.heartbeat
         if p.step // self._every > (p.step - steps) // self._every:
             rate = self._measure()
@@ -62,16 +60,16 @@ class Recorder:
         elif time.time() - beat.time > 1:
             self._measure()  # the next record of a long training may be an hour away
             beat.train_loss = p.window_loss / p.window_tokens
-            self._say("training")
-        self._vigil.look()
+            self._beat("training")
+        self._liveness.check()
 
     def _measure(self) -> float:
-        """Tokens a second since the last record, and the time that what is left takes at that rate."""
+        """Update speed and remaining time in the heartbeat; return the tokens a second since the last record."""
         p, beat = self._progress, self.heartbeat
         rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
-        tokens_a_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
+        tokens_per_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
         beat.tokens_per_second = rate
-        beat.eta_seconds = (beat.steps - p.step) * tokens_a_step / rate if rate > 0 else None
+        beat.eta_seconds = (beat.steps - p.step) * tokens_per_step / rate if rate > 0 else None
         return rate
 
     def after_epoch(self, train_loss: float, held_out: float) -> None:
@@ -79,18 +77,18 @@ class Recorder:
         self._record(train_loss, None, held_out)
 
     def restart_clock(self) -> None:
-        """Tokens a second are counted from here: what came between was no training."""
+        """Measure the speed from now on: the time before was not spent on training."""
         self._since, self._tokens = time.monotonic(), self._progress.window_tokens
 
     def _warn(self, text: str) -> None:
         log.warning("%s", text)
-        self.emit("warning", {"text": text})
+        self._emit(Warned(text))
 
-    def _say(self, status: str, reason: str | None = None) -> None:
+    def _beat(self, status: str, reason: str | None = None) -> None:
         beat = self.heartbeat
         beat.status, beat.reason = status, reason
-        beat.epoch, beat.step = self._progress.begun, self._progress.step
-        # The first epoch's batches times the epochs: others may have a few more or fewer.
+        beat.epoch, beat.step = self._progress.current_epoch, self._progress.step
+        # Estimated as the first epoch's batches times the epochs: others may have a few more or fewer.
         beat.steps = beat.step if status == "completed" else max(beat.step, beat.steps)
         if torch.cuda.is_available():
             beat.gpu_memory_bytes = torch.cuda.max_memory_allocated()
@@ -100,12 +98,12 @@ class Recorder:
 
     def _record(self, train_loss: float, tokens_per_second: float | None, held_out: float | None = None) -> None:
         p, beat = self._progress, self.heartbeat
-        row = {
-            "step": p.step, "epoch": p.begun, "train_loss": train_loss, "held_out_loss": held_out,
+        row: MetricsRow = {
+            "step": p.step, "epoch": p.current_epoch, "train_loss": train_loss, "held_out_loss": held_out,
             "learning_rate": self._rate(p.step), "tokens_per_second": tokens_per_second,
         }  # fmt: skip
         beat.train_loss, beat.learning_rate = train_loss, self._rate(p.step)
         beat.held_out_loss = held_out if held_out is not None else beat.held_out_loss
-        self._say("training")
+        self._beat("training")
         self._metrics.append(row)
-        self.emit("progress", {**row, "steps": beat.steps, "eta_seconds": beat.eta_seconds})
+        self._emit(Recorded(row, beat.steps, beat.eta_seconds))

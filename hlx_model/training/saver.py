@@ -1,31 +1,30 @@
-"""Which checkpoints a training keeps: those of its gates, its best, a rolling one, the one it ends with."""
+"""Decides which checkpoints a training keeps: those of its milestones, its best, rolling ones, and the last."""
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from hlx_model.checkpoints import weights
-from hlx_model.checkpoints.manifest import Manifest, Parent, checkpoint_number
+from hlx_model.checkpoints.manifest import Kind, Manifest, checkpoint_number
+from hlx_model.checkpoints.progress import Progress
 from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint
 from hlx_model.environment import Environment
 from hlx_model.evaluation.gates.milestones import MILESTONES
 from hlx_model.files import utc_now
+from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts
 from hlx_model.training.build import code_state, device_name, package_versions
 from hlx_model.training.engine import Engine
+from hlx_model.training.events import CheckpointSaved, EventSink
 from hlx_model.training.plan import TrainingPlan
-from hlx_model.training.progress import Progress
-from hlx_model.training.recorder import EventSink
 
-EVERY_EPOCHS = 10
 SAVE_SHARE = 0.02
 """At most this share of the time goes into saving the rolling checkpoint, every `HLX_SAVE_SECONDS` at most."""
 
 
 class Saver:
-    """Writes the checkpoints of a training; an older one goes only when the newer is on the disk."""
+    """Writes the checkpoints of a training; an older one is removed only when the newer is on the disk."""
 
     def __init__(
         self,
@@ -39,20 +38,20 @@ class Saver:
     ) -> None:
         self._plan, self._model, self._engine, self._aborts = plan, model, engine, aborts
         self._progress, self._run_id, self._emit = progress, run_id, emit
-        self._directory = plan.directory / "checkpoints"
+        self._directory = plan.directory / CHECKPOINTS
         self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
         self._every = Environment.read("HLX_SAVE_SECONDS").save_seconds
         self._saved, self._took = time.monotonic(), 0.0
 
     def after_steps(self) -> None:
-        """Save the rolling checkpoint, where it is time."""
+        """Save the rolling checkpoint, if it is time."""
         if time.monotonic() - self._saved > max(self._every, self._took / SAVE_SHARE):
             self.rolling()
 
     def rolling(self) -> None:
-        """Save where the training stands, weights and moments, beside where it stood the time before.
+        """Save weights, moments and progress as a LAST checkpoint.
 
-        That one is kept, so that a file that goes bad costs no more than the time between two.
+        The LAST one before it is kept, so that a damaged file costs no more than the time between the two.
         """
         started = time.monotonic()
         self._save("LAST")
@@ -61,29 +60,33 @@ class Saver:
         self._took = self._saved - started
 
     def after_epoch(self, epoch: int, held_out: float) -> Path | None:
-        """Save the epoch where it is the best, or one of those that are kept; the checkpoint, if it was."""
+        """Save the epoch if its held-out loss (in nats) is the best, or if its number is one to keep.
+
+        Returns:
+            The checkpoint; None if none was saved.
+        """
         p, last, saved = self._progress, self._plan.settings.epochs, None
         if p.best_loss is None or held_out < p.best_loss:
             p.best_loss, p.best_epoch = held_out, epoch
             saved = self._save("BEST")
             self._discard("BEST", newest=1)
-        if epoch != last and (epoch in MILESTONES or epoch % EVERY_EPOCHS == 0):
+        if epoch != last and (epoch in MILESTONES or epoch % weights.EVERY_EPOCHS == 0):
             saved = self._save("EPOCH")
         return saved
 
     def end(self, stopped: str | None) -> Path:
-        """Save what the training ends with: FINAL, or STOPPED with its reason."""
+        """Save the last checkpoint: FINAL, or STOPPED with its reason."""
         path = self._save("STOPPED" if stopped else "FINAL", stopped)
         self._discard("LAST", newest=0)
         return path
 
-    def _save(self, kind: str, stopped: str | None = None) -> Path:
-        p, plan, parent = self._progress, self._plan, self._plan.parent_manifest
-        p.aborts, p.scaler = self._aborts.state_dict(), self._engine.state_dict()
+    def _save(self, kind: Kind, stopped: str | None = None) -> Path:
+        p, plan = self._progress, self._plan
+        p.aborts, p.scaler = self._aborts.memory, self._engine.state_dict()
         manifest = Manifest(
             kind=kind,
             phase=plan.settings.phase,
-            epoch=p.begun,
+            epoch=p.current_epoch,
             epochs=plan.settings.epochs,
             step=p.step,
             size=plan.settings.size,
@@ -92,10 +95,7 @@ class Saver:
             settings=plan.settings.to_json(),
             vocabulary_sha256=VOCABULARY_SHA256,
             corpora=plan.corpora,
-            parent=Parent(
-                parent.training_id, plan.parent.name, parent.phase, parent.epoch, parent.weights_sha256,
-                plan.parent_verdict,
-            ) if parent and plan.parent else None,
+            parent=plan.parent_record,
             stopped=stopped,
             versions=package_versions(),
             run_id=self._run_id,
@@ -105,16 +105,18 @@ class Saver:
             started=self._started,
             device=self._device,
             code=code_state(),
-            milestones={str(m["epoch"]): m["outcome"] for m in p.milestones},
+            milestones={str(m.epoch): m.outcome for m in p.milestones},
             attempt=plan.attempt,
-        )  # fmt: skip
+            weights_sha256="",
+            files={},
+        )
         moments = self._engine.optimizers.state_dict() if kind in ("LAST", "FINAL") else None
-        path = weights.write_checkpoint(self._directory, manifest, self._model, asdict(p), moments)
-        self._emit("checkpoint", {"checkpoint": path.name, "epoch": manifest.epoch, "step": p.step})
+        path = weights.write_checkpoint(self._directory, manifest, self._model, p, moments)
+        self._emit(CheckpointSaved(path.name, manifest.epoch, p.step))
         return path
 
-    def _discard(self, kind: str, *, newest: int) -> None:
-        """Remove the checkpoints of a kind, but for so many of the latest steps or epochs."""
+    def _discard(self, kind: Kind, *, newest: int) -> None:
+        """Remove the checkpoints of a kind, except so many of the highest steps or epochs."""
         paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name]
         for path in sorted(paths, key=checkpoint_number)[: len(paths) - newest]:
             remove_checkpoint(path)

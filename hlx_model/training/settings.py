@@ -1,4 +1,4 @@
-"""What determines a training besides its inputs, validated once, and the id made from all of it."""
+"""The settings that determine a training together with its inputs, and the id made from all of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,10 @@ from typing import Any
 from hlx_model.files import digest_of
 from hlx_model.model.sizes import POSITIONS, architecture
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
+from hlx_model.phases import require_phase
 
 CODE_VERSION = "2"
-"""Raised by hand when the same inputs would give another result."""
+"""Raised by hand if the same inputs would give another result."""
 
 
 @dataclass(frozen=True)
@@ -21,30 +22,30 @@ class Settings:
     size: str
     epochs: int
     batch_size: int
-    """With `seq_length`, bounds a batch by batch_size × seq_length tokens."""
+    """A batch has at most batch_size × seq_length tokens."""
     seq_length: int
-    """The most tokens of one example, `<BOS>` and `<EOS>` counted."""
+    """The most tokens of one example, including `<BOS>` and `<EOS>`."""
     learning_rate: float
     """The peak, reached after the warm-up."""
     seed: int = 0
     replay: float = 0.0
-    """Share of each epoch's tokens taken again from each earlier phase's corpus."""
+    """For each earlier phase: tokens replayed from its corpus in each epoch, as a share of the epoch's tokens."""
     mixed_precision: bool = False
-    """Matrix products in bf16 where the device has it, on an older GPU in fp16 with scaled gradients."""
+    """Matrix products in bf16 if the device has it, on an older GPU in fp16 with scaled gradients."""
     optimizer: str = "adamw"
     """`adamw` for all weights, or `muon` for the matrices of the layers and AdamW for the rest."""
     warmup: float = 0.03
-    """Share of the steps in which the learning rate climbs to its peak; a cosine takes it down to zero."""
+    """Share of the steps in which the learning rate rises to its peak; then a cosine lowers it to zero."""
     weight_decay: float = 0.01
     clip: float = 1.0
-    """Largest gradient norm."""
+    """Largest gradient norm; a larger gradient is scaled down to it."""
     prompt_weight: float = 1.0
-    """What a token of a prompt weighs at last in what is learned, where one of an answer weighs 1. What is given is
-    partly chance, which nobody can predict: at first it teaches the language, later it is only noise."""
+    """Final weight of a prompt's token in the objective; an answer's token has weight 1. Part of a prompt is random and
+    cannot be predicted: at first it teaches the language, later it is only noise."""
 
     def __post_init__(self) -> None:
         architecture(self.size)
-        self._require("phase", self.phase in (1, 2, 3), "1, 2 or 3")
+        require_phase(self.phase)
         self._require("epochs", self.epochs >= 1, "at least 1")
         self._require("batch_size", self.batch_size >= 1, "at least 1")
         self._require("seq_length", 3 <= self.seq_length <= POSITIONS, f"3 to {POSITIONS}, the model's positions")
@@ -56,12 +57,12 @@ class Settings:
         self._require("clip", self.clip > 0, "above 0")
         self._require("prompt_weight", 0 <= self.prompt_weight <= 1, "0 to 1")
 
-    def _require(self, name: str, holds: bool, allowed: str) -> None:
-        if not holds:
+    def _require(self, name: str, valid: bool, allowed: str) -> None:
+        if not valid:
             raise ValueError(f"{name} is {getattr(self, name)}: it must be {allowed}")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the settings as JSON."""
         return asdict(self)
 
 
@@ -72,11 +73,18 @@ def training_id(
     ungated: Sequence[str] = (),
     attempt: int = 1,
 ) -> str:
-    """The name of a training: 16 hexadecimal digits of the hash of all that determines its result.
+    """Return the id of a training: 16 hexadecimal digits of a hash of all that determines its result.
 
-    The same inputs meet the same directory, so that a training that crashed is resumed and one that
-    ended is found. What is made from a checkpoint that had not passed (`ungated`) is a training of its own. So is
-    every later `attempt` at a training that was stopped.
+    The same inputs give the same directory, so that a crashed training is resumed, and one that has ended is found. A
+    training that starts from a checkpoint whose gate was closed (`ungated`) has an id of its own. So has every later
+    attempt at a training that was stopped.
+
+    Args:
+        settings: as JSON.
+        data_versions: of the corpora, by asset.
+        parent_weights: SHA-256 of the parent's weights; None without a parent.
+        ungated: the ancestors that are used although their gate is closed.
+        attempt: 1 for the first.
     """
     return digest_of(
         {

@@ -100,8 +100,8 @@ def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.
     ("change", "age", "reason"),
     [
         ({}, 400.0, "no progress for"),
-        ({"train_loss": float("nan")}, 100.0, "train_loss is nan"),
-        ({"held_out_loss": float("inf")}, 100.0, "held_out_loss is inf"),
+        ({"train_loss": float("nan")}, 100.0, "training loss nan, required finite"),
+        ({"held_out_loss": float("inf")}, 100.0, "held-out loss inf, required finite"),
     ],
 )
 def test_a_lost_training_is_stopped_with_its_reason_on_the_run(

@@ -41,11 +41,11 @@ if "hlx_model.training" in sys.orig_argv:
 """
 """A `sitecustomize.py` that changes the program of the trainer, and of no other process."""
 UNSTOPPED = """
-    loop.Aborts.after_step = loop.Aborts.after_epoch = loop.Gates.after_epoch = unheeding
+    loop.Aborts.after_step = loop.Aborts.after_epoch = loop.MilestoneGates.after_epoch = unheeding
 """
 PROGRAMS = {
-    # Weights that are not finite cannot be saved.
-    "_loss is nan (epoch": UNSTOPPED
+    # What is not finite cannot be saved.
+    " loss nan, required finite (epoch": UNSTOPPED
     + """
     class Spoilt(engine.Optimizers):
         count = 0
@@ -64,7 +64,7 @@ PROGRAMS = {
     engine.Optimizers.learning_rate = lambda self, step: 1.0 if step > 20 else rate(self, step)
     loop.Saver.rolling = loop.Saver.after_epoch = unheeding
 """,
-    "its checkpoint is not of the size asked for": UNSTOPPED
+    "its checkpoint is not of the training's size": UNSTOPPED
     + """
     loop.SIZES = {name: replace(size, layers=size.layers + 1) for name, size in loop.SIZES.items()}
 """,

@@ -1,4 +1,4 @@
-"""The users' own checkpoints are taken up exactly, or refused in one line; nothing in them is ever run."""
+"""A .pt file is imported exactly, or refused in one line; nothing in it is ever run."""
 
 import os
 import pickle
@@ -21,7 +21,7 @@ SMALL = Architecture(d_model=24, layers=3, heads=4, ffn=40)
 
 
 class UsersModel(nn.Module):
-    """The users' model, of PyTorch's modules under their names."""
+    """The same model, made of PyTorch's modules under their names."""
 
     def __init__(self, a: Architecture, positions: int = 512, vocabulary: int = 117) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class UsersModel(nn.Module):
 
 
 def users_model(a: Architecture = SMALL, positions: int = 512, vocabulary: int = 117) -> UsersModel:
-    """With every weight at random, so that none is without effect."""
+    """Return one with random weights, so that each has an effect."""
     model = UsersModel(a, positions, vocabulary).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -62,7 +62,7 @@ def ids(*shape: int) -> Tensor:
 
 
 def refusal(path: Path, heads: int | None = 4) -> str:
-    """The one line that refuses a file, and names it."""
+    """Return the one line that refuses a file and names it."""
     with pytest.raises(CheckpointError) as refused:
         pt_import.load_pt(path, heads)
     said = str(refused.value)
@@ -94,7 +94,7 @@ def test_the_logits_are_those_of_the_users_model(tmp_path: Path, a: Architecture
 
 
 def test_other_heads_would_give_other_logits(tmp_path: Path) -> None:
-    """The number of heads is in no shape: it has to come from somewhere."""
+    """The shapes do not determine the number of heads."""
     path = saved(tmp_path, users_model().state_dict())
     with torch.no_grad():
         four, two = (pt_import.load_pt(path, heads).model(ids(1, 20)) for heads in (4, 2))
@@ -149,13 +149,13 @@ def test_the_format_of_old_releases_is_read_too(tmp_path: Path) -> None:
     assert pt_import.load_pt(path, 4).model.architecture == SMALL
 
 
-def test_a_size_is_called_by_its_name_and_what_has_none_by_its_numbers(tmp_path: Path) -> None:
+def test_a_known_size_has_a_name_and_another_one_its_numbers(tmp_path: Path) -> None:
     assert pt_import.load_pt(saved(tmp_path, users_model(SIZES["tiny"]).state_dict())).size == "tiny"
     small = pt_import.load_pt(saved(tmp_path, users_model().state_dict()), 4)
     assert small.size == "24 wide, 3 layers, 4 heads, 40 feed-forward"
 
 
-def test_heads_that_nothing_tells_are_asked_for_with_those_that_are_possible(tmp_path: Path) -> None:
+def test_unknown_heads_must_be_named_and_the_possible_ones_are_listed(tmp_path: Path) -> None:
     said = refusal(saved(tmp_path, users_model().state_dict()), heads=None)
     assert "24 wide, 3 layers, 40 feed-forward" in said
     assert said.endswith("name it with --heads, one of 1, 2, 3, 4, 6, 8, 12, 24")
@@ -168,7 +168,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(tmp_path: Path, heads: i
 
 
 class Touches:
-    """What a pickle can ask for: that a function be called when it is read."""
+    """A pickle can name a function to call when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -178,7 +178,7 @@ class Touches:
 
 
 @pytest.mark.parametrize("wrap", [lambda evil, state: evil, lambda evil, state: {**state, "extra": evil}])
-def test_what_a_pickle_asks_to_be_called_is_not_called(tmp_path: Path, wrap: Callable[[Any, Any], Any]) -> None:
+def test_no_function_that_a_pickle_names_is_called(tmp_path: Path, wrap: Callable[[Any, Any], Any]) -> None:
     content = wrap(Touches(tmp_path / "touched"), users_model().state_dict())
     plain = tmp_path / "plain.pt"
     plain.write_bytes(pickle.dumps(content, protocol=2))
@@ -191,7 +191,7 @@ def test_what_a_pickle_asks_to_be_called_is_not_called(tmp_path: Path, wrap: Cal
         assert "mkdir" in said or path == plain  # whose first request may be the tensors' own
     assert not (tmp_path / "touched").exists()
     plain.write_bytes(pickle.dumps(content))
-    assert "a pickle of something else" in refusal(plain)
+    assert "another pickle" in refusal(plain)
     assert not (tmp_path / "touched").exists()
     # The trap would have been seen: called as an unpickler calls it, it touches.
     call, arguments = Touches(tmp_path / "touched").__reduce__()
@@ -235,7 +235,7 @@ def torch_script(path: Path) -> None:
 def test_a_file_that_is_no_whole_checkpoint_is_refused(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     path = saved(tmp_path, users_model().state_dict())
     spoil(path)
-    assert "not a file that torch.save wrote, or not all of it" in refusal(path)
+    assert "not a file that torch.save wrote, or an incomplete one" in refusal(path)
 
 
 def renamed(state: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
@@ -245,26 +245,26 @@ def renamed(state: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda s: [1, 2], "holds a value of type list, no state dict"),
-        (lambda s: {"epoch": 3}, "under model_state_dict, state_dict, model or by itself (it holds epoch)"),
-        (lambda s: {}, "(it holds nothing)"),
-        (lambda s: {"model": {}}, "(it holds nothing)"),
+        (lambda s: [1, 2], "contains a value of type list, not a state dict"),
+        (lambda s: {"epoch": 3}, "under model_state_dict, state_dict, model or by itself (it contains epoch)"),
+        (lambda s: {}, "(it contains nothing)"),
+        (lambda s: {"model": {}}, "(it contains nothing)"),
         (lambda s: renamed(s, "token_embedding", "wte"), "token_embedding.weight is missing"),
         (lambda s: renamed(s, "linear1", "fc1"), "transformer.layers.0.linear1.weight is missing"),
         (lambda s: renamed(s, "layers.1.", "layers.7."), "layers.1.self_attn.in_proj_weight and 11 more are missing"),
         (lambda s: {k: v for k, v in s.items() if k != "output_projection.bias"}, "output_projection.bias is missing"),
-        (lambda s: s | {"transformer.norm.weight": torch.ones(24)}, "transformer.norm.weight is in it, which a model"),
-        (lambda s: s | {"output_projection.weight": torch.ones(24, 117)}, "the shape (24, 117), where (117, 24) is"),
-        (lambda s: s | {"token_embedding.weight": torch.ones(117)}, "the shape (117,), where two numbers are expected"),
-        (lambda s: s | {"token_embedding.weight": torch.tensor(1.0)}, "the shape (), where two numbers are expected"),
-        (lambda s: s | {"token_embedding.weight": torch.ones(117, 24, dtype=torch.int8)}, "is of torch.int8"),
+        (lambda s: s | {"transformer.norm.weight": torch.ones(24)}, "transformer.norm.weight is in it, which an HLX"),
+        (lambda s: s | {"output_projection.weight": torch.ones(24, 117)}, "the shape (24, 117), required (117, 24)"),
+        (lambda s: s | {"token_embedding.weight": torch.ones(117)}, "the shape (117,), required two numbers"),
+        (lambda s: s | {"token_embedding.weight": torch.tensor(1.0)}, "the shape (), required two numbers"),
+        (lambda s: s | {"token_embedding.weight": torch.ones(117, 24, dtype=torch.int8)}, "is torch.int8"),
         (lambda s: s | {"token_embedding.weight": torch.ones(117, 24).to_sparse()}, "torch.sparse_coo"),
-        (lambda s: s | {"output_projection.bias": torch.full((117,), torch.nan)}, "output_projection.bias holds"),
-        (lambda s: s | {"output_projection.bias": torch.full((117,), 1e60, dtype=torch.float64)}, "no finite numbers"),
-        (lambda s: {"model": s, "vocab": [*SYMBOLS[:-1]]}, "its vocab has 116 symbols and gives id 116 to None"),
-        (lambda s: {"model": s, "vocab": [*SYMBOLS[1:], "<PAD>"]}, "id 0 to '<BOS>', where this program's 117 have"),
-        (lambda s: {"model": s, "stoi": {"a": 0}}, "its stoi has 1 symbols and gives id 0 to 'a'"),
-        (lambda s: {"model": s, "tokenizer": {"vocab": [*SYMBOLS, "é"]}}, "118 symbols and gives id 117 to 'é'"),
+        (lambda s: s | {"output_projection.bias": torch.full((117,), torch.nan)}, "output_projection.bias contains"),
+        (lambda s: s | {"output_projection.bias": torch.full((117,), 1e60, dtype=torch.float64)}, "are not finite"),
+        (lambda s: {"model": s, "vocab": [*SYMBOLS[:-1]]}, "its vocab has 116 symbols, and id 116 is None: required"),
+        (lambda s: {"model": s, "vocab": [*SYMBOLS[1:], "<PAD>"]}, "id 0 is '<BOS>': required 117 symbols, with"),
+        (lambda s: {"model": s, "stoi": {"a": 0}}, "its stoi has 1 symbols, and id 0 is 'a'"),
+        (lambda s: {"model": s, "tokenizer": {"vocab": [*SYMBOLS, "é"]}}, "118 symbols, and id 117 is 'é'"),
     ],
 )  # fmt: skip
 def test_what_is_not_such_a_model_is_refused(tmp_path: Path, change: Callable[[Any], Any], said: str) -> None:
@@ -274,17 +274,17 @@ def test_what_is_not_such_a_model_is_refused(tmp_path: Path, change: Callable[[A
 @pytest.mark.parametrize(
     ("positions", "vocabulary", "said"),
     [
-        (128, 117, "128 positions, where this program's models have 512"),
-        (1024, 117, "1024 positions, where this program's models have 512"),
-        (512, 256, "a vocabulary of 256 symbols, where this program's has 117"),
+        (128, 117, "128 positions, required 512"),
+        (1024, 117, "1024 positions, required 512"),
+        (512, 256, "a vocabulary of 256 symbols, required 117"),
     ],
 )
-def test_another_vocabulary_or_number_of_positions_is_refused_with_both_figures(
+def test_another_vocabulary_or_number_of_positions_is_refused(
     tmp_path: Path, positions: int, vocabulary: int, said: str
 ) -> None:
     assert said in refusal(saved(tmp_path, users_model(SMALL, positions, vocabulary).state_dict()))
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         pt_import.load_pt(tmp_path / "nowhere.pt")

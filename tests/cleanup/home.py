@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import Manifest, Parent, directory_name, read_manifest
@@ -72,13 +72,13 @@ def forge(training: Path, like: Manifest, folder: str = "checkpoints") -> Path:
     name = directory_name(like.kind, like.phase, like.epoch, like.step)
     path = training / like.training_id / folder / name
     path.mkdir(parents=True)
-    write_json(path / "manifest.json", replace(like, files={}).to_json())
+    write_json(path / "manifest.json", like.replace(files={}).to_json())
     return path
 
 
 def copy_as(checkpoint: Path, kind: str, epoch: int) -> Path:
     """Copy a checkpoint as one of another kind and epoch, beside it."""
-    like = replace(read_manifest(checkpoint), kind=kind, epoch=epoch, step=epoch)
+    like = read_manifest(checkpoint).replace(kind=kind, epoch=epoch, step=epoch)
     target = checkpoint.parent / directory_name(kind, like.phase, epoch, epoch)
     shutil.copytree(checkpoint, target)
     write_json(target / "manifest.json", like.to_json())
@@ -87,7 +87,9 @@ def copy_as(checkpoint: Path, kind: str, epoch: int) -> Path:
 
 def as_parent(checkpoint: Path) -> Parent:
     m = read_manifest(checkpoint)
-    return Parent(m.training_id, checkpoint.name, m.phase, m.epoch, m.weights_sha256)
+    return Parent(
+        training_id=m.training_id, name=checkpoint.name, phase=m.phase, epoch=m.epoch, weights_sha256=m.weights_sha256
+    )
 
 
 def new_corpus(home: Home, entries: int = 40) -> dict[str, Path]:
@@ -111,7 +113,7 @@ def intact(home: Home) -> None:
     for path in home.training.glob("*/*/phase*"):
         verify_checkpoint(path)
     for phase in (1, 2, 3):
-        require_passed(home.final(phase))
+        require_passed(verify_checkpoint(home.final(phase)))
 
 
 def materialize(home: Home, asset: str, directory: Path) -> None:

@@ -2,17 +2,17 @@
 
 import random
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup import carry_out, disk, plan_cleanup
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.cleanup.home import Home, as_parent, copy_as, forge, intact, materialize
 from tests.conftest import CPU, QUICK, Curriculum
 
@@ -37,9 +37,9 @@ def test_ended_trainings_keep_final_and_best_and_lose_their_epochs(home: Home) -
 
 def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: Home) -> None:
     epoch, other = home.of(1) / "checkpoints" / "phase1_epoch10", home.of(1) / "checkpoints" / "phase1_epoch20"
-    plan = prepare(
+    plan = plan_training(
         2, QUICK, Overrides(epochs=1, batch_size=4, learning_rate=1e-3),
-        corpus=[home.curriculum.document], training=home.training, resume_from=epoch, ungated=True,
+        corpus=[home.curriculum.document], training=home.training, parent=verify_checkpoint(epoch), ungated=True,
     )  # fmt: skip
     ended = train(plan, execution=CPU).checkpoint
     evaluate(ended)
@@ -78,11 +78,11 @@ def test_a_damaged_final_checkpoint_does_not_end_its_training(home: Home) -> Non
 def stopped(home: Home) -> Path:
     """Add a training that version 0.1.0 stopped, retried twice in the same directory, and stopped again."""
     like = read_manifest(home.final(1))
-    ended = replace(like, kind="STOPPED", epoch=1, epochs=30, training_id="0" * 16, stopped="loss is nan")
+    ended = like.replace(kind="STOPPED", epoch=1, epochs=30, training_id="0" * 16, stopped="loss is nan")
     forge(home.training, ended, folder="stopped-1")
-    forge(home.training, replace(ended, kind="EPOCH", weights_sha256="1" * 64), folder="stopped-1")
-    forge(home.training, replace(ended, epoch=2), folder="stopped-2")
-    final = forge(home.training, replace(ended, epoch=3))
+    forge(home.training, ended.replace(kind="EPOCH", weights_sha256="1" * 64), folder="stopped-1")
+    forge(home.training, ended.replace(epoch=2), folder="stopped-2")
+    final = forge(home.training, ended.replace(epoch=3))
     for checkpoint in (final, final.with_name("phase1_STOPPED_epoch1"), final.with_name("phase1_STOPPED_epoch2")):
         (report := Artifacts.of_checkpoint(checkpoint).report(checkpoint)).mkdir(parents=True)
         (report / "report.json").write_text("{}")
@@ -108,7 +108,7 @@ def test_an_older_attempt_stays_while_a_kept_checkpoint_descends_from_it(home: H
     final = stopped(home)
     (parent,) = (final.parents[1] / f"stopped-{number}").glob("phase1_STOPPED_*")
     before = home.going("set aside")
-    child = replace(read_manifest(final), kind="FINAL", training_id="1" * 16, parent=as_parent(parent))
+    child = read_manifest(final).replace(kind="FINAL", training_id="1" * 16, parent=as_parent(parent))
     forge(home.training, child)
     assert before - home.going("set aside") == {str(parent.relative_to(home.root))}
 
@@ -155,8 +155,8 @@ def test_all_ancestors_of_a_kept_checkpoint_stay(curriculum: Curriculum, tmp_pat
         kinds += [chance.choice(["FINAL", "STOPPED"])] if chance.random() < 0.8 else []
         for step, kind in enumerate(kinds, 1):
             parent = chance.choice(before) if before and chance.random() < 0.8 else None
-            manifest = replace(
-                like, kind=kind, epoch=step, step=step, training_id=f"{number:016}", weights_sha256=f"{number}-{step}",
+            manifest = like.replace(
+                kind=kind, epoch=step, step=step, training_id=f"{number:016}", weights_sha256=f"{number}-{step}",
                 parent=as_parent(parent) if parent else None, corpora={},
             )  # fmt: skip
             made[forge(training, manifest)] = parent

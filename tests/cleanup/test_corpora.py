@@ -1,6 +1,5 @@
 """A version of a corpus is kept for what was made from it, as the newest, or because an asset names it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import read_manifest
@@ -10,14 +9,14 @@ from hlx_model.corpus.build import build
 from hlx_model.files import write_json
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.cleanup.home import Home, age, as_parent, forge, intact, materialize, new_corpus
 from tests.conftest import CPU, QUICK
 
 
 def test_a_corpus_stays_if_and_only_if_a_training_used_it(home: Home) -> None:
     used, unused = new_corpus(home, 40), new_corpus(home, 36)
-    plan = prepare(
+    plan = plan_training(
         1, QUICK, Overrides(epochs=1, batch_size=4),
         corpus=[used["english_corpus"]], training=home.training,
     )  # fmt: skip
@@ -62,10 +61,10 @@ def test_the_newest_corpus_stays_before_any_training(tmp_path: Path, small_docum
 def test_trainings_in_a_folder_beside_keep_what_they_need(home: Home) -> None:
     old = new_corpus(home)
     beside = home.root / "experiments"
-    plan = prepare(1, QUICK, Overrides(epochs=1), corpus=[old["english_corpus"]], training=beside)
+    plan = plan_training(1, QUICK, Overrides(epochs=1), corpus=[old["english_corpus"]], training=beside)
     ended = train(plan, execution=CPU).checkpoint
     epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
-    forge(beside, replace(read_manifest(ended), training_id="2" * 16, parent=as_parent(epoch)))
+    forge(beside, read_manifest(ended).replace(training_id="2" * 16, parent=as_parent(epoch)))
     age(old["english_corpus"])
     carry_out(plan_cleanup(home.training))
     assert epoch.is_dir() and old["english_corpus"].is_dir() and old["corpus_examples"].is_dir()

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.corpus import store
 from hlx_model.evaluation.evaluate import evaluate
@@ -82,7 +83,7 @@ def test_a_killed_removal_keeps_what_is_needed_and_can_be_repeated(home: Home, a
     assert ran.returncode == -signal.SIGKILL
     assert all(path.exists() for path in kept)
     for phase in (1, 2, 3):
-        require_passed(home.final(phase))
+        require_passed(verify_checkpoint(home.final(phase)))
     for asset, directory in old.items():
         if asset != "corpus_document" and directory.exists():
             store.verify(directory)

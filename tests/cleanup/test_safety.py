@@ -1,7 +1,6 @@
 """What is running, foreign, linked or unreadable is kept, with everything that it may need."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,9 +92,8 @@ def test_links_are_not_followed_but_what_is_behind_them_counts(home: Home, tmp_p
     shutil.move(checkpoints / "phase1_epoch10", outside / "phase1_epoch10")
     (checkpoints / "phase1_epoch10").symlink_to(outside / "phase1_epoch10")
     old = new_corpus(home)
-    used = replace(
-        read_manifest(outside / "phase1_epoch10"),
-        corpora={"english_corpus": CorpusVersion(old["english_corpus"].name, "elsewhere")},
+    used = read_manifest(outside / "phase1_epoch10").replace(
+        corpora={"english_corpus": CorpusVersion(data_version=old["english_corpus"].name, path="elsewhere")}
     )
     write_json(outside / "phase1_epoch10" / "manifest.json", used.to_json())
     shutil.move(home.root / "corpora" / "hlx_corpus", outside / "hlx_corpus")

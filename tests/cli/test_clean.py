@@ -38,7 +38,7 @@ def test_with_yes_it_removes_it_and_leaves_the_rest_intact(hlx: Hlx, curriculum:
     for path in training.glob("*/checkpoints/*"):
         verify_checkpoint(path)
     for trained in curriculum.phases.values():
-        require_passed(training / trained.plan.id / "checkpoints" / trained.checkpoint.name)
+        require_passed(verify_checkpoint(training / trained.plan.id / "checkpoints" / trained.checkpoint.name))
     again = hlx("clean", "--checkpoint-dir", training, "--yes")
     assert again.code == 0 and again.out.startswith("nothing to remove")
 

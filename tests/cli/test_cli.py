@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import parse_document
 from hlx_model.evaluation import evaluate as report_module
@@ -221,12 +220,12 @@ def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
 def judged_as(copied: Path) -> dict[str, Path]:
     """A checkpoint for each outcome: of the whole training, of its middle, and of a model that learned nothing."""
     final = copied / "phase1_FINAL_epoch30"
-    manifest, state = verify_checkpoint(final), read_state(final)
+    manifest, state = verify_checkpoint(final).manifest, read_state(final)
     untrained = Transformer(SIZES["tiny"]).initialize(seed=1)
     return {
         "pass": final,
         "warn": copied / "phase1_epoch20",
-        "fail": checkpoints.write_checkpoint(copied, replace(manifest, epoch=29, files={}), untrained, state, None),
+        "fail": checkpoints.write_checkpoint(copied, manifest.replace(epoch=29, files={}), untrained, state, None),
     }
 
 
@@ -254,7 +253,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     [
         (lambda path: shutil.rmtree(path), "no such checkpoint"),
         (lambda path: (path / "manifest.json").unlink(), "not a complete checkpoint (manifest.json is missing)"),
-        (lambda path: os.truncate(path / "model.safetensors", 1000), "model.safetensors: 1000 bytes where"),
+        (lambda path: os.truncate(path / "model.safetensors", 1000), "model.safetensors: 1000 bytes, "),
         (lambda path: (path / "state.json").unlink(), "state.json: the file is missing"),
         (lambda path: shutil.rmtree(path.parents[3] / "corpora"), "no corpus is kept here"),
     ],
@@ -270,7 +269,9 @@ def test_what_cannot_be_validated_is_one_line_and_writes_no_report(
 
 def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curriculum) -> None:
     checkpoint = curriculum.phases[3].checkpoint
-    (expected,) = generate(checkpoints.load_model(checkpoint), ["[LC-T] Sort all users → "], max_new_tokens=200)
+    (expected,) = generate(
+        checkpoints.load_model(verify_checkpoint(checkpoint)), ["[LC-T] Sort all users → "], max_new_tokens=200
+    )
     ran = hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint)
     assert (ran.code, ran.out) == (0, f"{expected}\n")
     as_json = json.loads(hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint, "--json").out)
@@ -283,7 +284,8 @@ def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
-    assert "holds no finished phase 3: run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort").error
+    ran = hlx("translate", "Sort")
+    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
     monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
     found = json.loads(hlx("translate", "Sort all users", "--json").out)
@@ -335,7 +337,7 @@ def test_the_status_lists_every_training_the_newest_first(
 
 
 def test_the_status_says_what_is_wrong_with_a_training(hlx: Hlx, tmp_path: Path) -> None:
-    assert hlx("status", "--checkpoint-dir", tmp_path).out == f"{tmp_path} holds no training\n"
+    assert hlx("status", "--checkpoint-dir", tmp_path).out == f"{tmp_path} contains no training\n"
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
     (tmp_path / "0123").mkdir()

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import digest_of, read_json, write_json
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.loop import train
-from hlx_model.training.plan import prepare
+from hlx_model.training.plan import plan_training
 from tests.conftest import CPU, QUICK, SCHEDULES, Curriculum, Hlx
 from tests.reporting.reports import FORMATS, rates
 
@@ -28,9 +29,9 @@ def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) 
     root = tmp_path_factory.mktemp("history") / "artifacts"
     shutil.copytree(curriculum.root, root)
     parent = root / curriculum.phases[2].checkpoint.relative_to(curriculum.root)
-    plan = prepare(
+    plan = plan_training(
         3, QUICK, replace(SCHEDULES[3], learning_rate=3e-3, batch_size=8),
-        corpus=[curriculum.document], training=root / "training", resume_from=parent,
+        corpus=[curriculum.document], training=root / "training", parent=verify_checkpoint(parent),
         parent_verdict=curriculum.phases[2].judgement.verdict.parent_verdict,
     )  # fmt: skip
     evaluate(train(plan, execution=CPU).checkpoint)

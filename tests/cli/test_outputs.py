@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cli import validate
 from hlx_model.corpus.documents import keep_documents
 from hlx_model.files import write_json
@@ -81,7 +82,7 @@ def document(here: Path, small_document: Path) -> Path:
 
 @pytest.fixture
 def users_file(here: Path, curriculum: Curriculum) -> Path:
-    model = checkpoints.load_model(curriculum.phases[1].checkpoint)
+    model = checkpoints.load_model(verify_checkpoint(curriculum.phases[1].checkpoint))
     torch.save(model.state_dict(), here / "m.pt")
     return here / "m.pt"
 

@@ -1,4 +1,4 @@
-"""What `hlx train` promises its user: real child processes, which are really interrupted and killed."""
+"""`hlx train` in real child processes, which are really interrupted and killed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a trainer as a process of its own; what is left of it in the end is killed."""
+    """Return a function that starts a trainer in a process of its own; it is killed in the end."""
     children: list[subprocess.Popen[str]] = []
 
     def start(program: tuple[str, ...], *arguments: object) -> "subprocess.Popen[str]":
@@ -50,7 +50,7 @@ def start() -> Iterator[Start]:
 
 
 def wait_for_a_checkpoint(child: "subprocess.Popen[str]", training: Path) -> Path:
-    """The directory of the training that `child` is at, once it has saved where it stands."""
+    """Return the directory of the training of `child`, once it has saved a LAST checkpoint."""
     while child.poll() is None:
         for directory in training.glob("*"):
             last = [p for p in list_checkpoints(directory / "checkpoints") if "_LAST_" in p.name]
@@ -64,7 +64,7 @@ def arguments(document: Path, training: Path, epochs: int = 15) -> tuple[object,
     return ("--phase", 1, "--corpus", document, "--checkpoint-dir", training, "--epochs", epochs, "--batch-size", 1)
 
 
-def test_a_killed_trainer_goes_on_by_the_same_command_to_the_bytes_of_one_that_was_not(
+def test_a_killed_trainer_resumes_to_the_bytes_of_an_undisturbed_one(
     small_document: Path, tmp_path: Path, start: Start
 ) -> None:
     training = tmp_path / "killed" / "training"
@@ -87,7 +87,7 @@ def test_a_killed_trainer_goes_on_by_the_same_command_to_the_bytes_of_one_that_w
     assert beat is not None and beat.status == "completed"
 
 
-def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for_it(
+def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
     small_document: Path, tmp_path: Path, start: Start, hlx: Hlx
 ) -> None:
     training = tmp_path / "training"
@@ -96,7 +96,7 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     directory = wait_for_a_checkpoint(child, training)
     second = hlx("train", *command)
     assert second.code == 1
-    assert second.error == f"error: {directory}: process {child.pid} is at work on this training: wait for it"
+    assert second.error == f"error: {directory}: process {child.pid} runs this training: wait for it"
     child.send_signal(signal.SIGINT)
     _, said = child.communicate()
     assert child.returncode == 130
@@ -104,10 +104,10 @@ def test_an_interrupted_trainer_saves_where_it_stands_and_a_second_one_waits_for
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "interrupted"
     newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
-    assert newest is not None and newest[0].name == f"phase1_LAST_step{beat.step}"
+    assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
 
-def test_phase_after_phase_is_trained_where_the_gate_is_open(curriculum: Curriculum, tmp_path: Path, hlx: Hlx) -> None:
+def test_phase_after_phase_is_trained_if_the_gate_is_open(curriculum: Curriculum, tmp_path: Path, hlx: Hlx) -> None:
     """From the command line alone: train, validate, train the next phase from it."""
     training = tmp_path / "training"
     common = ("--corpus", curriculum.document, "--checkpoint-dir", training, "--no-fp16")
@@ -124,7 +124,7 @@ def test_phase_after_phase_is_trained_where_the_gate_is_open(curriculum: Curricu
     assert hlx("validate", "--checkpoint", checkpoint, "--device", "cpu").code != 1
     assert hlx(*second).code == 0
     again = hlx(*second)
-    assert again.code == 0 and "had ended before" in again.err
+    assert again.code == 0 and "has already ended" in again.err
 
 
 @pytest.fixture(scope="module")
@@ -134,15 +134,13 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_learning_rate_far_too_high_is_stopped_early_and_nothing_is_built_on_it(
-    composed: Path, tmp_path: Path, hlx: Hlx
-) -> None:
+def test_a_far_too_high_learning_rate_is_stopped_and_closes_the_gate(composed: Path, tmp_path: Path, hlx: Hlx) -> None:
     training = tmp_path / "training"
     common = ("--corpus", composed, "--checkpoint-dir", training)
     ran = hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10)
     assert ran.code == 1
     (stopped,) = training.glob("*/checkpoints/*STOPPED*")
-    manifest = verify_checkpoint(stopped)
+    manifest = verify_checkpoint(stopped).manifest
     assert manifest.stopped is not None and manifest.epoch == 1
     assert f"stopped: {manifest.stopped}" in ran.err and str(stopped) in ran.err
     beat = Heartbeat.read(stopped.parents[1])
@@ -160,9 +158,7 @@ def test_a_learning_rate_far_too_high_is_stopped_early_and_nothing_is_built_on_i
     assert json.loads((judgement.directory / "verdict.json").read_text())["outcome"] == "fail"
 
 
-def test_who_must_may_train_from_what_did_not_pass_and_it_shows_for_good(
-    small_document: Path, tmp_path: Path, hlx: Hlx
-) -> None:
+def test_ungated_training_is_possible_and_recorded_for_good(small_document: Path, tmp_path: Path, hlx: Hlx) -> None:
     training = tmp_path / "training"
     common = ("--corpus", small_document, "--checkpoint-dir", training, "--epochs", 1)
 
@@ -176,17 +172,17 @@ def test_who_must_may_train_from_what_did_not_pass_and_it_shows_for_good(
     assert hlx(*second, "--ungated").code == 0
     (unjudged,) = final(2)
     passed_over = [f"{first.parents[1].name}/{first.name}"]
-    assert verify_checkpoint(unjudged).ungated == tuple(passed_over)
+    assert verify_checkpoint(unjudged).manifest.ungated == tuple(passed_over)
     lineage = next(gate for gate in evaluate(unjudged).verdict.gates if gate.name == "lineage")
     assert lineage.outcome == "warn" and passed_over[0] in lineage.reason
     assert hlx("train", "--phase", 3, *common, "--resume-from", unjudged, "--ungated").code == 0
     (third,) = final(3)
-    assert verify_checkpoint(third).ungated[0] == passed_over[0]
+    assert verify_checkpoint(third).manifest.ungated[0] == passed_over[0]
 
 
 @pytest.fixture
 def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[str, Path]:
-    """What a user may name by mistake."""
+    """Return paths that a user may name by mistake."""
     (tmp_path / "empty.md").write_text("")
     (tmp_path / "prose.md").write_text("# Notes\n\nNothing to learn from.\n")
     (tmp_path / "unreadable.md").write_text("English: One\nHLXL: {{\n")
@@ -226,7 +222,7 @@ def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[st
         ("good", ("--phase", 3, "--resume-from", "phase 1"), "is of phase 1: phase 3 starts from one of phase 2 or 3"),
     ],
 )
-def test_a_mistake_is_answered_by_one_line_and_nothing_is_begun(
+def test_a_mistake_is_one_line_and_nothing_is_written(
     bad: dict[str, Path], tmp_path: Path, hlx: Hlx, corpus: str, options: tuple[object, ...], said: str
 ) -> None:
     options = tuple(bad.get(str(option), option) for option in options)
@@ -255,7 +251,7 @@ def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, h
         "--resume-from", spoilt,
     )  # fmt: skip
     assert ran.code == 1
-    assert f"{spoilt / 'model.safetensors'}: 1000 bytes where" in ran.error
+    assert f"{spoilt / 'model.safetensors'}: 1000 bytes, " in ran.error
 
 
 @pytest.mark.parametrize(

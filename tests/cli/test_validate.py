@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import sha256_of
 from hlx_model.model.sizes import Architecture
@@ -22,7 +23,7 @@ UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
 def users_file(curriculum: Curriculum, tmp_path: Path, phase: int = 1) -> Path:
     """Write the final weights of a phase as another trainer would have saved them, and return the path."""
     path = tmp_path / f"phase{phase}_FINAL.pt"
-    state = checkpoints.load_model(curriculum.phases[phase].checkpoint).state_dict()
+    state = checkpoints.load_model(verify_checkpoint(curriculum.phases[phase].checkpoint)).state_dict()
     torch.save({"epoch": 30, "model_state_dict": state, "loss": 0.01}, path)
     return path
 
@@ -153,7 +154,7 @@ def test_an_unusable_input_is_one_line_runs_nothing_and_leaves_no_report(
     pairs = curriculum.root / curriculum.phases[3].outcome.manifest.corpora["paired_corpus"].path
     before = {path.name for path in tmp_path.iterdir()}
     for path, corpus, phase, said in (
-        (evil, document, 1, "holds more than weights (posix.mkdir), which is never loaded"),
+        (evil, document, 1, "contains more than weights (posix.mkdir), which is never loaded"),
         (tmp_path / "none.pt", document, 1, "none.pt: no such checkpoint"),
         (document, document, 1, "small.md: not a file that torch.save wrote"),
         (good, document, 4, "phase is 4: it must be 1, 2 or 3"),

@@ -1,4 +1,4 @@
-"""`hlx watchdog` and `hlx status`: who is watched, and who watches."""
+"""`hlx watchdog` and `hlx status` show the trainings, and whether the watchdog runs."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ CURVES = Path(__file__).parents[1] / "monitoring" / "curves"
 
 
 def at_work(root: Path, **changes: object) -> Path:
-    """A training whose heartbeat says that this process is at it."""
+    """Write the heartbeat of a training that this process runs."""
     directory = root / "0123456789abcdef"
     directory.mkdir(parents=True, exist_ok=True)
     beat = Heartbeat("0123456789abcdef", 1, "tiny", 200, status="training", epoch=47, step=470, steps=2000)
@@ -32,7 +32,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
-def test_it_shows_what_the_guide_shows(hlx: Hlx, tmp_path: Path) -> None:
+def test_it_shows_epoch_losses_speed_and_remaining_time(hlx: Hlx, tmp_path: Path) -> None:
     at_work(tmp_path)
     ran = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
     assert ran.code == 0
@@ -47,7 +47,7 @@ def test_it_fits_a_terminal_of_80_columns(hlx: Hlx, tmp_path: Path, monkeypatch:
     assert "01234567 1 100m quality_failed 200/200 (100%) 2.342 2.416" in shown and "s ago" in shown
 
 
-def test_it_ends_with_1_where_one_is_in_trouble_and_says_why(hlx: Hlx, tmp_path: Path) -> None:
+def test_it_exits_with_1_and_a_reason_if_a_training_is_in_trouble(hlx: Hlx, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
     at_work(tmp_path, pid=child.pid)
@@ -56,7 +56,7 @@ def test_it_ends_with_1_where_one_is_in_trouble_and_says_why(hlx: Hlx, tmp_path:
     assert f"0123456789abcdef: in trouble: process {child.pid} is gone: materialize again" in ran.out
 
 
-def test_it_ends_with_1_when_a_training_that_it_watches_ends_badly(tmp_path: Path) -> None:
+def test_it_exits_with_1_if_a_watched_training_ends_badly(tmp_path: Path) -> None:
     at_work(tmp_path)
     program = [sys.executable, "-u", "-c", "from hlx_model.cli import app; app()", "watchdog"]
     program += ["--check-interval", "0.2", "--checkpoint-dir", str(tmp_path)]
@@ -70,25 +70,25 @@ def test_it_ends_with_1_when_a_training_that_it_watches_ends_badly(tmp_path: Pat
     assert watching.returncode == 1 and "quality_failed: gate copy_rate failed at epoch 1" in said
 
 
-def test_what_ended_before_is_no_trouble_now(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_training_that_had_ended_badly_before_is_no_problem(hlx: Hlx, tmp_path: Path) -> None:
     at_work(tmp_path, status="aborted", reason="loss is nan")
     assert hlx("watchdog", "--once", "--checkpoint-dir", tmp_path).code == 0
 
 
-def test_a_folder_without_trainings_is_no_trouble_and_one_that_is_not_there_is(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_folder_without_trainings_passes_and_a_missing_one_fails(hlx: Hlx, tmp_path: Path) -> None:
     empty = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
-    assert empty.code == 0 and "holds no training" in empty.out
+    assert empty.code == 0 and "contains no training" in empty.out
     for command in (("watchdog", "--once"), ("status",)):
         absent = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
         assert absent.code == 1 and "nowhere: no such folder: name the folder of the trainings" in absent.error
 
 
-def test_a_watchdog_that_sleeps_is_told_of(hlx: Hlx, tmp_path: Path) -> None:
-    assert "nobody watches" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
+def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:
+    assert "not watched" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
     at_work(tmp_path, run_id="0123")
-    assert "nobody watches: the watchdog has never looked here" in hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "not watched: the watchdog has never run here" in hlx("status", "--checkpoint-dir", tmp_path).out
     leave_tick(tmp_path)
-    assert "the watchdog looked " in hlx("status", "--checkpoint-dir", tmp_path).out
+    assert "the watchdog checked " in hlx("status", "--checkpoint-dir", tmp_path).out
     content = json.loads(hlx("status", "--checkpoint-dir", tmp_path, "--json").out)
     assert content["watchdog"]["awake"] and content["watchdog"]["last_tick"] > 0
     (training,) = content["trainings"]
@@ -105,10 +105,10 @@ def test_a_curve_is_replayed(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -
     assert healthy.code == 0 and "no alarm" in healthy.out
 
 
-def test_what_is_no_curve_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_curve_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
     (tmp_path / "metrics.parquet").write_text("no Parquet")
     for path, said in (
-        (tmp_path / "absent", "no such file: name a metrics.parquet, or the directory of a training"),
+        (tmp_path / "absent", "no such file: name a metrics.parquet, or a training's directory"),
         (tmp_path, "not a Parquet file"),
     ):
         ran = hlx("watchdog", "replay", path)

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import pytest
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
 from hlx_model.evaluation.compare import LOSS_MARGIN
 from hlx_model.evaluation.evaluate import (
@@ -25,7 +25,7 @@ from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.conftest import CPU, QUICK, VERBS, Curriculum
 
 FILES = {"report.json", "report.html", "report.md", "verdict.json", "loss.svg"}
@@ -143,7 +143,7 @@ def test_phase_1_is_compared_with_its_own_report_where_phase_2_has_none(curricul
         n: tmp_path / "artifacts" / t.checkpoint.relative_to(curriculum.root) for n, t in curriculum.phases.items()
     }
     shutil.rmtree(Artifacts.of_checkpoint(of_phase[2]).report(of_phase[2]))
-    found = target_of(of_phase[3], verify_checkpoint(of_phase[3])).earlier_losses
+    found = target_of(*verify_checkpoint(of_phase[3])).earlier_losses
     then = curriculum.phases[1].judgement.report.to_json()["figures"]["held_out_loss"]
     assert found == {"english_corpus": then}
 
@@ -168,12 +168,12 @@ def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculu
     judgement = evaluate(middle)
     completed = judgement.verdict.gates[0]
     assert (completed.name, completed.outcome) == ("training_completed", "warn")
-    assert judgement.report.to_json()["curve"][-1]["step"] == verify_checkpoint(middle).step
+    assert judgement.report.to_json()["curve"][-1]["step"] == verify_checkpoint(middle).manifest.step
 
 
 def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_document: Path, tmp_path: Path) -> None:
     overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
-    plan = prepare(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
+    plan = plan_training(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
     stopped = train(plan, execution=CPU)
     assert stopped.manifest.stopped is not None
     judgement = evaluate(stopped.checkpoint)
@@ -187,12 +187,13 @@ def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_docume
 @pytest.mark.parametrize("broken", [torch.nan, 1e30])
 def test_a_model_of_no_numbers_gets_its_report_and_fails(curriculum: Curriculum, tmp_path: Path, broken: float) -> None:
     checkpoint = copied(curriculum, tmp_path)
-    manifest, model = verify_checkpoint(checkpoint), checkpoints.load_model(checkpoint)
+    verified = verify_checkpoint(checkpoint)
+    manifest, model = verified.manifest, checkpoints.load_model(verified)
     for parameter in model.transformer.layers[1].parameters():
         parameter.data.fill_(broken)
     state = read_state(checkpoint)
     remove_checkpoint(checkpoint)
-    checkpoints.write_checkpoint(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    checkpoints.write_checkpoint(checkpoint.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
     judgement = evaluate(checkpoint)
     report = strictly(judgement.directory / "report.json")
     assert report["outcome"] == "fail"
@@ -204,11 +205,11 @@ def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum
     from tests.evaluation.models import trained_on_unshifted_labels
 
     checkpoint = copied(curriculum, tmp_path)
-    manifest, state = verify_checkpoint(checkpoint), read_state(checkpoint)
+    manifest, state = verify_checkpoint(checkpoint).manifest, read_state(checkpoint)
     model = trained_on_unshifted_labels(curriculum.phases[1].plan.train)
-    state["epoch_losses"][-1] = 0.05
+    state.epoch_losses[-1] = 0.05
     remove_checkpoint(checkpoint)
-    checkpoints.write_checkpoint(checkpoint.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    checkpoints.write_checkpoint(checkpoint.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
     failed = {gate.name for gate in evaluate(checkpoint).verdict.gates if gate.outcome == "fail"}
     assert {"copy_rate", "reported_loss"} <= failed
 
@@ -218,6 +219,6 @@ def test_a_truncated_checkpoint_is_refused_and_its_old_report_stays(curriculum: 
     report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
     before = report.read_bytes()
     (checkpoint / "model.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: 0 bytes where"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: 0 bytes, "):
         evaluate(checkpoint)
     assert report.read_bytes() == before

@@ -3,7 +3,8 @@
 import pytest
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import read_state
+from hlx_model.checkpoints.progress import read_state
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.gates.milestones import (
     MILESTONES,
     checkpoint_gates,
@@ -65,8 +66,8 @@ def test_a_healthy_training_passes_from_its_first_epoch(
     path = curriculum.phases[1].checkpoint.parent / name
     state = read_state(path)
     gates = judged(
-        checkpoints.load_model(path), texts,
-        step=state["step"], reported=state["epoch_losses"][-1], best=state["best_loss"],
+        checkpoints.load_model(verify_checkpoint(path)), texts,
+        step=state.step, reported=state.epoch_losses[-1], best=state.best_loss,
     )  # fmt: skip
     assert outcomes(gates) == ALL_PASS
 
@@ -77,8 +78,8 @@ def test_a_model_that_overfits_a_small_corpus_is_warned_of_and_not_stopped(
 ) -> None:
     path = curriculum.phases[1].checkpoint
     strange = ["qz#%zq#%" * 3]
-    reported = read_state(path)["epoch_losses"][-1]
-    model = checkpoints.load_model(path)
+    reported = read_state(path).epoch_losses[-1]
+    model = checkpoints.load_model(verify_checkpoint(path))
     gates = judged(model, (texts[0], strange), step=500, reported=reported, best=2.0, train_tokens=train_tokens)
     assert gates["next_token_loss"].outcome == outcome
 
@@ -131,7 +132,7 @@ def test_a_model_that_was_better_before_passes_unless_it_came_to_harm(texts: tup
 def test_a_true_loss_above_the_reported_one_fails_and_one_below_does_not(
     curriculum: Curriculum, texts: tuple[list[str], list[str]]
 ) -> None:
-    model = checkpoints.load_model(curriculum.phases[1].checkpoint)
+    model = checkpoints.load_model(verify_checkpoint(curriculum.phases[1].checkpoint))
     true = predict(model, texts[0]).loss
     for reported, outcome in ((true - 0.6, "fail"), (true - 0.4, "pass"), (true + 2.0, "pass")):
         assert outcomes(judged(model, texts, step=90, reported=reported))["reported_loss"] == outcome

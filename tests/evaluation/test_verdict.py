@@ -5,14 +5,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, read_state
+from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
 from hlx_model.corpus import CorpusError
 from hlx_model.evaluation import verdict as verdicts
@@ -46,20 +46,21 @@ def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def closed(checkpoint: Path) -> str:
     with pytest.raises(GateClosed) as error:
-        require_passed(checkpoint)
+        require_passed(verify_checkpoint(checkpoint))
     line = str(error.value)
     assert line.startswith(f"the gate of {checkpoint.name} is closed") and "\n" not in line
     return line
 
 
 def test_a_verdict_without_a_failed_gate_opens(judged: Path, curriculum: Curriculum) -> None:
-    verdict = require_passed(judged)
+    verdict = require_passed(verify_checkpoint(judged))
     assert verdict == curriculum.phases[1].judgement.verdict
     assert verdict.outcome != "fail" and verdict.gates
 
 
 def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path) -> None:
-    manifest, verdict = verify_checkpoint(judged), require_passed(judged)
+    verified = verify_checkpoint(judged)
+    manifest, verdict = verified.manifest, require_passed(verified)
     assert verdict.weights_sha256 == manifest.weights_sha256
     assert verdict.corpora == {asset: version.data_version for asset, version in manifest.corpora.items()}
     assert verdict.checkpoint == f"{manifest.training_id}/phase1_FINAL_epoch30"
@@ -67,7 +68,7 @@ def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path)
 
 def test_a_warning_does_not_close(judged: Path) -> None:
     edit(judged, lambda v: v["gates"].append(GateResult("words", "warn", "few").to_json()))
-    assert require_passed(judged).gates[-1].outcome == "warn"
+    assert require_passed(verify_checkpoint(judged)).gates[-1].outcome == "warn"
 
 
 def test_any_one_changed_byte_of_the_verdict_closes(judged: Path) -> None:
@@ -136,11 +137,12 @@ def test_new_gates_close_what_the_old_ones_opened(judged: Path, monkeypatch: pyt
 
 def test_another_checkpoint_under_the_same_name_is_not_let_through(judged: Path) -> None:
     """Whole and sealed, but not the one that was judged."""
-    manifest, model = verify_checkpoint(judged), checkpoints.load_model(judged)
+    verified = verify_checkpoint(judged)
+    manifest, model = verified.manifest, checkpoints.load_model(verified)
     model.output_projection.bias.data += 1e-3
     state = read_state(judged)
     remove_checkpoint(judged)
-    checkpoints.write_checkpoint(judged.parent, replace(manifest, files={}, weights_sha256=""), model, state, None)
+    checkpoints.write_checkpoint(judged.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
     assert "of another weights_sha256" in closed(judged)
 
 
@@ -150,7 +152,7 @@ def test_a_changed_byte_of_the_checkpoint_refuses(judged: Path, name: str) -> No
     content[len(content) // 2] ^= 1
     (judged / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=re.escape(str(judged / name))):
-        require_passed(judged)
+        require_passed(verify_checkpoint(judged))
 
 
 @pytest.mark.parametrize("spoil", [os.remove, lambda path: os.truncate(path, 100)])
@@ -158,7 +160,7 @@ def test_a_corpus_that_is_not_as_it_was_refuses(judged: Path, spoil: Callable[[P
     (rows,) = (judged.parents[3] / "corpora" / "english_corpus").glob("*/rows.parquet")
     spoil(rows)
     with pytest.raises(CorpusError, match=re.escape(str(rows.parent))):
-        require_passed(judged)
+        require_passed(verify_checkpoint(judged))
 
 
 def test_other_rows_in_a_corpus_refuse(judged: Path) -> None:
@@ -167,7 +169,7 @@ def test_other_rows_in_a_corpus_refuse(judged: Path) -> None:
     (other,) = (corpora / "hlx_corpus").glob("*/rows.parquet")
     shutil.copy(other, rows)
     with pytest.raises(CorpusError, match=r"its rows are not those of version"):
-        require_passed(judged)
+        require_passed(verify_checkpoint(judged))
 
 
 def test_a_verdict_survives_its_file(tmp_path: Path) -> None:

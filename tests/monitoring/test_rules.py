@@ -1,4 +1,4 @@
-"""What the watchdog says of a training, from what was recorded of it."""
+"""The watchdog's rules judge a training from its record."""
 
 import math
 import shutil
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hlx_model.checkpoints.progress import Milestone
 from hlx_model.layout import METRICS
 from hlx_model.monitoring.rules import Limits, Snapshot, check
 from hlx_model.monitoring.simulate import read_curve, simulate
@@ -17,7 +18,7 @@ from hlx_model.monitoring.snapshots import limits, take_snapshot, trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA
 from hlx_model.runs.processes import process_identity
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Outcome
 from tests.conftest import Curriculum
 
 CURVES = Path(__file__).parent / "curves"
@@ -32,17 +33,16 @@ def row(step: int, train_loss: float, held_out_loss: float | None = None, epoch:
 
 
 def trouble(seen: Snapshot, age: float = 0.0) -> str | None:
-    """The name of what is wrong, so many seconds after the last heartbeat."""
+    """Return the name of the problem, so many seconds after the last heartbeat."""
     found = check(seen, NOW + age)
     return found.name if found else None
 
 
-def milestone(epoch: int, outcome: str) -> dict[str, Any]:
-    gates = [{"name": "copy_rate", "outcome": outcome, "reason": "its reason"}]
-    return {"epoch": epoch, "outcome": outcome, "gates": gates}
+def milestone(epoch: int, outcome: Outcome) -> Milestone:
+    return Milestone(epoch=epoch, outcome=outcome, gates=(GateResult("copy_rate", outcome, "its reason"),))
 
 
-def test_a_training_that_moves_is_well() -> None:
+def test_a_training_that_makes_progress_has_no_problem() -> None:
     assert trouble(WELL) is None and trouble(WELL, age=300) is None
 
 
@@ -56,9 +56,7 @@ def test_a_training_that_moves_is_well() -> None:
         (0.0, 0, 901, True),
     ],
 )
-def test_five_minutes_without_a_step_are_a_stall_unless_its_steps_are_slower(
-    pace: float, step: int, age: float, stalled: bool
-) -> None:
+def test_a_stall_is_five_minutes_or_five_of_its_own_paces(pace: float, step: int, age: float, stalled: bool) -> None:
     found = check(replace(WELL, beat=replace(BEAT, pace=pace, step=step)), NOW + age)
     assert (found is not None and found.name == "stalled") == stalled
     if found:
@@ -88,7 +86,7 @@ GATE = GateResult("parameter_count", "fail", "1 parameters; tiny has 2", 1, 2)
         ({"beat": replace(BEAT, gpu_memory_bytes=90, gpu_memory_total=100)}, None),
     ],
 )
-def test_each_trouble_has_its_name_and_says_what_to_do(change: dict[str, Any], name: str | None) -> None:
+def test_each_problem_has_its_name_and_says_what_to_do(change: dict[str, Any], name: str | None) -> None:
     found = check(replace(WELL, **change), NOW)
     assert (found.name if found else None) == name
     if found and name != "gate":
@@ -96,9 +94,9 @@ def test_each_trouble_has_its_name_and_says_what_to_do(change: dict[str, Any], n
     assert found is None or found.lost == (name != "gpu_memory")
 
 
-def test_what_the_trainer_may_be_acting_upon_is_left_to_it_for_a_minute() -> None:
+def test_the_trainer_has_a_minute_to_act_on_its_own_record() -> None:
     for change in ({"curve": [row(40, math.nan)]}, {"milestones": [milestone(2, "fail")]}):
-        seen = replace(WELL, **change)  # type: ignore[arg-type]
+        seen = replace(WELL, **change)
         assert trouble(seen, age=59) is None
         assert trouble(seen, age=61) is not None
     lost = replace(WELL, beat=replace(BEAT, held_out_loss=math.nan))
@@ -106,11 +104,11 @@ def test_what_the_trainer_may_be_acting_upon_is_left_to_it_for_a_minute() -> Non
 
 
 @pytest.mark.parametrize("status", ["completed", "quality_failed", "aborted", "interrupted", "failed"])
-def test_of_a_training_that_has_ended_nothing_is_said(status: str) -> None:
+def test_a_training_that_has_ended_has_no_problem(status: str) -> None:
     assert trouble(Snapshot(replace(BEAT, status=status), alive=False), age=10_000) is None
 
 
-def test_the_stall_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_a_stall_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_STALL_SECONDS", "10")
     assert limits() == Limits(stall_seconds=10)
     for wrong in ("soon", "0", "-1", "nan"):
@@ -130,9 +128,9 @@ def test_no_alarm_on_any_recorded_healthy_curve(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "step", "epoch"), [("diverged", 2, 1), ("not_finite", 21, 4), ("collapsed", 12, 3), ("rising", 90, 15)]
 )
-def test_on_every_recorded_broken_curve_it_speaks_at_this_step(name: str, step: int, epoch: int) -> None:
+def test_each_recorded_broken_curve_raises_an_alarm_at_its_step(name: str, step: int, epoch: int) -> None:
     spoken = simulate(read_curve(CURVES / f"{name}.parquet"))
-    assert spoken is not None and (spoken.trouble.name, spoken.step, spoken.epoch) == (name, step, epoch)
+    assert spoken is not None and (spoken.problem.name, spoken.step, spoken.epoch) == (name, step, epoch)
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
@@ -144,7 +142,7 @@ def test_no_alarm_on_the_curves_of_a_curriculum(curriculum: Curriculum, phase: i
 
 
 def at_work(curriculum: Curriculum, tmp_path: Path, **beat: Any) -> Path:
-    """A copy of phase 1's training that says it is at work."""
+    """Return a copy of phase 1's training whose heartbeat says that it is running."""
     directory = Path(shutil.copytree(curriculum.phases[1].checkpoint.parents[1], tmp_path / "training"))
     before = Heartbeat.read(directory)
     assert before is not None
@@ -153,12 +151,10 @@ def at_work(curriculum: Curriculum, tmp_path: Path, **beat: Any) -> Path:
     return directory
 
 
-def test_a_training_is_seen_with_its_curve_milestones_checkpoint_process_and_disk(
-    curriculum: Curriculum, tmp_path: Path
-) -> None:
+def test_a_snapshot_has_curve_milestones_checkpoint_process_and_disk(curriculum: Curriculum, tmp_path: Path) -> None:
     seen = take_snapshot(at_work(curriculum, tmp_path))
     assert seen is not None and seen.alive
-    assert [m["epoch"] for m in seen.milestones][:2] == [1, 5] and len(seen.curve) > 10
+    assert [m.epoch for m in seen.milestones][:2] == [1, 5] and len(seen.curve) > 10
     assert [gate.outcome for gate in seen.checkpoint] == ["pass", "pass"]
     assert seen.disk_free and seen.next_checkpoint and seen.next_checkpoint > 1_000_000
     assert check(seen, seen.beat.time) is None
@@ -178,12 +174,12 @@ def test_another_process_of_the_same_number_is_not_the_trainer(curriculum: Curri
     assert seen is not None and not seen.alive
 
 
-def test_of_a_trainer_elsewhere_nobody_can_tell_that_it_has_ended(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_trainer_on_another_machine_counts_as_alive(curriculum: Curriculum, tmp_path: Path) -> None:
     seen = take_snapshot(at_work(curriculum, tmp_path, process="another boot:1"))
     assert seen is not None and seen.alive
 
 
-def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_what_is_not_a_training_is_ignored(curriculum: Curriculum, tmp_path: Path) -> None:
     at_work(curriculum, tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "spoilt").mkdir()
@@ -197,12 +193,12 @@ def test_what_is_no_training_is_passed_over(curriculum: Curriculum, tmp_path: Pa
 @pytest.mark.parametrize(
     ("losses", "reason"),
     [
-        (pa.array(["low"]), "a figure is no number"),
-        (pa.array([None], pa.float64()), "train_loss must have a figure in every row"),
-        (pa.array([], pa.float64()), "no curve: it has no row"),
+        (pa.array(["low"]), "a value is not a number"),
+        (pa.array([None], pa.float64()), "train_loss must have a value in every row"),
+        (pa.array([], pa.float64()), "not a curve: it has no rows"),
     ],
 )
-def test_what_is_no_curve_is_said(tmp_path: Path, losses: pa.Array, reason: str) -> None:
+def test_a_file_that_is_not_a_curve_is_refused(tmp_path: Path, losses: pa.Array, reason: str) -> None:
     figures = {name: pa.array([1] * len(losses)) for name in METRICS_SCHEMA.names} | {"train_loss": losses}
     path = tmp_path / METRICS
     pq.write_table(pa.table(figures), path)

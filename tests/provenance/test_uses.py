@@ -16,7 +16,7 @@ from hlx_model.provenance.uses import (
     uses_of_text,
 )
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.conftest import CPU, QUICK, Curriculum, small_text
 
 
@@ -77,7 +77,7 @@ def test_models_of_an_entry_before_and_after_an_edit_are_told_apart(tmp_path: Pa
     made = {}
     for sentence in (old, new):
         document.write_text(small_text().replace(f"English: {old}\n", f"English: {sentence}\n"), encoding="utf-8")
-        plan = prepare(
+        plan = plan_training(
             1, QUICK, Overrides(epochs=1, batch_size=4), corpus=[document], training=training
         )  # fmt: skip
         made[sentence] = train(plan, execution=CPU).checkpoint.parents[1].name

@@ -4,8 +4,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from tests.conftest import CPU, QUICK, Curriculum
 
 
@@ -18,9 +19,10 @@ def copied(curriculum: Curriculum, root: Path, phase: int) -> Path:
 def trained(document: Path, root: Path, phase: int = 1, parent: Path | None = None, **overrides: object) -> Path:
     """The checkpoint that a short training ends with, FINAL or STOPPED; the gate of its parent is ignored."""
     settings = replace(Overrides(epochs=1, batch_size=4, learning_rate=1e-3), **overrides)  # type: ignore[arg-type]
-    plan = prepare(
+    plan = plan_training(
         phase, QUICK, settings,
-        corpus=[document], training=root / "training", resume_from=parent, ungated=parent is not None,
+        corpus=[document], training=root / "training",
+        parent=verify_checkpoint(parent) if parent else None, ungated=parent is not None,
     )  # fmt: skip
     return train(plan, execution=CPU).checkpoint
 

@@ -14,6 +14,7 @@ import torch
 from hlx_model.checkpoints import pt_import
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import prompt
 from hlx_model.files import read_json, sha256_of
 from hlx_model.layout import Artifacts
@@ -114,7 +115,7 @@ def test_the_program_in_the_card_gives_the_answer_of_the_model(
     formats: tuple[WeightsFormat, ...] = ("safetensors", "pt")
     for phase, start in ((3, prompt("HLXL", "Search for documents")), (2, "{1000: {@0: "), (1, "Search for ")):
         checkpoint = curriculum.phases[phase].checkpoint
-        (answer,) = generate(checkpoints.load_model(checkpoint), [start], max_new_tokens=200)
+        (answer,) = generate(checkpoints.load_model(verify_checkpoint(checkpoint)), [start], max_new_tokens=200)
         for format in formats:
             folder = tmp_path / f"{phase} {format}"
             export(checkpoint, folder, format)
@@ -151,7 +152,7 @@ def test_a_pt_file_loads_like_a_file_of_torch_save(hlx: Hlx, curriculum: Curricu
     assert ran.code == 0 and {p.name for p in path.parent.iterdir()} == FILES - {"model.safetensors"} | {"model.pt"}
     content = torch.load(path, weights_only=True)
     assert content.keys() == {"epoch", "model_state_dict", "vocab"} and content["vocab"]["λ"] == SYMBOLS.index("λ")
-    ours, theirs = checkpoints.load_model(three.checkpoint), pt_import.load_pt(path)
+    ours, theirs = checkpoints.load_model(verify_checkpoint(three.checkpoint)), pt_import.load_pt(path)
     assert theirs.size == "tiny"
     ids = torch.randint(4, 117, (2, 60), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

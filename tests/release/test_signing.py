@@ -117,7 +117,7 @@ def test_the_directory_of_a_checkpoint_can_be_signed_twice(
     assert sign(checkpoint, keys[0]) == checkpoint / SIGNATURE
     sign(checkpoint, keys[0])
     verify_signature(checkpoint, keys[1])
-    assert verify_checkpoint(checkpoint).phase == 3
+    assert verify_checkpoint(checkpoint).manifest.phase == 3
     assert hlx("export", checkpoint, tmp_path / "folder").code == 0
     flip(checkpoint / "state.json", 50)
     assert refusal(checkpoint, keys[1]) == "changed: state.json"

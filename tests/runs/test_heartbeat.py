@@ -1,4 +1,4 @@
-"""What the one record of a training's state promises to those who read it."""
+"""A heartbeat is read back as it was written, or not at all."""
 
 import json
 import math
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.checkpoints.progress import Progress
 from hlx_model.layout import HEARTBEAT
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
-from hlx_model.training.plan import Overrides, prepare
-from hlx_model.training.progress import Progress
+from hlx_model.training.events import ignore
+from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
 from tests.conftest import QUICK
 
@@ -24,7 +25,7 @@ def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:
     assert beat.time >= before and beat.running
 
 
-def test_losses_that_are_no_numbers_are_written_as_json_all_the_same(tmp_path: Path) -> None:
+def test_losses_that_are_not_finite_are_written_by_their_names(tmp_path: Path) -> None:
     Heartbeat("0123", 1, "tiny", 10, train_loss=math.nan, held_out_loss=math.inf, reason="inf").write(tmp_path)
 
     def refuse(constant: str) -> None:
@@ -67,7 +68,7 @@ def test_a_record_with_a_value_of_another_type_is_none(tmp_path: Path, change: d
     assert Heartbeat.read(tmp_path) is None
 
 
-def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
+def test_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     Heartbeat("0123", 1, "tiny", 10).write(tmp_path)
     content = json.loads((tmp_path / HEARTBEAT).read_text())
     assert content.keys() == {field.name for field in fields(Heartbeat)}
@@ -75,13 +76,11 @@ def test_a_later_programs_fields_are_passed_over(tmp_path: Path) -> None:
     assert Heartbeat.read(tmp_path) is not None
 
 
-def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
-    small_document: Path, tmp_path: Path
-) -> None:
-    plan = prepare(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path, resume_from=None)
+def test_the_heartbeat_has_the_speed_before_the_first_record(small_document: Path, tmp_path: Path) -> None:
+    plan = plan_training(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path)
     plan.directory.mkdir(parents=True)
     progress = Progress()
-    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, lambda event, figures: None)
+    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, ignore)
     recorder.heartbeat.time = 0.0
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)
@@ -92,7 +91,7 @@ def test_a_long_training_tells_its_speed_and_time_to_go_before_its_first_record(
     assert read_metrics(plan.directory) == []
 
 
-def test_a_figure_is_of_one_epoch_alone() -> None:
+def test_a_record_covers_one_epoch_only() -> None:
     progress = Progress()
     progress.count(loss=4.0, tokens=100)
     assert progress.end_epoch() == 4.0
@@ -100,7 +99,7 @@ def test_a_figure_is_of_one_epoch_alone() -> None:
     assert progress.window_loss / progress.window_tokens == 1.0
 
 
-def test_a_record_is_closed_in_the_place_of_a_trainer_that_is_gone(tmp_path: Path) -> None:
+def test_a_heartbeat_is_closed_on_behalf_of_a_trainer_that_is_gone(tmp_path: Path) -> None:
     beat = Heartbeat("0123", 1, "tiny", 10, status="training")
     beat.write(tmp_path)
     wrote = beat.time

@@ -1,4 +1,4 @@
-"""The watchdog's looks leave their time, and who is watched says where they do not come."""
+"""The watchdog records the time of its checks, and a trainer reports if they stop."""
 
 import logging
 import time
@@ -16,45 +16,45 @@ from hlx_model.runs.liveness import (
 )
 
 
-def test_a_look_leaves_its_time(tmp_path: Path) -> None:
+def test_a_check_records_its_time(tmp_path: Path) -> None:
     before = time.time()
     leave_tick(tmp_path / "training", 5.0)
     tick = last_tick(tmp_path / "training")
     assert tick is not None and before <= tick.time <= time.time() and tick.interval == 5.0
 
 
-def test_it_is_asleep_when_three_looks_did_not_come(tmp_path: Path) -> None:
-    assert not Tick(1000.0, 60.0).asleep(1180.0)
-    assert Tick(1000.0, 60.0).asleep(1181.0)
+def test_the_watchdog_is_asleep_after_three_missed_checks(tmp_path: Path) -> None:
+    assert not Tick(time=1000.0, interval=60.0).asleep(1180.0)
+    assert Tick(time=1000.0, interval=60.0).asleep(1181.0)
     leave_tick(tmp_path)
     assert asleep(tmp_path) is None
-    assert "has not looked for" in (asleep(tmp_path, time.time() + 200) or "")
+    assert "was 200 seconds ago" in (asleep(tmp_path, time.time() + 200) or "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"time": "soon", "interval": 60}', '{"time": 1}'])
-def test_what_is_no_tick_is_none(tmp_path: Path, content: str) -> None:
-    assert "has never looked" in (asleep(tmp_path) or "")
+def test_a_damaged_tick_is_none(tmp_path: Path, content: str) -> None:
+    assert "has never run" in (asleep(tmp_path) or "")
     (tmp_path / TICK).write_text(content)
     assert last_tick(tmp_path) is None
 
 
-def test_a_trainer_warns_once_that_nobody_watches_and_says_when_somebody_does_again(
+def test_a_trainer_warns_once_if_the_watchdog_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "hlx_model")
     clock = [0.0]
     monkeypatch.setattr("hlx_model.runs.liveness.time.monotonic", lambda: clock[0])
-    vigil = LivenessMonitor(tmp_path, logging.getLogger("hlx_model").warning)
+    monitor = LivenessMonitor(tmp_path, logging.getLogger("hlx_model").warning)
 
     def said_after(seconds: float) -> list[str]:
         caplog.clear()
         clock[0] += seconds
-        vigil.look()
+        monitor.check()
         return caplog.messages
 
     assert said_after(179) == []  # it is given the time of three looks to begin
-    assert "nobody watches this training: the watchdog has never looked here" in said_after(2)[0]
+    assert "this training is not watched: the watchdog has never run here" in said_after(2)[0]
     assert said_after(61) == []
     leave_tick(tmp_path)
-    assert said_after(61) == ["the watchdog looks again"]
+    assert said_after(61) == ["the watchdog checks again"]
     assert said_after(61) == []

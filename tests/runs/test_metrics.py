@@ -1,12 +1,11 @@
-"""What the recorded figures promise: all on disk, and no step twice after a resumption."""
+"""Recorded metrics are on disk at once, and a resumed training records no step twice."""
 
 from pathlib import Path
-from typing import Any
 
-from hlx_model.runs.metrics import Metrics, read_metrics
+from hlx_model.runs.metrics import Metrics, MetricsRow, read_metrics
 
 
-def row(step: int, held_out: float | None = None) -> dict[str, Any]:
+def row(step: int, held_out: float | None = None) -> MetricsRow:
     return {
         "step": step, "epoch": 1 + step // 10, "train_loss": 4.0 - step / 10, "held_out_loss": held_out,
         "learning_rate": 1e-3, "tokens_per_second": None,

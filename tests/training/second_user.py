@@ -1,4 +1,4 @@
-"""Two users of one group share a training: the first is interrupted, the second resumes, judges and cleans it.
+"""Two users of one group share a training: the first is interrupted, the second resumes, evaluates and cleans it.
 
     python -m tests.training.second_user FOLDER
 
@@ -21,8 +21,9 @@ import torch
 
 from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.training.events import Event, Recorded
 from hlx_model.training.loop import Interrupted, train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.conftest import CPU, QUICK, small_text
 
 FIRST, SECOND, GROUP = 1234, 1235, 4321
@@ -45,22 +46,23 @@ def user(uid: int) -> Iterator[None]:
 
 def planned(folder: Path) -> TrainingPlan:
     overrides = Overrides(epochs=2, batch_size=1, learning_rate=1e-3)
-    return prepare(1, QUICK, overrides, corpus=[folder / "document.md"], training=folder / "artifacts" / "training")
+    training = folder / "artifacts" / "training"
+    return plan_training(1, QUICK, overrides, corpus=[folder / "document.md"], training=training)
 
 
 def shared(folder: Path, first: int, second: int) -> dict[str, Any]:
-    """One training of two users; what each of them did."""
+    """Run one training as two users; return what each of them did."""
     steps: dict[int, list[int]] = {0: [], 1: []}
 
-    def interrupt(event: str, figures: dict[str, Any]) -> None:
-        if event == "progress":
-            steps[0].append(figures["step"])
-            if figures["epoch"] == 2:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Recorded):
+            steps[0].append(event.row["step"])
+            if event.row["epoch"] == 2:
                 signal.raise_signal(signal.SIGINT)
 
-    def emit(event: str, figures: dict[str, Any]) -> None:
-        if event == "progress":
-            steps[1].append(figures["step"])
+    def emit(event: Event) -> None:
+        if isinstance(event, Recorded):
+            steps[1].append(event.row["step"])
 
     with user(first):
         one = planned(folder)

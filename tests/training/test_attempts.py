@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,8 +10,9 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.files import read_json
 from hlx_model.provenance.verify import verify_lineage
+from hlx_model.training.events import Event, Recorded
 from hlx_model.training.loop import Interrupted, train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.conftest import CPU, QUICK
 
 
@@ -24,7 +24,7 @@ class Stopping:
 
     def plan(self, *, retry: bool = False) -> TrainingPlan:
         overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
-        return prepare(
+        return plan_training(
             1, QUICK, overrides, corpus=[self.document], training=self.training, retry_stopped=retry
         )  # fmt: skip
 
@@ -49,14 +49,14 @@ def test_a_retry_trains_in_a_new_directory_and_leaves_the_first_as_it_was(stoppi
     before = contents(first.parents[1])
     second = stopping.stop(retry=True)
     assert second.parents[1] != first.parents[1] and contents(first.parents[1]) == before
-    assert verify_checkpoint(first).attempt == 1 and "attempt" not in read_json(first / "manifest.json")
-    assert verify_checkpoint(second).attempt == 2 and read_json(second / "manifest.json")["attempt"] == 2
-    assert verify_checkpoint(second).weights_sha256 == verify_checkpoint(first).weights_sha256
+    assert verify_checkpoint(first).manifest.attempt == 1 and "attempt" not in read_json(first / "manifest.json")
+    assert verify_checkpoint(second).manifest.attempt == 2 and read_json(second / "manifest.json")["attempt"] == 2
+    assert verify_checkpoint(second).manifest.weights_sha256 == verify_checkpoint(first).manifest.weights_sha256
 
 
 def test_each_retry_is_one_attempt_more_and_without_one_the_newest_is_found(stopping: Stopping) -> None:
     ended = [stopping.stop(), stopping.stop(retry=True), stopping.stop(retry=True)]
-    assert [verify_checkpoint(path).attempt for path in ended] == [1, 2, 3]
+    assert [verify_checkpoint(path).manifest.attempt for path in ended] == [1, 2, 3]
     found = train(stopping.plan(), execution=CPU)
     assert found.found and found.checkpoint == ended[-1]
 
@@ -71,8 +71,8 @@ def test_the_id_of_a_later_attempt_is_verified(stopping: Stopping) -> None:
 def test_a_killed_retry_is_resumed_with_and_without_the_flag(stopping: Stopping) -> None:
     first = stopping.stop()
 
-    def interrupt(event: str, figures: dict[str, Any]) -> None:
-        if event == "progress":
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Recorded):
             os.kill(os.getpid(), signal.SIGTERM)
 
     plan = stopping.plan(retry=True)
@@ -87,7 +87,7 @@ def test_a_killed_retry_is_resumed_with_and_without_the_flag(stopping: Stopping)
 
 def test_a_training_that_was_not_stopped_is_found_by_a_retry(small_document: Path, tmp_path: Path) -> None:
     def plan(*, retry: bool) -> TrainingPlan:
-        return prepare(
+        return plan_training(
             1, QUICK, Overrides(epochs=1), corpus=[small_document], training=tmp_path / "training", retry_stopped=retry
         )
 

@@ -1,4 +1,4 @@
-"""What the batches of an epoch promise: every example once, within the bound, hardly any padding."""
+"""The batches of an epoch contain every example once, within the bound, with little padding."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 @given(LENGTHS, st.integers(0, 3))
-def test_an_epoch_holds_every_example_exactly_once_in_batches_within_the_bound(lengths: Tensor, seed: int) -> None:
+def test_an_epoch_contains_every_example_once_in_bounded_batches(lengths: Tensor, seed: int) -> None:
     found = batches(lengths, BOUND, seeded(seed))
     assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(lengths)))
     assert all(len(rows) * width(int(lengths[rows].max())) <= BOUND or len(rows) == 1 for rows in found)
@@ -43,7 +43,7 @@ def test_an_example_beyond_the_bound_comes_alone() -> None:
     assert sorted(sorted(rows.tolist()) for rows in found) == [[0, 2], [1]]
 
 
-def test_batches_of_a_corpus_hold_little_padding() -> None:
+def test_batches_of_a_corpus_have_little_padding() -> None:
     lengths = torch.randint(10, 120, (1000,), generator=seeded(1))
     found = batches(lengths, 2048, seeded(0))
     padded = sum(len(rows) * int(lengths[rows].max()) for rows in found)
@@ -59,7 +59,7 @@ def test_the_order_follows_from_the_seed_and_changes_with_it() -> None:
 
 
 @given(st.lists(st.text("abc →🜊", min_size=0, max_size=20), min_size=1, max_size=10))
-def test_a_batch_holds_its_examples_padded_to_the_width_of_the_longest_of_them(texts: list[str]) -> None:
+def test_a_batch_is_padded_to_the_width_of_its_longest_example(texts: list[str]) -> None:
     examples = Examples(texts, seq_length=22)
     rows = torch.arange(len(texts)).flip(0)[: max(1, len(texts) // 2)]
     chosen = [texts[row] for row in rows.tolist()]
@@ -71,7 +71,7 @@ def test_a_batch_holds_its_examples_padded_to_the_width_of_the_longest_of_them(t
 
 def test_an_example_that_is_too_long_is_refused_and_shown() -> None:
     assert len(Examples(["ab", "abc"], seq_length=5)) == 2
-    with pytest.raises(ValueError, match="the example 'abcd'… has 6 tokens where seq_length is 5: raise --seq-length"):
+    with pytest.raises(ValueError, match="the example 'abcd'… has 6 tokens, seq_length is 5: raise --seq-length"):
         Examples(["ab", "abcd"], seq_length=5)
 
 
@@ -80,7 +80,7 @@ def test_every_token_but_the_first_of_each_example_is_predicted() -> None:
 
 
 @given(LENGTHS, st.integers(0, 3000))
-def test_what_is_replayed_are_different_examples_of_about_the_tokens_asked_for(lengths: Tensor, tokens: int) -> None:
+def test_replayed_examples_differ_and_have_about_the_tokens_set(lengths: Tensor, tokens: int) -> None:
     rows = sample_replay_rows(lengths, tokens, seeded(0))
     held = int(lengths[rows].sum())
     assert len(set(rows.tolist())) == len(rows)
@@ -103,7 +103,7 @@ def test_the_shares_of_a_batch_are_the_batch(rows: int, number: int) -> None:
     assert max(len(s.rows) for s in shares) - min(len(s.rows) for s in shares) <= 1
 
 
-def test_an_epoch_holds_its_own_examples_and_a_share_of_each_earlier_phases() -> None:
+def test_an_epoch_contains_a_share_of_each_earlier_phase() -> None:
     settings = Settings(3, "tiny", 2, 1, 64, 1e-3, replay=0.25)
     data = TrainingData(["own"] * 40, [["one"] * 30, ["two"] * 30], settings)
     rows = [(batch.examples, row) for batch in data.epoch(1) for row in batch.rows.tolist()]

@@ -1,4 +1,4 @@
-"""What several processes that train together promise: real ones, started by torchrun."""
+"""Several processes train together: real ones, started by torchrun."""
 
 import fcntl
 import os
@@ -32,7 +32,7 @@ def start(training: Path, document: Path, *more: object, ranks: bool) -> "subpro
 
 
 def losses(training: Path) -> list[float]:
-    """What a training recorded of its losses, in order."""
+    """Return the losses that a training recorded, in order."""
     (directory,) = training.iterdir()
     return [value for row in read_metrics(directory) for value in (row["train_loss"], row["held_out_loss"]) if value]
 
@@ -54,7 +54,7 @@ def test_two_processes_come_to_the_losses_of_one(small_document: Path, tmp_path:
     ]
 
 
-def test_what_several_began_one_goes_on_with(small_document: Path, tmp_path: Path) -> None:
+def test_one_process_resumes_what_several_started(small_document: Path, tmp_path: Path) -> None:
     """Interrupted at once in all ranks, as a terminal does it."""
     training = tmp_path / "training"
     options = ("--epochs", 20, "--batch-size", 1)

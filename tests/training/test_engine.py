@@ -1,4 +1,4 @@
-"""What one step promises, whatever it is computed with."""
+"""One step gives the same result, whatever computes it."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ TEXTS = ["Search for documents", "Sort", "Count the items"]
 
 
 class Successor(Transformer):
-    """Is sure that after symbol n comes n + `by`."""
+    """Predicts with certainty that after symbol n comes n + `by`."""
 
     def __init__(self, by: int) -> None:
         super().__init__(SIZES["tiny"])
@@ -64,9 +64,7 @@ def test_a_model_that_repeats_the_current_token_is_wrong_at_every_real_token() -
     assert next_token_losses(Successor(0), COUNTING).tolist() == [[50.0] * 4, [50.0, 50.0, 0.0, 0.0]]
 
 
-def test_the_loss_of_a_step_is_the_mean_cross_entropy_of_the_real_tokens_before_it(
-    model: Transformer, batch: Batch
-) -> None:
+def test_the_loss_of_a_step_is_the_mean_cross_entropy_of_real_tokens(model: Transformer, batch: Batch) -> None:
     ids = batch.ids()
     with torch.no_grad():
         probabilities = torch.softmax(model(ids), dim=-1)
@@ -89,9 +87,7 @@ def test_steps_lower_the_loss(model: Transformer, batch: Batch, optimizer: str, 
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_loss_that_is_no_number_is_told_and_changes_no_weight(
-    model: Transformer, batch: Batch, optimizer: str
-) -> None:
+def test_a_loss_that_is_nan_is_reported_and_changes_no_weight(model: Transformer, batch: Batch, optimizer: str) -> None:
     engine = engine_of(model, replace(SETTINGS, optimizer=optimizer))
     step(engine, batch)
     with torch.no_grad():
@@ -103,7 +99,7 @@ def test_a_loss_that_is_no_number_is_told_and_changes_no_weight(
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_restored_engine_goes_on_to_the_same_bytes(model: Transformer, batch: Batch, optimizer: str) -> None:
+def test_a_restored_engine_gives_the_same_bytes(model: Transformer, batch: Batch, optimizer: str) -> None:
     settings = replace(SETTINGS, optimizer=optimizer, mixed_precision=True)
     engine = engine_of(model, settings)
     for number in range(3):
@@ -127,7 +123,7 @@ def test_the_optimizers_state_is_two_moments_of_every_weight_and_counts(model: T
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_threads_that_share_a_batch_come_to_what_one_comes_to(batch: Batch, optimizer: str) -> None:
+def test_threads_that_share_a_batch_give_the_result_of_one(batch: Batch, optimizer: str) -> None:
     settings = replace(SETTINGS, optimizer=optimizer, batch_size=4, seq_length=256)
     losses: dict[int, list[float]] = {}
     weights: list[dict[str, Tensor]] = []
@@ -150,7 +146,7 @@ def test_threads_that_share_a_batch_come_to_what_one_comes_to(batch: Batch, opti
 def test_a_small_model_never_shares_an_operation_between_threads(
     size: str, batch_size: int, workers: int, threads_each: int
 ) -> None:
-    """Two threads on one small operation wait for each other, and collapse where something else wants a core."""
+    """Two threads on one small operation wait for each other, and become very slow if another program uses a core."""
     settings = replace(SETTINGS, size=size, batch_size=batch_size, seq_length=256)
     with threads(4):
         engine = engine_of(Transformer(SIZES[size]), settings)
@@ -181,7 +177,7 @@ def test_a_text_without_a_prompt_is_learned_whole() -> None:
 
 
 @pytest.mark.parametrize("cores", [1, 2])
-def test_what_is_told_is_the_mean_over_all_tokens_whatever_prompts_weigh(cores: int) -> None:
+def test_the_reported_loss_is_the_mean_whatever_prompts_weigh(cores: int) -> None:
     batch = Batch(Examples(PAIRS, 64), torch.arange(3))
     told, moved = [], []
     for weight in (1.0, 0.0):
@@ -195,7 +191,7 @@ def test_what_is_told_is_the_mean_over_all_tokens_whatever_prompts_weigh(cores: 
     assert not torch.equal(*moved)
 
 
-def test_where_prompts_weigh_nothing_only_answers_are_learned() -> None:
+def test_if_prompts_have_weight_0_only_answers_are_learned() -> None:
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     engine = engine_of(model, replace(SETTINGS, prompt_weight=0.0), steps=10)
     batch = Batch(Examples(PAIRS[:1], 64), torch.arange(1))

@@ -1,4 +1,4 @@
-"""What goes wrong around a trainer: a disk that is full or read-only, checkpoints that are spoilt or another's.
+"""Faults around a trainer: a disk that is full or read-only, checkpoints that are damaged or of another training.
 
 Real trainers in processes of their own, each saving after every step; the disk's refusals are injected.
 """
@@ -22,9 +22,9 @@ from tests.conftest import small_text
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
 ENDS = ("mkdir", "checkpoints/FINAL")
-"""Before it the LAST of each step is there, the newer and the older."""
+"""Before it the LAST of each step exists, the newer and the older."""
 REMOVES_LAST = ("remove", "checkpoints/LAST/manifest.json")
-"""Before the last of them FINAL is there."""
+"""Before the last of them FINAL exists."""
 
 
 def task_in(folder: Path, document: Path, *options: str) -> Task:
@@ -43,7 +43,7 @@ def whole(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -> Und
 
 @pytest.fixture(scope="module")
 def two_lasts(small_document: Path, whole: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that was killed after it had saved steps 1 and 2. To be copied."""
+    """The folder of a training that was killed after it had saved steps 1 and 2; copy it to change it."""
     folder = tmp_path_factory.mktemp("two")
     task = task_in(folder, small_document)
     assert trained(task, Fault(whole.at(*ENDS))).code == -signal.SIGKILL
@@ -59,7 +59,7 @@ def killed(small_document: Path, two_lasts: Path, tmp_path: Path) -> Task:
 
 
 def refused(task: Task, whole: Undisturbed, operation: str, place: str, error: int, *, lasting: bool = True) -> str:
-    """The line that a training ends with whose disk refuses an event; then it is ended on a better disk."""
+    """Return the error line of a training whose disk refuses an event; then resume it on a working disk."""
     # The last heartbeat of all is that of a training which has ended.
     at = whole.at(operation, place, occurrence=-2 if place == "heartbeat.json" else -1)
     ended = trained(task, Fault(at, error=error, lasting=lasting))
@@ -91,7 +91,7 @@ def refused(task: Task, whole: Undisturbed, operation: str, place: str, error: i
         ("open", "metrics.parquet", True),
     ],
 )
-def test_a_full_disk_ends_the_training_with_one_line_and_the_same_command_resumes_it(
+def test_a_full_disk_is_one_line_and_the_same_command_resumes(
     small_document: Path, tmp_path: Path, whole: Undisturbed, operation: str, place: str, lasting: bool
 ) -> None:
     said = refused(task_in(tmp_path, small_document), whole, operation, place, errno.ENOSPC, lasting=lasting)
@@ -105,15 +105,13 @@ def test_a_full_disk_ends_the_training_with_one_line_and_the_same_command_resume
         ("checkpoints/FINAL", errno.EACCES, "Permission denied"),
     ],
 )
-def test_a_directory_that_becomes_read_only_ends_the_training_with_a_line_that_names_it(
+def test_a_directory_that_becomes_read_only_is_named_in_one_line(
     small_document: Path, tmp_path: Path, whole: Undisturbed, place: str, error: int, reason: str
 ) -> None:
     assert reason in refused(task_in(tmp_path, small_document), whole, "mkdir", place, error)
 
 
-def test_a_folder_that_was_read_only_from_the_start_is_named_and_nothing_is_made(
-    small_document: Path, tmp_path: Path
-) -> None:
+def test_a_read_only_folder_is_named_and_nothing_is_written(small_document: Path, tmp_path: Path) -> None:
     ended = trained(task_in(tmp_path / "artifacts", small_document), Fault(0, error=errno.EROFS))
     assert ended.code == 1
     assert ended.error.startswith("error: ") and "Read-only file system" in ended.error
@@ -133,19 +131,19 @@ def flip_a_bit(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [truncate, flip_a_bit])
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
-def test_a_spoilt_checkpoint_is_passed_over_for_an_older_one(
+def test_a_damaged_checkpoint_is_skipped_for_an_older_one(
     killed: Task, whole: Undisturbed, name: str, spoil: Callable[[Path], None]
 ) -> None:
     newest = directory_of(killed) / "checkpoints" / "phase1_LAST_step2"
     spoil(newest / name)
     ended = trained(killed)
     assert (ended.code, ended.resumed_from) == (0, "phase1_LAST_step1")
-    (warning,) = [line for line in ended.log if line.startswith("passed over: ")]
+    (warning,) = [line for line in ended.log if line.startswith("skipped: ")]
     assert str(newest / name) in warning
     assert contents(directory_of(killed)) == whole.contents
 
 
-def test_where_every_checkpoint_is_spoilt_the_training_starts_anew(killed: Task, whole: Undisturbed) -> None:
+def test_if_every_checkpoint_is_damaged_the_training_starts_at_step_0(killed: Task, whole: Undisturbed) -> None:
     for last in (directory_of(killed) / "checkpoints").glob("*_LAST_*"):
         flip_a_bit(last / "model.safetensors")
     ended = trained(killed)
@@ -153,7 +151,7 @@ def test_where_every_checkpoint_is_spoilt_the_training_starts_anew(killed: Task,
     assert contents(directory_of(killed)) == whole.contents
 
 
-def test_another_trainings_checkpoints_are_neither_resumed_from_nor_taken_as_the_outcome(
+def test_checkpoints_of_another_training_are_ignored(
     small_document: Path, two_lasts: Path, tmp_path: Path, whole: Undisturbed
 ) -> None:
     other = task_in(tmp_path / "other", small_document, "--seed", "1")
@@ -164,7 +162,7 @@ def test_another_trainings_checkpoints_are_neither_resumed_from_nor_taken_as_the
     shutil.rmtree(directory_of(task) / "checkpoints" / "phase1_LAST_step2")
     for name in ("phase1_LAST_step2", "phase1_FINAL_epoch2"):
         path = directory_of(other) / "checkpoints" / name
-        assert verify_checkpoint(path).step == 2
+        assert verify_checkpoint(path).manifest.step == 2
         shutil.copytree(path, directory_of(task) / "checkpoints" / name)
     ended = trained(task)
     assert (ended.code, ended.resumed_from) == (0, "phase1_LAST_step1")
@@ -182,7 +180,7 @@ def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(
     first = Trainer(task, Fault(whole.at(*ENDS), signal=signal.SIGSTOP))
     first.wait_for_the_fault()
     second = trained(task)
-    assert second.code == 1 and "is at work on this training: wait for it" in second.error
+    assert second.code == 1 and "runs this training: wait for it" in second.error
     assert second.saved == []
     first.kill()
     assert first.end().code == -signal.SIGKILL
@@ -192,9 +190,7 @@ def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(
 
 
 @pytest.mark.parametrize("changed", ["learning rate", "corpus"])
-def test_a_changed_setting_or_corpus_is_another_training_that_resumes_from_nothing(
-    killed: Task, tmp_path: Path, changed: str
-) -> None:
+def test_a_changed_setting_or_corpus_is_another_training(killed: Task, tmp_path: Path, changed: str) -> None:
     first = directory_of(killed)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
     other = replace(killed, options=(*OPTIONS, "--lr", "2e-3"))
@@ -208,10 +204,10 @@ def test_a_changed_setting_or_corpus_is_another_training_that_resumes_from_nothi
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
 
 
-def test_a_stale_heartbeat_and_checkpoint_of_an_ended_training_are_put_right(
+def test_stale_heartbeat_and_checkpoint_of_an_ended_training_are_fixed(
     small_document: Path, tmp_path: Path, whole: Undisturbed
 ) -> None:
-    """Killed after its FINAL checkpoint, it could neither say that it had ended nor remove its LAST one."""
+    """Killed right after its FINAL checkpoint, the trainer recorded no end and kept its LAST one."""
     task = task_in(tmp_path, small_document)
     assert trained(task, Fault(whole.at(*REMOVES_LAST))).code == -signal.SIGKILL
     assert contents(directory_of(task))["heartbeat.json"] == "training"

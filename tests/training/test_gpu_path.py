@@ -1,4 +1,4 @@
-"""What a GPU's path through the engine promises, on a CPU as far as that goes; the rest where there is a GPU."""
+"""The engine's path for a GPU: tested on a CPU as far as possible, the rest if there is a GPU."""
 
 import copy
 import json
@@ -17,9 +17,10 @@ from hlx_model.training import engine as engines
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
+from hlx_model.training.events import Recorded
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, prepare
+from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.settings import Settings
 from tests.conftest import CPU, QUICK
 
@@ -58,7 +59,7 @@ def fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_spoilt(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """The loss of a batch is spoilt where this list says so, batch by batch."""
+    """Make the loss of each batch NaN for which this list contains True."""
     spoilt: list[bool] = []
     loss_of = engines.next_token_losses
 
@@ -93,7 +94,7 @@ def test_an_overflow_in_fp16_skips_its_step_and_halves_the_scale(fp16: None, bat
     assert not same(weights(engine), before)
 
 
-def test_the_scale_of_fp16_gradients_goes_on_with_the_training(fp16: None, batch: Batch) -> None:
+def test_the_scale_of_fp16_gradients_is_restored(fp16: None, batch: Batch) -> None:
     engine = engine_of()
     engine.steps([batch], 0)
     engine.scaler.update(2.0**10)
@@ -112,7 +113,7 @@ def test_the_scale_of_fp16_gradients_goes_on_with_the_training(fp16: None, batch
 
 
 @pytest.mark.parametrize("spoilt", [0, 2, 4])
-def test_a_batch_that_is_no_number_leaves_the_weights_as_they_were_before_it_for_the_rest_of_a_stride(
+def test_after_a_nan_batch_no_step_of_its_stride_changes_a_weight(
     batch: Batch, one_spoilt: list[bool], spoilt: int
 ) -> None:
     clean, engine = engine_of(), engine_of()
@@ -157,14 +158,14 @@ def test_a_training_on_a_gpu_in_mixed_precision_learns(
     small_document: Path, tmp_path: Path, execution: dict[str, int]
 ) -> None:
     on_gpu = ExecutionConfig("cuda", **execution)  # type: ignore[arg-type]
-    plan = prepare(
+    plan = plan_training(
         1, QUICK, Overrides(epochs=10, batch_size=1, learning_rate=3e-3, mixed_precision=True),
         corpus=[small_document], training=tmp_path / "training", execution=on_gpu,
     )  # fmt: skip
     losses: list[float] = []
     outcome = train(
         plan, execution=on_gpu,
-        emit=lambda event, figures: losses.append(figures["train_loss"]) if event == "progress" else None,
+        emit=lambda event: losses.append(event.row["train_loss"]) if isinstance(event, Recorded) else None,
     )  # fmt: skip
     assert outcome.manifest.stopped is None and losses[-1] < 0.5 * losses[0]
 

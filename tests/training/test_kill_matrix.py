@@ -1,4 +1,4 @@
-"""A trainer that is killed at any moment goes on to the bytes of one that was not: the short form of the benchmark.
+"""A trainer killed at any moment resumes to the bytes of an undisturbed one: the short form of the benchmark.
 
 `python -m benchmarks kill_matrix` kills at every kind of place, and at random moments.
 """
@@ -49,10 +49,8 @@ def test_the_places_to_kill_at_cover_every_kind_of_event(whole: Undisturbed) -> 
     assert len(sample) == 60 and {whole.events[at].operation for at in sample} == every
 
 
-def test_a_checkpoint_that_was_lost_or_spoilt_would_be_seen(
-    small_document: Path, tmp_path: Path, whole: Undisturbed
-) -> None:
-    """The judge of the killed ones, judged."""
+def test_the_check_finds_a_lost_or_damaged_checkpoint(small_document: Path, tmp_path: Path, whole: Undisturbed) -> None:
+    """Test the check itself."""
     task = Task(small_document, tmp_path / "training", OPTIONS)
     wanting = {name: digest for name, digest in whole.contents.items() if "BEST" not in name}
     at = whole.at("remove", "checkpoints/LAST/manifest.json")

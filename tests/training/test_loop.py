@@ -1,4 +1,4 @@
-"""What a training promises from its first step to its last: real ones, of the tiny model."""
+"""Trainings from the first step to the last: real ones, of the tiny model."""
 
 import json
 import logging
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import checkpoint_number, read_state
+from hlx_model.checkpoints.manifest import checkpoint_number, read_manifest
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import store
 from hlx_model.files import read_json, sha256_of
@@ -20,8 +21,9 @@ from hlx_model.runs.directory import AlreadyRunning
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training import saver
+from hlx_model.training.events import CheckpointSaved, Event, MilestoneJudged, Recorded, message
 from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, TrainingPlan, prepare
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.conftest import CPU, QUICK, Curriculum
 
 
@@ -29,16 +31,22 @@ def inputs_of(
     document: Path, training: Path, resume_from: Path | None = None, phase: int = 1, **o: Any
 ) -> TrainingPlan:
     overrides = Overrides(**{"epochs": 2, "batch_size": 1, "learning_rate": 1e-3, **o})
-    return prepare(
-        phase, QUICK, overrides, corpus=[document], training=training, resume_from=resume_from
+    return plan_training(
+        phase, QUICK, overrides, corpus=[document], training=training,
+        parent=verify_checkpoint(resume_from) if resume_from else None,
     )  # fmt: skip
+
+
+def ends_of(directory: Path) -> list[dict[str, Any]]:
+    """Return the records at the ends of epochs."""
+    return [dict(row) for row in read_metrics(directory) if row["held_out_loss"] is not None]
 
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in (directory / "checkpoints").iterdir())
 
 
-def test_a_training_leaves_a_final_checkpoint_and_the_best_and_those_of_its_gates(curriculum: Curriculum) -> None:
+def test_a_training_leaves_final_best_and_milestone_checkpoints(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     left = names(one.plan.directory)
     assert one.checkpoint.name == "phase1_FINAL_epoch30"
@@ -47,13 +55,13 @@ def test_a_training_leaves_a_final_checkpoint_and_the_best_and_those_of_its_gate
     }  # fmt: skip
     assert sum("BEST" in name for name in left) == 1
     for name in left:
-        manifest = verify_checkpoint(one.plan.directory / "checkpoints" / name)
+        manifest = verify_checkpoint(one.plan.directory / "checkpoints" / name).manifest
         assert ("optimizer.safetensors" in manifest.files) == (manifest.kind == "FINAL")
 
 
 def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None:
     one, two = curriculum.phases[1], curriculum.phases[2]
-    first, second = verify_checkpoint(one.checkpoint), verify_checkpoint(two.checkpoint)
+    first, second = read_manifest(one.checkpoint), read_manifest(two.checkpoint)
     assert (first.kind, first.phase, first.epoch, first.epochs, first.stopped) == ("FINAL", 1, 30, 30, None)
     assert (first.size, first.parameters) == ("tiny", 492_149)
     assert first.training_id == one.plan.id
@@ -83,23 +91,23 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert set(second.corpora) == {"english_corpus", "hlx_corpus"}
 
 
-def test_the_figures_are_recorded_as_they_come(curriculum: Curriculum) -> None:
+def test_metrics_are_recorded_during_training(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     rows = read_metrics(one.plan.directory)
-    ends = [row for row in rows if row["held_out_loss"] is not None]
+    ends = ends_of(one.plan.directory)
     assert [row["epoch"] for row in ends] == list(range(1, 31))
     assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
     assert ends[-1]["step"] == one.outcome.manifest.step
     assert ends[-1]["held_out_loss"] < 1 < ends[0]["held_out_loss"]
-    assert all(row["tokens_per_second"] > 0 for row in rows if row["held_out_loss"] is None)
+    assert all((row["tokens_per_second"] or 0) > 0 for row in rows if row["held_out_loss"] is None)
     assert max(row["learning_rate"] for row in rows) <= 3e-3
 
 
 def test_the_best_checkpoint_is_of_the_epoch_with_the_lowest_held_out_loss(curriculum: Curriculum) -> None:
     directory = curriculum.phases[1].plan.directory
     (best,) = (directory / "checkpoints").glob("phase1_BEST_*")
-    ends = [row for row in read_metrics(directory) if row["held_out_loss"] is not None]
-    assert verify_checkpoint(best).epoch == min(ends, key=lambda row: row["held_out_loss"])["epoch"]
+    ends = ends_of(directory)
+    assert read_manifest(best).epoch == min(ends, key=lambda row: row["held_out_loss"])["epoch"]
 
 
 def test_the_heartbeat_ends_as_completed(curriculum: Curriculum) -> None:
@@ -117,29 +125,31 @@ def test_the_gates_of_every_milestone_are_kept(curriculum: Curriculum) -> None:
     names = ["parameter_count", "file_size", "next_token_loss", "copy_rate", "reported_loss"]
     assert [gate["name"] for gate in kept[0]["gates"]] == names
     assert [gate["name"] for gate in kept[2]["gates"]][-1] == "unigram"
-    assert read_state(one.checkpoint)["milestones"] == kept
+    assert [m.to_json() for m in read_state(one.checkpoint).milestones] == kept
 
 
-def test_what_has_ended_is_found_and_not_trained_again(curriculum: Curriculum) -> None:
+def test_a_training_that_has_ended_is_found_and_not_repeated(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     before = {path: path.stat().st_mtime_ns for path in one.plan.directory.rglob("*") if path.name != "lock"}
-    events: list[str] = []
-    again = train(one.plan, execution=CPU, emit=lambda event, figures: events.append(event))
+    events: list[Event] = []
+    again = train(one.plan, execution=CPU, emit=events.append)
     assert again.found and not one.outcome.found
     assert (again.checkpoint, again.manifest) == (one.checkpoint, one.outcome.manifest)
     assert events == []
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_who_listens_is_told_what_happens(small_document: Path, tmp_path: Path) -> None:
-    told: list[tuple[str, dict[str, Any]]] = []
+def test_a_sink_receives_the_events_of_a_training(small_document: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
-    train(plan, execution=CPU, emit=lambda event, figures: told.append((event, figures)))
-    assert {event for event, _ in told} == {"progress", "milestone", "checkpoint"}
-    assert [figures["checkpoint"] for event, figures in told if event == "checkpoint"] == [
+    train(plan, execution=CPU, emit=told.append)
+    assert {type(event) for event in told} == {Recorded, MilestoneJudged, CheckpointSaved}
+    assert [event.checkpoint for event in told if isinstance(event, CheckpointSaved)] == [
         "phase1_BEST_epoch1", "phase1_FINAL_epoch1",
     ]  # fmt: skip
-    json.dumps(told)
+    messages = [message(event) for event in told]
+    assert {content["event"] for content in messages} == {"progress", "milestone", "checkpoint"}
+    assert json.loads(json.dumps(messages)) == messages
 
 
 def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, tmp_path: Path) -> None:
@@ -148,7 +158,7 @@ def test_the_same_training_elsewhere_gives_the_same_bytes(small_document: Path, 
     assert not second.found
 
 
-def test_a_final_checkpoint_that_was_spoilt_is_made_again(
+def test_a_damaged_final_checkpoint_is_made_again(
     small_document: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
@@ -158,25 +168,25 @@ def test_a_final_checkpoint_that_was_spoilt_is_made_again(
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     again = train(plan, execution=CPU)
     assert not again.found and weights.read_bytes() == whole
-    assert f"{weights}: its SHA-256 is not the one recorded" in caplog.text
+    assert f"{weights}: its SHA-256 is not the recorded one" in caplog.text
 
 
 class PowerCut(Exception):
-    """The end of a trainer that can save nothing."""
+    """Ends a trainer before it can save anything."""
 
 
 def cut_off(plan: TrainingPlan, step: int) -> None:
     """Train until a record of `step` steps, then fail."""
 
-    def emit(event: str, figures: dict[str, Any]) -> None:
-        if event == "progress" and figures["step"] >= step:
+    def emit(event: Event) -> None:
+        if isinstance(event, Recorded) and event.row["step"] >= step:
             raise PowerCut("cut")
 
     with pytest.raises(PowerCut):
         train(plan, execution=CPU, emit=emit)
 
 
-def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_bytes(
+def test_a_failed_training_resumes_to_the_same_bytes(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -196,15 +206,11 @@ def test_a_training_that_failed_goes_on_from_its_last_checkpoint_to_the_same_byt
     assert outcome.manifest.weights_sha256 == whole.manifest.weights_sha256
     assert not last.exists() and not half_written.exists()
 
-    def ends(directory: Path) -> list[tuple[int, float, float]]:
-        rows = read_metrics(directory)
-        return [(r["step"], r["train_loss"], r["held_out_loss"]) for r in rows if r["held_out_loss"] is not None]
-
-    assert ends(plan.directory) == ends(whole.checkpoint.parents[1])
-    assert len(ends(plan.directory)) == 3
+    assert ends_of(plan.directory) == ends_of(whole.checkpoint.parents[1])
+    assert len(ends_of(plan.directory)) == 3
 
 
-def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
+def test_a_damaged_last_checkpoint_is_skipped(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HLX_SAVE_SECONDS", "0")
@@ -214,40 +220,40 @@ def test_a_last_checkpoint_that_was_spoilt_is_passed_over(
     _, last = sorted((plan.directory / "checkpoints").glob("*_LAST_*"), key=checkpoint_number)
     (last / "state.json").write_text("{}")
     outcome = train(plan, execution=CPU)
-    assert read_state(outcome.checkpoint)["epoch_losses"]
+    assert read_state(outcome.checkpoint).epoch_losses
     rows = read_metrics(plan.directory)
     assert [row["step"] for row in rows if row["held_out_loss"] is None] == list(range(1, outcome.manifest.step + 1))
 
 
-def test_phase_2_takes_up_the_weights_of_phase_1_and_starts_at_epoch_1(curriculum: Curriculum) -> None:
+def test_phase_2_starts_at_epoch_1(curriculum: Curriculum) -> None:
     two = curriculum.phases[2]
-    ends = [row for row in read_metrics(two.plan.directory) if row["held_out_loss"] is not None]
+    ends = ends_of(two.plan.directory)
     assert [row["epoch"] for row in ends] == [1, 2]
     assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 2]
     assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
 
 
-def test_weights_are_taken_up_from_the_parent(curriculum: Curriculum, tmp_path: Path) -> None:
-    """One step at a vanishing rate leaves them as they were."""
+def test_the_weights_of_the_parent_are_loaded(curriculum: Curriculum, tmp_path: Path) -> None:
+    """One step at a tiny learning rate hardly changes them."""
     training = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / "training"
     parent = training / curriculum.phases[1].checkpoint.relative_to(curriculum.training)
     plan = inputs_of(
         curriculum.document, training, parent, phase=2, epochs=1, learning_rate=1e-12, batch_size=8, replay=0.0
     )
     outcome = train(plan, execution=CPU)
-    before, after = (checkpoints.load_model(path).state_dict() for path in (parent, outcome.checkpoint))
+    before, after = (
+        checkpoints.load_model(verify_checkpoint(path)).state_dict() for path in (parent, outcome.checkpoint)
+    )
     assert max(float((after[name] - before[name]).abs().max()) for name in before) < 1e-6
 
 
-def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
-    small_document: Path, tmp_path: Path
-) -> None:
+def test_the_same_phase_resumes_at_the_next_epoch_with_its_optimizer(small_document: Path, tmp_path: Path) -> None:
     first = train(inputs_of(small_document, tmp_path / "training", epochs=1), execution=CPU)
     plan = inputs_of(small_document, tmp_path / "training", first.checkpoint, epochs=3, learning_rate=5e-4)
     outcome = train(plan, execution=CPU)
     assert outcome.checkpoint.name == "phase1_FINAL_epoch3"
     assert outcome.checkpoint.parents[1] != first.checkpoint.parents[1]
-    ends = [row for row in read_metrics(plan.directory) if row["held_out_loss"] is not None]
+    ends = ends_of(plan.directory)
     assert [row["epoch"] for row in ends] == [2, 3]
     assert outcome.manifest.parent is not None
     assert (outcome.manifest.parent.phase, outcome.manifest.parent.epoch) == (1, 1)
@@ -255,7 +261,7 @@ def test_the_same_phase_goes_on_at_the_next_epoch_with_the_optimizer_as_it_was(
     assert (first.manifest.resumed, outcome.manifest.resumed) == ((), resumed)
     two = inputs_of(small_document, tmp_path / "training", outcome.checkpoint, phase=2, epochs=1)
     assert two.resumed == resumed  # for ever
-    moments = checkpoints.load_optimizer(outcome.checkpoint)
+    moments = checkpoints.load_optimizer(verify_checkpoint(outcome.checkpoint))
     assert moments is not None
     steps = {float(tensor) for name, tensor in moments.items() if name.endswith(".step")}
     assert steps == {first.manifest.step + outcome.manifest.step}
@@ -272,23 +278,25 @@ def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document:
     assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
 
 
-@pytest.mark.parametrize(("batch_size", "reason"), [(1, "at step 2"), (64, "held-out loss is nan at epoch 1")])
-def test_numbers_that_overflow_end_in_a_stopped_checkpoint_of_whole_weights(
+@pytest.mark.parametrize(
+    ("batch_size", "reason"), [(1, "(step 2)"), (64, "held-out loss nan, required finite (epoch 1)")]
+)
+def test_overflow_ends_in_a_stopped_checkpoint_of_finite_weights(
     small_document: Path, tmp_path: Path, batch_size: int, reason: str
 ) -> None:
-    """Where an epoch is a single batch, the held-out loss is the first to be no number."""
+    """If an epoch is a single batch, the held-out loss is the first to overflow."""
     plan = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
     outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None and reason in outcome.manifest.stopped
     assert outcome.manifest.stopped.endswith("use a lower learning rate")
-    tensors = checkpoints.load_model(outcome.checkpoint).state_dict().values()
+    tensors = checkpoints.load_model(verify_checkpoint(outcome.checkpoint)).state_dict().values()
     assert all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def test_a_failed_gate_stops_the_training_and_says_which(
     small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Labels that were not shifted: the trainer's own loss looks superb, the gates see it at epoch 1."""
+    """With labels that are not shifted the training loss is excellent; the gates find it at epoch 1."""
     from torch.nn import functional as F
 
     from hlx_model.training import engine
@@ -313,15 +321,15 @@ def test_a_second_trainer_on_the_same_training_is_refused(small_document: Path, 
     plan = inputs_of(small_document, tmp_path / "training", epochs=1)
     refused: list[str] = []
 
-    def emit(event: str, figures: dict[str, Any]) -> None:
-        if event == "milestone":
+    def emit(event: Event) -> None:
+        if isinstance(event, MilestoneJudged):
             with pytest.raises(AlreadyRunning) as error:
                 train(plan, execution=CPU)
             refused.append(str(error.value))
 
     outcome = train(plan, execution=CPU, emit=emit)
     (line,) = refused
-    assert "is at work on this training: wait for it" in line and str(plan.directory) in line
+    assert "runs this training: wait for it" in line and str(plan.directory) in line
     assert not outcome.found
     other = replace(plan, id="other", directory=tmp_path / "training" / "other")
     assert not train(other, execution=CPU).found

@@ -1,4 +1,4 @@
-"""What a training takes is known before it takes it, and an answer is given where there is not enough."""
+"""The memory of a training is estimated before it starts; if it does not fit, advice is given."""
 
 import gc
 import inspect
@@ -46,7 +46,7 @@ FP32, BF16 = torch.float32, torch.bfloat16
 
 
 class OnGpu(ExecutionConfig):
-    """An execution on a GPU that need not be there."""
+    """Settings of a GPU that this machine need not have."""
 
     def __post_init__(self) -> None:
         pass
@@ -57,7 +57,7 @@ def settings_of(size: str, batch_size: int = 4, seq_length: int = 256, **others:
 
 
 def saved(size: str, batch: int, length: int, precision: torch.dtype, *, plain: bool, checkpointing: bool) -> int:
-    """Bytes of the storages that autograd keeps of one forward pass, the parameters aside."""
+    """Return the bytes that autograd saves of one forward pass, without the parameters."""
     model = Transformer(SIZES[size]).initialize(0)
     model.gradient_checkpointing = checkpointing
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -84,7 +84,7 @@ def saved(size: str, batch: int, length: int, precision: torch.dtype, *, plain: 
 @pytest.mark.parametrize(
     ("size", "batch", "length"), [("tiny", 4, 256), ("tiny", 16, 64), ("10m", 4, 256), ("10m", 2, 512), ("10m", 24, 64)]
 )
-def test_what_autograd_keeps_is_what_was_reckoned(
+def test_autograd_saves_what_was_estimated(
     size: str, batch: int, length: int, precision: torch.dtype, checkpointing: bool, plain: bool
 ) -> None:
     a = SIZES[size]
@@ -104,7 +104,7 @@ def test_what_autograd_keeps_is_what_was_reckoned(
         ("10m", 4, True, ExecutionConfig("cpu", accumulation=2)),
     ],
 )
-def test_no_step_allocates_more_than_was_reckoned(
+def test_no_step_allocates_more_than_estimated(
     size: str, batch: int, mixed: bool, execution: ExecutionConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "EVALUATED", 0)  # nothing is evaluated in a step
@@ -124,7 +124,7 @@ def test_no_step_allocates_more_than_was_reckoned(
     assert 0.98 * peak <= reckoned.total - reckoned.reserved <= 1.3 * peak
 
 
-def test_threads_that_share_a_batch_have_gradients_of_their_own() -> None:
+def test_each_thread_that_shares_a_batch_has_its_own_gradients() -> None:
     with threads(1):
         one = estimate_memory(settings_of("10m"), CPU)
     with threads(2):
@@ -132,19 +132,19 @@ def test_threads_that_share_a_batch_have_gradients_of_their_own() -> None:
     assert two.gradients == 2 * one.gradients and two.activations == one.activations
 
 
-def test_an_evaluation_reads_as_many_tokens_at_once_as_was_reckoned() -> None:
+def test_an_evaluation_reads_as_many_tokens_at_once_as_estimated() -> None:
     assert inspect.signature(predict).parameters["most_tokens"].default == memory.EVALUATED
 
 
 @pytest.fixture
 def bf16_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExecutionConfig]:
-    """Makes executions on a GPU of so many GiB that has bf16."""
+    """Return a function that makes settings of a GPU with so many GiB and bf16."""
     monkeypatch.setattr(memory, "precision_of", lambda device, *, mixed: BF16 if mixed else FP32)
     return lambda limit, **others: OnGpu("cuda", memory_limit=limit, **others)
 
 
 class Case(NamedTuple):
-    """A training, the GiB there are, and what is advised; "" where it fits as it is."""
+    """A training, the GiB available, and the advice; "" if it fits as it is."""
 
     size: str
     limit: float
@@ -174,9 +174,9 @@ def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., ExecutionConfi
     settings = settings_of(case.size, case.batch_size, mixed_precision=True)
     if not case.advised:
         return require_memory(settings, bf16_gpu(case.limit))
-    with pytest.raises(DoesNotFit, match=r"needs about .* GiB are free: (--.*) would take") as refused:
+    with pytest.raises(DoesNotFit, match=r"needs .* GiB available: (--.*) would need") as refused:
         require_memory(settings, bf16_gpu(case.limit))
-    assert f": {case.advised} would take" in str(refused.value)
+    assert f": {case.advised} would need" in str(refused.value)
     size = re.search(r"--size (\w+)", case.advised)
     parts = re.search(r"--accumulation (\d+)", case.advised)
     taken = settings_of(size[1] if size else case.size, case.batch_size, mixed_precision=True)
@@ -187,24 +187,24 @@ def test_what_is_advised_fits(case: Case, bf16_gpu: Callable[..., ExecutionConfi
     return None
 
 
-def test_the_users_production_training_fits_their_gpu(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
+def test_the_production_profile_fits_an_8_gib_gpu(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
     production = settings_of("100m", 4, mixed_precision=True)
     require_memory(production, bf16_gpu(8, gradient_checkpointing=True))
     assert estimate_memory(production, bf16_gpu(8, gradient_checkpointing=True)).total < 3 * GIB
 
 
-def test_no_other_size_is_advised_where_the_parent_fixes_it(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
-    with pytest.raises(DoesNotFit, match=r"nothing makes this size fit, and another begins at phase 1$"):
+def test_no_other_size_is_advised_if_the_parent_fixes_it(bf16_gpu: Callable[..., ExecutionConfig]) -> None:
+    with pytest.raises(DoesNotFit, match=r"this size does not fit, and another one starts at phase 1$"):
         require_memory(settings_of("1b"), bf16_gpu(8), size_fixed=True)
 
 
-def test_a_size_that_the_device_cannot_hold_is_refused_before_the_corpus_is_read(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_size_that_does_not_fit_is_refused_before_the_corpus_is_read(hlx: Hlx, tmp_path: Path) -> None:
     ran = hlx(
         "train", "--phase", 1, "--size", "1b", "--memory-limit", 8, "--device", "cpu",
         "--corpus", tmp_path / "absent.md", "--checkpoint-dir", tmp_path / "training",
     )  # fmt: skip
     assert ran.code == 1
-    assert re.search(r"1b with .* needs about [\d.]+ GiB .* and 8\.0 GiB are free: .*--size 500m would take", ran.error)
+    assert re.search(r"1b with .* needs [\d.]+ GiB .*, 8\.0 GiB available: .*--size 500m would need", ran.error)
     assert not (tmp_path / "training").exists()
 
 
@@ -215,7 +215,7 @@ def test_a_phase_with_a_parent_is_refused_without_another_size(
         "train", "--phase", 2, "--resume-from", curriculum.phases[1].checkpoint, "--memory-limit", 0.01,
         "--device", "cpu", "--corpus", tmp_path / "absent.md", "--checkpoint-dir", tmp_path / "training",
     )  # fmt: skip
-    assert ran.code == 1 and "nothing makes this size fit" in ran.error and "--size" not in ran.error
+    assert ran.code == 1 and "this size does not fit" in ran.error and "--size" not in ran.error
 
 
 def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,14 +224,16 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_refused(tmp_path: Path, monk
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) + 1))
     require_disk(settings, directory)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(asked) - 1000))
-    with pytest.raises(DoesNotFit, match=r"the checkpoints of a tiny training of 1 epochs take up to .* are free"):
+    with pytest.raises(
+        DoesNotFit, match=r"the checkpoints of a tiny training of 1 epochs need up to .* available under"
+    ):
         require_disk(settings, directory)
     directory.mkdir(parents=True)
     (directory / "what it has written").write_bytes(bytes(1001))
     require_disk(settings, directory)  # which goes on with what is there
 
 
-def test_the_checkpoints_of_a_training_take_no_more_than_was_reckoned(curriculum: Curriculum) -> None:
+def test_the_checkpoints_of_a_training_need_no_more_than_estimated(curriculum: Curriculum) -> None:
     for trained in curriculum.phases.values():
         taken = sum(path.stat().st_size for path in (trained.plan.directory / "checkpoints").rglob("*"))
         assert taken < memory.estimate_disk(trained.plan.settings)
@@ -242,19 +244,19 @@ def test_the_checkpoints_of_a_training_take_no_more_than_was_reckoned(curriculum
     [lambda: torch.empty(2**55), lambda: bytearray(2**62)],
     ids=["torch", "Python"],
 )
-def test_a_real_allocation_that_fails_is_answered_by_advice(failing: Callable[[], object]) -> None:
-    said = r"out of memory: 10m .*: --gradient-checkpointing would take"
+def test_a_real_allocation_that_fails_gives_advice(failing: Callable[[], object]) -> None:
+    said = r"out of memory: 10m .*: --gradient-checkpointing would need"
     with pytest.raises(OutOfMemory, match=said), memory.out_of_memory(settings_of("10m", 64), CPU):
         failing()
 
 
-def test_another_error_is_left_as_it_is() -> None:
+def test_another_error_is_not_changed() -> None:
     with pytest.raises(RuntimeError, match=r"^shapes$"), memory.out_of_memory(settings_of("10m"), CPU):
         raise RuntimeError("shapes")
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["in a step", "in an evaluation"])
-def test_a_training_that_ran_out_of_memory_goes_on_with_less(
+def test_a_training_that_ran_out_of_memory_resumes_with_less(
     training: bool,
     hlx: Hlx,
     small_document: Path,
@@ -284,16 +286,16 @@ def test_a_training_that_ran_out_of_memory_goes_on_with_less(
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "failed"
     assert beat.reason is not None and beat.reason.startswith("OutOfMemory: out of memory: tiny")
-    last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).step)
-    assert verify_checkpoint(last).step >= 3
+    last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).manifest.step)
+    assert verify_checkpoint(last).manifest.step >= 3
     with caplog.at_level(logging.INFO, "hlx_model"):
         assert hlx(*command, "--gradient-checkpointing", "--accumulation", 2).code == 0
     assert f"resuming from {last.name}" in caplog.text
     assert [path.name for path in (tmp_path / "training").iterdir()] == [directory.name]  # the same training
-    assert verify_checkpoint(directory / "checkpoints" / "phase1_FINAL_epoch2").stopped is None
+    assert verify_checkpoint(directory / "checkpoints" / "phase1_FINAL_epoch2").manifest.stopped is None
 
 
-def test_one_line_says_what_is_needed_and_what_there_is() -> None:
+def test_one_line_has_the_memory_needed_and_available() -> None:
     line = advice(settings_of("1b"), CPU, 8 * GIB, size_fixed=False)
     assert "\n" not in line
-    assert re.match(r"1b with batch size 4 and sequence length 256 needs about [\d.]+ GiB \(weights [\d.]+ GiB", line)
+    assert re.match(r"1b with batch size 4 and sequence length 256 needs [\d.]+ GiB \(weights [\d.]+ GiB", line)

@@ -1,4 +1,4 @@
-"""What the optimizers promise: their learning rate, and that they are restored as they were."""
+"""The optimizers follow their learning rate, and are restored exactly."""
 
 import math
 
@@ -18,7 +18,7 @@ def model() -> Transformer:
     return Transformer(SIZES["tiny"]).initialize(seed=0)
 
 
-def test_the_learning_rate_climbs_to_its_peak_and_a_cosine_takes_it_down_to_zero(model: Transformer) -> None:
+def test_the_learning_rate_rises_to_its_peak_then_falls_to_zero(model: Transformer) -> None:
     rate = Optimizers(model, SETTINGS, steps=200).learning_rate
     assert [rate(step) for step in (0, 9, 19)] == pytest.approx([1e-4, 1e-3, 2e-3])
     assert rate(20) == pytest.approx(2e-3)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, prompt
 from hlx_model.training.plan import (
     Overrides,
     TrainingPlan,
-    prepare,
+    plan_training,
     sample,
 )
 from hlx_model.verdicts import GateClosed
@@ -21,9 +22,12 @@ NONE = Overrides()
 
 
 def prepared(
-    phase: int, corpus: Path, training: Path, overrides: Overrides = NONE, resume_from: Path | None = None
+    phase: int, corpus: Path, training: Path, overrides: Overrides = NONE, parent: Path | None = None
 ) -> TrainingPlan:
-    return prepare(phase, QUICK, overrides, corpus=[corpus], training=training, resume_from=resume_from)
+    return plan_training(
+        phase, QUICK, overrides,
+        corpus=[corpus], training=training, parent=verify_checkpoint(parent) if parent else None,
+    )  # fmt: skip
 
 
 def test_the_profile_sets_what_is_not_overridden(small_document: Path, tmp_path: Path) -> None:
@@ -45,7 +49,7 @@ def test_every_sentence_is_learned_from_or_held_out(small_document: Path, tmp_pa
     assert list(plan.corpora) == ["english_corpus"]
 
 
-def test_the_same_inputs_meet_the_same_training_and_others_another(small_document: Path, tmp_path: Path) -> None:
+def test_the_same_inputs_give_the_same_id_and_others_another(small_document: Path, tmp_path: Path) -> None:
     moved = shutil.copy(small_document, tmp_path / "moved.md")
     other = tmp_path / "other.md"
     other.write_text(small_document.read_text().replace("Search for documents", "Search all documents"))
@@ -54,7 +58,7 @@ def test_the_same_inputs_meet_the_same_training_and_others_another(small_documen
     assert prepared(1, small_document, tmp_path / "training", Overrides(seed=1)).id not in ids
 
 
-def test_a_corpus_that_is_kept_already_serves_as_well_as_its_document(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_stored_corpus_gives_the_same_plan_as_its_document(curriculum: Curriculum, tmp_path: Path) -> None:
     first = curriculum.phases[1].plan
     kept = curriculum.root / first.corpora["english_corpus"].path
     plan = prepared(1, kept, tmp_path / "training", SCHEDULES[1])
@@ -84,13 +88,13 @@ def test_without_replay_the_corpora_are_named_all_the_same(curriculum: Curriculu
     assert plan.replay == [] and "english_corpus" in plan.corpora
 
 
-def test_the_same_phase_goes_on_after_the_epoch_of_its_parent_under_another_id(curriculum: Curriculum) -> None:
+def test_the_same_phase_resumes_after_its_parent_under_another_id(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     tenth = one.checkpoint.parent / "phase1_epoch10"
     plan = prepared(1, curriculum.document, curriculum.training, SCHEDULES[1], tenth)
     assert plan.first_epoch == 11
     assert plan.id != one.plan.id
-    with pytest.raises(ValueError, match=r"epochs is 10: .*phase1_epoch10 has done 10 of this phase already"):
+    with pytest.raises(ValueError, match=r"epochs is 10: .*phase1_epoch10 has already ended epoch 10 of this phase"):
         prepared(1, curriculum.document, curriculum.training, Overrides(epochs=10), tenth)
 
 
@@ -105,7 +109,7 @@ def test_a_parent_of_another_phase_or_size_is_refused(curriculum: Curriculum) ->
     assert refused(2, None) == "phase 2 starts from a checkpoint of phase 1: name it with --resume-from"
     assert refused(3, one) == f"{one} is of phase 1: phase 3 starts from one of phase 2 or 3"
     assert refused(1, two) == f"{two} is of phase 2: phase 1 starts from one of phase 1"
-    assert refused(2, one, Overrides(size="10m")) == f"{one} is of size tiny, not 10m: ask for --size tiny"
+    assert refused(2, one, Overrides(size="10m")) == f"{one} is of size tiny, not 10m: use --size tiny"
 
 
 @pytest.mark.parametrize("phase", [0, 4])

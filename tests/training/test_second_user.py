@@ -1,4 +1,4 @@
-"""A colleague of the same group resumes, validates and cleans a training that another user has begun."""
+"""A second user of the same group resumes, validates and cleans a training that the first has started."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def test_a_second_user_resumes_validates_and_cleans_what_the_first_began(folder: Path) -> None:
+def test_a_second_user_resumes_validates_and_cleans(folder: Path) -> None:
     command = [sys.executable, "-m", "tests.training.second_user", str(folder)]
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -41,7 +41,7 @@ def test_a_second_user_resumes_validates_and_cleans_what_the_first_began(folder:
     assert said["resumed"] == said["interrupted"] + 1
     assert any("_LAST_" in name for name in said["left"]) and "phase1_epoch1" in said["left"]
     checkpoint, directory, report = Path(said["checkpoint"]), Path(said["directory"]), Path(said["report"])
-    assert verify_checkpoint(checkpoint).kind == "FINAL"
+    assert verify_checkpoint(checkpoint).manifest.kind == "FINAL"
     assert not list((directory / "checkpoints").glob("*_LAST_*"))
     assert (said["removed"], said["failed"]) == (["phase1_epoch1"], [])
 

@@ -1,4 +1,4 @@
-"""What a training is determined by, and what its settings may be."""
+"""The settings of a training, their bounds, and the id made from them."""
 
 import math
 from dataclasses import fields, replace
@@ -33,7 +33,7 @@ CORPORA = {"english_corpus": "11", "hlx_corpus": "22"}
         ("clip", 0.0, "above 0"),
     ],
 )
-def test_a_setting_out_of_bounds_is_refused_with_its_name_its_value_and_what_is_allowed(
+def test_a_setting_out_of_bounds_is_refused_with_its_name_and_value(
     name: str, value: float | str, allowed: str
 ) -> None:
     with pytest.raises(ValueError) as error:
@@ -41,7 +41,7 @@ def test_a_setting_out_of_bounds_is_refused_with_its_name_its_value_and_what_is_
     assert str(error.value) == f"{name} is {value}: it must be {allowed}"
 
 
-def test_an_unknown_size_is_refused_with_those_there_are() -> None:
+def test_an_unknown_size_is_refused_and_the_known_are_listed() -> None:
     with pytest.raises(ValueError, match="size is '20m': choose one of tiny, 10m"):
         replace(SETTINGS, size="20m")
 

@@ -1,4 +1,4 @@
-"""What a viewer is shown of a training."""
+"""Sinks receive the metrics of a training."""
 
 import sys
 from pathlib import Path
@@ -7,13 +7,17 @@ from typing import ClassVar
 
 import pytest
 
+from hlx_model.runs.metrics import MetricsRow
+from hlx_model.training.events import Recorded, Warned
 from hlx_model.training.sinks import tensorboard_sink
 
-ROW = {"step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3}
+ROW: MetricsRow = {
+    "step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3, "tokens_per_second": None,
+}  # fmt: skip
 
 
 class Writer:
-    """Takes the place of TensorBoard's, which is not among what is installed here."""
+    """Replaces TensorBoard's, which is not installed here."""
 
     written: ClassVar[list[object]] = []
 
@@ -27,24 +31,24 @@ class Writer:
         self.written.append("closed")
 
 
-def test_without_a_folder_nothing_is_shown(tmp_path: Path) -> None:
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     with tensorboard_sink(None) as view:
-        view("progress", ROW)
+        view(Recorded(ROW, 70, None))
 
 
-def test_tensorboard_is_given_every_figure_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_receives_every_metric_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     with tensorboard_sink(tmp_path) as view:
-        view("milestone", {"outcome": "pass"})
-        view("progress", ROW)
+        view(Warned("not a metric"))
+        view(Recorded(ROW, 70, None))
     assert Writer.written == [
-        str(tmp_path), ("epoch", 2, 7), ("train_loss", 1.5, 7), ("learning_rate", 1e-3, 7), "closed",
+        str(tmp_path), ("epoch", 2, 7), ("train_loss", 1.5, 7), ("learning_rate", 1e-3, 7), ("steps", 70, 7), "closed",
     ]  # fmt: skip
 
 
-def test_a_viewer_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"), tensorboard_sink(tmp_path):
         pass

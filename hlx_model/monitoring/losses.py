@@ -1,0 +1,168 @@
+"""The rules on a training's losses, for the trainer (`aborts.py`) and for the watchdog (`rules.py`) alike.
+
+To add one: a function of `Losses` that returns the reason, and a row in `LOSS_RULES`.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+LOWER_RATE = "use a lower learning rate"
+
+
+@dataclass(frozen=True)
+class LossLimits:
+    """The limits, in nats of training loss. The first five are those of the reference schedule."""
+
+    max_loss: float = 15.0
+    """A training whose mean loss is higher has diverged; a uniform guess has 4.76."""
+    mean_steps: int = 8
+    """Steps whose mean is compared with it; at the end of an epoch, the epoch's mean."""
+    min_loss: float = 0.001
+    """A lower training loss …"""
+    min_loss_before_epoch: int = 10
+    """… before this epoch is too good to be true."""
+    rising_epochs: int = 5
+    """Epochs in a row, each with a higher training loss than the one before."""
+    min_rise: float = 0.01
+    """They count only if the loss rose by this share over all of them: on a plateau, five chance rises do happen."""
+    spike_deviations: float = 8.0
+    """A step is a spike if its loss is so many deviations above the median of the steps before it …"""
+    min_spike: float = 1.5
+    """… and at least so much above it: in healthy runs replayed English is 1 nat above the pairs beside it."""
+    spike_history: int = 128
+    """Steps that median and deviation are taken of; no step is a spike before there are half as many."""
+    max_spikes: int = 20
+    """So many spikes …"""
+    spike_window: int = 100
+    """… within so many steps stop a training; healthy runs had none (`docs/performance.md`)."""
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """The spikes among the last steps."""
+
+    count: int
+    steps: int
+    """The steps that they were counted in."""
+    median: float
+    """Median loss of the steps before the last one."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What is known of a training's losses at one moment; a rule is silent on what is None or empty."""
+
+    place: str
+    """`step 470` or `epoch 3`, for the reason."""
+    train: float | None
+    """Training loss of the last step or epoch."""
+    held_out: float | None = None
+    gradient_norm: float | None = None
+    initial: float = 0.0
+    """Training loss of the first step."""
+    mean: float | None = None
+    """Mean training loss of the last steps, or of the epoch that has just ended."""
+    epoch: int = 0
+    """The epoch that has just ended."""
+    epochs: Sequence[float] = ()
+    """Mean training loss of each epoch so far, at the end of an epoch."""
+    spikes: Spikes | None = None
+
+
+def _not_finite(losses: Losses, limits: LossLimits) -> str | None:
+    figures = {"training loss": losses.train, "held-out loss": losses.held_out, "gradient norm": losses.gradient_norm}
+    for name, value in figures.items():
+        if value is not None and not math.isfinite(value):
+            return f"{name} {value}, required finite ({losses.place}): {LOWER_RATE}"
+    return None
+
+
+def _diverged(losses: Losses, limits: LossLimits) -> str | None:
+    # A phase that starts from another's weights may start higher: English learned by heart starts HLX at 18.7 nats, and
+    # has 0.3 after a minute (`docs/LOG.md`). It has not diverged as long as it stays below where it started.
+    limit = max(limits.max_loss, losses.initial)
+    if losses.mean is None or losses.mean <= limit:
+        return None
+    return f"training loss diverged: {losses.mean:.2f}, required ≤ {limit:.4g} ({losses.place}): {LOWER_RATE}"
+
+
+def _collapsed(losses: Losses, limits: LossLimits) -> str | None:
+    if not losses.epochs or losses.epochs[-1] >= limits.min_loss or losses.epoch >= limits.min_loss_before_epoch:
+        return None
+    return (
+        f"training loss collapsed: {losses.epochs[-1]:.5f}, required ≥ {limits.min_loss:g} before epoch "
+        f"{limits.min_loss_before_epoch} ({losses.place}): check that the labels are not the inputs, and that the "
+        "corpus is more than one sentence"
+    )
+
+
+def _rising(losses: Losses, limits: LossLimits) -> str | None:
+    last = losses.epochs[-limits.rising_epochs - 1 :]
+    if len(last) <= limits.rising_epochs or any(b <= a for a, b in itertools.pairwise(last)):
+        return None
+    if last[-1] < last[0] * (1 + limits.min_rise):
+        return None
+    return (
+        f"training loss rose for {limits.rising_epochs} epochs in a row, from {last[0]:.3f} to {last[-1]:.3f}, "
+        f"required < +{limits.min_rise:.0%} ({losses.place}): {LOWER_RATE}"
+    )
+
+
+def _spiking(losses: Losses, limits: LossLimits) -> str | None:
+    spikes = losses.spikes
+    if spikes is None or spikes.count < limits.max_spikes:
+        return None
+    return (
+        f"training loss spiked in {spikes.count} of the last {spikes.steps} steps, required < {limits.max_spikes} "
+        f"({losses.place}: {losses.train:.2f}, median {spikes.median:.2f}): {LOWER_RATE}, or check the corpus"
+    )
+
+
+LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
+    "not_finite": _not_finite,
+    "diverged": _diverged,
+    "collapsed": _collapsed,
+    "rising": _rising,
+    "spiking": _spiking,
+}
+"""By name: the function that returns the reason to stop a training, or None. The first that speaks counts."""
+
+
+class LossFinding(NamedTuple):
+    """The rule that was broken, and one line with the figure, what is required, and what to do."""
+
+    rule: str
+    reason: str
+
+
+def check_losses(losses: Losses, limits: LossLimits | None = None) -> LossFinding | None:
+    """Return what the first broken rule finds; None if no rule is broken."""
+    limits = limits or LossLimits()
+    for name, rule in LOSS_RULES.items():
+        if reason := rule(losses, limits):
+            return LossFinding(name, reason)
+    return None
+
+
+def losses_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Losses]:
+    """Yield what is known at each row of a recorded curve (`runs/metrics.py`), in order."""
+    initial: float | None = None
+    epochs: list[float] = []
+    for row in rows:
+        train, held_out = float(row["train_loss"]), row["held_out_loss"]
+        initial = train if initial is None else initial
+        ended = held_out is not None
+        if ended:
+            epochs.append(train)
+        yield Losses(
+            place=f"epoch {row['epoch']}",
+            train=train,
+            held_out=held_out,
+            initial=initial,
+            mean=train,
+            epoch=row["epoch"],
+            epochs=tuple(epochs) if ended else (),
+        )
