@@ -122,7 +122,9 @@ def parroting(given: str, written: str, expected: str | None = None) -> Detectio
         figure = 1.0
     if expected is not None and _similarity(_core(expected), text) >= figure:
         figure = 0.0
-    return _finding("parroting", figure, THRESHOLDS.similar, written, f"is like what was given, {given[:40]!r}")
+    return _finding(
+        "parroting", figure, THRESHOLDS.max_prompt_similarity, written, f"is like what was given, {given[:40]!r}"
+    )
 
 
 def collapse(written: str) -> Detection:
@@ -139,7 +141,7 @@ def collapse(written: str) -> Detection:
     whole = min(len(text), _STRETCH_FULL)
     figure = min(1.0, longest / max(1, whole))
     what = f"runs on in one symbol or unit over {longest} symbols ({whole} would be all)"
-    return _finding("collapse", figure, THRESHOLDS.repeated, written, what)
+    return _finding("collapse", figure, THRESHOLDS.max_repeated_share, written, what)
 
 
 def scrambled(written: str) -> Detection:
@@ -156,7 +158,7 @@ def scrambled(written: str) -> Detection:
     joints = len(tokens) - 1
     figure = strange / max(joints, _JOINTS_LEAST)
     what = f"has {strange} of {joints} joints between tokens that neither English nor one format writes"
-    return _finding("scrambled", figure, THRESHOLDS.strange, written, what)
+    return _finding("scrambled", figure, THRESHOLDS.max_invalid_joint_share, written, what)
 
 
 def diversity(texts: Sequence[str], corpus_texts: int) -> Detection:
@@ -173,8 +175,8 @@ def diversity(texts: Sequence[str], corpus_texts: int) -> Detection:
     distinct = len(set(texts))
     figure = min(1.0, distinct / expected)
     reason = f"{distinct} distinct texts among {len(texts)}, of the {expected} that the corpus would give: {figure:.2f}"
-    reason += f"; at least {THRESHOLDS.distinct:.2f} is asked"
-    return Detection("diversity", figure < THRESHOLDS.distinct, figure, THRESHOLDS.distinct, reason)
+    reason += f"; at least {THRESHOLDS.min_distinct_share:.2f} is asked"
+    return Detection("diversity", figure < THRESHOLDS.min_distinct_share, figure, THRESHOLDS.min_distinct_share, reason)
 
 
 def _finding(name: str, figure: float, threshold: float, written: str, what: str) -> Detection:

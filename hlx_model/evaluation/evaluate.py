@@ -295,7 +295,7 @@ class _Evaluator:
 
     def _lenient(self, rows: Sequence[Mapping[str, Any]]) -> str | None:
         values = len({row["value_sha256"] for row in rows})
-        return g.few_held_out_reason(values) if values < self.thresholds.few else None
+        return g.few_held_out_reason(values) if values < self.thresholds.min_held_out_values else None
 
     def _not_forgotten(self, lenient: str | None) -> GateResult:
         losses = {}

@@ -20,7 +20,7 @@ from hlx_model.files import (
 from hlx_model.layout import VERDICT, Artifacts
 from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
 
-GATES_VERSION = f"3-{digest_of(asdict(Thresholds()))[:8]}"
+GATES_VERSION = f"3-{Thresholds().digest[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 

@@ -116,7 +116,7 @@ def test_look_alikes_get_one_right_name_or_none(given: str, written: str, expect
     ],
 )
 def test_sentences_with_names_numbers_and_quotes_pass(sentence: str) -> None:
-    assert scrambled(sentence).figure < THRESHOLDS.strange / 2
+    assert scrambled(sentence).figure < THRESHOLDS.max_invalid_joint_share / 2
     assert diagnose("", sentence) is None
 
 
@@ -182,7 +182,7 @@ def test_a_run_that_parses_is_a_collapse_where_none_was_expected(
 def test_collapse_measures_the_longest_stretch(text: str, figure: float) -> None:
     finding = collapse(text)
     assert finding.figure == pytest.approx(figure)
-    assert finding.found == (figure >= THRESHOLDS.repeated)
+    assert finding.found == (figure >= THRESHOLDS.max_repeated_share)
 
 
 def test_a_finding_says_in_one_line_what_was_seen() -> None:

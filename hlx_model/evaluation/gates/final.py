@@ -56,19 +56,18 @@ def downgrade_to_warning(gates: Iterable[GateResult], names: Sequence[str], reas
 
 def short_training_reason(phase: int, steps: int, tokens: int, t: Thresholds) -> str | None:
     """Why a training of so many optimizer steps and tokens is excused from `LEARNED`, or None."""
-    least = t.tokens_to_learn[phase - 1]
-    if steps >= t.steps_to_learn and tokens >= least:
+    least = t.min_tokens_to_learn[phase]
+    if steps >= t.min_steps_to_learn and tokens >= least:
         return None
-    return (
-        f"{steps} steps and {tokens} tokens are too few to ask it for sure: {t.steps_to_learn} and {least} are enough"
-    )
+    enough = f"{t.min_steps_to_learn} and {least} are enough"
+    return f"{steps} steps and {tokens} tokens are too few to ask it for sure: {enough}"
 
 
 def short_translation_reason(tokens: int, t: Thresholds) -> str | None:
     """Why a training of so many tokens of pairs is excused from `TRANSLATING`, or None."""
-    if tokens >= t.tokens_to_translate:
+    if tokens >= t.min_tokens_to_translate:
         return None
-    return f"{tokens} tokens are too few to ask it for sure: {t.tokens_to_translate} are enough"
+    return f"{tokens} tokens are too few to ask it for sure: {t.min_tokens_to_translate} are enough"
 
 
 def unlearned_reason(seen: Prediction, base: Baselines, t: Thresholds) -> str | None:
@@ -81,7 +80,7 @@ def unlearned_reason(seen: Prediction, base: Baselines, t: Thresholds) -> str | 
 
 def learned_below(base: Baselines, t: Thresholds) -> float:
     """The loss in nats below which a model knows more of a language than its symbols and pairs of symbols."""
-    return min(base.unigram - t.below_unigram, base.bigram - t.below_bigram)
+    return min(base.unigram - t.min_gain_over_unigram, base.bigram - t.min_gain_over_bigram)
 
 
 def training_completed(kind: str, epoch: int, epochs: int, stopped: str | None) -> GateResult:
@@ -115,7 +114,7 @@ def perplexity(unseen: Prediction, seen: Prediction, base: Baselines, t: Thresho
     outcome: Outcome = "pass"
     if not unseen.loss < limit:
         outcome = "fail"
-        if base.train_tokens < t.few_training_tokens and seen.loss < UNIFORM_LOSS:
+        if base.train_tokens < t.min_training_tokens and seen.loss < UNIFORM_LOSS:
             outcome = "warn"
             reason += f"; {base.train_tokens} training tokens are too few to ask it for sure"
     return GateResult("perplexity", outcome, reason, unseen.loss, limit, unseen.tokens)
@@ -137,7 +136,7 @@ def broken_texts(
     what: str, texts: Sequence[str], findings: Sequence[Detection | None], samples: int, t: Thresholds
 ) -> list[GateResult]:
     """A gate a detector: the share of `samples` outputs that it found; `findings` are of those that may be broken."""
-    limits = {"collapse": t.broken_texts, "scrambled": t.scrambled_texts, "parroting": t.broken_texts}
+    limits = {"collapse": t.max_broken_share, "scrambled": t.max_scrambled_share, "parroting": t.max_broken_share}
     gates = []
     for name, seen in DETECTED.items():
         bad = [text for text, finding in zip(texts, findings, strict=True) if finding and finding.name == name]
@@ -145,7 +144,7 @@ def broken_texts(
         reason = f"{what} that {seen}: {rate:.1%} ({len(bad)} of {samples}); at most {limits[name]:.0%} is asked"
         if bad:
             reason += f"; for example {bad[0][:60]!r}"
-        outcome: Outcome = "pass" if rate <= t.broken_texts else "warn" if rate <= limits[name] else "fail"
+        outcome: Outcome = "pass" if rate <= t.max_broken_share else "warn" if rate <= limits[name] else "fail"
         gates.append(GateResult(name, outcome, reason, rate, limits[name], samples, wilson(len(bad), samples)))
     return gates
 
@@ -176,7 +175,7 @@ def free_running(
     number, known = (sum(example[name] for example in examples) for name in ("words", "known"))
     findings = [diagnose(prefix, text) for prefix, text in zip(prefixes, written, strict=True)]
     return [
-        rate_gate("words", "words written that the corpus has", known, number, t.words, t.words_warn),
+        rate_gate("words", "words written that the corpus has", known, number, t.min_word_rate, t.good_word_rate),
         *broken_texts("texts", written, findings, len(written), t),
     ], examples
 
@@ -200,7 +199,9 @@ def completions(
         parsed[row["format"]].append(ok)
         rest = row["text"][len(prefix) :]
         examples.append({"format": row["format"], "prompt": prefix, "expected": rest, "written": text, "parses": ok})
-    gate = _worst_format("completions_parse", "completions that parse", parsed, t.parse, t.parse_warn, lenient)
+    gate = _worst_format(
+        "completions_parse", "completions that parse", parsed, t.min_parse_rate, t.good_parse_rate, lenient
+    )
     whole = [prefix + text for prefix, text in zip(prefixes, written, strict=True)]
     findings = [diagnose("", text) for text in whole]  # nothing was given but the line's own beginning
     return [gate, *broken_texts("completions", whole, findings, len(whole), t)], examples
@@ -238,14 +239,19 @@ def translation(
     wrong = [a for a in (*to_hlx, *to_english) if not a.exact]
     findings = [diagnose(a.given, a.written, a.expected) for a in wrong]
     return [
-        _worst_format("parse_rate", "English→HLX answers that parse", parsed, t.parse, t.parse_warn, lenient),
-        _exact("exact_match_to_hlx", "English→HLX exact match", hlx, t.exact_to_hlx, t.exact_to_hlx_warn, lenient),
-        _exact(
-            "exact_match_to_english", "HLX→English exact match", english,
-            t.exact_to_english, t.exact_to_english_warn, lenient,
+        _worst_format(
+            "parse_rate", "English→HLX answers that parse", parsed, t.min_parse_rate, t.good_parse_rate, lenient,
         ),
         _exact(
-            "training_pairs", "training pairs reproduced", reproduced, t.training_pairs, t.training_pairs_warn, None
+            "exact_match_to_hlx", "English→HLX exact match", hlx,
+            t.min_exact_match_to_hlx, t.good_exact_match_to_hlx, lenient,
+        ),
+        _exact(
+            "exact_match_to_english", "HLX→English exact match", english,
+            t.min_exact_match_to_english, t.good_exact_match_to_english, lenient,
+        ),
+        _exact(
+            "training_pairs", "training pairs reproduced", reproduced, t.min_training_pairs, t.good_training_pairs, None
         ),
         *broken_texts("answers", [a.written for a in wrong], findings, len(to_hlx) + len(to_english), t),
     ]  # fmt: skip
@@ -266,7 +272,13 @@ def standard_prompts(model: Transformer, lenient: str | None, t: Thresholds) -> 
     hits = sum(bool(answer["parses"]) for answer in answers)
     what = "standard prompts answered with a line that parses"
     return rate_gate(
-        "standard_prompts", what, hits, len(answers), t.answered, t.answered_warn, lenient=lenient
+        "standard_prompts",
+        what,
+        hits,
+        len(answers),
+        t.min_standard_prompt_parse_rate,
+        t.good_standard_prompt_parse_rate,
+        lenient=lenient,
     ), answers
 
 
@@ -279,13 +291,13 @@ def not_forgotten(
     reason = "held-out loss of the phases before: " + ", ".join(
         f"{asset} {then:.2f} then, {now:.2f} now" for asset, (now, then) in losses.items()
     )
-    reason += f"; a rise of at most {t.forgotten:g} nats is asked"
-    outcome: Outcome = "pass" if rise <= t.forgotten else "fail" if replay > 0 else "warn"
+    reason += f"; a rise of at most {t.max_forgetting:g} nats is asked"
+    outcome: Outcome = "pass" if rise <= t.max_forgetting else "fail" if replay > 0 else "warn"
     if outcome == "warn":
         reason += "; nothing is replayed, so this is expected"
     elif outcome == "fail" and lenient:
         outcome, reason = "warn", f"{reason}; {lenient}"
-    return GateResult("not_forgotten", outcome, reason, rise, t.forgotten)
+    return GateResult("not_forgotten", outcome, reason, rise, t.max_forgetting)
 
 
 def pick(rows: Sequence[Row], samples: int, seed: int) -> list[Row]:

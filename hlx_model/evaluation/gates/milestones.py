@@ -119,14 +119,14 @@ def gate_name(epoch: int) -> str:
 def _next_token_loss(
     seen: Prediction, unseen: Prediction, best: float, step: int, train_tokens: int, began: float, t: Thresholds
 ) -> GateResult:
-    bound = UNIFORM_LOSS + t.loss_above_uniform
+    bound = UNIFORM_LOSS + t.max_loss_above_uniform
     # What was learned by heart begins another language above a guess, and has to come down from there first.
-    if began > bound and step < t.steps_to_come_down:
+    if began > bound and step < t.decline_from_step:
         bound = began
-    if step < t.steps_to_learn_anything or unseen.loss > bound:
+    if step < t.initial_drop_from_step or unseen.loss > bound:
         value, limit = unseen.loss, bound
-    elif step < t.steps_to_beat_uniform:
-        value, limit = best, max(UNIFORM_LOSS, began - t.anything)
+    elif step < t.below_uniform_from_step:
+        value, limit = best, max(UNIFORM_LOSS, began - t.min_initial_loss_drop)
     else:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"
@@ -135,7 +135,7 @@ def _next_token_loss(
         reason += f", {best:.2f} at its best"
     reason += f"; below {limit:.2f} is asked (a uniform guess has {UNIFORM_LOSS:.2f})"
     learned = max(seen.loss, best) < UNIFORM_LOSS
-    if outcome == "fail" and learned and train_tokens < t.few_training_tokens:
+    if outcome == "fail" and learned and train_tokens < t.min_training_tokens:
         outcome = "warn"
         reason += f": it was {best:.2f} at best and is {seen.loss:.2f} on training text: {train_tokens} tokens overfit"
     elif outcome == "fail":
@@ -144,13 +144,13 @@ def _next_token_loss(
 
 
 def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: int, t: Thresholds) -> GateResult:
-    limit = unigram - t.below_unigram
+    limit = unigram - t.min_gain_over_unigram
     reason = f"best held-out loss {best:.2f} nats after {step} steps; below {limit:.2f} is asked, "
-    reason += f"{t.below_unigram:g} less than counting symbols gives"
+    reason += f"{t.min_gain_over_unigram:g} less than counting symbols gives"
     outcome: Outcome = "pass" if best < limit else "fail"
-    if outcome == "fail" and step < t.steps_to_beat_unigram:
+    if outcome == "fail" and step < t.unigram_from_step:
         outcome, reason = "warn", f"{reason}; {step} steps are too few to ask it for sure"
-    elif outcome == "fail" and train_tokens < t.few_training_tokens:
+    elif outcome == "fail" and train_tokens < t.min_training_tokens:
         outcome, reason = "warn", f"{reason}; {train_tokens} training tokens are too few to ask it for sure"
     elif outcome == "fail":
         reason += ": the model has not learned which symbols are frequent: look at the corpus and the optimizer"
@@ -159,21 +159,21 @@ def _unigram(best: float, unigram: float, step: int, train_tokens: int, tokens: 
 
 def copy_rate_gate(unseen: Prediction, t: Thresholds) -> GateResult:
     """Fails where the model mostly predicts the symbol that it has just read."""
-    ok = unseen.copy_rate <= t.copy_rate
+    ok = unseen.copy_rate <= t.max_copy_rate
     reason = f"the likeliest next symbol is the current one at {unseen.copy_rate:.0%} of the positions; at most "
-    reason += f"{t.copy_rate:.0%} is asked" + ("" if ok else ": look whether the labels are shifted")
-    return GateResult("copy_rate", "pass" if ok else "fail", reason, unseen.copy_rate, t.copy_rate, unseen.tokens)
+    reason += f"{t.max_copy_rate:.0%} is asked" + ("" if ok else ": look whether the labels are shifted")
+    return GateResult("copy_rate", "pass" if ok else "fail", reason, unseen.copy_rate, t.max_copy_rate, unseen.tokens)
 
 
 def reported_loss_gate(seen: Prediction, reported_loss: float, t: Thresholds) -> GateResult:
     """Fails where the true loss on training text is above what the trainer reported of it."""
     difference = seen.loss - reported_loss
-    ok = difference <= t.loss_disagreement
+    ok = difference <= t.max_reported_loss_gap
     reason = (
         f"true next-token loss on training text {seen.loss:.2f} nats, reported {reported_loss:.2f}; "
-        f"at most {t.loss_disagreement:g} above is asked"
+        f"at most {t.max_reported_loss_gap:g} above is asked"
     )
     if not ok:
         reason += ": the trainer's loss is not the model's next-token loss: look at labels and learning rate"
     outcome: Outcome = "pass" if ok else "fail"
-    return GateResult("reported_loss", outcome, reason, difference, t.loss_disagreement, seen.tokens)
+    return GateResult("reported_loss", outcome, reason, difference, t.max_reported_loss_gap, seen.tokens)
