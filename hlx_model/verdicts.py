@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hlx_model.files import digest_of, named_specials, read_json, sha256_of, write_json
-from hlx_model.json_model import Number, first_error
+from hlx_model.json_model import JsonModel, Number, first_error
 from hlx_model.layout import VERDICT
 
 Outcome = Literal["pass", "warn", "fail"]
@@ -54,6 +54,20 @@ class GateResult:
 
 
 _RESULT = TypeAdapter(GateResult)
+
+
+class Milestone(JsonModel):
+    """The results of the gates at the end of one epoch, recorded during training."""
+
+    epoch: int
+    outcome: Outcome
+    """The worst outcome of its gates."""
+    gates: tuple[GateResult, ...]
+
+    @property
+    def failed(self) -> list[GateResult]:
+        """Return the gates that failed."""
+        return [gate for gate in self.gates if gate.outcome == "fail"]
 
 
 def worst(gates: Iterable[GateResult]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Is it a checkpoint at all, and what did its gates say in training? Asked before its report is made."""
+"""Whether a checkpoint is whole, and what its gates said during training. They run before its report is made."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,30 +11,25 @@ from hlx_assets.curriculum.assets import assets
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.evaluation.gates.final import training_completed
-from hlx_model.evaluation.gates.milestones import (
-    MILESTONES,
-    checkpoint_gates,
-    gate_name,
-    recorded_milestone_gate,
-)
-from hlx_model.evaluation.gates.registry import COMPLETED, GATES
-from hlx_model.verdicts import GateResult
+from hlx_model.evaluation.gates import COMPLETED, GATES, MILESTONE_GATES
+from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
+from hlx_model.evaluation.gates.training_record import training_completed
+from hlx_model.evaluation.milestones import MILESTONES, gate_name, recorded_milestone_gate
+from hlx_model.verdicts import GateResult, Milestone
 
 INTEGRITY = {
     "verifies": "Every file is as the manifest says, and the weights load.",
-    "parameter_count": "The model has exactly the parameters of the size asked for.",
-    "file_size": "The weights take the bytes that their parameters need.",
+    **{name: MILESTONE_GATES[name].description for name in ("parameter_count", "file_size")},
     "finite": "No weight is NaN or infinite.",
 }
-MILESTONE = "What the gates of epoch {} said, while training went on; a failure ended it there."
+MILESTONE = "The gates at epoch {}, as recorded during training; a failure ended it there."
 
 
 def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     key = asset.key
     specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A stop, or a failed milestone, does not block the report, which is made even of a bad model: its gate does.
-    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED])]
+    # A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gate blocks.
+    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED].documentation)]
     specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
 
     @dg.multi_asset_check(
@@ -52,10 +47,10 @@ def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 
 
 def examine(checkpoint: Path) -> Iterator[GateResult]:
-    """What each check finds; all fail where the checkpoint does not verify."""
+    """Yield the result of each check; all fail if the checkpoint does not verify."""
     try:
         manifest = verify_checkpoint(checkpoint)
-        model = checkpoints.load_model(checkpoint)
+        model = checkpoints.load_model(checkpoint, only=())  # verified above
     except CheckpointError as error:
         yield from (
             GateResult(name, "fail", str(error)) for name in (*INTEGRITY, COMPLETED, *map(gate_name, MILESTONES))
@@ -67,7 +62,7 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
     finite = f"not finite: {', '.join(broken)}" if broken else "every weight is finite"
     yield GateResult("finite", "fail" if broken else "pass", finite)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = read_state(checkpoint)["milestones"]
+    milestones = [Milestone.from_json(milestone) for milestone in read_state(checkpoint)["milestones"]]
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 

@@ -19,8 +19,9 @@ import dagster as dg
 from dagster._core.events import DagsterEvent
 
 from hlx_assets.common import shown
-from hlx_model.evaluation.gates.milestones import MILESTONES, recorded_milestone_gate
+from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
 from hlx_model.runs.processes import die_with_parent
+from hlx_model.verdicts import Milestone
 
 SPOKEN_EVERY = 30.0
 """Seconds: every figure is observed; one in so long is a line in the log besides."""
@@ -182,7 +183,7 @@ def _show_milestone(context: dg.AssetExecutionContext, milestone: Mapping[str, A
         level = context.log.error if gate["outcome"] == "fail" else context.log.info
         level(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")
     if milestone["epoch"] in MILESTONES:
-        gate = recorded_milestone_gate([milestone], milestone["epoch"], milestone["epoch"])
+        gate = recorded_milestone_gate([Milestone.from_json(milestone)], milestone["epoch"], milestone["epoch"])
         evaluation = dg.AssetCheckEvaluation(asset_key=context.asset_key, check_name=gate.name, **shown(gate))
         # An asset may hand over checks only at its end; what the check itself finds then takes this one's place.
         DagsterEvent.asset_check_evaluation(context.get_step_execution_context(), evaluation)

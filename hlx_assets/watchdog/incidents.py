@@ -11,7 +11,7 @@ from hlx_assets.curriculum.assets import NOT_STOPPED
 from hlx_assets.io_manager import NEVER_MADE
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
-from hlx_model.evaluation.gates.registry import COMPLETED
+from hlx_model.evaluation.gates import COMPLETED
 from hlx_model.profiles import PHASES
 
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]

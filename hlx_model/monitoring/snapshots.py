@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.environment import seconds
-from hlx_model.evaluation.gates.milestones import checkpoint_gates
+from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.files import read_json
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot

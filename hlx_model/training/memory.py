@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from hlx_model.checkpoints.weights import ROLLING
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.model.device import precision_of
 from hlx_model.model.sizes import SIZES, Architecture
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
@@ -32,7 +32,7 @@ CPU_GAPS = 0.5
 """The C library's allocator holds on to half as much again as the activations of a pass, checkpointed or not: resident
 less allocated memory of 10m and 50m, eight settings. With MALLOC_MMAP_THRESHOLD_=131072 nothing, at a loss of speed."""
 EVALUATED = 8192
-"""Tokens that an evaluation reads at once, in fp32: `predict`'s `most_tokens`."""
+"""Tokens that an evaluation reads at once, in fp32: `predict`'s `max_tokens`."""
 PAGE = resource.getpagesize()
 LEAST_BATCH = 256
 """Tokens: no advice asks for smaller batches."""

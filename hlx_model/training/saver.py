@@ -9,7 +9,7 @@ from hlx_model.checkpoints import weights
 from hlx_model.checkpoints.manifest import Manifest, Parent, checkpoint_number
 from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint
 from hlx_model.environment import seconds
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import utc_now
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 from hlx_model.model.transformer import Transformer

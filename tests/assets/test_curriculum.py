@@ -9,7 +9,7 @@ from hlx_assets.guard import gate_map
 from hlx_assets.io_manager import latest_path
 from hlx_assets.validation.schedules import nightly_revalidation
 from hlx_model.checkpoints.manifest import read_manifest
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import read_json
 from tests.assets.conftest import Home, Run, revalidated
 

@@ -60,8 +60,8 @@ def test_the_thresholds_keep_their_distance_from_what_is_on_record() -> None:
         return (output.removeprefix(prompt) for prompt, output in of_model[model])
 
     of_model = transcripts()
-    assert min(scrambled(text).figure for text in added("100M")) == pytest.approx(0.40, abs=0.005)
-    assert min(collapse(text).figure for text in added("250M")) == 1.0
+    assert min(scrambled(text).value for text in added("100M")) == pytest.approx(0.40, abs=0.005)
+    assert min(collapse(text).value for text in added("250M")) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_look_alikes_get_one_right_name_or_none(given: str, written: str, expect
     ],
 )
 def test_sentences_with_names_numbers_and_quotes_pass(sentence: str) -> None:
-    assert scrambled(sentence).figure < THRESHOLDS.max_invalid_joint_share / 2
+    assert scrambled(sentence).value < THRESHOLDS.max_invalid_joint_share / 2
     assert diagnose("", sentence) is None
 
 
@@ -146,7 +146,7 @@ def test_a_right_answer_may_be_what_was_given(given: str, written: str, expected
     [("Sort the users", "Sort the users;;;;", 1.0), ("5", "[0x05]", 2 / 7), ("", "Sort", 0.0), ("Sort", "", 0.0)],
 )
 def test_parroting_measures_likeness(given: str, written: str, figure: float) -> None:
-    assert parroting(given, written).figure == pytest.approx(figure)
+    assert parroting(given, written).value == pytest.approx(figure)
 
 
 # Collapse and scrambled
@@ -181,16 +181,15 @@ def test_a_run_that_parses_is_a_collapse_where_none_was_expected(
 )
 def test_collapse_measures_the_longest_stretch(text: str, figure: float) -> None:
     finding = collapse(text)
-    assert finding.figure == pytest.approx(figure)
+    assert finding.value == pytest.approx(figure)
     assert finding.found == (figure >= THRESHOLDS.max_repeated_share)
 
 
 def test_a_finding_says_in_one_line_what_was_seen() -> None:
     finding = scrambled("000:{@SEA\n")
-    assert (finding.name, finding.found, finding.figure, finding.threshold) == ("scrambled", True, 0.5, 0.38)
+    assert (finding.name, finding.found, finding.value, finding.threshold) == ("scrambled", True, 0.5, 0.38)
     assert finding.reason == (
-        r"'000:{@SEA\n' has 4 of 7 joints between tokens that neither English nor one format writes: 0.50; "
-        "below 0.38 is asked"
+        r"share of joints that neither English nor one format writes (4 of 7) 0.50, required < 0.38: '000:{@SEA\n'"
     )
 
 
@@ -312,6 +311,6 @@ def test_diversity_is_what_the_corpus_would_give(
     texts: list[str], corpus_texts: int, figure: float, found: bool
 ) -> None:
     finding = diversity(texts, corpus_texts)
-    assert finding.figure == pytest.approx(figure)
+    assert finding.value == pytest.approx(figure)
     assert finding.found == found
     assert finding.reason.startswith(f"{len(set(texts))} distinct texts among 64")

@@ -42,7 +42,7 @@ def test_the_loss_is_that_of_the_next_token_text_by_text() -> None:
     found = predict(model, TEXTS)
     assert found.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
     assert found.copy_rate == copied / len(losses)
-    assert predict(model, TEXTS, most_tokens=1).loss == pytest.approx(found.loss, rel=1e-6)
+    assert predict(model, TEXTS, max_tokens=1).loss == pytest.approx(found.loss, rel=1e-6)
 
 
 def test_the_copy_rate_sees_a_model_that_repeats_what_it_has_just_read() -> None:

@@ -133,7 +133,7 @@ def test_threads_that_share_a_batch_have_gradients_of_their_own() -> None:
 
 
 def test_an_evaluation_reads_as_many_tokens_at_once_as_was_reckoned() -> None:
-    assert inspect.signature(predict).parameters["most_tokens"].default == memory.EVALUATED
+    assert inspect.signature(predict).parameters["max_tokens"].default == memory.EVALUATED
 
 
 @pytest.fixture
