@@ -1,4 +1,4 @@
-"""What a gate found, and the verdict file that every gated artifact has: `verdict.json` in its folder of reports.
+"""The result of a gate, and the verdict file that every gated artifact has: `verdict.json` in its folder of reports.
 
 The verdict file is the truth: Dagster's checks mirror it, and whatever builds on the artifact reads it. It contains the
 SHA-256 of every other file in its folder, and its own digest.
@@ -19,7 +19,7 @@ Outcome = Literal["pass", "warn", "fail"]
 
 
 class GateClosed(ValueError):
-    """The next step must not start: names the gate, its figure and where to look."""
+    """The next step must not start: names the gate, its metric and the report."""
 
 
 @dataclass(
@@ -27,12 +27,12 @@ class GateClosed(ValueError):
     config=ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True),
 )
 class GateResult:
-    """What one gate found. `fail` blocks what lies downstream; `warn` does not."""
+    """The result of one gate. `fail` blocks the next step; `warn` does not."""
 
     name: str
     outcome: Outcome
     reason: str
-    """One line for a person: the figure, what is required, and what it means."""
+    """One line for a person: the metric, what is required, and what to check."""
     value: Number | None = None
     threshold: Number | None = None
     samples: int = 0
