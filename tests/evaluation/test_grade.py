@@ -1,4 +1,4 @@
-"""The users' grade: 100 points of 30, 30, 20 and 20, and the letter that they give."""
+"""The grade: 30, 30, 20 and 20 points, 100 in all, and a letter."""
 
 import math
 from collections.abc import Sequence
@@ -50,15 +50,12 @@ def test_a_letter_begins_at_its_points(given: float, expected: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "expected"), [(1.2, 30), (0.1, 30), (2.2, 15), (3.2, 0), (50, 0), (math.nan, 0), (math.inf, 0)]
 )
-def test_losses_are_measured_from_the_unigram_baseline_to_half_of_the_bigram_baseline(
-    part: str, loss: float, expected: float
-) -> None:
-    figure = "training_loss" if part == "convergence" else "held_out_loss"
-    figures: dict[str, Any] = {figure: loss}
+def test_losses_count_from_the_unigram_baseline_to_half_the_bigram_one(part: str, loss: float, expected: float) -> None:
+    figures: dict[str, Any] = {"training_loss" if part == "convergence" else "held_out_loss": loss}
     assert points(graded(**figures))[part] == pytest.approx(expected)
 
 
-def test_in_phase_3_accuracy_is_the_mean_of_both_directions_and_format_the_parse_rate() -> None:
+def test_phase_3_is_graded_by_exact_match_and_parse_rate() -> None:
     found = points(
         graded(
             3,
@@ -90,11 +87,11 @@ def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
         ([], 0),
     ],
 )
-def test_progress_is_steady_where_the_loss_does_not_rise(losses: list[float], expected: float) -> None:
+def test_progress_is_steady_if_the_loss_does_not_rise(losses: list[float], expected: float) -> None:
     assert points(graded(course=curve(losses)))["steady progress"] == pytest.approx(expected)
 
 
-def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
+def test_a_stopped_training_has_no_points_for_its_course() -> None:
     found = graded(stopped="training loss is nan at step 7")
     assert points(found)["convergence"] == points(found)["steady progress"] == 0
     assert "training loss is nan at step 7" in found.parts[0].why
@@ -102,7 +99,7 @@ def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_a_report_holds_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
+def test_the_points_of_a_report_are_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
     given = curriculum.phases[phase].judgement.report.to_json()["grade"]
     assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
     assert all(0 <= part["points"] <= part["of"] for part in given["parts"])
