@@ -24,7 +24,7 @@ COMMON = ("training_completed", "lineage", "perplexity", "copy_rate", "reported_
 DETECTED = ("collapse", "scrambled", "parroting")
 
 
-def test_the_gates_of_each_phase_are_those_of_kept_verdicts_in_their_order() -> None:
+def test_the_gates_of_each_phase_keep_their_order() -> None:
     assert {
         1: (*COMMON, "words", *DETECTED, "diversity"),
         2: (*COMMON, "completions_parse", *DETECTED, "diversity"),
@@ -36,7 +36,7 @@ def test_the_gates_of_each_phase_are_those_of_kept_verdicts_in_their_order() -> 
     assert GATES_OF_PHASE[1][0] == COMPLETED
 
 
-def test_the_gates_of_a_milestone_are_those_of_kept_checkpoints_in_their_order() -> None:
+def test_the_gates_of_a_milestone_keep_their_order() -> None:
     assert tuple(MILESTONE_GATES) == (
         "parameter_count", "file_size", "next_token_loss", "copy_rate", "reported_loss", "unigram",
     )  # fmt: skip
