@@ -57,11 +57,10 @@ _RESULT = TypeAdapter(GateResult)
 
 
 class Milestone(JsonModel):
-    """The results of the gates at the end of one epoch, recorded during training."""
+    """The gates of one epoch, as they were evaluated during the training."""
 
     epoch: int
     outcome: Outcome
-    """The worst outcome of its gates."""
     gates: tuple[GateResult, ...]
 
     @property

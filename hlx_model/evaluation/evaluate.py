@@ -6,7 +6,7 @@ need it.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,17 +22,17 @@ from hlx_model.evaluation.measurements import Measurements
 from hlx_model.evaluation.metrics import examples, metrics, worst_answers
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
 from hlx_model.model.device import threads_for
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.reporting.models import REPORT_SCHEMA, Report
+from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Report
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
-from hlx_model.verdicts import Milestone, worst
+from hlx_model.verdicts import Milestone
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +89,12 @@ def evaluate_model(
     with threads_for(model.architecture):
         gates = evaluate_gates(measurements)
         measured = metrics(measurements)
-    verdict = Verdict(
-        outcome=worst(gates),
-        gates=tuple(gates),
-        checkpoint=target.name,
-        weights_sha256=target.weights_sha256,
-        corpora=dict(target.corpora),
-        gates_version=GATES_VERSION,
+    verdict = Verdict.of(
+        gates, checkpoint=target.name, weights_sha256=target.weights_sha256, corpora=dict(target.corpora)
     )
-    report = Report.from_json({
+    report = Report.model_validate({
         "schema": REPORT_SCHEMA,
-        **verdict.to_json(),
+        **dict(verdict),
         "phase": target.phase,
         "size": target.size,
         "epoch": target.epoch,
@@ -107,12 +102,12 @@ def evaluate_model(
         "step": target.step,
         "kind": target.kind,
         "stopped": target.stopped,
-        "grade": asdict(grade(target.phase, measured, gates, target.curve, target.stopped)),
+        "grade": grade(target.phase, measured, gates, target.curve, target.stopped),
         "comparison": None,
         "figures": measured,
-        "examples": [example.to_json() for example in examples(measurements)],
-        "worst": [answer.to_json() for answer in worst_answers(measurements)],
-        "milestones": [milestone.to_json() for milestone in target.milestones],
+        "examples": examples(measurements),
+        "worst": worst_answers(measurements),
+        "milestones": target.milestones,
         "curve": target.curve,
     })  # fmt: skip
     if previous:
@@ -132,7 +127,7 @@ def _write(directory: Path, report: Report) -> None:
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
-    m, state = manifest, read_state(checkpoint)
+    m, state, training = manifest, read_state(checkpoint), checkpoint.absolute().parents[1]
     return EvaluationTarget(
         name=f"{m.training_id}/{checkpoint.name}",
         phase=m.phase,
@@ -149,7 +144,7 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         step=m.step,
         stopped=m.stopped,
         milestones=[Milestone.from_json(milestone) for milestone in state["milestones"]],
-        curve=[row for row in read_metrics(checkpoint.absolute().parents[1]) if row["step"] <= m.step],
+        curve=[CurvePoint.from_json(row) for row in read_metrics(training) if row["step"] <= m.step],
     )
 
 

@@ -17,114 +17,92 @@ A small corpus is graded on what little it holds out, though that cannot show ge
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
+from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, TranslationFigures
 from hlx_model.verdicts import GateResult
 
-LETTERS = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
+Letter = Literal["A", "B", "C", "D", "F"]
+LETTERS: tuple[tuple[Letter, float], ...] = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
 """Letters with the points from which each is given; F below."""
 _PARTS = 10
 _MAX_RISE = 0.02
 _LEARNED = 0.5
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of the four parts of a grade."""
-
-    name: str
-    points: float
-    of: int
-    """The points that this part gives at most."""
-    why: str
-    """One line: the metric that the points follow from."""
-
-
-@dataclass(frozen=True)
-class Grade:
-    """A grade and its parts."""
-
-    points: float
-    letter: str
-    parts: tuple[Part, ...]
+PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
 
 
 def grade(
-    phase: int,
-    metrics: Mapping[str, Any],
-    gates: Sequence[GateResult],
-    curve: Sequence[Mapping[str, Any]],
-    stopped: str | None,
-) -> Grade:
+    phase: int, metrics: Figures, gates: Sequence[GateResult], curve: Sequence[CurvePoint], stopped: str | None
+) -> GradeGiven:
     """Return the grade that follows from a report.
 
     Args:
         phase: 1, 2 or 3.
-        metrics: the report's `figures`.
+        metrics: the report's metrics.
         gates: the results of the gates.
-        curve: rows of `metrics.parquet`.
+        curve: the records of the training.
         stopped: why the training was stopped; None if nothing stopped it.
     """
-    parts = (
+    parts = [
         _convergence(metrics, stopped),
-        _accuracy(phase, metrics),
+        _accuracy(metrics),
         _format_correctness(phase, metrics, {gate.name: gate for gate in gates}),
         _steady_progress(curve, stopped),
-    )
+    ]
     points = round(sum(part.points for part in parts), 1)
-    return Grade(points, letter(points), parts)
+    return GradeGiven(points=points, letter=letter(points), parts=parts)
 
 
-def letter(points: float) -> str:
+def letter(points: float) -> Letter:
     """Return A from 90 points, B from 80, C from 70, D from 60, F below."""
     return next((letter for letter, minimum in LETTERS if points >= minimum), "F")
 
 
-def _part(name: str, share: float, of: int, why: str) -> Part:
+def _part(name: PartName, share: float, of: int, why: str) -> GradePart:
     share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
-    return Part(name, round(of * share, 1), of, why)
+    return GradePart(name=name, points=round(of * share, 1), of=of, why=why)
 
 
-def _convergence(metrics: Mapping[str, Any], stopped: str | None) -> Part:
+def _convergence(metrics: Figures, stopped: str | None) -> GradePart:
     if stopped:
         return _part("convergence", 0.0, 30, f"the training was stopped: {stopped}")
-    return _part("convergence", *_below_baselines(metrics, "training_loss", 30, "training text"))
+    return _part("convergence", *_below_baselines(metrics, metrics.training_loss, 30, "training text"))
 
 
-def _accuracy(phase: int, metrics: Mapping[str, Any]) -> Part:
-    if phase != 3:
-        return _part("accuracy", *_below_baselines(metrics, "held_out_loss", 30, "held-out text"))
-    hlx, english = metrics["all_to_hlx"], metrics["all_to_english"]
-    share = (hlx["exact_match"] + english["exact_match"]) / 2
+def _accuracy(metrics: Figures) -> GradePart:
+    if not isinstance(metrics, TranslationFigures):
+        return _part("accuracy", *_below_baselines(metrics, metrics.held_out_loss, 30, "held-out text"))
+    hlx, english = metrics.all_to_hlx, metrics.all_to_english
     why = (
-        f"exact match {hlx['exact_match']:.1%} of {hlx['samples']} English→HLX and {english['exact_match']:.1%} of "
-        f"{english['samples']} HLX→English on {metrics['held_out_values']} held-out values"
+        f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
+        f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
     )
-    return _part("accuracy", share, 30, why)
+    return _part("accuracy", (hlx.exact_match + english.exact_match) / 2, 30, why)
 
 
-def _below_baselines(metrics: Mapping[str, Any], name: str, of: int, what: str) -> tuple[float, int, str]:
-    loss, unigram = metrics[name], metrics["unigram_baseline"]
-    full = _LEARNED * min(unigram, metrics["bigram_baseline"])
+def _below_baselines(metrics: Figures, loss: float, of: int, what: str) -> tuple[float, int, str]:
+    unigram = metrics.unigram_baseline
+    full = _LEARNED * min(unigram, metrics.bigram_baseline)
     why = f"loss {loss:.3f} nats on {what}: all points at {full:.3f} or less, none at {unigram:.3f} (unigram) or more"
     return (unigram - loss) / (unigram - full), of, why
 
 
-def _format_correctness(phase: int, metrics: Mapping[str, Any], gates: Mapping[str, GateResult]) -> Part:
-    if phase == 3:
-        rates = metrics["all_to_hlx"]
-        why = f"{rates['parse_rate']:.1%} of {rates['samples']} answers in HLX parse"
-        return _part("format correctness", rates["parse_rate"], 20, why)
+def _format_correctness(phase: int, metrics: Figures, gates: Mapping[str, GateResult]) -> GradePart:
+    if isinstance(metrics, TranslationFigures):
+        rates = metrics.all_to_hlx
+        why = f"{rates.parse_rate:.1%} of {rates.samples} answers in HLX parse"
+        return _part("format correctness", rates.parse_rate, 20, why)
     gate = gates["words" if phase == 1 else "completions_parse"]
     rate = gate.value or 0.0
     what = "written words are words of the corpus" if phase == 1 else "completions parse, in the worst format"
     return _part("format correctness", rate, 20, f"{rate:.1%} of {gate.samples} {what}")
 
 
-def _steady_progress(curve: Sequence[Mapping[str, Any]], stopped: str | None) -> Part:
-    losses = [row["train_loss"] for row in curve if row["held_out_loss"] is None]
+def _steady_progress(curve: Sequence[CurvePoint], stopped: str | None) -> GradePart:
+    losses = [point.train_loss for point in curve if point.held_out_loss is None and point.train_loss is not None]
     if stopped:
         return _part("steady progress", 0.0, 20, f"the training was stopped: {stopped}")
     if len(losses) < 2:

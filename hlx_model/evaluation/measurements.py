@@ -11,13 +11,13 @@ import pyarrow as pa
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.losses import Baselines, Prediction, baselines, predict
-from hlx_model.evaluation.records import Completion, Continuation, StandardAnswer
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
+from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
 
 T = TypeVar("T")
 
@@ -96,13 +96,6 @@ class Translations(NamedTuple):
     """Between two formats, on held-out values."""
     training: list[Answer]
     """To pairs that the model was trained on."""
-
-
-class LossChange(NamedTuple):
-    """The held-out loss on the corpus of an earlier phase, in nats: now, and in the report on that phase."""
-
-    now: float
-    then: float
 
 
 class Measurements:
@@ -207,12 +200,12 @@ class Measurements:
         return writing.sampled_texts(self._model)
 
     @cached_property
-    def earlier_phases(self) -> dict[str, LossChange]:
-        """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset."""
+    def earlier_phases(self) -> dict[str, Forgotten]:
+        """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)
-            changes[asset] = LossChange(predict(self._model, self._texts(texts)).loss, then)
+            changes[asset] = Forgotten(now=predict(self._model, self._texts(texts)).loss, then=then)
         return changes
 
     def _texts(self, texts: Sequence[str]) -> list[str]:

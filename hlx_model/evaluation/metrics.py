@@ -2,72 +2,73 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation import translation
 from hlx_model.evaluation.measurements import Measurements
-from hlx_model.evaluation.records import Completion, Continuation, Translation, WorstTranslation
-from hlx_model.evaluation.translation import rates, rates_by_direction, rates_by_length, rates_by_operation
+from hlx_model.evaluation.translation import rates
 from hlx_model.language import Format
+from hlx_model.reporting.models import Example, Figures, SampleSizes, TranslationFigures, WorstTranslation
 
 T = TypeVar("T")
 
 SPREAD = 12
-"""Examples that a report shows of phases 1 and 2, from all over."""
+"""Examples that a report shows of phases 1 and 2."""
 OF_EACH = 6
 """Right and wrong examples that it shows of phase 3."""
 
 
-def metrics(m: Measurements) -> dict[str, Any]:
-    """Return the metrics of every phase, and in phase 3 those of translation."""
+def metrics(m: Measurements) -> Figures:
+    """Return the metrics of every phase; in phase 3 those of translation too."""
     p = m.predictions
-    found = {
-        "sample": asdict(m.sample),
-        "held_out_loss": p.held_out.loss,
-        "training_loss": p.training.loss,
-        "perplexity": p.held_out.perplexity,
-        "unigram_baseline": p.baselines.unigram,
-        "bigram_baseline": p.baselines.bigram,
-        "copy_rate": p.held_out.copy_rate,
-        "held_out_tokens": p.held_out.tokens,
-        "training_tokens": p.baselines.train_tokens,
-    }
-    return found | (_translation_metrics(m) if m.record.phase == 3 else {})
+    figures = Figures(
+        sample=SampleSizes(**asdict(m.sample)),
+        held_out_loss=p.held_out.loss,
+        training_loss=p.training.loss,
+        perplexity=p.held_out.perplexity,
+        unigram_baseline=p.baselines.unigram,
+        bigram_baseline=p.baselines.bigram,
+        copy_rate=p.held_out.copy_rate,
+        held_out_tokens=p.held_out.tokens,
+        training_tokens=p.baselines.train_tokens,
+    )
+    return _with_translation(figures, m) if m.record.phase == 3 else figures
 
 
-def _translation_metrics(m: Measurements) -> dict[str, Any]:
-    answers = m.translations
-    by_source = rates_by_direction([*answers.held_out, *answers.between])
-    to_hlx, formats = by_source[ENGLISH], [str(format) for format in Format]
-    return {
-        "to_hlx": {target: found.to_json() for target, found in to_hlx.items()},
-        "to_english": {source: by_source[source][ENGLISH].to_json() for source in formats},
-        "between": {
-            source: {target: by_source[source][target].to_json() for target in formats if target != source}
-            for source in formats
+def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
+    rows, held_out, between, training = m.translations
+    by_source = translation.rates_by_direction([*held_out, *between])
+    assert m.held_out_values is not None
+    return TranslationFigures(
+        **dict(figures),
+        to_hlx={format: by_source[ENGLISH][format] for format in Format},
+        to_english={format: by_source[format][ENGLISH] for format in Format},
+        between={
+            source: {target: by_source[source][target] for target in Format if target is not source}
+            for source in Format
         },
-        "between_formats": rates(answers.between).to_json(),
-        "all_to_hlx": rates(a for a in answers.held_out if a.source == ENGLISH).to_json(),
-        "all_to_english": rates(a for a in answers.held_out if a.target == ENGLISH).to_json(),
-        "training_pairs": rates(answers.training).to_json(),
-        "by_operation": {k: v.to_json() for k, v in rates_by_operation(answers.rows, answers.held_out).items()},
-        "by_length": {k: v.to_json() for k, v in rates_by_length(answers.held_out).items()},
-        "held_out_values": m.held_out_values,
-        "standard_prompts": [answer.to_json() for answer in m.standard_answers],
-        "earlier_phases": {asset: change._asdict() for asset, change in m.earlier_phases.items()},
-    }
+        between_formats=rates(between),
+        all_to_hlx=rates(a for a in held_out if a.source == ENGLISH),
+        all_to_english=rates(a for a in held_out if a.target == ENGLISH),
+        training_pairs=rates(training),
+        by_operation=translation.rates_by_operation(rows, held_out),
+        by_length=translation.rates_by_length(held_out),
+        held_out_values=m.held_out_values,
+        standard_prompts=m.standard_answers,
+        earlier_phases=m.earlier_phases,
+    )
 
 
-def examples(m: Measurements) -> Sequence[Continuation | Completion | Translation]:
-    """Return examples of what the model wrote, from all over; in phase 3 right and wrong ones."""
+def examples(m: Measurements) -> Sequence[Example]:
+    """Return examples of what the model wrote, spread over all; in phase 3 right and wrong ones."""
     if m.record.phase == 1:
         return spread(m.continuations, SPREAD)
     if m.record.phase == 2:
         return spread(m.completions, SPREAD)
     answers = m.translations.held_out
     right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
-    return [a.to_record() for some in (right, wrong) for a in spread(some, OF_EACH)[:OF_EACH]]
+    return [answer for some in (right, wrong) for answer in spread(some, OF_EACH)[:OF_EACH]]
 
 
 def worst_answers(m: Measurements) -> list[WorstTranslation]:

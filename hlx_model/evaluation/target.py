@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from hlx_model.reporting.models import CurvePoint
 from hlx_model.verdicts import Milestone
 
 
@@ -31,5 +31,5 @@ class EvaluationTarget:
     step: int | None = None
     stopped: str | None = None
     milestones: Sequence[Milestone] = ()
-    curve: Sequence[Mapping[str, Any]] = ()
-    """Rows of `metrics.parquet` up to its step."""
+    curve: Sequence[CurvePoint] = ()
+    """The records of the training up to its step."""

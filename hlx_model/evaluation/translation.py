@@ -6,19 +6,22 @@ HLX→English has several right answers: every sentence that the corpus maps to 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
 from hlx_model.corpus import ENGLISH, prompt
 from hlx_model.evaluation.intervals import wilson
-from hlx_model.evaluation.records import DiffPiece, Rates, Translation, WorstTranslation
 from hlx_model.language import Format, HLXSyntaxError, parse, same
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.models import Rates, Translation, WorstTranslation
+
+DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
+"""What happens to a piece of the expected text, and the piece."""
 
 MAX_ANSWER = 200
 """The longest answer that is generated, in tokens."""
@@ -41,30 +44,18 @@ class PairRow(NamedTuple):
     split: str = ""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A prompt, the expected answer and what the model wrote."""
+class Answer(Translation):
+    """A prompt, the expected answer and what the model wrote.
 
-    target: str
-    source: str
-    prompt: str
-    expected: str
-    written: str
-    exact: bool
-    """The text is the expected one; into English, any sentence of the same value."""
-    parses: bool
-    """The text is a line of the target format; into English, always true."""
-    same_value: bool
-    """The parsed value is the expected one, however it is written; into English, the same as `exact`."""
+    `exact`: the text is the expected one; into English, any sentence of the same value. `parses`: it is a line of the
+    target format; into English, always true. `same_value`: the parsed value is the expected one, however it is written;
+    into English, the same as `exact`.
+    """
 
     @property
     def given(self) -> str:
         """Return what was to be translated: the prompt without its tag and arrow."""
         return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
-
-    def to_record(self) -> Translation:
-        """Return the answer as a report contains it."""
-        return Translation(**asdict(self))
 
 
 @dataclass(frozen=True)
@@ -148,7 +139,16 @@ def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> A
     else:
         exact = written == row.answer
         parses, same_value = _parse_and_compare(written, row.answer, Format(row.target))
-    return Answer(row.target, row.source, row.prompt, row.answer, written, exact, parses, same_value)
+    return Answer(
+        target=row.target,
+        source=row.source,
+        prompt=row.prompt,
+        expected=row.answer,
+        written=written,
+        exact=exact,
+        parses=parses,
+        same_value=same_value,
+    )
 
 
 def _parse_and_compare(written: str, expected: str, format: Format) -> tuple[bool, bool]:
@@ -237,4 +237,4 @@ def worst_answers(answers: Iterable[Answer]) -> list[WorstTranslation]:
     wrong = [answer for answer in answers if not answer.same_value]
     diffs = [difference(answer.expected, answer.written) for answer in wrong]
     worst = heapq.nlargest(WORST, range(len(wrong)), key=lambda i: (distance(diffs[i]), -i))
-    return [WorstTranslation(**asdict(wrong[i]), distance=distance(diffs[i]), diff=diffs[i]) for i in worst]
+    return [WorstTranslation(**wrong[i].model_dump(), distance=distance(diffs[i]), diff=diffs[i]) for i in worst]

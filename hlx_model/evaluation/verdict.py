@@ -44,15 +44,25 @@ class Verdict(JsonModel):
     gates_version: str
 
     @classmethod
-    def on(cls, checkpoint: Path, manifest: Manifest, gates: Sequence[GateResult]) -> Self:
-        """Return the verdict on a checkpoint that follows from the gates' results."""
+    def of(cls, gates: Sequence[GateResult], *, checkpoint: str, weights_sha256: str, corpora: dict[str, str]) -> Self:
+        """Return the verdict that follows from the gates' results."""
         return cls(
             outcome=worst(gates),
             gates=tuple(gates),
+            checkpoint=checkpoint,
+            weights_sha256=weights_sha256,
+            corpora=corpora,
+            gates_version=GATES_VERSION,
+        )
+
+    @classmethod
+    def on(cls, checkpoint: Path, manifest: Manifest, gates: Sequence[GateResult]) -> Self:
+        """Return the verdict on a checkpoint that follows from the gates' results."""
+        return cls.of(
+            gates,
             checkpoint=f"{manifest.training_id}/{checkpoint.name}",
             weights_sha256=manifest.weights_sha256,
             corpora={asset: version.data_version for asset, version in manifest.corpora.items()},
-            gates_version=GATES_VERSION,
         )
 
     @property

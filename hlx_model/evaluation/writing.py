@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from hlx_model.corpus import parses, prompt
 from hlx_model.evaluation.detectors import Detection, diagnose
-from hlx_model.evaluation.records import Completion, Continuation, StandardAnswer
 from hlx_model.evaluation.translation import Answer
 from hlx_model.language import Format
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.models import Completion, Continuation, StandardAnswer
 
 STANDARD_PROMPTS = (
     "Search for documents",
@@ -92,7 +92,7 @@ def completions(model: Transformer, rows: Iterable[HlxRow]) -> list[Completion]:
     written = generate(model, halves, max_new_tokens=160)
     return [
         Completion(
-            format=row.format,
+            format=Format(row.format),
             prompt=half,
             expected=row.text[len(half) :],
             written=text,
@@ -107,7 +107,7 @@ def standard_answers(model: Transformer) -> list[StandardAnswer]:
     pairs = [(format, text) for text in STANDARD_PROMPTS for format in Format]
     written = generate(model, [prompt(format, text) for format, text in pairs], max_new_tokens=96)
     return [
-        StandardAnswer(target=str(format), prompt=text, written=answer, parses=parses(answer, format))
+        StandardAnswer(target=format, prompt=text, written=answer, parses=parses(answer, format))
         for (format, text), answer in zip(pairs, written, strict=True)
     ]
 

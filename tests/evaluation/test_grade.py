@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from hlx_model.evaluation.grade import Grade, grade, letter
+from hlx_model.evaluation.grade import grade, letter
+from hlx_model.reporting.models import CurvePoint, GradeGiven, Report
 from hlx_model.verdicts import GateResult
 from tests.conftest import Curriculum
+from tests.reporting.reports import parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
 GATES = [
@@ -17,18 +19,27 @@ GATES = [
 ]
 
 
-def curve(losses: Sequence[float]) -> list[dict[str, Any]]:
-    return [{"train_loss": loss, "held_out_loss": None} for loss in losses]
+def curve(losses: Sequence[float]) -> list[CurvePoint]:
+    others = {"epoch": 1, "held_out_loss": None, "learning_rate": None, "tokens_per_second": None}
+    return [CurvePoint.from_json({"step": step, "train_loss": loss} | others) for step, loss in enumerate(losses)]
 
 
 FALLING = curve([4 / (1 + i) for i in range(40)])
 
 
-def graded(phase: int = 1, stopped: str | None = None, course: list[dict[str, Any]] = FALLING, **figures: Any) -> Grade:
-    return grade(phase, {**LOSSES, **figures}, GATES, course, stopped)
+def report(phase: int = 1, **figures: Any) -> Report:
+    """Return a report with these losses and other figures."""
+    content = phase_3() if phase == 3 else phase_1()
+    return parsed(content | {"figures": content["figures"] | LOSSES | figures})
 
 
-def points(grade: Grade) -> dict[str, float]:
+def graded(
+    phase: int = 1, stopped: str | None = None, course: Sequence[CurvePoint] = FALLING, **figures: Any
+) -> GradeGiven:
+    return grade(phase, report(phase, **figures).figures, GATES, course, stopped)
+
+
+def points(grade: GradeGiven) -> dict[str, float]:
     return {part.name: part.points for part in grade.parts}
 
 
@@ -56,14 +67,8 @@ def test_losses_count_from_the_unigram_baseline_to_half_the_bigram_one(part: str
 
 
 def test_phase_3_is_graded_by_exact_match_and_parse_rate() -> None:
-    found = points(
-        graded(
-            3,
-            all_to_hlx={"samples": 512, "exact_match": 0.8, "parse_rate": 0.95},
-            all_to_english={"samples": 512, "exact_match": 0.6},
-            held_out_values=100,
-        )
-    )
+    to_hlx = rates(400, 500) | {"parse_rate": 0.95}
+    found = points(graded(3, all_to_hlx=to_hlx, all_to_english=rates(300, 500)))
     assert found["accuracy"] == pytest.approx(21) and found["format correctness"] == pytest.approx(19)
 
 
@@ -71,7 +76,7 @@ def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
     assert points(graded(1))["format correctness"] == pytest.approx(18)
     assert points(graded(2))["format correctness"] == pytest.approx(16)
     nothing = [GateResult("completions_parse", "warn", "nothing held out to ask")]
-    assert points(grade(2, LOSSES, nothing, FALLING, None))["format correctness"] == 0
+    assert points(grade(2, report().figures, nothing, FALLING, None))["format correctness"] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from hlx_model.evaluation.rate_gate import worst_format_gate
-from hlx_model.evaluation.records import Completion
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.language import Format
+from hlx_model.reporting.models import Completion
 from hlx_model.verdicts import GateResult
 
 

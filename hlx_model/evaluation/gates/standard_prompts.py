@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from hlx_model.evaluation.rate_gate import rate_gate
-from hlx_model.evaluation.records import StandardAnswer
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.reporting.models import StandardAnswer
 from hlx_model.verdicts import GateResult
 
 
