@@ -20,7 +20,7 @@ from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict, require_passed
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
-from hlx_model.verdicts import GateClosed, GateResult
+from hlx_model.verdicts import GateClosed, GateResult, write_sealed
 from tests.conftest import Curriculum
 
 
@@ -185,3 +185,22 @@ def test_a_verdict_survives_its_file(tmp_path: Path) -> None:
     )
     verdict.write(tmp_path)
     assert Verdict.read(tmp_path) == verdict
+
+
+def test_a_kept_verdict_has_the_digest_of_its_own_json(tmp_path: Path) -> None:
+    """Manifests of trained checkpoints record that digest: a number must stay the int, float or name that it was."""
+    numbers = [(10, 10), (5.0, 2), ("inf", 1.94), ("nan", None), (None, 0.5)]
+    content = {
+        "outcome": "fail",
+        "gates": [
+            {
+                "name": f"gate {i}", "outcome": "fail", "reason": "at least 50% is asked", "value": value,
+                "threshold": threshold, "samples": 64, "interval": [0.0, 1.0] if i % 2 else None,
+            }
+            for i, (value, threshold) in enumerate(numbers)
+        ],
+        "checkpoint": "0123/phase1_FINAL_epoch2", "weights_sha256": "ab", "corpora": {"english_corpus": "cd"},
+        "gates_version": "3-be51b8ba",
+    }  # fmt: skip
+    write_sealed(tmp_path, content)
+    assert Verdict.read(tmp_path).digest == digest_of(content)
