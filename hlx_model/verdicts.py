@@ -1,4 +1,4 @@
-"""What a gate found, and the verdict file that every gated artifact has: `verdict.json` in its folder of reports.
+"""The result of a gate, and the verdict file that every gated artifact has: `verdict.json` in its folder of reports.
 
 The verdict file is the truth: Dagster's checks mirror it, and whatever builds on the artifact reads it. It contains the
 SHA-256 of every other file in its folder, and its own digest.
@@ -12,14 +12,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hlx_model.files import digest_of, named_specials, read_json, sha256_of, write_json
-from hlx_model.json_model import Number, first_error
+from hlx_model.json_model import JsonModel, Number, first_error
 from hlx_model.layout import VERDICT
 
 Outcome = Literal["pass", "warn", "fail"]
 
 
 class GateClosed(ValueError):
-    """The next step must not start: names the gate, its figure and where to look."""
+    """The next step must not start: names the gate, its metric and the report."""
 
 
 @dataclass(
@@ -27,12 +27,12 @@ class GateClosed(ValueError):
     config=ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True),
 )
 class GateResult:
-    """What one gate found. `fail` blocks what lies downstream; `warn` does not."""
+    """The result of one gate. `fail` blocks the next step; `warn` does not."""
 
     name: str
     outcome: Outcome
     reason: str
-    """One line for a person: the figure, what is required, and what it means."""
+    """One line for a person: the metric, what is required, and what to check."""
     value: Number | None = None
     threshold: Number | None = None
     samples: int = 0
@@ -54,6 +54,19 @@ class GateResult:
 
 
 _RESULT = TypeAdapter(GateResult)
+
+
+class Milestone(JsonModel):
+    """The gates of one epoch, as they were evaluated during the training."""
+
+    epoch: int
+    outcome: Outcome
+    gates: tuple[GateResult, ...]
+
+    @property
+    def failed(self) -> list[GateResult]:
+        """Return the gates that failed."""
+        return [gate for gate in self.gates if gate.outcome == "fail"]
 
 
 def worst(gates: Iterable[GateResult]) -> Outcome:

@@ -9,24 +9,20 @@ from hlx_assets.common import check_result
 from hlx_assets.curriculum.assets import assets
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.progress import read_state
-from hlx_model.evaluation.gates.final import training_completed
-from hlx_model.evaluation.gates.milestones import (
-    MILESTONES,
-    gate_name,
-    recorded_milestone_gate,
-)
-from hlx_model.evaluation.gates.registry import COMPLETED, GATES
+from hlx_model.evaluation.gates import COMPLETED, GATES
+from hlx_model.evaluation.gates.training_record import training_completed
 from hlx_model.evaluation.integrity import INTEGRITY, integrity_gates
+from hlx_model.evaluation.milestones import MILESTONES, gate_name, recorded_milestone_gate
 from hlx_model.verdicts import GateResult
 
-MILESTONE = "What the gates of epoch {} said, while training went on; a failure ended it there."
+MILESTONE = "The gates at epoch {}, as recorded during training; a failure ended it there."
 
 
 def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     key = asset.key
     specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A stop or a failed milestone does not block the report, which is made of bad models too. The report's gates block.
-    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED])]
+    # A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gate blocks.
+    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED].documentation)]
     specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
 
     @dg.multi_asset_check(
@@ -53,7 +49,7 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
         return
     manifest = read_manifest(checkpoint)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = [milestone.to_json() for milestone in read_state(checkpoint).milestones]
+    milestones = read_state(checkpoint).milestones
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from hlx_assets.common import check_result
-from hlx_model.evaluation.gates.milestones import MILESTONES, recorded_milestone_gate
+from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
 from hlx_model.runs.processes import die_with_parent
+from hlx_model.verdicts import Milestone
 
 LOG_SECONDS = 30.0
 """Seconds between two figures in the log; every figure is an observation."""
@@ -186,7 +187,7 @@ def _report_milestone(context: dg.AssetExecutionContext, milestone: Message) -> 
         log = context.log.error if gate["outcome"] == "fail" else context.log.info
         log(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")
     if milestone["epoch"] in MILESTONES:
-        gate = recorded_milestone_gate([milestone], milestone["epoch"], milestone["epoch"])
+        gate = recorded_milestone_gate([Milestone.from_json(milestone)], milestone["epoch"], milestone["epoch"])
         check = check_result(context.asset_key, gate)
         evaluation = dg.AssetCheckEvaluation(
             asset_key=context.asset_key,

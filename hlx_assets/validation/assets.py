@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
-from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
 from hlx_model.evaluation.verdict import GATES_VERSION
 from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
@@ -21,7 +21,7 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_win
 
 
 class ReportConfig(dg.Config):
-    """How a checkpoint is judged."""
+    """How a checkpoint is evaluated."""
 
     device: str | None = Field(default=None, description="cpu or cuda. Default: cuda if there is a GPU.")
     nice: int = Field(default=0, ge=0, le=19, description="Lower the priority below other processes, 0 to 19.")
@@ -43,34 +43,39 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
         if config.nice:
             os.nice(config.nice)
         with user_errors():
-            judgement = evaluate(checkpoint, device_of(config.device))
-        found = judgement.report
-        numbers = {name: value for name, value in found.figures.numbers().items() if math.isfinite(value)}
-        if f := found.translation:
-            numbers |= {
-                "exact_match_to_hlx": f.all_to_hlx.exact_match,
-                "exact_match_to_english": f.all_to_english.exact_match,
-                "training_pairs_reproduced": f.training_pairs.exact_match,
-            }
+            result = evaluate(checkpoint, device_of(config.device))
         return dg.MaterializeResult(
-            value=judgement.directory,
-            # It contains no times: judging the same checkpoint again makes nothing stale.
-            data_version=dg.DataVersion(judgement.verdict.digest),
-            metadata={
-                "report": dg.MetadataValue.md(judgement.markdown),
-                "page": dg.MetadataValue.path(judgement.directory / PAGE),
-                "grade": found.grade.letter,
-                "points": found.grade.points,
-                "than_before": found.comparison.outcome if found.comparison else "nothing to compare with",
-                "outcome": judgement.verdict.outcome,
-                "checkpoint": judgement.verdict.checkpoint,
-                "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
-                "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
-                **numbers,
-            },
+            value=result.directory,
+            # The digest contains no times: the same results make nothing stale.
+            data_version=dg.DataVersion(result.verdict.digest),
+            metadata=_metadata(result, phase),
         )
 
     return report
+
+
+def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataValue | str | float]:
+    """Return what Dagster shows of a report: grade, comparison, links, and its metrics as plots."""
+    report, verdict = result.report, result.verdict
+    numbers = {name: value for name, value in report.figures.numbers().items() if math.isfinite(value)}
+    if metrics := report.translation:
+        numbers |= {
+            "exact_match_to_hlx": metrics.all_to_hlx.exact_match,
+            "exact_match_to_english": metrics.all_to_english.exact_match,
+            "training_pairs_reproduced": metrics.training_pairs.exact_match,
+        }
+    return {
+        "report": dg.MetadataValue.md(result.markdown),
+        "page": dg.MetadataValue.path(result.directory / PAGE),
+        "grade": report.grade.letter,
+        "points": report.grade.points,
+        "than_before": report.comparison.outcome if report.comparison else "nothing to compare with",
+        "outcome": verdict.outcome,
+        "checkpoint": verdict.checkpoint,
+        "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
+        "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
+        **numbers,
+    }
 
 
 assets = [_report(phase) for phase in PHASES.values()]

@@ -7,16 +7,18 @@ import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_assets.validation.assets import assets
-from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
+from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateClosed, GateResult
 
 
-def _gates(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+def gate_checks(phase: int, asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """Return the checks of a phase's report: one for each gate of the phase, all of them blocking."""
     key = asset.key
     specs = [
-        dg.AssetCheckSpec(name, asset=key, blocking=True, description=GATES[name]) for name in GATES_OF_PHASE[phase]
+        dg.AssetCheckSpec(name, asset=key, blocking=True, description=GATES[name].documentation)
+        for name in GATES_OF_PHASE[phase]
     ]
 
     @dg.multi_asset_check(specs=specs, name=f"phase{phase}_gates", ins={"report": dg.AssetIn(key)}, can_subset=True)
@@ -39,4 +41,4 @@ def _recorded(report: Path, phase: int) -> Iterator[GateResult]:
         yield found.get(name, GateResult(name, "fail", missing))
 
 
-checks = [_gates(phase, asset) for phase, asset in zip(PHASES, assets, strict=True)]
+checks = [gate_checks(phase, asset) for phase, asset in zip(PHASES, assets, strict=True)]

@@ -12,7 +12,7 @@ from hlx_assets.dagster_internals import event_log
 from hlx_assets.io_manager import NEVER_MADE
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
-from hlx_model.evaluation.gates.registry import COMPLETED
+from hlx_model.evaluation.gates import COMPLETED
 from hlx_model.phases import PHASES
 
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]

@@ -9,21 +9,7 @@ from pydantic import ConfigDict, Field
 
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import STATE
-from hlx_model.verdicts import GateResult, Outcome
-
-
-class Milestone(JsonModel):
-    """What the gates during training found at the end of one epoch."""
-
-    epoch: int
-    outcome: Outcome
-    """The worst of the gates."""
-    gates: tuple[GateResult, ...]
-
-    @property
-    def failed(self) -> GateResult | None:
-        """Return the first gate that failed; None if none did."""
-        return next((gate for gate in self.gates if gate.outcome == "fail"), None)
+from hlx_model.verdicts import Milestone
 
 
 class AbortMemory(JsonModel):

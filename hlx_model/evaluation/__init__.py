@@ -1,1 +1,1 @@
-"""The quality gates: what a checkpoint is asked, by which figures, and the verdict on it."""
+"""Evaluate checkpoints: measurements, quality gates, verdicts, grades, and reports."""

@@ -1,4 +1,4 @@
-"""A report beside the one before it: what is better, what is worse, and what is the same as far as can be told."""
+"""Compare a report with an earlier one of the same phase: what is better, worse, or the same within chance."""
 
 import logging
 import math
@@ -10,18 +10,18 @@ from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Repor
 log = logging.getLogger(__name__)
 
 LOSS_MARGIN = 0.05
-"""Nats by which held-out losses must differ to count. Healthy `quick` trainings of
-other seeds ended 0.009 apart in phase 1 and 0.017 in phase 2, of one setting twice 0.001 in phase 3; a phase that was
-forgotten rose by 1."""
+"""Nats by which held-out losses must differ to count. Healthy `quick` trainings with different seeds ended 0.009 apart
+in phase 1 and 0.017 in phase 2, two with the same settings 0.001 in phase 3. The loss of a
+forgotten phase rose by 1."""
 _GATES = {1: ("words",), 2: ("completions_parse",), 3: ()}
 """The gates of each phase whose rate is compared."""
 _DIRECTIONS = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
 
 
 def previous_report(reports: Path, directory: Path, phase: int) -> Report | None:
-    """The newest report of a phase under `reports` that is not the one in `directory`; None where there is none.
+    """Return the report of a phase under `reports` that was written last, except the one in `directory`; else None.
 
-    The newest by the time at which it was written. Reports of another schema, and what cannot be read, are passed over.
+    Reports of another schema are skipped, and so are files that cannot be read, with a warning.
     """
     others = [path for path in reports.glob("*/*/report.json") if path.parent.resolve() != directory.resolve()]
     for path in sorted(others, key=lambda path: (path.stat().st_mtime_ns, str(path)), reverse=True):
@@ -30,16 +30,16 @@ def previous_report(reports: Path, directory: Path, phase: int) -> Report | None
             if report is not None and report.phase == phase:
                 return report
         except (OSError, ValueError) as error:
-            log.warning("passed over: %s is no report (%s)", path, error)
+            log.warning("skipped: %s is not a report (%s)", path, error)
     return None
 
 
 def compare_reports(before: Report, now: Report) -> Comparison:
-    """What changed from one report to another of the same phase, as a report holds it.
+    """Return what changed from one report to another of the same phase.
 
-    A rate counts as another where the two Wilson intervals do not overlap, the held-out loss where it differs by more
-    than `LOSS_MARGIN`; losses are compared on the same corpora alone. On the whole it is worse where one figure is
-    worse, so that no gain hides a loss; else better where one is better.
+    Rates differ if their Wilson intervals do not overlap. Held-out losses differ if they are more than `LOSS_MARGIN`
+    apart; they are compared on the same corpora alone. The report is worse if one metric is worse, whatever became
+    better; else it is better if one is better.
     """
     figures = {}
     if before.corpora == now.corpora:
@@ -57,7 +57,7 @@ _Rate = tuple[float, tuple[float, float]]
 
 
 def _rates(report: Report) -> dict[str, _Rate]:
-    """The rates that are compared, each with its interval; those without samples are left out."""
+    """Return the rates that are compared, each with its interval, without those that have no samples."""
     found = {
         gate.name: (float(gate.value), gate.interval)
         for gate in report.gates
@@ -80,7 +80,7 @@ def _rate(before: _Rate, now: _Rate) -> Changed:
 
 
 def _loss(before: Number, now: Number) -> Changed:
-    """Compare losses in nats; NaN is as bad as any."""
+    """Compare losses in nats; NaN counts as infinity."""
     then, here = (float("inf") if math.isnan(loss) else loss for loss in (before, now))
     outcome: Change = "better" if here < then - LOSS_MARGIN else "worse" if here > then + LOSS_MARGIN else "same"
     return Changed(before=before, now=now, outcome=outcome)

@@ -7,7 +7,7 @@ import torch
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.checkpoints.weights import load_model
-from hlx_model.evaluation.gates.milestones import checkpoint_gates
+from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.verdicts import GateClosed, GateResult
 
 INTEGRITY = {

@@ -4,11 +4,11 @@ import math
 
 
 def wilson(successes: int, samples: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a rate (Wilson 1927); (0, 1) where there are no samples."""
+    """Return Wilson's score interval of a rate (Wilson 1927); (0, 1) if there are no samples."""
     if samples == 0:
         return 0.0, 1.0
     rate, z2 = successes / samples, z * z
     centre = (rate + z2 / (2 * samples)) / (1 + z2 / samples)
     half = z / (1 + z2 / samples) * math.sqrt(rate * (1 - rate) / samples + z2 / (4 * samples * samples))
-    # Rounded: of no success the lower bound is 0, and not what the last bit of a root leaves.
+    # Rounded, so that the lower bound without a success is exactly 0.
     return max(0.0, round(centre - half, 12)), min(1.0, round(centre + half, 12))

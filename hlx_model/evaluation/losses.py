@@ -1,8 +1,7 @@
-"""How well a model predicts text: its true next-token loss and its copy rate, and what counting gives.
+"""How well a model predicts text: its true next-token loss, its copy rate, and the losses that counting gives.
 
-These are computed here on their own, from logits and the text alone, so that a trainer whose labels are
-wrong is found out: labels that were not shifted look superb in the trainer's loss, and only the true
-next-token loss and the copy rate see them (`shared/design/gates.md`).
+They are computed from logits and text alone, without the trainer's code. Labels that were not shifted look superb in
+the trainer's own loss; the true next-token loss and the copy rate reveal them.
 """
 
 import math
@@ -11,40 +10,47 @@ from typing import NamedTuple
 
 import torch
 
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    VOCABULARY_SIZE,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, VOCABULARY_SIZE, encode
 from hlx_model.model.transformer import Transformer
 
 UNIFORM_LOSS = math.log(VOCABULARY_SIZE)
-"""Loss of guessing among all symbols alike: 4.76 nats."""
+"""Loss of a uniform guess among all symbols: 4.76 nats."""
 
 
 class Prediction(NamedTuple):
-    """How a model predicts some texts."""
+    """How well a model predicts some texts."""
 
     loss: float
-    """Mean negative log-likelihood of the true next token, in nats; `<EOS>` counts, `<BOS>` does not."""
+    """Mean negative log-likelihood of the true next token, in nats. `<EOS>` is counted, `<BOS>` is not."""
     copy_rate: float
-    """How often the likeliest next token is the current one."""
+    """Share of positions at which the likeliest next token is the current one."""
     tokens: int
 
     @property
     def perplexity(self) -> float:
-        """exp(loss); infinite where that overflows."""
+        """Return exp(loss); infinity if that overflows."""
         try:
             return math.exp(self.loss)
         except OverflowError:
             return math.inf
 
 
+class Baselines(NamedTuple):
+    """Losses in nats that counts of symbols (unigram) and of pairs of symbols (bigram) reach on held-out text."""
+
+    unigram: float
+    bigram: float
+    train_tokens: int
+    """Tokens of the text that was counted."""
+
+
 @torch.inference_mode()
-def predict(model: Transformer, texts: Sequence[str], *, most_tokens: int = 8192) -> Prediction:
-    """Measure a model on texts; `ValueError` where there are none."""
+def predict(model: Transformer, texts: Sequence[str], *, max_tokens: int = 8192) -> Prediction:
+    """Measure a model on texts, in batches of at most `max_tokens` tokens.
+
+    Raises:
+        ValueError: there are no texts.
+    """
     if not texts:
         raise ValueError("no text to measure the next-token loss on")
     device = model.output_projection.weight.device
@@ -53,7 +59,7 @@ def predict(model: Transformer, texts: Sequence[str], *, most_tokens: int = 8192
     copied = tokens = start = 0
     while start < len(sequences):
         end = start + 1
-        while end < len(sequences) and (end + 1 - start) * len(sequences[end]) <= most_tokens:
+        while end < len(sequences) and (end + 1 - start) * len(sequences[end]) <= max_tokens:
             end += 1
         rows = sequences[start:end]
         longest = len(rows[-1])
@@ -69,29 +75,21 @@ def predict(model: Transformer, texts: Sequence[str], *, most_tokens: int = 8192
     return Prediction(float(total) / tokens, copied / tokens, tokens)
 
 
-class Baselines(NamedTuple):
-    """Loss in nats that counting symbols (unigram) and pairs of symbols (bigram) reaches on held-out text."""
-
-    unigram: float
-    bigram: float
-    train_tokens: int
-
-
 _COUNTED_AT_ONCE = 4096
 
 
 def baselines(train: Sequence[str], held_out: Sequence[str]) -> Baselines:
-    """Count `train`, measure on `held_out`: `<EOS>` counts, the bigram starts from `<BOS>`.
+    """Count the symbols of `train` and measure the counts on `held_out`.
 
-    Add-one counts for single symbols; a pair's probability is interpolated with its second symbol's
-    (0.95 : 0.05), so that no pair is impossible.
+    `<EOS>` is counted, and the bigram starts from `<BOS>`. Single symbols have add-one counts. A pair's probability is
+    interpolated with that of its second symbol (0.95 : 0.05), so that no pair is impossible.
     """
     pairs = torch.full((VOCABULARY_SIZE, VOCABULARY_SIZE), 1e-3, dtype=torch.float64)
     for start in range(0, len(train), _COUNTED_AT_ONCE):
         stream = [i for text in train[start : start + _COUNTED_AT_ONCE] for i in (BOS, *encode(text), EOS)]
         ids = torch.tensor(stream)
         pairs += torch.bincount(ids[:-1] * VOCABULARY_SIZE + ids[1:], minlength=pairs.numel()).view_as(pairs)
-        pairs[EOS, BOS] = 1e-3  # no text goes on into the next
+        pairs[EOS, BOS] = 1e-3  # one text does not continue in the next
     counts = pairs.sum(0) + 1
     unigram = counts / counts.sum()
     bigram = 0.95 * pairs / pairs.sum(1, keepdim=True) + 0.05 * unigram

@@ -1,109 +1,160 @@
 """Every threshold of the gates in one place, each beside the measurement that set it.
 
-Losses are next-token losses in nats on held-out text; a uniform guess has 4.76. Runs that are named without a place are
-in `docs/LOG.md`, those with "gates.md" in `shared/design/gates.md` ("When"), those with "benchmark" in `docs/gates.md`.
+Losses are next-token losses in nats a token on held-out text. A uniform guess among all symbols has 4.76. The runs that
+the figures come from are in `docs/LOG.md`; those marked "benchmark" are the trainings of `make bench ARGS=gates`, in
+`docs/gates.md`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hlx_model.files import digest_of
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a figure fails, and where it warns."""
+    """The limits at which a metric fails (`min_*`, `max_*`), and those from which it is good (`good_*`)."""
 
-    # In training, at the milestones.
-    loss_above_uniform: float = 0.5
-    """Broken runs: 19.7 (labels not shifted), 2157 (learning rate × 100), 7.92 (vocabulary permuted);
-    plain SGD stood at 4.85, untrained models stand at 4.77 to 5.12."""
-    steps_to_learn_anything: int = 50
-    """From here on the best held-out loss is asked to be below where the training began …"""
-    anything: float = 0.02
-    """… by so many nats. At a learning rate of 3e-5 healthy weights were 0.14 below it after 55 steps (5.12 and 4.98),
-    at 1e-9 not at all."""
-    steps_to_beat_uniform: int = 300
-    """And from here on below a uniform guess. Healthy weights stood at 4.89 after 55 steps at a learning rate of 5e-5,
-    and came to 4.02 in 500; plain SGD is below it after 71."""
-    steps_to_come_down: int = 200
-    """The same for a phase that begins above a guess, as HLX does for a model of English: 5 steps of 32 × 256 tokens at
-    a learning rate of 1e-4 brought it from 9.0 to 8.9 nats, and nothing was wrong with them (benchmark)."""
-    few_training_tokens: int = 100_000
-    """Training tokens below which a healthy model may overfit as far as it likes, with a warning: on the real corpus
-    (3.5k tokens of English, 75k of pairs) its held-out loss was 2.5 at best, never below the bigram baseline, and 5.9
-    at epoch 100, its loss on training text 0.24."""
-    copy_rate: float = 0.5
+    # During training, at the milestones.
+    max_loss_above_uniform: float = 0.5
+    """Nats above a uniform guess. Broken runs: 19.7 (labels not shifted), 2157 (learning rate × 100), 7.92 (vocabulary
+    permuted). Plain SGD had 4.85; untrained models have 4.77 to 5.12."""
+    initial_drop_from_step: int = 50
+    """From this step on, the best held-out loss must be below the initial one …"""
+    min_initial_loss_drop: float = 0.02
+    """… by this many nats. After 55 steps at a learning rate of 3e-5, healthy weights were 0.14 below it (5.12 and
+    4.98). At 1e-9 they had not moved."""
+    below_uniform_from_step: int = 300
+    """From this step on, the best held-out loss must be below a uniform guess. Healthy weights had 4.89 after 55 steps
+    at a learning rate of 5e-5, and 4.02 after 500. Plain SGD is below it after 71."""
+    decline_from_step: int = 200
+    """The same for a phase that begins above a uniform guess, as HLX does for a model of English: 5 steps of 32 × 256
+    tokens at a learning rate of 1e-4 brought a healthy model from 9.0 to 8.9 nats (benchmark)."""
+    min_training_tokens: int = 100_000
+    """With fewer training tokens a healthy model may overfit, and only a warning is given. On a document of 164 entries
+    (3.5k tokens of English, 75k of pairs) the held-out loss was 2.5 at best, never below the bigram baseline, and 5.9
+    at epoch 100, while the loss on training text was 0.24."""
+    max_copy_rate: float = 0.5
     """Healthy runs 0.00 to 0.13, labels not shifted 0.91 to 1.00."""
-    loss_disagreement: float = 0.5
-    """True loss on training text less the reported training loss: healthy runs at most 0.1 (the model
-    improves within an epoch, so it is mostly below 0), labels not shifted 4.5 at epoch 1 and rising."""
+    max_reported_loss_gap: float = 0.5
+    """True loss on training text minus the reported training loss, in nats. Healthy runs at most 0.1 (the model
+    improves within an epoch, so it is mostly below 0); labels not shifted 4.5 at epoch 1 and rising."""
 
-    steps_to_beat_unigram: int = 300
-    """Steps after which, from epoch 10 on, the best held-out loss is asked to be below the unigram baseline. Healthy
-    but slow stood 0.3 below it at epoch 5 and 0.4 at epoch 10, plain SGD 0.9 above it (gates.md)."""
-    below_unigram: float = 0.1
-    """Nats below the unigram baseline, or fail, in training and at the end. Healthy phase 1 runs end 1 nat and more
-    below it, shuffled characters come to it and stay there (gates.md: 3.15 at best, the baseline 3.18)."""
+    unigram_from_step: int = 300
+    """From this step on, and from epoch 10 on, the best held-out loss must be below the unigram baseline. A healthy but
+    slow run was 0.3 below it at epoch 5 and 0.4 at epoch 10; plain SGD was 0.9 above it."""
+    min_gain_over_unigram: float = 0.1
+    """Nats below the unigram baseline, during training and at the end. Healthy runs of phase 1 end at least 1 nat below
+    it; shuffled characters reach it and stay there (3.15 at best, the baseline 3.18)."""
 
-    # At the end, by the report.
-    steps_to_learn: int = 300
-    tokens_to_learn: tuple[int, int, int] = (300_000, 300_000, 1_200_000)
-    """Of phases 1, 2 and 3: in a shorter training, what it has not learned yet warns (benchmark).
+    # At the end, in the report.
+    min_steps_to_learn: int = 300
+    min_tokens_to_learn: Mapping[int, int] = field(default_factory=lambda: {1: 300_000, 2: 300_000, 3: 1_200_000})
+    """By phase. In a shorter training, what the model has not learned yet gives a warning (benchmark).
 
-    Phase 1 at 24 to 128 steps, or 60k to 200k tokens, has words 0.47 to 0.93 and texts that loop 0.06 to 1.00; at 173
-    steps and 250k tokens 0.76 and none. Phase 2 at 120k tokens completes nothing, at 300k 0.7. Phase 3 at 700k tokens
-    reproduces none of its training pairs, at 1.2M 0.76."""
-    tokens_to_translate: int = 3_000_000
-    """Of phase 3: exact match comes late and steeply: 0.00 at 1.2M tokens, 0.09 and 0.02 at 2M, 0.46 and 0.32 at 4M."""
-    below_bigram: float = 0.4
-    """Nats below the bigram baseline, or fail: a transformer that does not use more than one symbol of context has
-    learned nothing of the language. Shuffled characters end 0.8 above it, a model without attention 0.24 below it (it
-    has its positions), healthy runs 1.15 and more below it, one at half its budget 0.8 (benchmark)."""
-    words: float = 0.5
-    """Share of the words written that are words of the corpus, or fail; healthy quick runs 0.98 to 0.99."""
-    words_warn: float = 0.8
-    """Here and below, what is good: above what healthy trainings of half the budget reach, so that a warning says that
-    more would help."""
-    parse: float = 0.5
-    """Parse rate in each format, or fail. Healthy quick runs: answers 0.92 to 0.97, completions 0.83 to 0.96."""
-    parse_warn: float = 0.8
-    exact_to_hlx: float = 0.03
-    """Or fail. Where 67% of the sentences have another's lines 0.00, of 4M tokens. Healthy runs on 2000 entries reach
-    0.13 of 3.6M tokens, on 8000 0.46 of 4M, quick ones 0.52 of 7M (benchmark)."""
-    exact_to_hlx_warn: float = 0.50
-    exact_to_english: float = 0.02
-    """Or fail. The same runs: 0.00; 0.11, 0.32 to 0.38, 0.39 to 0.44."""
-    exact_to_english_warn: float = 0.35
-    training_pairs: float = 0.10
-    """Share of training pairs reproduced, or fail; healthy quick runs 0.57, as held-out pairs or above."""
-    training_pairs_warn: float = 0.50
-    answered: float = 0.5
-    """Share of the standard prompts answered with a line that parses in the format asked for, or fail. Several of the
-    prompts are in no corpus, so that the value is not asked; a healthy quick run 0.91, the models on record 0."""
-    answered_warn: float = 0.75
-    broken_texts: float = 0.05
-    """Share of outputs that collapsed, or are their prompt again, above which the gate fails: one in twenty, since a
-    single odd answer is no sign; broken models on record had all of them. Of scrambled ones it warns above it."""
-    scrambled_texts: float = 0.5
-    """Share of scrambled outputs above which the gate fails: the model on record had all of them, one that has only
+    Phase 1 with 24 to 128 steps, or 60k to 200k tokens, has a word rate of 0.47 to 0.93 and 0.06 to 1.00 of its texts
+    loop; with 173 steps and 250k tokens 0.76 and none. Phase 2 with 120k tokens completes nothing, with 300k 0.7. Phase
+    3 with 700k tokens reproduces none of its training pairs, with 1.2M 0.76."""
+    min_tokens_to_translate: int = 3_000_000
+    """In phase 3, exact match comes late and steeply: 0.00 at 1.2M tokens, 0.09 and 0.02 at 2M, 0.46 and 0.32 at 4M."""
+    min_gain_over_bigram: float = 0.4
+    """Nats below the bigram baseline: a transformer that uses no more than one symbol of context has learned nothing of
+    the language. Shuffled characters end 0.8 above the baseline, a model without attention 0.24 below it (it has its
+    positions), healthy runs at least 1.15 below it, one at half its budget 0.8 (benchmark)."""
+    min_word_rate: float = 0.5
+    """Share of the written words that are words of the corpus. Healthy quick runs 0.98 to 0.99."""
+    good_word_rate: float = 0.8
+    """Here and below, "good" is above what healthy trainings of half the budget reach. A warning therefore means that
+    more training would help."""
+    min_parse_rate: float = 0.5
+    """In each format. Healthy quick runs: answers 0.92 to 0.97, completions 0.83 to 0.96."""
+    good_parse_rate: float = 0.8
+    min_exact_match_to_hlx: float = 0.03
+    """With the lines of another entry under 67% of the sentences 0.00, after 4M tokens. Healthy runs reach 0.13 on 2000
+    entries after 3.6M tokens, 0.46 on 8000 after 4M, quick ones 0.52 after 7M (benchmark)."""
+    good_exact_match_to_hlx: float = 0.50
+    min_exact_match_to_english: float = 0.02
+    """The same runs: 0.00; 0.11, 0.32 to 0.38, 0.39 to 0.44."""
+    good_exact_match_to_english: float = 0.35
+    min_training_pairs: float = 0.10
+    """Share of training pairs that the model reproduces. Healthy quick runs 0.57, at least as many as of held-out
+    pairs."""
+    good_training_pairs: float = 0.50
+    min_standard_prompt_parse_rate: float = 0.5
+    """Share of the standard prompts answered with a line that parses in the target format. Several of the prompts are
+    in no corpus, so the value is not compared. A healthy quick run 0.91, the broken models on record 0."""
+    good_standard_prompt_parse_rate: float = 0.75
+    max_broken_share: float = 0.05
+    """Share of outputs that collapsed or repeat their prompt: one in twenty, since a single odd answer proves nothing.
+    All outputs of the broken models on record did. Scrambled outputs give a warning above this share …"""
+    max_scrambled_share: float = 0.5
+    """… and fail above this one. All outputs of the broken model on record were scrambled; of a model that has only
     begun to learn a format (2 epochs of 48 entries) a quarter."""
-    forgotten: float = 0.3
+    max_forgetting: float = 0.3
     """Nats by which the held-out loss of phases 1 and 2 may have risen at the end of phase 3. With replay it rose by
-    0.00 and 0.03; without it rises by 1.05, which is a warning where nothing is replayed, a failure where it is.
-    Phase 2 is not asked: in its few steps English rises by 0.7 even with replay, and phase 3 brings it back."""
-    few: int = 36
-    """Held-out values below which nothing can be said of generalization: so small a corpus does not teach it. With 29
-    (1200 entries) exact match is 0.01 of 3.5M tokens, though 0.93 of the training pairs are reproduced; with 44 (2000
+    0.00 and 0.03. Without replay it rises by 1.05, which is a warning if nothing is replayed, else a failure. Phase 2
+    is not measured: in its few steps English rises by 0.7 even with replay, and phase 3 brings it back."""
+    min_held_out_values: int = 36
+    """With fewer held-out values, generalization cannot be measured: so small a corpus does not teach it. With 29 (1200
+    entries) exact match is 0.01 after 3.5M tokens, though 0.93 of the training pairs are reproduced; with 44 (2000
     entries) 0.13."""
 
-    # Of one text, by the detectors. Healthy is every line and sentence of the users' 164 entries and of 32,000 composed
-    # ones; broken are the failure report's transcripts without the prompts that they begin with.
-    similar: float = 0.9
-    """Healthy answers are at most 0.80 like their prompts (`File summary.txt of size 300` and its LC-R); the
-    10M model's are 1. Between two formats a right answer may be any of it: give what was expected."""
-    repeated: float = 0.5
-    """Healthy texts 0, the 250M model's 1."""
-    strange: float = 0.38
-    """Healthy texts 0, the 100M model's 0.40 to 0.60. Just above 3/8: three strange joints are one slip. Of 93,000
-    composed texts with one slip 0.3% are above it, of no kind of slip more than 1%. Of composed lines in another
-    vocabulary 99.8% are, of random symbols 99%, of shuffled lines 85%. Shuffled English mostly stays words: 3%."""
-    distinct: float = 0.5
+    # Of one text, by the detectors. Healthy texts are every line and sentence of a document of 164 entries and of
+    # 32,000 composed ones. Broken texts are outputs of broken models, without the prompts that they begin with.
+    max_prompt_similarity: float = 0.9
+    """Healthy answers are at most 0.80 similar to their prompts (`File summary.txt of size 300` and its LC-R); those of
+    the broken 10M model are 1. Between two formats a right answer may be as similar as it likes: name what is
+    expected."""
+    max_repeated_share: float = 0.5
+    """Healthy texts 0, those of the broken 250M model 1."""
+    max_invalid_joint_share: float = 0.38
+    """Healthy texts 0, those of the broken 100M model 0.40 to 0.60. Just above 3/8: three invalid joints are one slip.
+    Of 93,000 composed texts with one slip 0.3% are above it, of no kind of slip more than 1%. Of composed lines in
+    another vocabulary 99.8% are, of random symbols 99%, of shuffled lines 85%. Shuffled English mostly stays words:
+    3%."""
+    min_distinct_share: float = 0.5
     """Share of the distinct texts that the corpus would give: healthy runs 0.9 and above, a collapsed one 0.02."""
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the values under their names of gates version 3.
+
+        The names in this table never change: the digest is a part of `GATES_VERSION`, and verdicts of another version
+        are void. A new threshold is added here; a changed value changes the digest by itself.
+        """
+        return digest_of({
+            "loss_above_uniform": self.max_loss_above_uniform,
+            "steps_to_learn_anything": self.initial_drop_from_step,
+            "anything": self.min_initial_loss_drop,
+            "steps_to_beat_uniform": self.below_uniform_from_step,
+            "steps_to_come_down": self.decline_from_step,
+            "few_training_tokens": self.min_training_tokens,
+            "copy_rate": self.max_copy_rate,
+            "loss_disagreement": self.max_reported_loss_gap,
+            "steps_to_beat_unigram": self.unigram_from_step,
+            "below_unigram": self.min_gain_over_unigram,
+            "steps_to_learn": self.min_steps_to_learn,
+            "tokens_to_learn": list(self.min_tokens_to_learn.values()),
+            "tokens_to_translate": self.min_tokens_to_translate,
+            "below_bigram": self.min_gain_over_bigram,
+            "words": self.min_word_rate,
+            "words_warn": self.good_word_rate,
+            "parse": self.min_parse_rate,
+            "parse_warn": self.good_parse_rate,
+            "exact_to_hlx": self.min_exact_match_to_hlx,
+            "exact_to_hlx_warn": self.good_exact_match_to_hlx,
+            "exact_to_english": self.min_exact_match_to_english,
+            "exact_to_english_warn": self.good_exact_match_to_english,
+            "training_pairs": self.min_training_pairs,
+            "training_pairs_warn": self.good_training_pairs,
+            "answered": self.min_standard_prompt_parse_rate,
+            "answered_warn": self.good_standard_prompt_parse_rate,
+            "broken_texts": self.max_broken_share,
+            "scrambled_texts": self.max_scrambled_share,
+            "forgotten": self.max_forgetting,
+            "few": self.min_held_out_values,
+            "similar": self.max_prompt_similarity,
+            "repeated": self.max_repeated_share,
+            "strange": self.max_invalid_joint_share,
+            "distinct": self.min_distinct_share,
+        })  # fmt: skip

@@ -1,6 +1,6 @@
 """Translation measured on prompts and answers: exact match, value match and parse rate.
 
-HLX→English has many right answers: any sentence that the corpus maps to the same value is one.
+HLX→English has several right answers: every sentence that the corpus maps to the same value is one.
 """
 
 import heapq
@@ -9,55 +9,58 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import Any
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
 
 from hlx_model.corpus import ENGLISH, prompt
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, HLXSyntaxError, parse, same
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.models import Rates, Translation, WorstTranslation
 
-Row = Mapping[str, Any]
-"""A row of the paired corpus."""
+DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
+"""What happens to a piece of the expected text, and the piece."""
 
 MAX_ANSWER = 200
-"""Longest answer asked for, in tokens."""
+"""The longest answer that is generated, in tokens."""
 LENGTHS = (16, 32, 64, 128)
-"""Expected answers are told apart by length, in characters: at most 16, 17 to 32, …, more than 128."""
+"""Expected answers are grouped by length in characters: at most 16, 17 to 32, …, more than 128."""
 WORST = 10
-"""How many of the worst answers a report shows."""
-_LIKE_LENGTH = 32
+"""Number of worst answers in a report."""
+_SIMILAR_LENGTH = 32
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One prompt, what was wanted and what the model wrote."""
+class PairRow(NamedTuple):
+    """A row of the paired corpus: a prompt and its answer."""
 
     target: str
     source: str
     prompt: str
-    expected: str
-    written: str
-    exact: bool
-    """The text is the expected one; into English, any sentence of the same value."""
-    parses: bool
-    """The text is a line of the format asked for; into English, always true."""
-    same_value: bool
-    """The parsed value is the expected one, however spelled; into English, as `exact`."""
+    answer: str
+    value_sha256: str
+    operation: str = ""
+    split: str = ""
+
+
+class Answer(Translation):
+    """A prompt, the expected answer and what the model wrote.
+
+    `exact`: the text is the expected one; into English, any sentence of the same value. `parses`: it is a line of the
+    target format; into English, always true. `same_value`: the parsed value is the expected one, however it is written;
+    into English, the same as `exact`.
+    """
 
     @property
     def given(self) -> str:
-        """What was to be translated: the prompt without its tag and arrow."""
+        """Return what was to be translated: the prompt without its tag and arrow."""
         return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one direction, of `samples` answers."""
+    """Numbers of right answers among `samples`."""
 
     samples: int
     exact: int
@@ -65,36 +68,38 @@ class Score:
     parses: int
 
 
-def sentences_by_value(rows: Iterable[Row]) -> dict[str, set[str]]:
-    """By the hash of a value, every sentence that the paired corpus maps to it."""
+def pair_rows(table: pa.Table) -> list[PairRow]:
+    """Return the rows of the paired corpus."""
+    columns = (table[name].to_pylist() for name in PairRow._fields)
+    return [PairRow(*cells) for cells in zip(*columns, strict=True)]
+
+
+def sentences_by_value(rows: Iterable[PairRow]) -> dict[str, set[str]]:
+    """Return, by the hash of a value, every sentence that the paired corpus maps to it."""
     sentences: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        if row["target"] == ENGLISH:
-            sentences[row["value_sha256"]].add(row["answer"])
+        if row.target == ENGLISH:
+            sentences[row.value_sha256].add(row.answer)
     return sentences
 
 
-def conversions(rows: Iterable[Row]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """By source and target format, all 12 pairs: a row that asks it of each value of these rows.
+def conversions(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
+    """Return, by source and target format (12 pairs), one row for each value of these rows.
 
-    The corpus itself holds one conversion of a value; here each value is asked in all twelve, so that the pairs
-    are measured on the same values.
+    The corpus contains one conversion of each value. Here each value is converted in all twelve, so that the pairs are
+    measured on the same values.
     """
     texts: dict[str, dict[str, str]] = defaultdict(dict)
-    about: dict[str, Row] = {}
+    about: dict[str, PairRow] = {}
     for row in rows:
-        if row["source"] == ENGLISH:
-            texts[row["value_sha256"]][row["target"]] = row["answer"]
-            about[row["value_sha256"]] = row
+        if row.source == ENGLISH:
+            texts[row.value_sha256][row.target] = row.answer
+            about[row.value_sha256] = row
     return {
         (source, target): [
-            {
-                **about[value],
-                "source": source,
-                "target": target,
-                "prompt": prompt(target, written[source]),
-                "answer": written[target],
-            }
+            about[value]._replace(
+                source=source, target=target, prompt=prompt(target, written[source]), answer=written[target]
+            )
             for value, written in texts.items()
             if source in written and target in written
         ]
@@ -102,43 +107,51 @@ def conversions(rows: Iterable[Row]) -> dict[tuple[str, str], list[dict[str, Any
     }
 
 
-def translate(model: Transformer, rows: Sequence[Row], sentences: Mapping[str, set[str]]) -> list[Answer]:
-    """The model's greedy answers to rows of the paired corpus, judged; in the order of the rows.
+def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Answer]:
+    """Return the model's greedy answers to rows of the paired corpus, in their order, with what is right in each.
 
-    An answer may be half as long again as the longest right one of the rows of like length, and is cut there: a model
-    that never ends its answers is not waited for.
+    An answer is cut at one and a half times the longest right answer among the rows of similar length, so that a model
+    that never ends its answers does not take long.
     """
-    alike: dict[int, list[int]] = defaultdict(list)
+    similar: dict[int, list[int]] = defaultdict(list)
     limits = [_limit(row, sentences) for row in rows]
     for i, limit in enumerate(limits):
-        alike[limit // _LIKE_LENGTH].append(i)
+        similar[limit // _SIMILAR_LENGTH].append(i)
     written = [""] * len(rows)
-    for group in alike.values():
-        most = max(limits[i] for i in group)
-        texts = generate(model, [rows[i]["prompt"] for i in group], max_new_tokens=most)
+    for group in similar.values():
+        longest = max(limits[i] for i in group)
+        texts = generate(model, [rows[i].prompt for i in group], max_new_tokens=longest)
         for i, text in zip(group, texts, strict=True):
             written[i] = text
-    return [_judge(row, text, sentences) for row, text in zip(rows, written, strict=True)]
+    return [_compare(row, text, sentences) for row, text in zip(rows, written, strict=True)]
 
 
-def _limit(row: Row, sentences: Mapping[str, set[str]]) -> int:
-    others = sentences.get(row["value_sha256"], set()) if row["target"] == ENGLISH else set()
-    longest = max(map(len, {row["answer"], *others}))
+def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:
+    others = sentences.get(row.value_sha256, set()) if row.target == ENGLISH else set()
+    longest = max(map(len, {row.answer, *others}))
     return min(MAX_ANSWER, longest * 3 // 2 + 8)
 
 
-def _judge(row: Row, written: str, sentences: Mapping[str, set[str]]) -> Answer:
-    target, expected = row["target"], row["answer"]
-    if target == ENGLISH:
-        exact = written in sentences.get(row["value_sha256"], {expected})
+def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Answer:
+    if row.target == ENGLISH:
+        exact = written in sentences.get(row.value_sha256, {row.answer})
         parses, same_value = True, exact
     else:
-        exact = written == expected
-        parses, same_value = _reads_as(written, expected, Format(target))
-    return Answer(target, row["source"], row["prompt"], expected, written, exact, parses, same_value)
+        exact = written == row.answer
+        parses, same_value = _parse_and_compare(written, row.answer, Format(row.target))
+    return Answer(
+        target=row.target,
+        source=row.source,
+        prompt=row.prompt,
+        expected=row.answer,
+        written=written,
+        exact=exact,
+        parses=parses,
+        same_value=same_value,
+    )
 
 
-def _reads_as(written: str, expected: str, format: Format) -> tuple[bool, bool]:
+def _parse_and_compare(written: str, expected: str, format: Format) -> tuple[bool, bool]:
     try:
         value = parse(written, format)
     except HLXSyntaxError:
@@ -147,7 +160,7 @@ def _reads_as(written: str, expected: str, format: Format) -> tuple[bool, bool]:
 
 
 def score(answers: Iterable[Answer]) -> Score:
-    """Count what is right."""
+    """Count the right answers."""
     answers = list(answers)
     return Score(
         len(answers),
@@ -157,77 +170,71 @@ def score(answers: Iterable[Answer]) -> Score:
     )
 
 
-def rates(answers: Iterable[Answer]) -> dict[str, Any]:
-    """Samples, exact match, value match and parse rate as a report holds them, each rate with its Wilson interval."""
+def rates(answers: Iterable[Answer]) -> Rates:
+    """Return exact match, value match and parse rate, each with its Wilson interval; 0 without samples."""
     s = score(answers)
-    found: dict[str, Any] = {"samples": s.samples}
-    for name, hits in (("exact_match", s.exact), ("value_match", s.same_value), ("parse_rate", s.parses)):
-        found[name] = hits / max(1, s.samples)
-        found[f"{name}_interval"] = list(wilson(hits, s.samples))
-    return found
+    return Rates(
+        samples=s.samples,
+        exact_match=s.exact / max(1, s.samples),
+        exact_match_interval=wilson(s.exact, s.samples),
+        value_match=s.same_value / max(1, s.samples),
+        value_match_interval=wilson(s.same_value, s.samples),
+        parse_rate=s.parses / max(1, s.samples),
+        parse_rate_interval=wilson(s.parses, s.samples),
+    )
 
 
-def rates_by_format(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Rates of `to_hlx` and `to_english` by format, and `between`: by source format and then by target format."""
-    of: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+def rates_by_direction(answers: Iterable[Answer]) -> dict[str, dict[str, Rates]]:
+    """Return rates by source and then by target: `English` and the four formats, without English→English."""
+    groups: dict[tuple[str, str], list[Answer]] = defaultdict(list)
     for answer in answers:
-        of[answer.source, answer.target].append(answer)
-    return {
-        "to_hlx": {str(f): rates(of[ENGLISH, f]) for f in Format},
-        "to_english": {str(f): rates(of[f, ENGLISH]) for f in Format},
-        "between": {
-            str(source): {str(target): rates(of[source, target]) for target in Format if target is not source}
-            for source in Format
-        },
-    }
+        groups[answer.source, answer.target].append(answer)
+    tags = (ENGLISH, *map(str, Format))
+    return {source: {target: rates(groups[source, target]) for target in tags if target != source} for source in tags}
 
 
-def rates_by_operation(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
-    """Rates by the operation that the value says, the most frequent first; `answers` are those to `rows`."""
-    of: dict[str, list[Answer]] = defaultdict(list)
+def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Answer]) -> dict[str, Rates]:
+    """Return rates by the operation of the value, the most frequent first; `answers` are those to `rows`."""
+    groups: dict[str, list[Answer]] = defaultdict(list)
     for row, answer in zip(rows, answers, strict=True):
-        of[row["operation"]].append(answer)
-    frequent = Counter({operation: len(found) for operation, found in of.items()})
-    return {operation: rates(of[operation]) for operation, _ in frequent.most_common()}
+        groups[row.operation].append(answer)
+    frequent = Counter({operation: len(found) for operation, found in groups.items()})
+    return {operation: rates(groups[operation]) for operation, _ in frequent.most_common()}
 
 
-def rates_by_length(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
-    """Rates by the length of the expected answer in characters, in the steps of `LENGTHS`."""
-    least = (1, *(most + 1 for most in LENGTHS))
-    names = [*(f"{low}–{high}" for low, high in zip(least, LENGTHS, strict=False)), f"{least[-1]}–"]
-    of: dict[str, list[Answer]] = {name: [] for name in names}
+def rates_by_length(answers: Sequence[Answer]) -> dict[str, Rates]:
+    """Return rates by the length of the expected answer in characters, in the steps of `LENGTHS`."""
+    lowest = (1, *(length + 1 for length in LENGTHS))
+    names = [*(f"{low}–{high}" for low, high in zip(lowest, LENGTHS, strict=False)), f"{lowest[-1]}–"]
+    groups: dict[str, list[Answer]] = {name: [] for name in names}
     for answer in answers:
-        of[names[sum(len(answer.expected) > most for most in LENGTHS)]].append(answer)
-    return {name: rates(found) for name, found in of.items()}
+        groups[names[sum(len(answer.expected) > length for length in LENGTHS)]].append(answer)
+    return {name: rates(found) for name, found in groups.items()}
 
 
-def difference(expected: str, written: str) -> list[tuple[str, str]]:
-    """What leads from `expected` to `written`: pieces that are `equal`, `delete`d or `insert`ed, in order."""
-    pieces: list[tuple[str, str]] = []
+def difference(expected: str, written: str) -> list[DiffPiece]:
+    """Return the pieces that lead from `expected` to `written`, in order: `equal`, `delete` or `insert`, and text."""
+    pieces: list[DiffPiece] = []
     for kind, i, j, k, m in SequenceMatcher(None, expected, written, autojunk=False).get_opcodes():
         if kind == "equal":
-            pieces.append((kind, expected[i:j]))
+            pieces.append(("equal", expected[i:j]))
         else:
-            pieces += [(name, text) for name, text in (("delete", expected[i:j]), ("insert", written[k:m])) if text]
+            pieces += [("delete", expected[i:j])] if i < j else []
+            pieces += [("insert", written[k:m])] if k < m else []
     return pieces
 
 
-def distance(pieces: Iterable[tuple[str, str]]) -> float:
-    """The share of the characters of both texts that differ: 0 where they are equal, 1 where nothing is."""
+def distance(pieces: Iterable[DiffPiece]) -> float:
+    """Return the share of the characters of both texts that differ: 0 if they are equal, 1 if nothing is."""
     pieces = list(pieces)
     equal = 2 * sum(len(text) for kind, text in pieces if kind == "equal")
     unlike = sum(len(text) for kind, text in pieces if kind != "equal")
     return unlike / max(1, equal + unlike)
 
 
-def worst_answers(answers: Iterable[Answer]) -> list[dict[str, Any]]:
-    """The `WORST` answers of another value than the expected one that are farthest from it, the farthest first.
-
-    Each is the answer as JSON with its `distance` and its `diff` from what was expected to what was written.
-    """
+def worst_answers(answers: Iterable[Answer]) -> list[WorstTranslation]:
+    """Return the `WORST` answers of another value than the expected one that differ most from it, the worst first."""
     wrong = [answer for answer in answers if not answer.same_value]
     diffs = [difference(answer.expected, answer.written) for answer in wrong]
-    far = heapq.nlargest(WORST, range(len(wrong)), key=lambda i: (distance(diffs[i]), -i))
-    return [
-        {**wrong[i].to_json(), "distance": distance(diffs[i]), "diff": [list(piece) for piece in diffs[i]]} for i in far
-    ]
+    worst = heapq.nlargest(WORST, range(len(wrong)), key=lambda i: (distance(diffs[i]), -i))
+    return [WorstTranslation(**wrong[i].model_dump(), distance=distance(diffs[i]), diff=diffs[i]) for i in worst]

@@ -1,33 +1,38 @@
 """The verdict on a checkpoint, and the rule that nothing is trained from one that did not pass.
 
-`verdict.json` is the truth: Dagster's checks mirror it and the command line reads it. It belongs to one
-checkpoint (by the hash of its weights), one set of corpora and one version of the gates; where any of
-them is another now, the gate is closed until the checkpoint is judged again.
+`verdict.json` is the truth: Dagster's checks mirror it and the command line reads it. It is valid for one checkpoint
+(the hash of its weights), one set of corpora and one version of the gates. If one of them differs now, the gate is
+closed until the checkpoint is evaluated again.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
-from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
+from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.files import (
-    digest_of,
-)
-from hlx_model.layout import VERDICT, Artifacts
+from hlx_model.files import digest_of
+from hlx_model.json_model import JsonModel
+from hlx_model.layout import PAGE, VERDICT, Artifacts
 from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
 
-GATES_VERSION = f"3-{digest_of(asdict(Thresholds()))[:8]}"
+
+def _thresholds_digest() -> str:
+    own = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
+    digest = Thresholds().digest
+    return digest_of([digest, own]) if own else digest
+
+
+GATES_VERSION = f"3-{_thresholds_digest()[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the gates said of a checkpoint. It holds no times, so that judging again changes nothing."""
+class Verdict(JsonModel):
+    """The results of the gates on a checkpoint. It contains no times, so the same results give the same verdict."""
 
     outcome: Outcome
     gates: tuple[GateResult, ...]
@@ -39,84 +44,91 @@ class Verdict:
     gates_version: str
 
     @classmethod
-    def on(cls, checkpoint: Path, manifest: Manifest, gates: list[GateResult]) -> "Verdict":
-        """The verdict that follows from the gates' outcomes."""
+    def of(cls, gates: Sequence[GateResult], *, checkpoint: str, weights_sha256: str, corpora: dict[str, str]) -> Self:
+        """Return the verdict that follows from the gates' results."""
         return cls(
-            worst(gates),
-            tuple(gates),
-            f"{manifest.training_id}/{checkpoint.name}",
-            manifest.weights_sha256,
-            {asset: version.data_version for asset, version in manifest.corpora.items()},
-            GATES_VERSION,
+            outcome=worst(gates),
+            gates=tuple(gates),
+            checkpoint=checkpoint,
+            weights_sha256=weights_sha256,
+            corpora=corpora,
+            gates_version=GATES_VERSION,
+        )
+
+    @classmethod
+    def on(cls, checkpoint: Path, manifest: Manifest, gates: Sequence[GateResult]) -> Self:
+        """Return the verdict on a checkpoint that follows from the gates' results."""
+        return cls.of(
+            gates,
+            checkpoint=f"{manifest.training_id}/{checkpoint.name}",
+            weights_sha256=manifest.weights_sha256,
+            corpora={asset: version.data_version for asset, version in manifest.corpora.items()},
         )
 
     @property
     def digest(self) -> str:
-        """Of what was found: that of another judgement with the same findings is the same."""
+        """Return the SHA-256 of what was found: an evaluation with the same results has the same digest."""
         return digest_of(self.to_json())
 
     @property
     def parent_verdict(self) -> ParentVerdict:
-        """What the manifest of a checkpoint that is trained from this one says of it."""
+        """Return what the manifest of a checkpoint that is trained from this one records of it."""
         return ParentVerdict(outcome=self.outcome, digest=self.digest, gates_version=self.gates_version)
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return {**asdict(self), "gates": [gate.to_json() for gate in self.gates]}
+    @property
+    def failed(self) -> list[GateResult]:
+        """Return the gates that failed."""
+        return [gate for gate in self.gates if gate.outcome == "fail"]
 
     def write(self, directory: Path) -> None:
-        """Write `verdict.json` into a report's directory, last: with the hash of each file there, and its digest."""
+        """Write `verdict.json` into the directory of a report, last: with the hash of each file there, and a digest."""
         write_sealed(directory, self.to_json())
 
     @classmethod
-    def read(cls, directory: Path) -> "Verdict":
-        """The verdict in a report's directory; `GateClosed` where there is none, or it cannot be read."""
+    def read(cls, directory: Path) -> Self:
+        """Return the verdict in the directory of a report.
+
+        Raises:
+            GateClosed: there is none, or it cannot be read.
+        """
         content = read_sealed(directory)
         content.pop("files", None)
         try:
-            content["gates"] = tuple(GateResult.from_json(gate) for gate in content["gates"])
-            return cls(**content)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return cls.from_json(content)
+        except ValueError as error:
             raise GateClosed(f"no verdict: {directory / VERDICT} cannot be read ({error})") from None
 
 
 def require_passed(verified: VerifiedCheckpoint) -> Verdict:
-    """The verdict on a checkpoint, if it is one to build on.
+    """Return the verdict on a checkpoint if the next phase may be trained from it.
 
-    Recomputes the hash of the rows of its corpora.
+    Hashes the rows of its corpora.
 
     Raises:
-        GateClosed: no verdict, one of something else, or a failed gate; named with its figure.
-        ValueError: a corpus is not as it was (`CorpusError`).
+        GateClosed: there is no verdict, it is for something else, or a gate failed; names the gate and its metric.
+        ValueError: a corpus was changed (`CorpusError`).
     """
     checkpoint, manifest = verified
-    again = f"judge it with `hlx validate --checkpoint {checkpoint}`"
     artifacts = Artifacts.of_checkpoint(checkpoint)
     for version in manifest.corpora.values():
-        store.load(artifacts.root / version.path)
+        store.verify(artifacts.root / version.path)
     directory = artifacts.report(checkpoint)
+    closed = f"the gate of {checkpoint.name} is closed"
+    again = f"evaluate it with `hlx validate --checkpoint {checkpoint}`"
     try:
         verdict = Verdict.read(directory)
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
-        raise GateClosed(f"the gate of {checkpoint.name} is closed{stopped}: {error}: {again}") from None
+        raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
     expected = Verdict.on(checkpoint, manifest, [])
     for field in ("checkpoint", "weights_sha256", "corpora", "gates_version"):
-        if getattr(verdict, field) != getattr(expected, field):
-            raise GateClosed(
-                f"the gate of {checkpoint.name} is closed: its verdict is of another {field} "
-                f"({getattr(verdict, field)}, not {getattr(expected, field)}): {again}"
-            )
+        found, required = getattr(verdict, field), getattr(expected, field)
+        if found != required:
+            raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
     missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
     if missing:
-        raise GateClosed(
-            f"the gate of {checkpoint.name} is closed: its verdict lacks {', '.join(sorted(missing))}: {again}"
-        )
-    failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
-    if failed:
+        raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
+    if failed := verdict.failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        raise GateClosed(
-            f"the gate of {checkpoint.name} is closed: {failed[0].name}{more}: {failed[0].reason}: "
-            f"see {directory / 'report.html'}"
-        )
+        raise GateClosed(f"{closed}: {failed[0].name}{more}: {failed[0].reason}: see {directory / PAGE}")
     return verdict

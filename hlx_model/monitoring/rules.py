@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from hlx_model.checkpoints.progress import Milestone
 from hlx_model.environment import STALL_SECONDS
 from hlx_model.monitoring.losses import Losses, LossFinding, LossLimits, check_losses, losses_of
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Milestone
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,8 @@ def _wrong_size(facts: Facts) -> str | None:
 
 def _gate(facts: Facts) -> str | None:
     for milestone in facts.snapshot.milestones:
-        if (gate := milestone.failed) and (facts.settled or milestone.epoch < facts.beat.epoch):
+        if milestone.failed and (facts.settled or milestone.epoch < facts.beat.epoch):
+            gate = milestone.failed[0]
             return f"gate {gate.name} failed at epoch {milestone.epoch}: {gate.reason}"
     return None
 

@@ -7,17 +7,16 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from hlx_model.checkpoints.progress import Milestone
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.environment import Environment
-from hlx_model.evaluation.gates.milestones import checkpoint_gates
+from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.files import read_json
 from hlx_model.layout import CHECKPOINTS, HEARTBEAT, MILESTONE_RESULTS
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Milestone
 
 _BYTES_PER_PARAMETER = 12
 """A checkpoint to resume from contains each weight and its two moments, in fp32."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, directory_name, read_manifest
 from hlx_model.corpus import store
 from hlx_model.corpus.entries import CorpusError, DocumentRef
-from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
+from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import digest_of, read_json, sha256_of
 from hlx_model.layout import (

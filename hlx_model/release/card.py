@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hlx_model.corpus.prompts import ENGLISH
-from hlx_model.evaluation.gates.registry import GATES, GATES_OF_PHASE
+from hlx_model.evaluation.gates import GATES
 from hlx_model.files import write_text
 from hlx_model.language import Format
 from hlx_model.layout import EXAMPLES, WEIGHTS, Artifacts
@@ -68,7 +68,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
             *((EXAMPLES, version) for version in sorted(examples)),
         ],
         ancestors=list(_ancestors(record)),
-        not_covered=[reason for name, reason in GATES.items() if name not in GATES_OF_PHASE[m.phase]],
+        not_covered=[spec.description for spec in GATES.values() if m.phase not in spec.phases],
         target=target,
         sentence=sentence,
         beginning=_BEGINNINGS.get(m.phase),

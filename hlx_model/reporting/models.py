@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from hlx_model.json_model import JsonModel, Number
 from hlx_model.language import Format
-from hlx_model.verdicts import GateResult, Outcome
+from hlx_model.verdicts import GateResult, Milestone, Outcome
 
 REPORT_SCHEMA = "hlx-report/2"
 """Raise it by hand when a program that reads reports must change."""
@@ -163,14 +163,6 @@ class WorstTranslation(Translation):
 
 
 Example = Continuation | Completion | Translation
-
-
-class Milestone(_Part):
-    """The gates of one epoch, as they were evaluated during the training."""
-
-    epoch: int
-    outcome: Outcome
-    gates: list[GateResult]
 
 
 class CurvePoint(_Part):

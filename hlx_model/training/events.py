@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hlx_model.checkpoints.progress import Milestone
 from hlx_model.runs.metrics import MetricsRow
+from hlx_model.verdicts import Milestone
 
 
 class Recorded(NamedTuple):

@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from hlx_model.checkpoints.weights import EVERY_EPOCHS, ROLLING
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.model.device import precision_of
 from hlx_model.model.sizes import SIZES, Architecture
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
@@ -32,7 +32,7 @@ CPU_GAPS = 0.5
 """Share of a pass's activations (checkpointed or not) that the C library's allocator keeps beside them: resident minus
 allocated memory of 10m and 50m, eight settings. With MALLOC_MMAP_THRESHOLD_=131072 it keeps none, but is slower."""
 EVALUATED = 8192
-"""Tokens that an evaluation reads at once, in fp32: `predict`'s `most_tokens`."""
+"""Tokens that an evaluation reads at once, in fp32: `predict`'s `max_tokens`."""
 MIN_PART_TOKENS = 256
 """Tokens of the smallest part of a batch that is advised."""
 

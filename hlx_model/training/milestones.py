@@ -4,28 +4,24 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from hlx_model.checkpoints.progress import Milestone, Progress
-from hlx_model.evaluation.gates.milestones import (
-    SAMPLE,
-    checkpoint_gates,
-    due,
-    milestone_gates,
-)
-from hlx_model.evaluation.losses import baselines
+from hlx_model.checkpoints.progress import Progress
+from hlx_model.evaluation.epoch import EpochMeasurements
+from hlx_model.evaluation.losses import baselines, predict
+from hlx_model.evaluation.milestones import SAMPLE, due, milestone_gates
 from hlx_model.files import write_json
 from hlx_model.layout import MILESTONE_RESULTS
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Stop
 from hlx_model.training.events import EventSink, MilestoneJudged
 from hlx_model.training.plan import TrainingPlan, sample
-from hlx_model.verdicts import worst
+from hlx_model.verdicts import Milestone, worst
 
 COUNTED = 4096
-"""Training texts whose symbols are counted for the baseline."""
+"""Training texts whose symbols are counted for the unigram baseline."""
 
 
 class MilestoneGates:
-    """Judges a model at its milestones, keeps what was found, and says whether it must stop."""
+    """Evaluates a model at its milestones, records the results, and returns a stop if a gate failed."""
 
     def __init__(
         self,
@@ -42,27 +38,45 @@ class MilestoneGates:
     def after_epoch(
         self, epoch: int, model: Transformer, saved: Path | None, train_loss: float, best_before: float | None
     ) -> Stop | None:
-        """Judge the model where it is due, and the checkpoint that the epoch left.
+        """Evaluate the model if the epoch is a milestone; return why the training must stop, or None.
 
-        `train_loss` is the epoch's own, `best_before` the best held-out loss before it, in nats.
+        Args:
+            epoch: the epoch that has ended.
+            model: as it is at its end.
+            saved: the checkpoint of the epoch, if one was saved.
+            train_loss: the trainer's own mean loss of the epoch, in nats.
+            best_before: the best held-out loss before it, in nats.
         """
         s = self._plan.settings
         if not due(epoch, s.epochs):
             return None
-        gates = checkpoint_gates(saved, s.size) if saved else []
-        gates += milestone_gates(
-            model, self._train, self._held_out,
-            epoch=epoch, epochs=s.epochs, step=self._progress.step, reported_loss=train_loss, best_loss=best_before,
-            train_tokens=self._train_tokens, unigram=self._unigram, began=self._progress.initial_held_out_loss,
-        )  # fmt: skip
+        held_out = predict(model, self._held_out[:SAMPLE])
+        # In this order, so that a loss of NaN is the result.
+        best = held_out.loss if best_before is None else min(held_out.loss, best_before)
+        gates = milestone_gates(
+            EpochMeasurements(
+                epoch=epoch,
+                epochs=s.epochs,
+                step=self._progress.step,
+                held_out=held_out,
+                training=predict(model, self._train[:SAMPLE]),
+                reported_loss=train_loss,
+                best_loss=best,
+                initial_loss=self._progress.initial_held_out_loss,
+                unigram=self._unigram,
+                train_tokens=self._train_tokens,
+                size=s.size,
+                checkpoint=saved,
+            )
+        )
         milestone = Milestone(epoch=epoch, outcome=worst(gates), gates=tuple(gates))
         self._progress.milestones.append(milestone)
         write_json(self._plan.directory / MILESTONE_RESULTS, [m.to_json() for m in self._progress.milestones])
         self._emit(MilestoneJudged(milestone))
-        failed = [gate for gate in gates if gate.outcome == "fail"]
-        if not failed:
+        if not milestone.failed:
             return None
-        return Stop("quality_failed", f"gate {failed[0].name} failed at epoch {epoch}: {failed[0].reason}")
+        gate = milestone.failed[0]
+        return Stop("quality_failed", f"gate {gate.name} failed at epoch {epoch}: {gate.reason}")
 
     @cached_property
     def _unigram(self) -> float:

@@ -8,7 +8,7 @@ from hlx_model.checkpoints.manifest import Kind, Manifest, checkpoint_number
 from hlx_model.checkpoints.progress import Progress
 from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint
 from hlx_model.environment import Environment
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import utc_now
 from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256

@@ -8,7 +8,7 @@ from hlx_assets.definitions import defs
 from hlx_assets.guard import GATED
 from hlx_assets.io_manager import latest_path
 from hlx_model.checkpoints.manifest import read_manifest
-from hlx_model.evaluation.gates.milestones import MILESTONES
+from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import read_json
 from tests.assets.conftest import Home, Run, revalidated
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.checkpoints.progress import AbortMemory, Milestone, Progress, read_state
+from hlx_model.checkpoints.progress import AbortMemory, Progress, read_state
 from hlx_model.files import json_text, write_json
 from hlx_model.layout import STATE
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Milestone
 
 GATE = GateResult("copy_rate", "fail", "90% copied, required ≤ 50%", float("nan"), 0.5, 12)
 PROGRESS = Progress(

@@ -234,7 +234,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     hlx: Hlx, judged_as: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
 ) -> None:
     # Two of the standard prompts lead beyond the words of 48 sentences, so that a third of the words are wrong.
-    monkeypatch.setattr(report_module, "Thresholds", partial(Thresholds, words=0.3, words_warn=0.5))
+    monkeypatch.setattr(report_module, "Thresholds", partial(Thresholds, min_word_rate=0.3, good_word_rate=0.5))
     checkpoint = judged_as[outcome]
     ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
     assert ran.code == code

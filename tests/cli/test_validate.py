@@ -160,7 +160,7 @@ def test_an_unusable_input_is_one_line_runs_nothing_and_leaves_no_report(
         (good, document, 4, "phase is 4: it must be 1, 2 or 3"),
         (good, tmp_path / "none.md", 1, "none.md"),
         (good, empty, 1, "empty.md"),
-        (good, pairs, 1, "phase 1 is judged on english_corpus, not on paired_corpus"),
+        (good, pairs, 1, "phase 1 is evaluated on english_corpus, not on paired_corpus"),
     ):
         ran = hlx("validate", "--checkpoint", path, "--corpus", corpus, "--phase", phase)
         assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error

@@ -1,4 +1,4 @@
-"""Models that are known to the last symbol, to measure with."""
+"""Models whose every symbol is known, to test measurements with."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def _sure_of(ids: Tensor) -> Tensor:
 
 
 class Uniform(Transformer):
-    """Guesses among all symbols alike."""
+    """Guesses uniformly among all symbols."""
 
     def __init__(self) -> None:
         super().__init__(SMALLEST)
@@ -34,14 +34,14 @@ class Uniform(Transformer):
 
 
 class Echo(Uniform):
-    """Is all but sure that the current symbol comes again."""
+    """Is almost certain that the current symbol follows again."""
 
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         return 8.0 * F.one_hot(tokens_BT, VOCABULARY_SIZE)
 
 
 class Writer(Uniform):
-    """Writes after each prompt what a function says, symbol by symbol, as `generate` asks for it."""
+    """Writes after each prompt what a function returns, symbol by symbol, as `generate` requests it."""
 
     def __init__(self, answer: Callable[[str], str]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Writer(Uniform):
 
 
 def trained_on_unshifted_labels(texts: list[str], steps: int = 25) -> Transformer:
-    """The tiny model after a training whose labels were its inputs."""
+    """Return the tiny model after a training whose labels were its inputs."""
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     ids_BT = Examples(texts, 256).batch(torch.arange(len(texts)))

@@ -1,4 +1,4 @@
-"""A report beside the one before it: only what is surely another counts."""
+"""A report and the one before it: only a difference beyond chance counts."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def parse_rate(hits: int, samples: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("before", "now", "outcome"), [(50, 80, "better"), (80, 50, "worse"), (50, 60, "same")])
-def test_rates_differ_where_their_intervals_do_not_overlap(before: int, now: int, outcome: str) -> None:
+def test_rates_differ_if_their_intervals_do_not_overlap(before: int, now: int, outcome: str) -> None:
     found = compare_reports(translation(before), translation(now))
     assert (found.other, found.outcome) == (f"id/{before}", outcome)
     assert found.figures["all_to_hlx.exact_match"].to_json() == {
@@ -52,16 +52,16 @@ def test_losses_differ_beyond_a_margin(before: float | str, now: float | str, ou
     assert found.outcome == outcome
 
 
-def test_no_gain_hides_a_loss() -> None:
+def test_one_worse_figure_makes_a_report_worse() -> None:
     assert compare_reports(translation(50, 0.3), translation(80, 0.5)).outcome == "worse"
 
 
-def test_losses_on_other_corpora_are_not_compared() -> None:
+def test_losses_are_compared_on_the_same_corpora_alone() -> None:
     found = compare_reports(translation(50, 0.3, corpus="c1"), translation(80, 0.9, corpus="c2"))
     assert "held_out_loss" not in found.figures and found.outcome == "better"
 
 
-def test_rates_without_samples_are_not_compared() -> None:
+def test_rates_without_samples_are_skipped() -> None:
     assert list(compare_reports(translation(0, samples=0), translation(90)).figures) == ["held_out_loss"]
 
 
@@ -78,7 +78,7 @@ def test_phases_1_and_2_are_compared_by_their_gate(phase: int, gate: str) -> Non
 
 
 def keep(reports: Path, name: str, at: int, content: str) -> Path:
-    """A report that was written at second `at`."""
+    """Write a report at second `at`; return its folder."""
     path = reports / name / "checkpoint" / "report.json"
     path.parent.mkdir(parents=True)
     path.write_text(content, encoding="utf-8")

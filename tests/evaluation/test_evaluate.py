@@ -1,4 +1,4 @@
-"""A report is made of every checkpoint, also of a bad one: that is when people need it."""
+"""Every checkpoint gets a report, a bad one too: that is when people need it."""
 
 import json
 import re
@@ -15,13 +15,9 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
 from hlx_model.evaluation.compare import LOSS_MARGIN
-from hlx_model.evaluation.evaluate import (
-    CPU_PARAMETERS,
-    Sample,
-    evaluate,
-    target_of,
-)
-from hlx_model.evaluation.gates.registry import GATES_OF_PHASE
+from hlx_model.evaluation.evaluate import evaluate, target_of
+from hlx_model.evaluation.gates import GATES_OF_PHASE
+from hlx_model.evaluation.measurements import CPU_PARAMETERS, Sample
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
@@ -32,16 +28,16 @@ FILES = {"report.json", "report.html", "report.md", "verdict.json", "loss.svg"}
 
 
 def strictly(path: Path) -> Any:
-    """The JSON of a file, refused where it holds NaN or Infinity, which is no JSON."""
+    """Return the JSON of a file; NaN and Infinity, which are not JSON, are an error."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{path} holds {constant}")
+        raise AssertionError(f"{path} contains {constant}")
 
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_every_phase_is_asked_its_gates_and_reported_in_five_files(curriculum: Curriculum, phase: int) -> None:
+def test_every_phase_gets_its_gates_and_a_report_of_five_files(curriculum: Curriculum, phase: int) -> None:
     trained = curriculum.phases[phase]
     judgement = trained.judgement
     assert judgement.directory == Artifacts(curriculum.training).report(trained.checkpoint)
@@ -57,12 +53,12 @@ def test_every_phase_is_asked_its_gates_and_reported_in_five_files(curriculum: C
 
 
 def written(reason: str) -> str:
-    """A reason as Markdown: what it quotes of a model's text must not be taken for a table or a tag."""
+    """Return a reason as Markdown: the text of a model that it quotes must not become a table or a tag."""
     return re.sub(r"[\\|<`\[]", r"\\\g<0>", reason)
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_people_read_the_same_in_markdown_with_the_loss_curve_in_it(curriculum: Curriculum, phase: int) -> None:
+def test_the_markdown_contains_every_gate_and_the_loss_curve(curriculum: Curriculum, phase: int) -> None:
     judgement = curriculum.phases[phase].judgement
     for gate in judgement.verdict.gates:
         assert f"`{gate.name}`" in judgement.markdown and written(gate.reason) in judgement.markdown
@@ -116,14 +112,14 @@ def test_phase_3_is_reported_by_pair_of_formats_operation_and_length(curriculum:
     assert distances == sorted(distances, reverse=True) and not any(a["same_value"] for a in report["worst"])
 
 
-def test_a_large_model_is_asked_less_on_a_cpu() -> None:
-    assert Sample.of(CPU_PARAMETERS, "cpu") == Sample.of(100 * CPU_PARAMETERS, "cuda") == Sample()
-    less, least = Sample.of(7 * CPU_PARAMETERS, "cpu"), Sample.of(1000 * CPU_PARAMETERS, "cpu")
+def test_a_large_model_is_measured_on_fewer_samples_on_a_cpu() -> None:
+    assert Sample.for_model(CPU_PARAMETERS, "cpu") == Sample.for_model(100 * CPU_PARAMETERS, "cuda") == Sample()
+    less, least = Sample.for_model(7 * CPU_PARAMETERS, "cpu"), Sample.for_model(1000 * CPU_PARAMETERS, "cpu")
     assert Sample().rows > less.rows > least.rows > 0
     assert Sample().conversions > less.conversions > least.conversions > 0
 
 
-def test_a_report_is_compared_with_the_newest_other_one_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_report_is_compared_with_the_newest_other_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:
     final = copied(curriculum, tmp_path)
     assert curriculum.phases[1].judgement.report.to_json()["comparison"] is None
     middle = final.parent / "phase1_epoch1"
@@ -137,7 +133,7 @@ def test_a_report_is_compared_with_the_newest_other_one_of_its_phase(curriculum:
     assert loss.before - loss.now > LOSS_MARGIN
 
 
-def test_phase_1_is_compared_with_its_own_report_where_phase_2_has_none(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_earlier_losses_skip_a_phase_without_a_report(curriculum: Curriculum, tmp_path: Path) -> None:
     copied(curriculum, tmp_path)
     of_phase = {
         n: tmp_path / "artifacts" / t.checkpoint.relative_to(curriculum.root) for n, t in curriculum.phases.items()
@@ -149,13 +145,13 @@ def test_phase_1_is_compared_with_its_own_report_where_phase_2_has_none(curricul
 
 
 def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
-    """Phase 1's checkpoint under a root of its own."""
+    """Return phase 1's checkpoint, copied under a root of its own."""
     return Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / curriculum.phases[1].checkpoint.relative_to(
         curriculum.root
     )
 
 
-def test_judging_again_changes_no_byte_of_report_and_verdict(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_evaluating_again_changes_no_byte_of_report_and_verdict(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path)
     directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
@@ -163,7 +159,7 @@ def test_judging_again_changes_no_byte_of_report_and_verdict(curriculum: Curricu
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
 
 
-def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_an_intermediate_checkpoint_gets_a_warning(curriculum: Curriculum, tmp_path: Path) -> None:
     middle = copied(curriculum, tmp_path).parent / "phase1_epoch20"
     judgement = evaluate(middle)
     completed = judgement.verdict.gates[0]
@@ -171,7 +167,7 @@ def test_a_checkpoint_of_the_middle_of_a_training_warns_that_it_is_one(curriculu
     assert judgement.report.to_json()["curve"][-1]["step"] == verify_checkpoint(middle).manifest.step
 
 
-def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_document: Path, tmp_path: Path) -> None:
+def test_a_stopped_training_gets_a_report_and_fails_with_its_reason(small_document: Path, tmp_path: Path) -> None:
     overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
     plan = plan_training(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
     stopped = train(plan, execution=CPU)
@@ -185,7 +181,9 @@ def test_a_stopped_training_gets_its_report_and_fails_by_its_reason(small_docume
 
 
 @pytest.mark.parametrize("broken", [torch.nan, 1e30])
-def test_a_model_of_no_numbers_gets_its_report_and_fails(curriculum: Curriculum, tmp_path: Path, broken: float) -> None:
+def test_a_model_of_nan_or_huge_weights_gets_a_report_and_fails(
+    curriculum: Curriculum, tmp_path: Path, broken: float
+) -> None:
     checkpoint = copied(curriculum, tmp_path)
     verified = verify_checkpoint(checkpoint)
     manifest, model = verified.manifest, checkpoints.load_model(verified)
@@ -214,7 +212,7 @@ def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum
     assert {"copy_rate", "reported_loss"} <= failed
 
 
-def test_a_truncated_checkpoint_is_refused_and_its_old_report_stays(curriculum: Curriculum, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_refused_and_keeps_its_old_report(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path)
     report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
     before = report.read_bytes()

@@ -1,4 +1,4 @@
-"""The users' grade: 100 points of 30, 30, 20 and 20, and the letter that they give."""
+"""The grade: 30, 30, 20 and 20 points, 100 in all, and a letter."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from hlx_model.evaluation.grade import Grade, grade, letter
+from hlx_model.evaluation.grade import grade, letter
+from hlx_model.reporting.models import CurvePoint, GradeGiven, Report
 from hlx_model.verdicts import GateResult
 from tests.conftest import Curriculum
+from tests.reporting.reports import parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
 GATES = [
@@ -17,18 +19,27 @@ GATES = [
 ]
 
 
-def curve(losses: Sequence[float]) -> list[dict[str, Any]]:
-    return [{"train_loss": loss, "held_out_loss": None} for loss in losses]
+def curve(losses: Sequence[float]) -> list[CurvePoint]:
+    others = {"epoch": 1, "held_out_loss": None, "learning_rate": None, "tokens_per_second": None}
+    return [CurvePoint.from_json({"step": step, "train_loss": loss} | others) for step, loss in enumerate(losses)]
 
 
 FALLING = curve([4 / (1 + i) for i in range(40)])
 
 
-def graded(phase: int = 1, stopped: str | None = None, course: list[dict[str, Any]] = FALLING, **figures: Any) -> Grade:
-    return grade(phase, {**LOSSES, **figures}, GATES, course, stopped)
+def report(phase: int = 1, **figures: Any) -> Report:
+    """Return a report with these losses and other figures."""
+    content = phase_3() if phase == 3 else phase_1()
+    return parsed(content | {"figures": content["figures"] | LOSSES | figures})
 
 
-def points(grade: Grade) -> dict[str, float]:
+def graded(
+    phase: int = 1, stopped: str | None = None, course: Sequence[CurvePoint] = FALLING, **figures: Any
+) -> GradeGiven:
+    return grade(phase, report(phase, **figures).figures, GATES, course, stopped)
+
+
+def points(grade: GradeGiven) -> dict[str, float]:
     return {part.name: part.points for part in grade.parts}
 
 
@@ -50,23 +61,14 @@ def test_a_letter_begins_at_its_points(given: float, expected: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "expected"), [(1.2, 30), (0.1, 30), (2.2, 15), (3.2, 0), (50, 0), (math.nan, 0), (math.inf, 0)]
 )
-def test_losses_are_measured_from_the_unigram_baseline_to_half_of_the_bigram_baseline(
-    part: str, loss: float, expected: float
-) -> None:
-    figure = "training_loss" if part == "convergence" else "held_out_loss"
-    figures: dict[str, Any] = {figure: loss}
+def test_losses_count_from_the_unigram_baseline_to_half_the_bigram_one(part: str, loss: float, expected: float) -> None:
+    figures: dict[str, Any] = {"training_loss" if part == "convergence" else "held_out_loss": loss}
     assert points(graded(**figures))[part] == pytest.approx(expected)
 
 
-def test_in_phase_3_accuracy_is_the_mean_of_both_directions_and_format_the_parse_rate() -> None:
-    found = points(
-        graded(
-            3,
-            all_to_hlx={"samples": 512, "exact_match": 0.8, "parse_rate": 0.95},
-            all_to_english={"samples": 512, "exact_match": 0.6},
-            held_out_values=100,
-        )
-    )
+def test_phase_3_is_graded_by_exact_match_and_parse_rate() -> None:
+    to_hlx = rates(400, 500) | {"parse_rate": 0.95}
+    found = points(graded(3, all_to_hlx=to_hlx, all_to_english=rates(300, 500)))
     assert found["accuracy"] == pytest.approx(21) and found["format correctness"] == pytest.approx(19)
 
 
@@ -74,7 +76,7 @@ def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
     assert points(graded(1))["format correctness"] == pytest.approx(18)
     assert points(graded(2))["format correctness"] == pytest.approx(16)
     nothing = [GateResult("completions_parse", "warn", "nothing held out to ask")]
-    assert points(grade(2, LOSSES, nothing, FALLING, None))["format correctness"] == 0
+    assert points(grade(2, report().figures, nothing, FALLING, None))["format correctness"] == 0
 
 
 @pytest.mark.parametrize(
@@ -90,11 +92,11 @@ def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
         ([], 0),
     ],
 )
-def test_progress_is_steady_where_the_loss_does_not_rise(losses: list[float], expected: float) -> None:
+def test_progress_is_steady_if_the_loss_does_not_rise(losses: list[float], expected: float) -> None:
     assert points(graded(course=curve(losses)))["steady progress"] == pytest.approx(expected)
 
 
-def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
+def test_a_stopped_training_has_no_points_for_its_course() -> None:
     found = graded(stopped="training loss is nan at step 7")
     assert points(found)["convergence"] == points(found)["steady progress"] == 0
     assert "training loss is nan at step 7" in found.parts[0].why
@@ -102,7 +104,7 @@ def test_a_stopped_training_neither_converged_nor_progressed_steadily() -> None:
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_a_report_holds_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
+def test_the_points_of_a_report_are_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
     given = curriculum.phases[phase].judgement.report.to_json()["grade"]
     assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
     assert all(0 <= part["points"] <= part["of"] for part in given["parts"])

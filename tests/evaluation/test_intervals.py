@@ -1,4 +1,4 @@
-"""One gate's answer, and the interval of a rate."""
+"""The result of one gate, and the interval of a rate."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def test_a_gate_survives_json(value: float | None) -> None:
     assert GateResult.from_json(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
 
 
-def test_a_figure_that_is_no_number_survives_json() -> None:
+def test_a_value_of_nan_survives_json() -> None:
     text = json.dumps(GateResult("words", "fail", "", math.nan).to_json(), allow_nan=False)
     value = GateResult.from_json(json.loads(text)).value
     assert value is not None and math.isnan(value)

@@ -42,22 +42,22 @@ def test_the_loss_is_that_of_the_next_token_text_by_text() -> None:
     found = predict(model, TEXTS)
     assert found.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
     assert found.copy_rate == copied / len(losses)
-    assert predict(model, TEXTS, most_tokens=1).loss == pytest.approx(found.loss, rel=1e-6)
+    assert predict(model, TEXTS, max_tokens=1).loss == pytest.approx(found.loss, rel=1e-6)
 
 
-def test_the_copy_rate_sees_a_model_that_repeats_what_it_has_just_read() -> None:
+def test_the_copy_rate_sees_a_model_that_repeats_its_input() -> None:
     found = predict(Echo(), ["aaab"])
     assert found.copy_rate == 1.0
     wrong, right = math.log(116 + math.exp(8)), math.log(116 + math.exp(8)) - 8
     assert found.loss == pytest.approx((3 * wrong + 2 * right) / 5, rel=1e-5)
 
 
-def test_there_must_be_text() -> None:
+def test_no_text_is_an_error() -> None:
     with pytest.raises(ValueError, match="no text to measure"):
         predict(Uniform(), [])
 
 
-def test_a_loss_beyond_all_bounds_has_an_infinite_perplexity() -> None:
+def test_a_huge_loss_has_an_infinite_perplexity() -> None:
     assert Prediction(2157.0, 0.0, 1).perplexity == math.inf
     assert Prediction(math.log(50), 0.0, 1).perplexity == pytest.approx(50)
 
@@ -81,7 +81,7 @@ def test_the_baselines_are_what_counting_gives() -> None:
     assert base.train_tokens == 9
 
 
-def test_pairs_of_symbols_predict_sentences_better_than_symbols_do() -> None:
+def test_pairs_of_symbols_predict_better_than_symbols() -> None:
     texts = [f"{verb} the {noun}" for verb in ("Search", "Sort", "Count") for noun in ("users", "logs", "files")]
     base = baselines(texts[:6], texts[6:])
     assert base.bigram < base.unigram < UNIFORM_LOSS

@@ -1,4 +1,4 @@
-"""The measuring models do what they say, so that what is measured with them is known."""
+"""The models of the tests write what they are told to."""
 
 from hlx_model.model.generation import generate
 from tests.evaluation.models import Writer

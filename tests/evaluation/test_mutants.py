@@ -1,4 +1,4 @@
-"""The gates catch broken trainings: the short form of `python -m benchmarks.gates`, which has all of them and more."""
+"""The gates catch broken trainings: a short form of `python -m benchmarks.gates`, which has more of them."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ QUICKLY_MADE = (
 
 
 LEARNED_LATE = {"plain SGD", "embedding frozen"}
-"""What they lack is excused in a short training, and on a small corpus."""
+"""What they lack gives only a warning after a short training, and on a small corpus."""
 
 
 def small(trial: Trial) -> Trial:
@@ -65,7 +65,7 @@ def test_the_same_training_with_nothing_broken_passes(shop: Workshop, name: str)
     assert shop.carry_out(HEALTHY[name], name).failed == {}
 
 
-def test_a_mispaired_document_has_the_lines_of_another_value_under_a_share_of_its_sentences() -> None:
+def test_a_mispaired_document_has_lines_of_other_values() -> None:
     def lines_by_sentence(document: Document) -> dict[str, str]:
         entries = (part.partition("\n") for part in document.text().split("\n\n") if part.startswith("English:"))
         return {sentence: lines.strip() for sentence, _, lines in entries}

@@ -1,6 +1,4 @@
-"""How answers are judged: to the letter, by value, and by whether they can be read at all."""
-
-from typing import Any
+"""How answers are compared with the expected ones: to the letter, by value, and by whether they parse."""
 
 import pytest
 from hypothesis import given
@@ -9,11 +7,12 @@ from hypothesis import strategies as st
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import (
     Answer,
+    PairRow,
     conversions,
     difference,
     distance,
     rates,
-    rates_by_format,
+    rates_by_direction,
     rates_by_length,
     rates_by_operation,
     score,
@@ -25,10 +24,8 @@ from hlx_model.language import Format
 from tests.evaluation.models import Writer
 
 
-def row(target: str, source: str, text: str, answer: str, value: str = "v") -> dict[str, Any]:
-    return {
-        "target": target, "source": source, "prompt": f"[{target}] {text} → ", "answer": answer, "value_sha256": value,
-    }  # fmt: skip
+def row(target: str, source: str, text: str, answer: str, value: str = "v", operation: str = "") -> PairRow:
+    return PairRow(target, source, f"[{target}] {text} → ", answer, value, operation)
 
 
 HLXL = '{1000: {@0: "search", @1: &h_documents}}'
@@ -39,9 +36,9 @@ ENGLISH_ROWS = [
 ]
 
 
-def answered(one: dict[str, Any], written: str) -> Answer:
+def answered(one: PairRow, written: str) -> Answer:
     (answer,) = translate(Writer(lambda prompt: written), [one], sentences_by_value(ENGLISH_ROWS))
-    assert (answer.prompt, answer.expected, answer.written) == (one["prompt"], one["answer"], written)
+    assert (answer.prompt, answer.expected, answer.written) == (one.prompt, one.answer, written)
     return answer
 
 
@@ -59,7 +56,7 @@ def answered(one: dict[str, Any], written: str) -> Answer:
         ("LC-R", "1.0", "1", False, False, True),  # of another type
     ],
 )
-def test_an_answer_in_hlx_is_judged_by_the_parser(
+def test_the_parser_compares_an_answer_in_hlx(
     target: str, expected: str, written: str, exact: bool, same_value: bool, parses: bool
 ) -> None:
     answer = answered(row(target, "English", "Search", expected), written)
@@ -75,7 +72,7 @@ def test_into_english_every_sentence_of_the_value_is_right(written: str, exact: 
     assert (answer.exact, answer.same_value, answer.parses) == (exact, exact, True)
 
 
-def test_answers_come_in_the_order_of_their_rows_and_are_counted() -> None:
+def test_answers_are_counted_in_the_order_of_their_rows() -> None:
     rows = [
         row(format, "English", "x" * 3 * i, "42" if format != "LC-B" else "[0x2a]") for i, format in enumerate(Format)
     ]
@@ -87,14 +84,14 @@ def test_answers_come_in_the_order_of_their_rows_and_are_counted() -> None:
     assert translate(Writer(str), [], {}) == []
 
 
-def test_an_answer_may_be_half_as_long_again_as_the_longest_expected_and_is_cut_there() -> None:
+def test_an_answer_is_cut_at_one_and_a_half_times_the_expected_length() -> None:
     answer = answered(row("HLXL", "English", "x", '"abcdef"'), '"abcdefghijkl"')
     assert answer.parses
     (cut,) = translate(Writer(lambda prompt: '"' + "a" * 300), [row("HLXL", "English", "x", '"abcdef"')], {})
     assert len(cut.written) == 20
 
 
-def test_a_model_that_never_ends_is_cut_by_rows_of_like_length() -> None:
+def test_the_cut_follows_from_rows_of_similar_length() -> None:
     rows = [row("HLXL", "English", "short", "1"), row("HLXL", "English", "long", f'"{"b" * 98}"')]
     answers = translate(Writer(lambda prompt: "a" * 300), rows, {})
     assert [len(answer.written) for answer in answers] == [1 * 3 // 2 + 8, 100 * 3 // 2 + 8]
@@ -106,19 +103,19 @@ def test_a_model_that_never_ends_is_cut_by_rows_of_like_length() -> None:
     assert sentence.exact
 
 
-def test_every_value_is_asked_in_all_twelve_pairs_of_formats() -> None:
+def test_every_value_is_converted_in_all_twelve_pairs_of_formats() -> None:
     texts = {"HLXL": "[42]", "LC-R": "🜃42🜄", "LC-T": "[42]", "LC-B": "[0x2a]"}
-    rows = [{**row(target, "English", "The list of 42", text), "operation": "array"} for target, text in texts.items()]
+    rows = [row(target, "English", "The list of 42", text, operation="array") for target, text in texts.items()]
     pairs = conversions([*rows, row("English", "HLXL", "[42]", "The list of 42")])
     assert set(pairs) == {(source, target) for source in texts for target in texts if source != target}
-    for (source, target), (asked,) in pairs.items():
-        assert asked["prompt"] == f"[{target}] {texts[source]} → " and asked["answer"] == texts[target]
-        assert (asked["source"], asked["target"], asked["operation"]) == (source, target, "array")
-    right = {asked["prompt"]: asked["answer"] for (asked,) in pairs.values()}
-    flat = [asked for (asked,) in pairs.values()]
-    found = rates_by_format(translate(Writer(right.__getitem__), flat, {}))["between"]
-    assert {(s, t) for s, of in found.items() for t in of} == set(pairs)
-    assert all(r["samples"] == 1 and r["exact_match"] == 1 for of in found.values() for r in of.values())
+    for (source, target), (found,) in pairs.items():
+        assert found.prompt == f"[{target}] {texts[source]} → " and found.answer == texts[target]
+        assert (found.source, found.target, found.operation) == (source, target, "array")
+    flat = [found for (found,) in pairs.values()]
+    right = {found.prompt: found.answer for found in flat}
+    by_direction = rates_by_direction(translate(Writer(right.__getitem__), flat, {}))
+    for source, target in pairs:
+        assert (by_direction[source][target].samples, by_direction[source][target].exact_match) == (1, 1)
 
 
 def answer_of(target: str, expected: str, written: str) -> Answer:
@@ -129,16 +126,16 @@ def answer_of(target: str, expected: str, written: str) -> Answer:
 def test_rates_have_their_wilson_intervals() -> None:
     answers = [answer_of("LC-B", "[0x2a]", written) for written in ("[0x2a]", "[42]", "[0x2b]", "[")]
     found = rates(answers)
-    assert (found["samples"], found["exact_match"], found["value_match"], found["parse_rate"]) == (4, 0.25, 0.5, 0.75)
-    for name, hits in (("exact_match", 1), ("value_match", 2), ("parse_rate", 3)):
-        assert found[f"{name}_interval"] == list(wilson(hits, 4))
-    assert rates([])["exact_match_interval"] == [0, 1]
+    assert (found.samples, found.exact_match, found.value_match, found.parse_rate) == (4, 0.25, 0.5, 0.75)
+    intervals = (found.exact_match_interval, found.value_match_interval, found.parse_rate_interval)
+    assert intervals == (wilson(1, 4), wilson(2, 4), wilson(3, 4))
+    assert rates([]).exact_match_interval == (0, 1)
 
 
 def test_operations_come_by_how_often_they_occur() -> None:
-    rows = [{**row("HLXL", "English", "x", "1"), "operation": name} for name in ("few", "often", "often")]
+    rows = [row("HLXL", "English", "x", "1", operation=name) for name in ("few", "often", "often")]
     answers = translate(Writer(lambda prompt: "1"), rows, {})
-    assert [(name, found["samples"]) for name, found in rates_by_operation(rows, answers).items()] == [
+    assert [(name, found.samples) for name, found in rates_by_operation(rows, answers).items()] == [
         ("often", 2),
         ("few", 1),
     ]
@@ -146,12 +143,12 @@ def test_operations_come_by_how_often_they_occur() -> None:
 
 def test_lengths_are_those_of_the_expected_answers() -> None:
     answers = [answer_of("HLXL", f'"{"a" * (length - 2)}"', "1") for length in (2, 16, 17, 32, 33, 128, 129)]
-    samples = {name: found["samples"] for name, found in rates_by_length(answers).items()}
+    samples = {name: found.samples for name, found in rates_by_length(answers).items()}
     assert samples == {"1–16": 2, "17–32": 2, "33–64": 1, "65–128": 1, "129–": 1}
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_a_difference_holds_both_texts(expected: str, written: str) -> None:
+def test_a_difference_contains_both_texts(expected: str, written: str) -> None:
     pieces = difference(expected, written)
     assert "".join(text for kind, text in pieces if kind != "insert") == expected
     assert "".join(text for kind, text in pieces if kind != "delete") == written
@@ -164,8 +161,8 @@ def test_the_worst_answers_are_the_farthest_of_another_value() -> None:
     near, far = answer_of("HLXL", "[1, 2]", "[1, 3]"), answer_of("HLXL", "[1, 2]", "null")
     right, respelled = answer_of("HLXL", "[1, 2]", "[1, 2]"), answer_of("LC-B", "[0x2a]", "[42]")
     worst = worst_answers([near, right, respelled, far])
-    assert [answer["written"] for answer in worst] == ["null", "[1, 3]"]
-    assert worst[0]["distance"] == 1
-    assert worst[1]["diff"] == [["equal", "[1, "], ["delete", "2"], ["insert", "3"], ["equal", "]"]]
-    assert worst[1]["distance"] == pytest.approx(2 / 12)
+    assert [answer.written for answer in worst] == ["null", "[1, 3]"]
+    assert worst[0].distance == 1
+    assert worst[1].diff == [("equal", "[1, "), ("delete", "2"), ("insert", "3"), ("equal", "]")]
+    assert worst[1].distance == pytest.approx(2 / 12)
     assert len(worst_answers([far] * 11)) == 10

@@ -31,10 +31,11 @@ _BY_KEY = frozenset({
     "time", "started", "created", "ended", "made", "last_tick", "pid", "process", "host", "run_id", "commit", "dirty",
     "code_commit", "code_dirty",
     "tokens_per_second", "eta_seconds", "pace", "seconds", "versions", "packages", "platform",
-    "digest", "report.json", "report.html", "report.md", "loss.svg", "bytes",
+    "digest", "report.json", "report.html", "report.md", "loss.svg", "state.json",
+    "bytes",
 })  # fmt: skip
-"""Names of what differs from run to run, and of digests over it and over pages, which are written for people."""
-_WORDS = frozenset({"reason", "reasons", "text", "said", "detail", "description", "note", "warning", "cautions"})
+"""Names of what differs from run to run, and of digests over it and over words: pages, and reasons in `state.json`."""
+_WORDS = frozenset({"reason", "reasons", "why", "text", "said", "detail", "description", "note", "warning", "cautions"})
 """Names of what is written for people."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?")
 

@@ -133,7 +133,7 @@ def test_each_thread_that_shares_a_batch_has_its_own_gradients() -> None:
 
 
 def test_an_evaluation_reads_as_many_tokens_at_once_as_estimated() -> None:
-    assert inspect.signature(predict).parameters["most_tokens"].default == memory.EVALUATED
+    assert inspect.signature(predict).parameters["max_tokens"].default == memory.EVALUATED
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""What the record of a training says: whether it was completed, and what it was made from."""
+
+from collections.abc import Sequence
+
+from hlx_model.evaluation.spec import GateSpec
+from hlx_model.verdicts import GateResult
+
+
+def training_completed(kind: str, epoch: int | None, epochs: int | None, stopped: str | None) -> GateResult:
+    """Fail for a STOPPED checkpoint, with its reason; warn for one from the middle of a training, or without record."""
+    name = "training_completed"
+    if epoch is None:
+        return GateResult(
+            name,
+            "warn",
+            "not recorded: the file contains neither how its training ended nor which rows it was trained on, so "
+            "training may have used what is held out here",
+        )
+    if stopped:
+        return GateResult(name, "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch, epochs)
+    if kind != "FINAL":
+        return GateResult(name, "warn", f"intermediate checkpoint: epoch {epoch} of {epochs}", epoch, epochs)
+    return GateResult(name, "pass", f"completed its last epoch, {epochs}", epoch, epochs)
+
+
+def lineage(ungated: Sequence[str] | None) -> GateResult:
+    """Warn for good if a checkpoint was made from one whose gate was closed (`--ungated`), or without record."""
+    if ungated is None:
+        return GateResult("lineage", "warn", "not recorded: the file does not contain what it was made from")
+    if ungated:
+        names = ", ".join(ungated)
+        return GateResult("lineage", "warn", f"trained from {names} although the gate was closed (--ungated)")
+    return GateResult("lineage", "pass", "every checkpoint that it was made from passed its gates")
+
+
+GATES = (
+    GateSpec(
+        name="training_completed",
+        description="The training reached its last epoch; nothing stopped it.",
+        requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns",
+        needs=("record",),
+        check=lambda m: training_completed(m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped),
+        position=10,
+    ),
+    GateSpec(
+        name="lineage",
+        description="Every checkpoint that it was made from passed its gates.",
+        requirement="no parent with a closed gate; `--ungated` warns for good",
+        needs=("record",),
+        check=lambda m: lineage(m.record.ungated),
+        position=20,
+    ),
+)

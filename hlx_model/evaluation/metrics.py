@@ -1,0 +1,83 @@
+"""What a report contains of the measurements: its metrics (`figures` in JSON), its examples and its worst answers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+from hlx_model.corpus import ENGLISH
+from hlx_model.evaluation import translation
+from hlx_model.evaluation.measurements import Measurements
+from hlx_model.evaluation.translation import rates
+from hlx_model.language import Format
+from hlx_model.reporting.models import Example, Figures, SampleSizes, TranslationFigures, WorstTranslation
+
+T = TypeVar("T")
+
+SPREAD = 12
+"""Examples that a report shows of phases 1 and 2."""
+OF_EACH = 6
+"""Right and wrong examples that it shows of phase 3."""
+
+
+def metrics(m: Measurements) -> Figures:
+    """Return the metrics of every phase; in phase 3 those of translation too."""
+    p = m.predictions
+    figures = Figures(
+        sample=SampleSizes(**asdict(m.sample)),
+        held_out_loss=p.held_out.loss,
+        training_loss=p.training.loss,
+        perplexity=p.held_out.perplexity,
+        unigram_baseline=p.baselines.unigram,
+        bigram_baseline=p.baselines.bigram,
+        copy_rate=p.held_out.copy_rate,
+        held_out_tokens=p.held_out.tokens,
+        training_tokens=p.baselines.train_tokens,
+    )
+    return _with_translation(figures, m) if m.record.phase == 3 else figures
+
+
+def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
+    rows, held_out, between, training = m.translations
+    by_source = translation.rates_by_direction([*held_out, *between])
+    assert m.held_out_values is not None
+    return TranslationFigures(
+        **dict(figures),
+        to_hlx={format: by_source[ENGLISH][format] for format in Format},
+        to_english={format: by_source[format][ENGLISH] for format in Format},
+        between={
+            source: {target: by_source[source][target] for target in Format if target is not source}
+            for source in Format
+        },
+        between_formats=rates(between),
+        all_to_hlx=rates(a for a in held_out if a.source == ENGLISH),
+        all_to_english=rates(a for a in held_out if a.target == ENGLISH),
+        training_pairs=rates(training),
+        by_operation=translation.rates_by_operation(rows, held_out),
+        by_length=translation.rates_by_length(held_out),
+        held_out_values=m.held_out_values,
+        standard_prompts=m.standard_answers,
+        earlier_phases=m.earlier_phases,
+    )
+
+
+def examples(m: Measurements) -> Sequence[Example]:
+    """Return examples of what the model wrote, spread over all; in phase 3 right and wrong ones."""
+    if m.record.phase == 1:
+        return spread(m.continuations, SPREAD)
+    if m.record.phase == 2:
+        return spread(m.completions, SPREAD)
+    answers = m.translations.held_out
+    right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
+    return [answer for some in (right, wrong) for answer in spread(some, OF_EACH)[:OF_EACH]]
+
+
+def worst_answers(m: Measurements) -> list[WorstTranslation]:
+    """Return the worst answers on held-out pairs of phase 3; none in the other phases."""
+    if m.record.phase != 3:
+        return []
+    return translation.worst_answers([*m.translations.held_out, *m.translations.between])
+
+
+def spread(items: Sequence[T], number: int) -> list[T]:
+    """Return about `number` of the items, at equal distances."""
+    return list(items[:: max(1, len(items) // number)])
