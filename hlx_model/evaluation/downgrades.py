@@ -1,16 +1,17 @@
 """When a gate warns instead of failing: the model had too little to learn from, or too little is held out to tell.
 
 What a gate may require depends on what the model learned from, and for how long. Nothing here excuses a training that
-is damaged: the gates without one of these attributes are required of every model.
+is damaged: a gate without an excuse is required of every model.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.gates.perplexity import loss_limit
 from hlx_model.evaluation.losses import Baselines, Prediction
 from hlx_model.evaluation.measurements import Measurements
-from hlx_model.evaluation.spec import GateSpec
+from hlx_model.evaluation.spec import Excuse, GateSpec
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.verdicts import GateResult
@@ -24,15 +25,10 @@ def evaluate_gates(m: Measurements) -> list[GateResult]:
 def evaluate_gate(spec: GateSpec, m: Measurements) -> GateResult:
     """Return the result of one gate, as a warning if a reason excuses its failure."""
     result, t = spec.check(m), m.thresholds
-    if spec.few_held_out and (reason := few_held_out_reason(m.held_out_values, t)):
-        result = warned(result, reason) if spec.few_held_out == "warns" else downgraded(result, reason)
-    if spec.downgraded_if_short:
-        tokens = _training_tokens(m)
-        result = downgraded(result, short_training_reason(m.record, tokens, t))
-        if spec.learned_late:
-            result = downgraded(result, short_translation_reason(tokens, t))
-    if spec.requires_learning:
-        result = downgraded(result, unlearned_reason(m.predictions.training, m.predictions.baselines, t))
+    if spec.inconclusive_if_few and (reason := few_held_out_reason(m.held_out_values, t)):
+        result = warned(result, reason)
+    for excuse in spec.warns_if:
+        result = downgraded(result, _REASONS[excuse](m))
     return result
 
 
@@ -85,3 +81,11 @@ def _training_tokens(m: Measurements) -> int | None:
     if r.epoch is None or r.step is None or r.stopped is not None:
         return None
     return r.epoch * m.predictions.baselines.train_tokens
+
+
+_REASONS: Mapping[Excuse, Callable[[Measurements], str | None]] = {
+    "few_held_out": lambda m: few_held_out_reason(m.held_out_values, m.thresholds),
+    "short_training": lambda m: short_training_reason(m.record, _training_tokens(m), m.thresholds),
+    "few_pairs": lambda m: short_translation_reason(_training_tokens(m), m.thresholds),
+    "unlearned": lambda m: unlearned_reason(m.predictions.training, m.predictions.baselines, m.thresholds),
+}

@@ -16,7 +16,7 @@ from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
 from hlx_model.model.transformer import Transformer
-from hlx_model.phases import CORPUS_OF_PHASE, PHASES
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
 
 T = TypeVar("T")
@@ -27,25 +27,11 @@ a 100m model takes at most two minutes on two cores, even if its answers never e
 SEED = 0
 
 Need = Literal[
-    "record",
-    "predictions",
-    "continuations",
-    "completions",
-    "translations",
-    "standard_answers",
-    "outputs",
-    "sampled_texts",
-    "earlier_phases",
-]
-"""A measurement that a gate needs: an attribute of `Measurements`."""
-PHASES_OF_NEED: Mapping[Need, tuple[int, ...]] = {
-    "continuations": (1,),
-    "completions": (2,),
-    "translations": (3,),
-    "standard_answers": (3,),
-    "earlier_phases": (3,),
-}
-"""The phases in which a measurement exists; those that are not listed exist in all."""
+    "record", "predictions", "continuations", "completions", "translations", "standard_answers", "outputs",
+    "sampled_texts", "earlier_phases",
+]  # fmt: skip
+"""A measurement that a gate needs: an attribute of `Measurements`. `continuations` exist in phase 1, `completions` in
+phase 2, `translations`, `standard_answers` and `earlier_phases` in phase 3, the others in all."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +210,3 @@ def pick(rows: Sequence[T], samples: int, seed: int) -> list[T]:
     if len(rows) <= samples:
         return list(rows)
     return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), samples))]
-
-
-def phases_of(need: Need) -> tuple[int, ...]:
-    """Return the phases in which a measurement exists."""
-    return PHASES_OF_NEED.get(need, tuple(PHASES))

@@ -140,15 +140,9 @@ def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> A
         exact = written == row.answer
         parses, same_value = _parse_and_compare(written, row.answer, Format(row.target))
     return Answer(
-        target=row.target,
-        source=row.source,
-        prompt=row.prompt,
-        expected=row.answer,
-        written=written,
-        exact=exact,
-        parses=parses,
-        same_value=same_value,
-    )
+        target=row.target, source=row.source, prompt=row.prompt, expected=row.answer, written=written,
+        exact=exact, parses=parses, same_value=same_value,
+    )  # fmt: skip
 
 
 def _parse_and_compare(written: str, expected: str, format: Format) -> tuple[bool, bool]:
@@ -173,15 +167,13 @@ def score(answers: Iterable[Answer]) -> Score:
 def rates(answers: Iterable[Answer]) -> Rates:
     """Return exact match, value match and parse rate, each with its Wilson interval; 0 without samples."""
     s = score(answers)
+    n = max(1, s.samples)
     return Rates(
         samples=s.samples,
-        exact_match=s.exact / max(1, s.samples),
-        exact_match_interval=wilson(s.exact, s.samples),
-        value_match=s.same_value / max(1, s.samples),
-        value_match_interval=wilson(s.same_value, s.samples),
-        parse_rate=s.parses / max(1, s.samples),
-        parse_rate_interval=wilson(s.parses, s.samples),
-    )
+        exact_match=s.exact / n, exact_match_interval=wilson(s.exact, s.samples),
+        value_match=s.same_value / n, value_match_interval=wilson(s.same_value, s.samples),
+        parse_rate=s.parses / n, parse_rate_interval=wilson(s.parses, s.samples),
+    )  # fmt: skip
 
 
 def rates_by_direction(answers: Iterable[Answer]) -> dict[str, dict[str, Rates]]:

@@ -53,22 +53,12 @@ class MilestoneGates:
         held_out = predict(model, self._held_out[:SAMPLE])
         # In this order, so that a loss of NaN is the result.
         best = held_out.loss if best_before is None else min(held_out.loss, best_before)
-        gates = milestone_gates(
-            EpochMeasurements(
-                epoch=epoch,
-                epochs=s.epochs,
-                step=self._progress.step,
-                held_out=held_out,
-                training=predict(model, self._train[:SAMPLE]),
-                reported_loss=train_loss,
-                best_loss=best,
-                initial_loss=self._progress.initial_held_out_loss,
-                unigram=self._unigram,
-                train_tokens=self._train_tokens,
-                size=s.size,
-                checkpoint=saved,
-            )
-        )
+        measured = EpochMeasurements(
+            epoch, s.epochs, self._progress.step, held_out, predict(model, self._train[:SAMPLE]),
+            reported_loss=train_loss, best_loss=best, initial_loss=self._progress.initial_held_out_loss, unigram=self._unigram,
+            train_tokens=self._train_tokens, size=s.size, checkpoint=saved,
+        )  # fmt: skip
+        gates = milestone_gates(measured)
         milestone = Milestone(epoch=epoch, outcome=worst(gates), gates=tuple(gates))
         self._progress.milestones.append(milestone)
         write_json(self._plan.directory / MILESTONE_RESULTS, [m.to_json() for m in self._progress.milestones])

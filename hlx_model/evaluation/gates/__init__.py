@@ -1,4 +1,4 @@
-"""The quality gates: one file for each family. Every module here that declares `GATES` or `MILESTONE_GATES` is found.
+"""The quality gates: one file for each family. Every `GateSpec` and `MilestoneSpec` of a module here is found.
 
 To add a gate, add a file. `spec.py` says what it declares.
 """
@@ -10,16 +10,15 @@ from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
 from hlx_model.phases import PHASES
 
 _MODULES = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-_SPECS: list[GateSpec] = [spec for module in _MODULES for spec in getattr(module, "GATES", ())]
-_MILESTONE_SPECS: list[MilestoneSpec] = [s for module in _MODULES for s in getattr(module, "MILESTONE_GATES", ())]
+_DECLARED = [value for module in _MODULES for value in vars(module).values()]
+_SPECS = sorted((s for s in _DECLARED if isinstance(s, GateSpec)), key=lambda s: (s.position, s.name))
+_MILESTONE_SPECS = sorted((s for s in _DECLARED if isinstance(s, MilestoneSpec)), key=lambda s: (s.position, s.name))
 
-GATES = {spec.name: spec for spec in sorted(_SPECS, key=lambda spec: (spec.position, spec.name))}
+GATES = {spec.name: spec for spec in _SPECS}
 """Every gate of a report by name, in their order."""
-GATES_OF_PHASE = {
-    phase: tuple(name for name, spec in GATES.items() if phase in spec.phases) for phase in PHASES
-}  # fmt: skip
+GATES_OF_PHASE = {phase: tuple(name for name, spec in GATES.items() if phase in spec.phases) for phase in PHASES}
 """The names of the gates of each phase, in their order."""
-MILESTONE_GATES = {spec.name: spec for spec in sorted(_MILESTONE_SPECS, key=lambda spec: (spec.position, spec.name))}
+MILESTONE_GATES = {spec.name: spec for spec in _MILESTONE_SPECS}
 """Every gate during training by name, in their order."""
 COMPLETED = "training_completed"
 """The gate that fails if a training was stopped."""

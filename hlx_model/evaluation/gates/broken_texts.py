@@ -45,33 +45,23 @@ def parroting(outputs: Outputs, t: Thresholds) -> GateResult:
     return broken_texts("parroting", "parroting", outputs, t.max_broken_share, t.max_broken_share)
 
 
-GATES = (
-    GateSpec(
-        name="collapse",
-        description="Output does not repeat one symbol or one short unit.",
-        requirement="≤ {t.max_broken_share:.0%} of the outputs collapsed",
-        needs=("outputs",),
-        check=lambda m: collapse(m.outputs, m.thresholds),
-        position=110,
-        requires_learning=True,
-        downgraded_if_short=True,
-    ),
-    GateSpec(
-        name="scrambled",
-        description="Output is put together as English or a format puts texts together.",
-        requirement="≤ {t.max_scrambled_share:.0%} of the outputs scrambled; above {t.max_broken_share:.0%} it warns",
-        needs=("outputs",),
-        check=lambda m: scrambled(m.outputs, m.thresholds),
-        position=111,
-        requires_learning=True,
-        downgraded_if_short=True,
-    ),
-    GateSpec(
-        name="parroting",
-        description="Output does not repeat its prompt.",
-        requirement="≤ {t.max_broken_share:.0%} of the outputs repeat their prompt",
-        needs=("outputs",),
-        check=lambda m: parroting(m.outputs, m.thresholds),
-        position=112,
-    ),
-)
+COLLAPSE = GateSpec(
+    "collapse",
+    description="Output does not repeat one symbol or one short unit.",
+    requirement="≤ {t.max_broken_share:.0%} of the outputs collapsed",
+    needs=("outputs",), check=lambda m: collapse(m.outputs, m.thresholds), position=110,
+    warns_if=("short_training", "unlearned"),
+)  # fmt: skip
+SCRAMBLED = GateSpec(
+    "scrambled",
+    description="Output is put together as English or a format puts texts together.",
+    requirement="≤ {t.max_scrambled_share:.0%} of the outputs scrambled; above {t.max_broken_share:.0%} it warns",
+    needs=("outputs",), check=lambda m: scrambled(m.outputs, m.thresholds), position=111,
+    warns_if=("short_training", "unlearned"),
+)  # fmt: skip
+PARROTING = GateSpec(
+    "parroting",
+    description="Output does not repeat its prompt.",
+    requirement="≤ {t.max_broken_share:.0%} of the outputs repeat their prompt",
+    needs=("outputs",), check=lambda m: parroting(m.outputs, m.thresholds), position=112,
+)  # fmt: skip

@@ -40,21 +40,15 @@ def _checkpoint_of(m: EpochMeasurements) -> Path:
     return m.checkpoint
 
 
-MILESTONE_GATES = (
-    MilestoneSpec(
-        name="parameter_count",
-        description="The model has exactly the parameters of the size in the settings.",
-        requirement="the number of parameters of the size",
-        check=lambda m: parameter_count(_checkpoint_of(m), m.size),
-        position=10,
-        needs_checkpoint=True,
-    ),
-    MilestoneSpec(
-        name="file_size",
-        description="The weights take the bytes that their parameters need.",
-        requirement="4 bytes for each parameter of the size, and a header",
-        check=lambda m: file_size(_checkpoint_of(m), m.size),
-        position=20,
-        needs_checkpoint=True,
-    ),
-)
+PARAMETER_COUNT = MilestoneSpec(
+    "parameter_count",
+    description="The model has exactly the parameters of the size in the settings.",
+    requirement="the number of parameters of the size",
+    check=lambda m: parameter_count(_checkpoint_of(m), m.size), position=10, needs_checkpoint=True,
+)  # fmt: skip
+FILE_SIZE = MilestoneSpec(
+    "file_size",
+    description="The weights take the bytes that their parameters need.",
+    requirement="4 bytes for each parameter of the size, and a header",
+    check=lambda m: file_size(_checkpoint_of(m), m.size), position=20, needs_checkpoint=True,
+)  # fmt: skip

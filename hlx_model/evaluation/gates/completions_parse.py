@@ -18,17 +18,10 @@ def completions_parse(completions: Sequence[Completion], t: Thresholds) -> GateR
     )
 
 
-GATES = (
-    GateSpec(
-        name="completions_parse",
-        description="Completions of held-out HLX lines parse, in each format.",
-        requirement="parse rate ≥ {t.min_parse_rate:.0%} in the worst of the formats (good ≥ {t.good_parse_rate:.0%})",
-        needs=("completions",),
-        check=lambda m: completions_parse(m.completions, m.thresholds),
-        phases=(2,),
-        position=61,
-        requires_learning=True,
-        downgraded_if_short=True,
-        few_held_out="warns",
-    ),
-)
+COMPLETIONS_PARSE = GateSpec(
+    "completions_parse",
+    description="Completions of held-out HLX lines parse, in each format.",
+    requirement="parse rate ≥ {t.min_parse_rate:.0%} in the worst of the formats (good ≥ {t.good_parse_rate:.0%})",
+    needs=("completions",), check=lambda m: completions_parse(m.completions, m.thresholds), phases=(2,), position=61,
+    warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+)  # fmt: skip

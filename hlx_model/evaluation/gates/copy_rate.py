@@ -20,22 +20,15 @@ def copy_rate(held_out: Prediction, t: Thresholds) -> GateResult:
     )
 
 
-GATES = (
-    GateSpec(
-        name="copy_rate",
-        description=_DESCRIPTION,
-        requirement=_REQUIREMENT,
-        needs=("predictions",),
-        check=lambda m: copy_rate(m.predictions.held_out, m.thresholds),
-        position=40,
-    ),
-)
-MILESTONE_GATES = (
-    MilestoneSpec(
-        name="copy_rate",
-        description=_DESCRIPTION,
-        requirement=_REQUIREMENT,
-        check=lambda m: copy_rate(m.held_out, m.thresholds),
-        position=40,
-    ),
-)
+COPY_RATE = GateSpec(
+    "copy_rate",
+    description=_DESCRIPTION,
+    requirement=_REQUIREMENT,
+    needs=("predictions",), check=lambda m: copy_rate(m.predictions.held_out, m.thresholds), position=40,
+)  # fmt: skip
+COPY_RATE_AT_MILESTONE = MilestoneSpec(
+    "copy_rate",
+    description=_DESCRIPTION,
+    requirement=_REQUIREMENT,
+    check=lambda m: copy_rate(m.held_out, m.thresholds), position=40,
+)  # fmt: skip

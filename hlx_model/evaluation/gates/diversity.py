@@ -14,14 +14,9 @@ def diversity(texts: Sequence[str], corpus_texts: int) -> GateResult:
     return GateResult("diversity", outcome, found.reason, found.value, found.threshold, len(texts))
 
 
-GATES = (
-    GateSpec(
-        name="diversity",
-        description="Sampled texts differ from each other.",
-        requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
-        needs=("sampled_texts",),
-        check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
-        phases=(1, 2),
-        position=120,
-    ),
-)
+DIVERSITY = GateSpec(
+    "diversity",
+    description="Sampled texts differ from each other.",
+    requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
+    needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts), phases=(1, 2), position=120,
+)  # fmt: skip

@@ -56,23 +56,18 @@ def unigram(m: EpochMeasurements) -> GateResult:
     return GateResult("unigram", outcome, reason, m.best_loss, limit, m.held_out.tokens)
 
 
-MILESTONE_GATES = (
-    MilestoneSpec(
-        name="next_token_loss",
-        description="The held-out loss falls, and is not above that of a uniform guess.",
-        requirement="held-out loss at most {t.max_loss_above_uniform:g} nats above a uniform guess; from step "
-        "{t.initial_drop_from_step} on, the best one {t.min_initial_loss_drop:g} below the initial one; from step "
-        "{t.below_uniform_from_step} on, below a uniform guess",
-        check=next_token_loss,
-        position=30,
-    ),
-    MilestoneSpec(
-        name="unigram",
-        description="The best held-out loss is below what counting symbols reaches.",
-        requirement="best held-out loss {t.min_gain_over_unigram:g} nats below the unigram baseline; before step "
-        "{t.unigram_from_step}, or with fewer than {t.min_training_tokens:,} training tokens, it warns",
-        check=unigram,
-        first_epoch=10,
-        position=60,
-    ),
-)
+NEXT_TOKEN_LOSS = MilestoneSpec(
+    "next_token_loss",
+    description="The held-out loss falls, and is not above that of a uniform guess.",
+    requirement="held-out loss at most {t.max_loss_above_uniform:g} nats above a uniform guess; from step "
+    "{t.initial_drop_from_step} on, the best one {t.min_initial_loss_drop:g} below the initial one; from step "
+    "{t.below_uniform_from_step} on, below a uniform guess",
+    check=next_token_loss, position=30,
+)  # fmt: skip
+UNIGRAM = MilestoneSpec(
+    "unigram",
+    description="The best held-out loss is below what counting symbols reaches.",
+    requirement="best held-out loss {t.min_gain_over_unigram:g} nats below the unigram baseline; before step "
+    "{t.unigram_from_step}, or with fewer than {t.min_training_tokens:,} training tokens, it warns",
+    check=unigram, first_epoch=10, position=60,
+)  # fmt: skip

@@ -28,17 +28,12 @@ def not_forgotten(changes: Mapping[str, Forgotten], replay: float, t: Thresholds
     return GateResult("not_forgotten", outcome, reason, rise, t.max_forgetting)
 
 
-GATES = (
-    GateSpec(
-        name="not_forgotten",
-        description="The earlier phases are not forgotten.",
-        requirement="held-out losses of the earlier phases at most {t.max_forgetting:g} nats above those in their own "
-        "reports; it warns if nothing was replayed",
-        needs=("earlier_phases", "record"),
-        check=lambda m: not_forgotten(m.earlier_phases, m.record.replay, m.thresholds),
-        phases=(3,),
-        position=130,
-        downgraded_if_short=True,
-        few_held_out="downgraded",
-    ),
-)
+NOT_FORGOTTEN = GateSpec(
+    "not_forgotten",
+    description="The earlier phases are not forgotten.",
+    requirement="held-out losses of the earlier phases at most {t.max_forgetting:g} nats above those in their own "
+    "reports; it warns if nothing was replayed",
+    needs=("earlier_phases", "record"),
+    check=lambda m: not_forgotten(m.earlier_phases, m.record.replay, m.thresholds), phases=(3,), position=130,
+    warns_if=("few_held_out", "short_training"),
+)  # fmt: skip

@@ -25,16 +25,12 @@ def perplexity(held_out: Prediction, training: Prediction, baselines: Baselines,
     return GateResult("perplexity", outcome, reason, held_out.loss, limit, held_out.tokens)
 
 
-GATES = (
-    GateSpec(
-        name="perplexity",
-        description="The held-out next-token loss is below what counting symbols and pairs of symbols reaches.",
-        requirement="held-out loss {t.min_gain_over_unigram:g} nats below the unigram baseline of the corpus and "
-        "{t.min_gain_over_bigram:g} below its bigram baseline; with fewer than {t.min_training_tokens:,} training "
-        "tokens it warns, unless the training text is not learned either",
-        needs=("predictions",),
-        check=lambda m: perplexity(*m.predictions, m.thresholds),
-        position=30,
-        downgraded_if_short=True,
-    ),
-)
+PERPLEXITY = GateSpec(
+    "perplexity",
+    description="The held-out next-token loss is below what counting symbols and pairs of symbols reaches.",
+    requirement="held-out loss {t.min_gain_over_unigram:g} nats below the unigram baseline of the corpus and "
+    "{t.min_gain_over_bigram:g} below its bigram baseline; with fewer than {t.min_training_tokens:,} training "
+    "tokens it warns, unless the training text is not learned either",
+    needs=("predictions",), check=lambda m: perplexity(*m.predictions, m.thresholds), position=30,
+    warns_if=("short_training",),
+)  # fmt: skip

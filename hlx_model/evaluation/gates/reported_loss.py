@@ -26,22 +26,16 @@ def reported_loss(training: Prediction, reported: float | None, t: Thresholds) -
     )
 
 
-GATES = (
-    GateSpec(
-        name="reported_loss",
-        description=_DESCRIPTION,
-        requirement=_REQUIREMENT,
-        needs=("predictions", "record"),
-        check=lambda m: reported_loss(m.predictions.training, m.record.reported_loss, m.thresholds),
-        position=50,
-    ),
-)
-MILESTONE_GATES = (
-    MilestoneSpec(
-        name="reported_loss",
-        description=_DESCRIPTION,
-        requirement=_REQUIREMENT,
-        check=lambda m: reported_loss(m.training, m.reported_loss, m.thresholds),
-        position=50,
-    ),
-)
+REPORTED_LOSS = GateSpec(
+    "reported_loss",
+    description=_DESCRIPTION,
+    requirement=_REQUIREMENT,
+    needs=("predictions", "record"),
+    check=lambda m: reported_loss(m.predictions.training, m.record.reported_loss, m.thresholds), position=50,
+)  # fmt: skip
+REPORTED_LOSS_AT_MILESTONE = MilestoneSpec(
+    "reported_loss",
+    description=_DESCRIPTION,
+    requirement=_REQUIREMENT,
+    check=lambda m: reported_loss(m.training, m.reported_loss, m.thresholds), position=50,
+)  # fmt: skip

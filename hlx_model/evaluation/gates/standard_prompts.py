@@ -17,18 +17,11 @@ def standard_prompts(answers: Sequence[StandardAnswer], t: Thresholds) -> GateRe
     )  # fmt: skip
 
 
-GATES = (
-    GateSpec(
-        name="standard_prompts",
-        description="The eight standard prompts are answered with a line that parses, in each format.",
-        requirement="parse rate ≥ {t.min_standard_prompt_parse_rate:.0%} (good ≥ "
-        "{t.good_standard_prompt_parse_rate:.0%})",
-        needs=("standard_answers",),
-        check=lambda m: standard_prompts(m.standard_answers, m.thresholds),
-        phases=(3,),
-        position=100,
-        requires_learning=True,
-        downgraded_if_short=True,
-        few_held_out="warns",
-    ),
-)
+STANDARD_PROMPTS = GateSpec(
+    "standard_prompts",
+    description="The eight standard prompts are answered with a line that parses, in each format.",
+    requirement="parse rate ≥ {t.min_standard_prompt_parse_rate:.0%} (good ≥ "
+    "{t.good_standard_prompt_parse_rate:.0%})",
+    needs=("standard_answers",), check=lambda m: standard_prompts(m.standard_answers, m.thresholds), phases=(3,),
+    position=100, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+)  # fmt: skip

@@ -33,21 +33,16 @@ def lineage(ungated: Sequence[str] | None) -> GateResult:
     return GateResult("lineage", "pass", "every checkpoint that it was made from passed its gates")
 
 
-GATES = (
-    GateSpec(
-        name="training_completed",
-        description="The training reached its last epoch; nothing stopped it.",
-        requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns",
-        needs=("record",),
-        check=lambda m: training_completed(m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped),
-        position=10,
-    ),
-    GateSpec(
-        name="lineage",
-        description="Every checkpoint that it was made from passed its gates.",
-        requirement="no parent with a closed gate; `--ungated` warns for good",
-        needs=("record",),
-        check=lambda m: lineage(m.record.ungated),
-        position=20,
-    ),
-)
+TRAINING_COMPLETED = GateSpec(
+    "training_completed",
+    description="The training reached its last epoch; nothing stopped it.",
+    requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns",
+    needs=("record",),
+    check=lambda m: training_completed(m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped), position=10,
+)  # fmt: skip
+LINEAGE = GateSpec(
+    "lineage",
+    description="Every checkpoint that it was made from passed its gates.",
+    requirement="no parent with a closed gate; `--ungated` warns for good",
+    needs=("record",), check=lambda m: lineage(m.record.ungated), position=20,
+)  # fmt: skip

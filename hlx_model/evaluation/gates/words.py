@@ -15,17 +15,11 @@ def words(continuations: Sequence[Continuation], t: Thresholds) -> GateResult:
     return rate_gate("words", "written words of the corpus", known, written, t.min_word_rate, t.good_word_rate)
 
 
-GATES = (
-    GateSpec(
-        name="words",
-        description="Free-running text consists of words of the corpus.",
-        requirement="≥ {t.min_word_rate:.0%} of the written words are words of the corpus (good ≥ "
-        "{t.good_word_rate:.0%})",
-        needs=("continuations",),
-        check=lambda m: words(m.continuations, m.thresholds),
-        phases=(1,),
-        position=60,
-        requires_learning=True,
-        downgraded_if_short=True,
-    ),
-)
+WORDS = GateSpec(
+    "words",
+    description="Free-running text consists of words of the corpus.",
+    requirement="≥ {t.min_word_rate:.0%} of the written words are words of the corpus (good ≥ "
+    "{t.good_word_rate:.0%})",
+    needs=("continuations",), check=lambda m: words(m.continuations, m.thresholds), phases=(1,), position=60,
+    warns_if=("short_training", "unlearned"),
+)  # fmt: skip
