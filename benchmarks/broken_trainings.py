@@ -275,34 +275,34 @@ MUTANTS = {
         f"{_ENGINE}.Optimizers.step": nothing,
     }),
     "plain SGD": Mutant("no AdamW, no Muon", SENTENCES, program={f"{_ENGINE}.Optimizers": PlainSGD}),
-    "embedding frozen": Mutant("token embeddings are zero and stay so", SENTENCES, program={
+    "embedding frozen": Mutant("token embeddings stay zero", SENTENCES, program={
         _INITIALIZE: frozen_at_zero("token_embedding.weight"),
     }),
-    "attention cut off": Mutant("attention's output is zero and stays so", SENTENCES, program={
+    "attention cut off": Mutant("attention's output stays zero", SENTENCES, program={
         _INITIALIZE: frozen_at_zero("out_proj.weight", "out_proj.bias"),
     }),
     "NaN while training": Mutant("in a weight, after step 20", SENTENCES, program={f"{_ENGINE}.Optimizers": Spoilt}),
-    "one sentence repeated": Mutant("it stands in place of every other", SENTENCES, texts(one_sentence)),
+    "one sentence repeated": Mutant("it replaces every other", SENTENCES, texts(one_sentence)),
     "characters shuffled": Mutant(
         "within each sentence", SENTENCES, texts(lambda train, random: [shuffled(text, random) for text in train])
     ),
     "vocabulary permuted in training": Mutant("it writes in one order and reads in another", SENTENCES, program={
         "hlx_model.training.batches.encode_example": in_another_vocabulary,
     }),
-    "vocabulary swapped": Mutant("between training and judging", SENTENCES, checkpoint=weights(symbols_swapped)),
+    "vocabulary swapped": Mutant("between training and evaluation", SENTENCES, checkpoint=weights(symbols_swapped)),
     "checkpoint of another vocabulary": Mutant(
         "its manifest says so", SENTENCES, checkpoint=weights(nothing, vocabulary_sha256="0" * 64)
     ),
     "NaN in one layer": Mutant("in one weight of the checkpoint", SENTENCES, checkpoint=weights(not_a_number)),
     "truncated file": Mutant("half of the weights' file is missing", SENTENCES, checkpoint=truncated),
     "one bit flipped": Mutant("in the weights' file", SENTENCES, checkpoint=one_bit_flipped),
-    "wrong size": Mutant("tiny was asked for, a layer more was trained", SENTENCES, program=_LAYER_MORE),
-    "size not the one asked for": Mutant("10m was asked for, tiny was saved", SENTENCES, checkpoint=of_another_size),
+    "wrong size": Mutant("the settings say tiny, a layer more was trained", SENTENCES, program=_LAYER_MORE),
+    "size not the one asked for": Mutant("the settings say 10m, tiny was saved", SENTENCES, checkpoint=of_another_size),
     "noise in the weights": Mutant("of a deviation of 0.1", SENTENCES, checkpoint=weights(noisy)),
     "collapse": Mutant("the checkpoint is sure of one symbol", SENTENCES, checkpoint=weights(sure_of_a_colon)),
     "format never learned, HLX": Mutant("one of the four is left out of phase 2", LINES, without_a_format),
-    "format never learned": Mutant("one of the four is never asked for in phase 3", PAIRS, without_a_format),
-    "English never learned": Mutant("no pair of phase 3 asks for it", PAIRS, texts(without_english)),
+    "format never learned": Mutant("one of the four is no target in phase 3", PAIRS, without_a_format),
+    "English never learned": Mutant("it is no target in phase 3", PAIRS, texts(without_english)),
     "off by one": Mutant(
         "every sentence has the lines of the next entry", _mispaired(1.0)
     ),
@@ -312,7 +312,7 @@ MUTANTS = {
     "answers dealt anew": Mutant("at random, among the pairs of a target", PAIRS, texts(answers_dealt_anew)),
     "answers memorized": Mutant("40 pairs over and over", PAIRS, texts(a_handful)),
     "prompt not attended": Mutant("every prompt is the same", PAIRS, texts(one_prompt)),
-    "parroting": Mutant("every answer is what was given", PAIRS, answers(lambda given, answer, random: given)),
+    "parroting": Mutant("every answer is its prompt", PAIRS, answers(lambda given, answer, random: given)),
     "scrambled output": Mutant(
         "the answers' characters are shuffled", PAIRS, answers(lambda given, answer, random: shuffled(answer, random))
     ),
@@ -323,7 +323,7 @@ MUTANTS = {
         "in their middle", PAIRS, answers(lambda given, answer, random: answer[: len(answer) // 2])
     ),
     "English forgotten": Mutant(
-        "replay is asked for, and nothing is replayed", PAIRS, lambda plan: replace(plan, replay=[])
+        "the settings have replay, and nothing is replayed", PAIRS, lambda plan: replace(plan, replay=[])
     ),
 }  # fmt: skip
 """By name; called with a seed, each gives its trial."""
