@@ -1,9 +1,9 @@
-"""Trainings with one thing broken: what the gates must catch (`shared/design/gates.md`).
+"""Trainings with one thing broken, which the gates must catch.
 
     >>> MUTANTS["labels not shifted"](seed=0)
 
-A mutant is a training that is healthy but for one thing: what it learns from, the program, or the finished checkpoint.
-`benchmarks.gates` has the same trainings with nothing broken among its healthy ones, and they must pass.
+A mutant is a healthy training with one change: in its texts, in the program, or in the finished checkpoint.
+`benchmarks.gates` has the same trainings without the change among its healthy ones, and they must pass.
 """
 
 import os
@@ -41,12 +41,12 @@ from hlx_model.training.plan import TrainingPlan
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
 PAIRS = Training(3, Document("short", 10_000), tokens=1_500_000)
-"""What the mutants of each phase would be if nothing were broken: long enough to be asked what they break."""
+"""The mutants of each phase without their change: long enough that the gates which they must fail are required."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A kind of mutant."""
+    """One kind of mutant."""
 
     about: str
     """What is broken, for the table."""
@@ -56,7 +56,7 @@ class Mutant:
     checkpoint: Callable[[Path], None] | None = None
 
     def __call__(self, seed: int) -> Trial:
-        """The mutant of a seed."""
+        """Return the mutant of a seed."""
         trial = Trial(replace(self.training, seed=seed), program=self.program)
         if self.plan is not None:
             trial = replace(trial, plan=self.plan)
@@ -67,12 +67,12 @@ class Mutant:
 
 
 def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[TrainingPlan], TrainingPlan]:
-    """Its training texts are others."""
+    """Return a trial with other training texts."""
     return lambda plan: replace(plan, train=list(change(plan.train, Random(plan.settings.seed))))
 
 
 def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan], TrainingPlan]:
-    """Its pairs have other answers; `change` is told what is given and the right answer."""
+    """Return a trial with other answers; `change` receives the prompt's text and the right answer."""
 
     def changed(train: list[str], random: Random) -> list[str]:
         halves = ((text[: answer_start(text)], text[answer_start(text) :]) for text in train)
@@ -82,7 +82,7 @@ def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan
 
 
 def given(before: str) -> str:
-    """What a prompt asks about."""
+    """Return the text that a prompt contains."""
     tag, _, rest = before.partition("] ")
     return rest.removesuffix(prompt(tag[1:], "").removeprefix(f"{tag}] "))
 
@@ -113,7 +113,7 @@ def a_handful(train: list[str], random: Random) -> list[str]:
 
 
 def without_a_format(plan: TrainingPlan) -> TrainingPlan:
-    """A format that the seed picks is left out: of the lines, or as one that is asked for."""
+    """Leave out a format that the seed picks: of the lines, or as a target."""
     left_out = list(Format)[plan.settings.seed % len(Format)]
     if plan.settings.phase == 3:
         return replace(plan, train=[text for text in plan.train if not text.startswith(f"[{left_out}]")])
@@ -130,27 +130,27 @@ def without_english(train: list[str], random: Random) -> list[str]:
 
 
 def unshifted(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """The loss of each token itself."""
+    """Return the loss of each token itself, labels not shifted."""
     ids_BT = ids_BT[:, :-1]
     losses = F.cross_entropy(model(ids_BT).float().flatten(0, 1), ids_BT.flatten(), ignore_index=PAD, reduction="none")
     return losses.view_as(ids_BT)
 
 
 def over_padding(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """The loss of each next token, padding too, such that the mean told is that over all of them."""
+    """Return the loss of each next token, so that the reported mean includes padding."""
     labels_BT = ids_BT[:, 1:]
     losses = F.cross_entropy(model(ids_BT[:, :-1]).float().flatten(0, 1), labels_BT.flatten(), reduction="none")
     return losses.view_as(labels_BT) * (labels_BT != PAD).float().mean()
 
 
 def in_another_vocabulary(text: str) -> list[int]:
-    """Token ids of a text, as a program with the symbols in another order has them."""
+    """Return the token ids of a text in a program whose symbols have another order."""
     order = permutation()
     return [BOS, *(int(order[i]) for i in encode(text)), EOS]
 
 
 def permutation() -> Tensor:
-    """An order of the vocabulary in which only the special symbols stand where they stood."""
+    """Return the vocabulary in another order; special symbols keep their places."""
     shuffled = len(SPECIAL) + torch.randperm(VOCABULARY_SIZE - len(SPECIAL), generator=torch.Generator().manual_seed(0))
     return torch.cat([torch.arange(len(SPECIAL)), shuffled])
 
@@ -170,7 +170,7 @@ class PlainSGD(Optimizers):
 
 
 class Spoilt(Optimizers):
-    """After its 20th step a weight is no number."""
+    """Sets a weight to NaN after its 20th step."""
 
     steps_done = 0
 
@@ -183,7 +183,7 @@ class Spoilt(Optimizers):
 
 
 def frozen_at_zero(*names: str) -> Callable[[Transformer, int], Transformer]:
-    """An initialization after which these weights are zero and stay so."""
+    """Return an initialization that sets these weights to zero and keeps them there."""
     initialize = Transformer.initialize
 
     def initialized(model: Transformer, seed: int) -> Transformer:
@@ -201,14 +201,14 @@ def padded_to_the_full(longest: int) -> int:
 
 
 def nothing(*args: object) -> None:
-    """Nothing is done."""
+    """Do nothing."""
 
 
 # The finished checkpoint
 
 
 def weights(change: Callable[[nn.Module], None], **manifest: Any) -> Callable[[Path], None]:
-    """Its weights are others, or its manifest says something else; sealed as the trainer seals it."""
+    """Return a trial whose checkpoint has other weights or another manifest, sealed as the trainer seals it."""
     return lambda path: checkpoint_changed(path, change, **manifest)
 
 
@@ -249,7 +249,7 @@ def of_another_size(path: Path) -> None:
 
 
 def _mispaired(share: float) -> Training:
-    """Exact match alone tells: long enough to be asked that."""
+    """Return a trial that only exact match detects: long enough that exact match is required."""
     return replace(PAIRS, document=replace(PAIRS.document, mispaired=share), tokens=3_200_000)
 
 
