@@ -1,9 +1,9 @@
-"""Trainings with one thing broken: what the gates must catch (`shared/design/gates.md`).
+"""Trainings with one thing broken, which the gates must catch.
 
     >>> MUTANTS["labels not shifted"](seed=0)
 
-A mutant is a training that is healthy but for one thing: what it learns from, the program, or the finished checkpoint.
-`benchmarks.gates` has the same trainings with nothing broken among its healthy ones, and they must pass.
+A mutant is a healthy training with one change: in its texts, in the program, or in the finished checkpoint.
+`benchmarks.gates` has the same trainings without the change among its healthy ones, and they must pass.
 """
 
 import os
@@ -41,12 +41,12 @@ from hlx_model.training.plan import TrainingPlan
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
 PAIRS = Training(3, Document("short", 10_000), tokens=1_500_000)
-"""What the mutants of each phase would be if nothing were broken: long enough to be asked what they break."""
+"""The mutants of each phase without their change: long enough that the gates which they must fail are required."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A kind of mutant."""
+    """One kind of mutant."""
 
     about: str
     """What is broken, for the table."""
@@ -56,7 +56,7 @@ class Mutant:
     checkpoint: Callable[[Path], None] | None = None
 
     def __call__(self, seed: int) -> Trial:
-        """The mutant of a seed."""
+        """Return the mutant of a seed."""
         trial = Trial(replace(self.training, seed=seed), program=self.program)
         if self.plan is not None:
             trial = replace(trial, plan=self.plan)
@@ -67,12 +67,12 @@ class Mutant:
 
 
 def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[TrainingPlan], TrainingPlan]:
-    """Its training texts are others."""
+    """Return a trial with other training texts."""
     return lambda plan: replace(plan, train=list(change(plan.train, Random(plan.settings.seed))))
 
 
 def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan], TrainingPlan]:
-    """Its pairs have other answers; `change` is told what is given and the right answer."""
+    """Return a trial with other answers; `change` receives the prompt's text and the right answer."""
 
     def changed(train: list[str], random: Random) -> list[str]:
         halves = ((text[: answer_start(text)], text[answer_start(text) :]) for text in train)
@@ -82,7 +82,7 @@ def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan
 
 
 def given(before: str) -> str:
-    """What a prompt asks about."""
+    """Return the text that a prompt contains."""
     tag, _, rest = before.partition("] ")
     return rest.removesuffix(prompt(tag[1:], "").removeprefix(f"{tag}] "))
 
@@ -113,7 +113,7 @@ def a_handful(train: list[str], random: Random) -> list[str]:
 
 
 def without_a_format(plan: TrainingPlan) -> TrainingPlan:
-    """A format that the seed picks is left out: of the lines, or as one that is asked for."""
+    """Leave out a format that the seed picks: of the lines, or as a target."""
     left_out = list(Format)[plan.settings.seed % len(Format)]
     if plan.settings.phase == 3:
         return replace(plan, train=[text for text in plan.train if not text.startswith(f"[{left_out}]")])
@@ -130,27 +130,27 @@ def without_english(train: list[str], random: Random) -> list[str]:
 
 
 def unshifted(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """The loss of each token itself."""
+    """Return the loss of each token itself, labels not shifted."""
     ids_BT = ids_BT[:, :-1]
     losses = F.cross_entropy(model(ids_BT).float().flatten(0, 1), ids_BT.flatten(), ignore_index=PAD, reduction="none")
     return losses.view_as(ids_BT)
 
 
 def over_padding(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """The loss of each next token, padding too, such that the mean told is that over all of them."""
+    """Return the loss of each next token, so that the reported mean includes padding."""
     labels_BT = ids_BT[:, 1:]
     losses = F.cross_entropy(model(ids_BT[:, :-1]).float().flatten(0, 1), labels_BT.flatten(), reduction="none")
     return losses.view_as(labels_BT) * (labels_BT != PAD).float().mean()
 
 
 def in_another_vocabulary(text: str) -> list[int]:
-    """Token ids of a text, as a program with the symbols in another order has them."""
+    """Return the token ids of a text in a program whose symbols have another order."""
     order = permutation()
     return [BOS, *(int(order[i]) for i in encode(text)), EOS]
 
 
 def permutation() -> Tensor:
-    """An order of the vocabulary in which only the special symbols stand where they stood."""
+    """Return the vocabulary in another order; special symbols keep their places."""
     shuffled = len(SPECIAL) + torch.randperm(VOCABULARY_SIZE - len(SPECIAL), generator=torch.Generator().manual_seed(0))
     return torch.cat([torch.arange(len(SPECIAL)), shuffled])
 
@@ -170,7 +170,7 @@ class PlainSGD(Optimizers):
 
 
 class Spoilt(Optimizers):
-    """After its 20th step a weight is no number."""
+    """Sets a weight to NaN after its 20th step."""
 
     steps_done = 0
 
@@ -183,7 +183,7 @@ class Spoilt(Optimizers):
 
 
 def frozen_at_zero(*names: str) -> Callable[[Transformer, int], Transformer]:
-    """An initialization after which these weights are zero and stay so."""
+    """Return an initialization that sets these weights to zero and keeps them there."""
     initialize = Transformer.initialize
 
     def initialized(model: Transformer, seed: int) -> Transformer:
@@ -201,14 +201,14 @@ def padded_to_the_full(longest: int) -> int:
 
 
 def nothing(*args: object) -> None:
-    """Nothing is done."""
+    """Do nothing."""
 
 
 # The finished checkpoint
 
 
 def weights(change: Callable[[nn.Module], None], **manifest: Any) -> Callable[[Path], None]:
-    """Its weights are others, or its manifest says something else; sealed as the trainer seals it."""
+    """Return a trial whose checkpoint has other weights or another manifest, sealed as the trainer seals it."""
     return lambda path: checkpoint_changed(path, change, **manifest)
 
 
@@ -249,7 +249,7 @@ def of_another_size(path: Path) -> None:
 
 
 def _mispaired(share: float) -> Training:
-    """Exact match alone tells: long enough to be asked that."""
+    """Return a trial that only exact match detects: long enough that exact match is required."""
     return replace(PAIRS, document=replace(PAIRS.document, mispaired=share), tokens=3_200_000)
 
 
@@ -275,34 +275,34 @@ MUTANTS = {
         f"{_ENGINE}.Optimizers.step": nothing,
     }),
     "plain SGD": Mutant("no AdamW, no Muon", SENTENCES, program={f"{_ENGINE}.Optimizers": PlainSGD}),
-    "embedding frozen": Mutant("token embeddings are zero and stay so", SENTENCES, program={
+    "embedding frozen": Mutant("token embeddings stay zero", SENTENCES, program={
         _INITIALIZE: frozen_at_zero("token_embedding.weight"),
     }),
-    "attention cut off": Mutant("attention's output is zero and stays so", SENTENCES, program={
+    "attention cut off": Mutant("attention's output stays zero", SENTENCES, program={
         _INITIALIZE: frozen_at_zero("out_proj.weight", "out_proj.bias"),
     }),
     "NaN while training": Mutant("in a weight, after step 20", SENTENCES, program={f"{_ENGINE}.Optimizers": Spoilt}),
-    "one sentence repeated": Mutant("it stands in place of every other", SENTENCES, texts(one_sentence)),
+    "one sentence repeated": Mutant("it replaces every other", SENTENCES, texts(one_sentence)),
     "characters shuffled": Mutant(
         "within each sentence", SENTENCES, texts(lambda train, random: [shuffled(text, random) for text in train])
     ),
     "vocabulary permuted in training": Mutant("it writes in one order and reads in another", SENTENCES, program={
         "hlx_model.training.batches.encode_example": in_another_vocabulary,
     }),
-    "vocabulary swapped": Mutant("between training and judging", SENTENCES, checkpoint=weights(symbols_swapped)),
+    "vocabulary swapped": Mutant("between training and evaluation", SENTENCES, checkpoint=weights(symbols_swapped)),
     "checkpoint of another vocabulary": Mutant(
         "its manifest says so", SENTENCES, checkpoint=weights(nothing, vocabulary_sha256="0" * 64)
     ),
     "NaN in one layer": Mutant("in one weight of the checkpoint", SENTENCES, checkpoint=weights(not_a_number)),
     "truncated file": Mutant("half of the weights' file is missing", SENTENCES, checkpoint=truncated),
     "one bit flipped": Mutant("in the weights' file", SENTENCES, checkpoint=one_bit_flipped),
-    "wrong size": Mutant("tiny was asked for, a layer more was trained", SENTENCES, program=_LAYER_MORE),
-    "size not the one asked for": Mutant("10m was asked for, tiny was saved", SENTENCES, checkpoint=of_another_size),
+    "wrong size": Mutant("the settings say tiny, a layer more was trained", SENTENCES, program=_LAYER_MORE),
+    "size not the one asked for": Mutant("the settings say 10m, tiny was saved", SENTENCES, checkpoint=of_another_size),
     "noise in the weights": Mutant("of a deviation of 0.1", SENTENCES, checkpoint=weights(noisy)),
     "collapse": Mutant("the checkpoint is sure of one symbol", SENTENCES, checkpoint=weights(sure_of_a_colon)),
     "format never learned, HLX": Mutant("one of the four is left out of phase 2", LINES, without_a_format),
-    "format never learned": Mutant("one of the four is never asked for in phase 3", PAIRS, without_a_format),
-    "English never learned": Mutant("no pair of phase 3 asks for it", PAIRS, texts(without_english)),
+    "format never learned": Mutant("one of the four is no target in phase 3", PAIRS, without_a_format),
+    "English never learned": Mutant("it is no target in phase 3", PAIRS, texts(without_english)),
     "off by one": Mutant(
         "every sentence has the lines of the next entry", _mispaired(1.0)
     ),
@@ -312,7 +312,7 @@ MUTANTS = {
     "answers dealt anew": Mutant("at random, among the pairs of a target", PAIRS, texts(answers_dealt_anew)),
     "answers memorized": Mutant("40 pairs over and over", PAIRS, texts(a_handful)),
     "prompt not attended": Mutant("every prompt is the same", PAIRS, texts(one_prompt)),
-    "parroting": Mutant("every answer is what was given", PAIRS, answers(lambda given, answer, random: given)),
+    "parroting": Mutant("every answer is its prompt", PAIRS, answers(lambda given, answer, random: given)),
     "scrambled output": Mutant(
         "the answers' characters are shuffled", PAIRS, answers(lambda given, answer, random: shuffled(answer, random))
     ),
@@ -323,7 +323,7 @@ MUTANTS = {
         "in their middle", PAIRS, answers(lambda given, answer, random: answer[: len(answer) // 2])
     ),
     "English forgotten": Mutant(
-        "replay is asked for, and nothing is replayed", PAIRS, lambda plan: replace(plan, replay=[])
+        "the settings have replay, and nothing is replayed", PAIRS, lambda plan: replace(plan, replay=[])
     ),
 }  # fmt: skip
 """By name; called with a seed, each gives its trial."""

@@ -1,9 +1,9 @@
-"""Compose, read, derive and validate corpora of growing size: time and peak memory an entry.
+"""Compose, read, derive and validate corpora of growing size: time and peak memory per entry.
 
-    python -m benchmarks corpus
+    make bench ARGS=corpus
 
-Each stage runs in a process of its own, so that its peak memory is its own. Then, in the same run, our
-parser against lark, and the slowest of 100,000 damaged lines (`benchmarks/parsing.py`).
+Each stage runs in a process of its own, so that its peak memory is its own. Then come the parsers against lark, and the
+slowest of 100,000 damaged lines (`benchmarks/parsing.py`).
 """
 
 import json
@@ -25,7 +25,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 
 def compose(folder: Path, entries: int) -> None:
-    """What `hlx corpus compose` does."""
+    """Do what `hlx corpus compose` does."""
     from hlx_model.composer.sampling import compose_lines
     from hlx_model.files import write_lines
 
@@ -33,7 +33,7 @@ def compose(folder: Path, entries: int) -> None:
 
 
 def read(folder: Path, entries: int) -> None:
-    """What the asset `corpus_examples` does: read the document, hold out, keep."""
+    """Do what the asset `corpus_examples` does: read the document, split it, store it."""
     from hlx_model.corpus import read_corpus, store
     from hlx_model.layout import Artifacts
 
@@ -43,7 +43,7 @@ def read(folder: Path, entries: int) -> None:
 
 
 def derive(folder: Path, entries: int) -> None:
-    """What the assets `english_corpus`, `hlx_corpus` and `paired_corpus` do."""
+    """Do what the assets `english_corpus`, `hlx_corpus` and `paired_corpus` do."""
     from hlx_model.corpus import DERIVED, store
     from hlx_model.layout import Artifacts
 
@@ -53,7 +53,7 @@ def derive(folder: Path, entries: int) -> None:
 
 
 def validate(folder: Path, entries: int) -> None:
-    """What the checks `schema` (pandera) and `coverage` of the four corpora do."""
+    """Do what the checks `schema` (pandera) and `coverage` of the four corpora do."""
     from hlx_assets.corpus import checks
     from hlx_model.corpus import DERIVED
 
@@ -65,7 +65,7 @@ def validate(folder: Path, entries: int) -> None:
 
 
 def statistics(folder: Path, entries: int) -> None:
-    """What `hlx corpus statistics` does with examples that are kept."""
+    """Do what `hlx corpus statistics` does with stored examples."""
     from hlx_model.corpus import store
     from hlx_model.corpus.statistics import statistics as of
     from hlx_model.reporting.pages import statistics_markdown
@@ -82,7 +82,7 @@ NOTHING = "nothing"
 
 
 def run_stage(name: str, folder: Path, entries: int) -> None:
-    """Run one stage in this process and print its seconds and the process' peak memory in bytes."""
+    """Run one stage in this process and print its seconds and the process's peak memory in bytes."""
     import hlx_assets.corpus.checks  # noqa: F401  the imports are not the stage's
 
     began = time.perf_counter()
@@ -94,7 +94,7 @@ def run_stage(name: str, folder: Path, entries: int) -> None:
 
 
 def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
-    """What `run_stage` prints."""
+    """The figures that `run_stage` prints."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.corpus", name, str(folder), str(entries)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, float] = json.loads(said.splitlines()[-1])
@@ -102,7 +102,7 @@ def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
 
 
 def scale_table(sizes: tuple[int, ...]) -> Table:
-    """Every stage at every size."""
+    """Run every stage at every size, and return the table."""
     table = Table("stage", "entries", "seconds", "µs an entry", "peak GiB", "KiB an entry beyond the imports")
     found: dict[tuple[str, int], dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Record the curves that the watchdog's judgement is tested on: trainings that nothing stops, healthy and broken.
+"""Record the curves on which the watchdog's rules are tested: trainings that nothing stops, healthy and broken.
 
     python -m benchmarks.curves tests/monitoring/curves
 
-Each is a small training whose abort conditions and gates are switched off, as a program without them would leave it:
-what the watchdog says of its `metrics.parquet` is `hlx watchdog replay`. Two minutes on two cores.
+Each is a small training without abort rules and gates. `hlx watchdog replay` shows what the watchdog finds in its
+`metrics.parquet`. It takes two minutes on two cores.
 """
 
 import shutil
@@ -30,11 +30,11 @@ _LOOP, _ENGINE = "hlx_model.training.loop", "hlx_model.training.engine"
 
 
 def unheeding(*args: Any, **options: Any) -> None:
-    """Nothing stops a training."""
+    """Return None: nothing stops the training."""
 
 
 class Uphill(Optimizers):
-    """After its 60th step it goes slowly where the loss rises."""
+    """Moves slowly uphill after its 60th step."""
 
     taken = 0
 
@@ -66,11 +66,11 @@ CURVES = {
     ),
     "rising": Trial(ENGLISH, program={**UNSTOPPED, f"{_ENGINE}.Optimizers": Uphill}),
 }  # fmt: skip
-"""By the name of the trouble that the watchdog sees, or `healthy`."""
+"""By the name of the problem that the watchdog finds, or `healthy`."""
 
 
 def record(directory: Path) -> None:
-    """Record every curve into a folder."""
+    """Record every curve in a folder."""
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as root:
         shop = workshop(Path(root), CURVES.values())

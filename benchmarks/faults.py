@@ -1,8 +1,8 @@
-"""A trainer in a process of its own that is killed, stopped, or refused by its disk at one moment.
+"""A trainer in a process of its own that is killed, stopped, or refused by the disk at one moment.
 
-`hlx train` runs in the child as a user runs it, from the reading of the corpus to the last checkpoint, saving its
-rolling checkpoint after every step. What it does to its files is counted; a `Fault` names one of these events by
-its number. `benchmarks/kill_matrix.py` and `tests/training/test_faults.py` are made of this.
+`hlx train` runs in the child as a user runs it, from reading the corpus to the last checkpoint, and saves its rolling
+checkpoint after every step. Its file operations are counted, and a `Fault` names one of these events by its number.
+`benchmarks/kill_matrix.py` and `tests/training/test_faults.py` use this.
 """
 
 import errno
@@ -21,31 +21,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PATIENCE = 300.0
-"""Seconds without a word after which a child is given up."""
+"""Seconds without output after which a child counts as stuck."""
 # A child is forked from a process that has imported them: it starts in a fifth of a second where it took five.
 _PRELOADED = ["benchmarks.faults", "hlx_model.cli", "torch._dynamo", "numpy.ctypeslib"]
 
 
 class Event(NamedTuple):
-    """Something that the trainer is about to do to its files."""
+    """A file operation that the trainer is about to do."""
 
     operation: str
-    """`open` (to write), `write`, `half` (of a write is done), `fsync`, `rename`, `remove`, `mkdir` or `rmdir`."""
+    """`open` (to write), `write`, `half` (half of a write is done), `fsync`, `rename`, `remove`, `mkdir` or `rmdir`."""
     place: str
-    """Of what, under the root of the artifacts: `training/checkpoints/LAST/state.json`."""
+    """Its path under the root of the artifacts: `training/checkpoints/LAST/state.json`."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens when an event is reached; the event itself does not."""
+    """What happens in place of an event."""
 
     at: int
     """The event's number, from 0."""
     signal: int = signal.SIGKILL
     error: int | None = None
-    """In place of a signal, the `errno` by which the disk refuses this event …"""
+    """Instead of a signal: the `errno` with which the disk refuses this event …"""
     lasting: bool = True
-    """… and what comes after it; else there is room again, as when only the weights were too large."""
+    """… and those after it; otherwise there is space again, as if only the weights were too large."""
 
 
 REFUSED = {
@@ -54,7 +54,7 @@ REFUSED = {
     errno.EROFS: ("open", "write", "half", "fsync", "rename", "remove", "mkdir", "rmdir"),
     errno.EACCES: ("open", "rename", "remove", "mkdir", "rmdir"),
 }
-"""What a disk refuses, by its reason."""
+"""The events that a disk refuses, by its reason."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +75,21 @@ class Task:
 
 @dataclass
 class Ended:
-    """How a trainer ended, and what it had said until then."""
+    """How a trainer ended, and its output."""
 
     code: int = 0
-    """Its exit code, or less than 0 the signal that ended it."""
+    """Its exit code; below 0 the signal that ended it."""
     error: str = ""
-    """What `hlx train` ends with on standard error where it fails."""
+    """The last line of `hlx train` on standard error, if it failed."""
     saved: list[str] = field(default_factory=list)
-    """The checkpoints that it had written, by name, in their order."""
+    """The names of the checkpoints that it had written, in order."""
     log: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    """All of them, where no signal ended it."""
+    """All events, if no signal ended it."""
 
     @property
     def resumed_from(self) -> str | None:
-        """The name of the checkpoint that it went on from; None where it began."""
+        """Return the name of the checkpoint from which it resumed; None if it started anew."""
         for line in self.log:
             if found := re.match(r"resuming from (\S+)", line):
                 return found[1]
@@ -97,7 +97,7 @@ class Ended:
 
 
 class Trainer:
-    """A trainer at work in a process of its own."""
+    """A trainer that runs in a process of its own."""
 
     def __init__(self, task: Task, fault: Fault | None = None) -> None:
         # So that events have the same numbers whether the root was there or not.
@@ -111,7 +111,7 @@ class Trainer:
         self._ended = Ended()
 
     def kill(self) -> None:
-        """SIGKILL, from outside."""
+        """Send SIGKILL from outside."""
         self._process.kill()
 
     def wait_for_the_fault(self) -> None:
@@ -148,7 +148,7 @@ class Trainer:
 
 
 def trained(task: Task, fault: Fault | None = None) -> Ended:
-    """Train in a process of its own until it ends, however it ends."""
+    """Train in a process of its own until it ends for any reason."""
     return Trainer(task, fault).end()
 
 
@@ -164,7 +164,7 @@ class _Said(logging.Handler):
 
 
 def _train(task: Task, fault: Fault | None, connection: Connection) -> None:
-    """What a child does."""
+    """Run the child."""
     import torch
 
     from hlx_model.checkpoints import weights
@@ -207,14 +207,14 @@ def _replace(owner: object, name: str, function: Callable[..., Any]) -> None:
 
 
 class _Disk:
-    """Sees what this process does to files under a root before it is done, and brings a fault about."""
+    """Sees each file operation of this process under a root before it happens, and causes a fault."""
 
     def __init__(self, root: Path, fault: Fault | None, tell: Callable[[], None]) -> None:
         self._root, self._fault, self._tell = str(root), fault, tell
         self.events: list[Event] = []
 
     def watch(self) -> None:
-        """From now on; a process cannot be rid of it again."""
+        """Install it; a process cannot remove it again."""
         import pyarrow.parquet as pq
         from safetensors import SafetensorError
         from safetensors.torch import save_file
@@ -316,12 +316,12 @@ def _path_of(descriptor: int) -> str:
 
 
 def _path_in(path: str | Path, directory: int) -> str:
-    """`path`, which may be relative to a directory's descriptor, as `shutil.rmtree` names what it removes."""
+    """Return a path that may be relative to a directory's descriptor, as in `shutil.rmtree`."""
     return str(path) if directory == -1 else f"{_path_of(directory)}/{path}"
 
 
 def _place(path: str) -> str:
-    """A path without what differs from time to time: temporary names, ids, numbers of epochs and steps."""
+    """Return a path without what varies: temporary names, ids, numbers of epochs and steps."""
     parts = []
     for part in path.split("/"):
         part = re.sub(r"^\.(.+)\.[^.]+$", r"\1", part)

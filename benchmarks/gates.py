@@ -5,10 +5,10 @@
     python -m benchmarks.gates 'plain SGD' 'off by one'       # some of them
     python -m benchmarks.gates --markdown docs/gates-table.md
 
-Each mutant of `benchmarks.broken_trainings` is trained with two seeds. It is caught when an abort condition or a gate
-stops its training, or its checkpoint fails a check or a gate of the verdict. Beside them stand trainings that nothing
-is wrong with, short and long, over sizes, settings, seeds and corpora. Each must come to its end, and have no failed
-gate in its verdict. The command ends with 1 where a mutant escapes or a healthy training is stopped.
+Each mutant of `benchmarks.broken_trainings` is trained with two seeds. It is caught if an abort rule or a gate
+stops its training, or its checkpoint fails a check or a gate of the verdict. Healthy trainings, short and long, over
+sizes, settings, seeds and corpora, must reach their end with no failed gate in the verdict. The exit code is 1 if a
+mutant escapes or a healthy training is stopped.
 """
 
 import sys
@@ -28,7 +28,7 @@ from benchmarks.trials import Document, Found, Training, Trial, Workshop, proces
 from hlx_model.evaluation.intervals import wilson
 
 SEEDS = (0, 1)
-"""Of each mutant."""
+"""The seeds of each mutant."""
 
 SMALL, FEW, MIDDLE, LARGE = (Document("composed", entries) for entries in (300, 600, 2000, 8000))
 USERS = Document("users")
@@ -82,13 +82,13 @@ HEALTHY = {
         Training(1, USERS, tokens=35_000, size="10m", optimizer="adamw", learning_rate=1e-4, batch_size=4),
     )
 }
-"""Trainings that nothing is wrong with, by what they are."""
+"""Healthy trainings, by their description."""
 
 
 def carried_out(
     trials: Mapping[str, Trial], root: Path, console: Console, number: int
 ) -> dict[str, Found | BaseException]:
-    """Carry out trials side by side, in order of their cost; a line each as they end."""
+    """Run trials in parallel, the most expensive first, and print a line for each at its end."""
     results: dict[str, Found | BaseException] = {}
     with processes(number) as pool:
         shop = workshop(root, trials.values(), pool.map)
@@ -107,7 +107,7 @@ def carried_out(
 
 
 def trial_of(name: str) -> Trial:
-    """The trial of that name: a healthy training's, or a mutant's with ` #<seed>` after it."""
+    """Return the trial of a name: a healthy training, or a mutant with ` #<seed>` after it."""
     if name in HEALTHY:
         return Trial(HEALTHY[name])
     kind, _, seed = name.rpartition(" #")
@@ -119,7 +119,7 @@ def _carry_out(shop: Workshop, name: str) -> Found:
 
 
 def mutants_table(results: Mapping[str, Found]) -> Table:
-    """A row a kind of mutant."""
+    """Return a table with a row for each kind of mutant."""
     table = Table("mutant", "what is broken", "phase", "caught", "by", "when", title="mutants")
     for kind, mutant in MUTANTS.items():
         found = [result for name, result in results.items() if name.rpartition(" #")[0] == kind]
@@ -133,7 +133,7 @@ def mutants_table(results: Mapping[str, Found]) -> Table:
 
 
 def healthy_table(results: Mapping[str, Found]) -> Table:
-    """A row a healthy training."""
+    """Return a table with a row for each healthy training."""
     table = Table("healthy training", "stopped or failed", "came to", "warned", title="healthy trainings")
     for name, found in results.items():
         if name in HEALTHY:
@@ -143,19 +143,19 @@ def healthy_table(results: Mapping[str, Found]) -> Table:
 
 
 def named(failed: Mapping[str, str]) -> str:
-    """The first of what failed: where a checkpoint does not verify, all its checks do."""
+    """Return the first of what failed: if a checkpoint does not verify, all its checks fail."""
     names = list(failed)
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") if names else "nothing"
 
 
 def rate(what: str, hits: int, number: int) -> str:
-    """A rate with its interval."""
+    """Return a rate with its interval."""
     low, high = wilson(hits, number)
     return f"{hits} of {number} {what} ({hits / max(1, number):.0%}; 95% interval {low:.0%} to {high:.0%})"
 
 
 def conclusion(results: Mapping[str, Found]) -> tuple[str, list[str]]:
-    """Both rates, and what was not as it should be: mutants that escaped, healthy trainings that were stopped."""
+    """Return both rates, and what is wrong: mutants that escaped, healthy trainings that were stopped."""
     escaped = [f"escaped: {name}" for name, found in results.items() if name not in HEALTHY and not found.failed]
     mutants = sum(name not in HEALTHY for name in results)
     falsely = [
@@ -170,7 +170,7 @@ def conclusion(results: Mapping[str, Found]) -> tuple[str, list[str]]:
 
 
 def markdown(tables: Sequence[Table], closing: str) -> str:
-    """Tables in Markdown, and the line that closes them."""
+    """Return the tables in Markdown, and the closing line."""
     parts = []
     for table in tables:
         rows = zip(*(column.cells for column in table.columns), strict=True)
@@ -181,7 +181,7 @@ def markdown(tables: Sequence[Table], closing: str) -> str:
 
 
 def names_of(asked: Sequence[str]) -> list[str]:
-    """The trials of `mutants`, `healthy`, kinds of mutant and healthy trainings, or all; exits at another name."""
+    """Return the names of trials for groups and names, or all; exit at any other name."""
     groups = {"mutants": list(MUTANTS), "healthy": list(HEALTHY)}
     wanted = [name for one in asked or groups for name in groups.get(one, [one])]
     for name in wanted:
@@ -194,13 +194,13 @@ def measure(
     asked: Annotated[list[str] | None, typer.Argument(metavar="[mutants|healthy|NAME]...", show_default="all")] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the tables there.")] = None,
     root: Annotated[Path | None, typer.Option(help="Keep corpora and earlier phases here.")] = None,
-    number: Annotated[int, typer.Option("--processes", help="Trials side by side.")] = 2,
+    number: Annotated[int, typer.Option("--processes", help="Trials in parallel.")] = 2,
 ) -> None:
-    """Train and break; print what was caught and what was stopped."""
+    """Run the trials; print what was caught and what was stopped."""
     console = Console(width=200)
     names = names_of(asked or [])
     if not USERS.path.exists():
-        console.print(f"{USERS.path} is not here: what is trained on it is left out")
+        console.print(f"{USERS.path} is missing: its trials are left out")
         names = [name for name in names if name not in HEALTHY or HEALTHY[name].document != USERS]
     with tempfile.TemporaryDirectory() as temporary:
         found = carried_out({name: trial_of(name) for name in names}, root or Path(temporary), console, number)
@@ -216,7 +216,7 @@ def measure(
 
 
 def main() -> None:
-    """With the defaults."""
+    """Run the command with its defaults."""
     measure()
 
 

@@ -1,10 +1,10 @@
-"""Tokens a second written: many prompts at once with cached keys and values, against one by one without.
+"""Tokens written per second: many prompts at once with cached keys and values, against one by one without.
 
-    python -m benchmarks generation
+    make bench ARGS=generation
 
-Both write greedily after real prompts of mixed length, of the paired corpus: 96 tokens each, with fresh weights that
-never write an end, and answers, with a model that was trained for a moment, so that texts end where texts end and rows
-of a batch fall idle. Both must write the same; a difference ends the benchmark.
+Both write greedily after prompts of the paired corpus: 96 tokens each with fresh weights, which never write an end; and
+answers of a model that was trained briefly, so that rows of a batch end at different places. Both must write the same
+text; a difference ends the benchmark.
 """
 
 import statistics
@@ -36,14 +36,14 @@ from hlx_model.training.settings import Settings
 
 ROUNDS, PROMPTS, AT_ONCE, TOKENS = 5, 256, 4, 96
 STEPS = {"tiny": 300, "10m": 60}
-"""Of training: until texts have their form and their end."""
+"""Steps of training until texts have their form and their end."""
 
 NEVER = torch.tensor([PAD, BOS, UNK])
-"""What `generate` never writes."""
+"""Tokens that `generate` never writes."""
 
 
 def trained(size: str, texts: list[str]) -> Transformer:
-    """A model that has seen some of the texts."""
+    """Return a model that was trained on some of the texts."""
     settings = Settings(3, size, 1, 4, 256, 3e-3, optimizer="muon", mixed_precision=True)
     model = Transformer(SIZES[size]).initialize(0)
     engine = Engine(model, settings, STEPS[size], ExecutionConfig("cpu"), Ranks("cpu"))
@@ -57,7 +57,7 @@ def trained(size: str, texts: list[str]) -> Transformer:
 
 @torch.inference_mode()
 def one_by_one(model: Transformer, prompts: list[str]) -> list[str]:
-    """Greedy, the whole text through the model again for each token."""
+    """Write greedily; the whole text goes through the model for each token."""
     texts = []
     for prompt in prompts:
         ids = [BOS, *encode(prompt)]
@@ -71,12 +71,12 @@ def one_by_one(model: Transformer, prompts: list[str]) -> list[str]:
 
 
 def written(texts: list[str]) -> int:
-    """Tokens of these texts; their end is one."""
+    """Return the number of tokens of these texts, their ends included."""
     return sum(min(len(text) + 1, TOKENS) for text in texts)
 
 
 def compared(model: Transformer, prompts: list[str]) -> list[str]:
-    """The cells of a row: medians of alternating rounds."""
+    """Return the cells of a row: medians of alternating rounds."""
     slow, fast, equal = [], [], 0
     generate(model, prompts, max_new_tokens=4)
     for i in range(ROUNDS):

@@ -1,19 +1,19 @@
-"""The production schedule on a GPU: how fast each phase runs, what of the device's peak that is, what it learns.
+"""The production schedule on a GPU: speed of each phase, share of the device's peak, exact match.
 
     python -m benchmarks.gpu_curriculum                                                  # 100m, 5k and 20k entries
     python -m benchmarks.gpu_curriculum --size tiny --entries 300 --epochs-share 0.02    # on a CPU, to try it
 
-All three phases through the trainer and the judge of `hlx`, on a composed corpus of each size, 200 + 200 + 50 epochs
+All three phases are trained and evaluated as `hlx` does, on a composed corpus of each size, 200 + 200 + 50 epochs
 (`--epochs-share` of them). It needs torch, pyarrow, safetensors, typer and rich, and no Dagster.
 
-A batch of the profile, 4 × 256 tokens, keeps an 8 GB GPU busy; on a large one its kernels end before the next is
-launched. So where the device has more than 40 GB a batch holds 64 × 256 tokens, at the profile's own learning rate:
-16 times fewer steps, and the exact match says what that costs. `--batch-size 4` is the profile to the letter.
+A batch of the profile, 4 × 256 tokens, keeps an 8 GB GPU busy. On a large one each kernel ends before the next is
+launched. If the device has more than 40 GB, a batch has 64 × 256 tokens at the profile's learning rate: 16 times fewer
+steps, and exact match shows what that costs. `--batch-size 4` is exactly the profile.
 
-The share of the peak counts 6 operations a weight of the matrices and token, and causal attention's; gradient
-checkpointing's second forward pass does not count. It is held against this device's own rate at one large product in
-bf16, measured first; for an H200 989 TFLOP/s are nominal (dense) and about 790 are reached.
-`benchmarks/results/gpu_curriculum.json` is written on a GPU only.
+The share of the peak counts 6 operations per matrix weight and token, and those of causal attention, but not the second
+forward pass of gradient checkpointing. The peak is this device's own rate for one large product in bf16, measured
+first; an H200 has nominally 989 TFLOP/s (dense) and reaches about 790. `benchmarks/results/gpu_curriculum.json` is
+written on a GPU only.
 """
 
 import json
@@ -52,14 +52,14 @@ RESULT = Path(__file__).parent / "results" / "gpu_curriculum.json"
 
 @dataclass(frozen=True)
 class Phase:
-    """What one phase came to."""
+    """The figures of one phase."""
 
     entries: int
     phase: int
     epochs: int
     steps: int
     tokens_per_second: float
-    """Median of what the trainer recorded."""
+    """Median of the recorded values."""
     tflops: float
     peak_bytes: int | None
     seconds: float
@@ -69,7 +69,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Device:
-    """What it is computed on, and its rates in TFLOP/s, bf16."""
+    """The device, and its rates in TFLOP/s, bf16."""
 
     name: str
     measured: float
@@ -77,7 +77,7 @@ class Device:
 
 
 def device_at_hand(device: str) -> Device:
-    """The device and its own rate at one large product, the best of some."""
+    """Return the device with its rate for one large product, the best of several."""
     side, rounds = (8192, 20) if device == "cuda" else (1024, 5)
     a = torch.randn(side, side, dtype=torch.bfloat16, device=device)
     best = float("inf")
@@ -98,7 +98,7 @@ def _finish(device: str) -> None:
 
 
 def operations_a_token(plan: TrainingPlan) -> float:
-    """Floating-point operations of a forward and a backward pass, by the length of what is trained on."""
+    """Return the floating-point operations of a forward and a backward pass, by the length of the texts."""
     a = SIZES[plan.settings.size]
     matrices = layer_matrix_numel(a) + a.d_model * VOCABULARY_SIZE
     lengths = [len(text) + 1 for text in plan.train]
@@ -107,7 +107,7 @@ def operations_a_token(plan: TrainingPlan) -> float:
 
 
 def shortened(profile: Profile, share: float) -> Profile:
-    """The profile with a share of its epochs."""
+    """Return the profile with a share of its epochs."""
     schedules = {p: replace(s, epochs=max(1, round(share * s.epochs))) for p, s in profile.schedules.items()}
     return replace(profile, schedules=schedules)
 
@@ -115,7 +115,7 @@ def shortened(profile: Profile, share: float) -> Profile:
 def curriculum(
     profile: Profile, entries: int, execution: ExecutionConfig, root: Path
 ) -> tuple[list[Phase], dict[str, Any]]:
-    """Train and judge the three phases; each one's figures, and those of the last report."""
+    """Train and evaluate the three phases; return the figures of each, and those of the last report."""
     document, parent, phases = root / "composed.md", None, []
     document.write_text(compose(entries, profile.seed), encoding="utf-8")
     for phase in (1, 2, 3):
@@ -145,7 +145,7 @@ def curriculum(
 
 
 def tabulate(title: str, phases: Sequence[Phase], device: Device) -> Table:
-    """A row a phase."""
+    """Return a table with a row for each phase."""
     shares = ("of the measured", *(("of the nominal",) if device.nominal else ()))
     table = Table(
         "entries", "phase", "epochs", "steps", "tokens/s", "TFLOP/s", *shares, "GiB", "s", "stopped or failed",
@@ -164,16 +164,14 @@ def tabulate(title: str, phases: Sequence[Phase], device: Device) -> Table:
 
 def measure(
     size: Annotated[str, typer.Option()] = PRODUCTION.size,
-    entries: Annotated[
-        list[int] | None, typer.Option(help="Several times for several.", show_default="5000 20000")
-    ] = None,
+    entries: Annotated[list[int] | None, typer.Option(help="Repeat it for several.", show_default="5000 20000")] = None,
     more: Annotated[list[int] | None, typer.Argument(help="More numbers of entries.")] = None,
     epochs_share: Annotated[float, typer.Option(help="Of 200 + 200 + 50 epochs.")] = 1.0,
     batch_size: Annotated[int | None, typer.Option(show_default="64 above 40 GB, else 4")] = None,
     compile: Annotated[bool, typer.Option("--compile")] = False,
     gradient_checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing")] = False,
 ) -> None:
-    """Train and judge the production curriculum; print how fast, and what came of it."""
+    """Train and evaluate the production curriculum; print speed and exact match."""
     execution = ExecutionConfig(device_of(), gradient_checkpointing=gradient_checkpointing, compile=compile)
     large = execution.device == "cuda" and torch.cuda.get_device_properties(0).total_memory > LARGE_GPU
     profile = replace(PRODUCTION, size=size, batch_size=batch_size or (64 if large else PRODUCTION.batch_size))
@@ -203,7 +201,7 @@ def measure(
 
 
 def main() -> None:
-    """With the defaults, where there is a GPU: on a CPU they would take weeks."""
+    """Run the command with its defaults, if there is a GPU: on a CPU it would take weeks."""
     if device_of() == "cuda":
         measure()
     else:

@@ -1,12 +1,12 @@
-"""A trainer killed at every kind of moment: whether it goes on to the bytes of one that was never killed.
+"""Kill a trainer at every kind of moment: does it resume to the bytes of a training that was never killed?
 
-    python -m benchmarks kill_matrix
+    make bench ARGS=kill_matrix
 
-`hlx train` runs in processes of its own on a small composed corpus and is ended by SIGKILL: before each kind of
-open, write, fsync, rename, removal and new directory that an undisturbed training does, in the middle of each kind
-of write, and at random moments, several times in one training. After each kill every checkpoint with a manifest
-must verify and none that was saved may be lost; the same command must start at once and end with the same files:
-the weights, moments and state of all checkpoints, the curve and the gates, and nothing beside them.
+`hlx train` runs in its own processes on a small composed corpus. SIGKILL ends it before each kind of open, write,
+fsync, rename, removal and new directory of an undisturbed training, in the middle of each kind of write, and at random
+moments, several times in one training. After each kill, every checkpoint with a manifest must verify, and no saved one
+may be lost. The same command must then start at once and end with the same files: weights, moments and state of all
+checkpoints, curve and gates, and no others.
 """
 
 import random
@@ -32,7 +32,7 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 
 KILLS = 60
-"""At so many of the places where an undisturbed training touches its files."""
+"""Number of places in an undisturbed training at which it is killed."""
 RANDOM_KILLS = 12
 RANDOM = "a random moment"
 ENTRIES, OPTIONS = 150, ("--epochs", "2", "--batch-size", "16")
@@ -41,20 +41,20 @@ HALF = "the middle of a write"
 
 @dataclass
 class Trial:
-    """One training that was killed, once or more, and what came of it."""
+    """A training that was killed once or more, and its result."""
 
     kind: str
-    """At what it was killed."""
+    """The event at which it was killed."""
     where: str
     kills: int = 0
     resumed: bool = False
-    """Whether it went on from a checkpoint; else it began, for there was none, or was found as ended."""
+    """Whether it resumed from a checkpoint; otherwise it started anew, since there was none, or had ended."""
     equal: bool = False
     """Whether weights, moments and state of its FINAL checkpoint are those of the undisturbed training."""
     left_over: list[str] = field(default_factory=list)
-    """What is in its directory in the end and should not be."""
+    """Files in its directory at the end that should not be there."""
     wrong: list[str] = field(default_factory=list)
-    """Whatever else is not as it should be."""
+    """Everything else that is wrong."""
 
     @property
     def well(self) -> bool:
@@ -63,7 +63,7 @@ class Trial:
 
 
 def contents(directory: Path) -> dict[str, str]:
-    """What must be the same in the directory of any training of one id: a digest by relative path.
+    """Return what must be the same in every training of one id: a digest by relative path.
 
     Of the heartbeat it is the status, of the curve all but the speed; what holds times is only named.
     """
@@ -83,12 +83,12 @@ def contents(directory: Path) -> dict[str, str]:
 
 
 def is_final(name: str) -> bool:
-    """Whether a file is one of those whose bytes a killed training must arrive at."""
+    """Whether a killed training must reach the same bytes of this file."""
     return "_FINAL_" in name and not name.endswith(MANIFEST) and "." in name
 
 
 def lost(directory: Path, saved: Sequence[str]) -> list[str]:
-    """What is wrong with a training's checkpoints, of which those named in `saved` had been written, in this order."""
+    """Return what is wrong with a training's checkpoints; those named in `saved` had been written, in this order."""
     parent, wrong, steps = directory / "checkpoints", [], dict[str, int]()
     for path in list_checkpoints(parent):
         try:
@@ -110,7 +110,7 @@ def _number(name: str) -> int:
 
 
 def places(events: Sequence[Event], kills: int | None, seed: int = 0) -> list[int]:
-    """Numbers of events to kill at: one of each kind and place, or `kills` of those evenly spread over them."""
+    """Return the numbers of the events to kill at: one of each kind and place, or `kills` of them, evenly spread."""
     where: dict[Event, list[int]] = {}
     for number, event in enumerate(events):
         where.setdefault(event, []).append(number)
@@ -123,14 +123,14 @@ def places(events: Sequence[Event], kills: int | None, seed: int = 0) -> list[in
 
 
 def killed_at(task: Task, event: Event, at: int, expected: dict[str, str]) -> Trial:
-    """Kill a training before one of its events, then let the same command end it."""
+    """Kill a training before one of its events, then let the same command finish it."""
     trial = Trial(HALF if event.operation == "half" else f"before {event.operation}", event.place)
     _after_kill(trial, task, trained(task, Fault(at)))
     return _to_the_end(trial, task, expected)
 
 
 def killed_at_random(task: Task, delays: Sequence[float], expected: dict[str, str]) -> Trial:
-    """Kill a training after so many seconds, again and again, then let the same command end it."""
+    """Kill a training after so many seconds, again and again, then let the same command finish it."""
     trial = Trial(RANDOM, f"after {', '.join(f'{delay:.2f}' for delay in delays)} s")
     for delay in delays:
         trainer = Trainer(task)
@@ -161,7 +161,7 @@ def _to_the_end(trial: Trial, task: Task, expected: dict[str, str]) -> Trial:
         return trial
     trial.resumed |= ended.resumed_from is not None
     if ended.resumed_from != newest:
-        trial.wrong.append(f"it went on from {ended.resumed_from}, not from {newest}")
+        trial.wrong.append(f"it resumed from {ended.resumed_from}, not from {newest}")
     assert task.directory is not None
     found = contents(task.directory)
     trial.equal = all(found.get(name) == digest for name, digest in expected.items() if is_final(name))
@@ -175,7 +175,7 @@ def _to_the_end(trial: Trial, task: Task, expected: dict[str, str]) -> Trial:
 
 
 def _newest(task: Task) -> str | None:
-    """The checkpoint to go on from: the newest LAST, unless the training has ended."""
+    """Return the checkpoint to resume from: the newest LAST, unless the training has ended."""
     if task.directory is None:
         return None
     names = [path.name for path in list_checkpoints(task.directory / "checkpoints")]
@@ -185,15 +185,15 @@ def _newest(task: Task) -> str | None:
 
 
 class Undisturbed(NamedTuple):
-    """A training that nothing disturbs."""
+    """An undisturbed training."""
 
     events: list[Event]
     contents: dict[str, str]
-    """What it leaves."""
+    """The files that it leaves."""
     seconds: float
 
     def at(self, operation: str, place: str, occurrence: int = -1) -> int:
-        """The number of an event; of several the last one, or another."""
+        """Return the number of an event; of several, the last one or another."""
         found = [n for n, event in enumerate(self.events) if event == Event(operation, f"training/{place}")]
         return found[occurrence]
 
@@ -208,7 +208,7 @@ def undisturbed(task: Task) -> Undisturbed:
 
 
 def trials(root: Path, kills: int | None, random_kills: int) -> Iterator[Trial]:
-    """Each training in a directory of its own, killed and brought to its end."""
+    """Kill each training in a directory of its own, and finish it."""
     document = root / "corpus.md"
     document.write_text(compose(ENTRIES, seed=0), encoding="utf-8")
     undisturbed(Task(document, root / "first" / "training", OPTIONS))  # the next ones start faster
@@ -218,7 +218,7 @@ def trials(root: Path, kills: int | None, random_kills: int) -> Iterator[Trial]:
     chance = random.Random(0)
     done = number = 0
     while done < random_kills:
-        # One that goes on has less to do than one that begins.
+        # A resumed training has less to do than a new one.
         delays = [chance.uniform(0.3, 1) * seconds / (1 + n) for n in range(3)]
         task = Task(document, root / f"random{number}" / "training", OPTIONS)
         trial = killed_at_random(task, delays, expected)
@@ -229,7 +229,7 @@ def trials(root: Path, kills: int | None, random_kills: int) -> Iterator[Trial]:
 
 
 def main(kills: int | None = KILLS, random_kills: int = RANDOM_KILLS) -> None:
-    """Print what came of each kind of kill; exit with 1 where anything is wrong. `kills=None` takes every place."""
+    """Print the result of each kind of kill; exit with 1 if anything is wrong. `kills=None` takes every place."""
     console = Console(soft_wrap=True)
     began = time.perf_counter()
     done: list[Trial] = []

@@ -1,8 +1,7 @@
-"""The four formats as grammars of lark: the parsers that benchmarks/parsing.py compares ours with.
+"""The four formats as lark grammars, with which `benchmarks/parsing.py` compares the parsers of this project.
 
-Each is LALR with the contextual lexer and the transformer built in, so that no tree is made: lark's
-fastest ordinary way. They read what canonical lines need and do not check what ours check: the depth,
-64 bits, repeated keys, the key C, surrogates.
+Each is LALR with the contextual lexer and a built-in transformer, so that no tree is made: lark's fastest ordinary way.
+They read canonical lines, and do not check depth, 64 bits, repeated keys, the key C and surrogates.
 """
 # ruff: noqa: N802  lark calls what transforms a token by the token's name
 
@@ -86,7 +85,7 @@ HEXADECIMAL: /0x[0-9A-Fa-f]+/
 
 
 class _Values(Transformer[Token, Value]):
-    """Tokens and rules to the values of `hlx_model.language`."""
+    """Turns tokens and rules into the values of `hlx_model.language`."""
 
     array = list
     object = dict
@@ -122,7 +121,7 @@ class _Values(Transformer[Token, Value]):
 
 
 class _HLXLValues(_Values):
-    """What HLXL writes in another way."""
+    """Turns what HLXL writes differently into values."""
 
     def BYTES(self, token: Token) -> bytes:
         body = token[2:-1]
@@ -134,7 +133,7 @@ class _HLXLValues(_Values):
 
 @cache
 def lark_parser(format: Format) -> Callable[[str], Value]:
-    """A function that reads the value of a line of `format`."""
+    """Return a function that reads the value of a line of `format`."""
     parser = Lark(
         _GRAMMARS[format].replace("PLAIN", _PLAIN) + _SHARED,
         parser="lalr",

@@ -1,10 +1,9 @@
-"""Damaged lines of HLX, from a seed: what a parser must refuse, or read, in good time and without a crash.
+"""Damaged lines of HLX, from a seed, which a parser must refuse or read in good time and without a crash.
 
     >>> next(mutants(LINES, count=1, seed=0))
 
-A mutant is a correct line that one to four mutations in turn have changed. Small ones leave nearly
-correct text; long runs and deep nesting are up to 16,384 characters, so that time that grows faster
-than the text shows.
+A mutant is a correct line after one to four mutations. Small ones leave nearly correct text; long runs and deep nesting
+have up to 16,384 characters, so that time that grows faster than the text is seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ Line = tuple[Format, str]
 
 
 class Mutant(NamedTuple):
-    """A line, and the names of what was done to it."""
+    """A line, and the names of its mutations."""
 
     format: Format
     text: str
@@ -55,7 +54,7 @@ VALUES: tuple[Value, ...] = (
     Contract(1, ((0, Contract(2, ((3, Contract(4, ())),))), (10, {"a": [None, {"b": Contract(5, ())}]}))),
 )
 LINES: tuple[Line, ...] = tuple((format, render(value, format)) for value in VALUES for format in Format)
-"""Lines to mutate where one has no others: every kind of value in every format."""
+"""Lines to mutate if there are no others: every kind of value in every format."""
 
 _LONGEST = 16_384
 _DEEPEST = 300
@@ -74,13 +73,13 @@ _NESTS = (
 
 
 def mutants(lines: Sequence[Line], count: int, seed: int) -> Iterator[Line]:
-    """`count` mutants of `lines`, each in the format of its line. The same arguments give the same ones."""
+    """Yield `count` mutants of `lines`, each in the format of its line. The same arguments give the same mutants."""
     for mutant in described_mutants(lines, count, seed):
         yield mutant.format, mutant.text
 
 
 def described_mutants(lines: Sequence[Line], count: int, seed: int) -> Iterator[Mutant]:
-    """The mutants that `mutants` gives, with what was done to each."""
+    """Yield the mutants of `mutants` with their mutations."""
     rng = Random(seed)
     names = tuple(_MUTATIONS)
     for _ in range(count):
@@ -97,7 +96,7 @@ def _place(rng: Random, text: str) -> int:
 
 
 def _span(rng: Random, text: str) -> tuple[int, int]:
-    """A character or two, or anything up to all of `text`."""
+    """Return a length: one or two characters, or any up to all of `text`."""
     start = _place(rng, text)
     return start, rng.choice((min(start + 1, len(text)), min(start + 2, len(text)), rng.randint(start, len(text))))
 
@@ -108,7 +107,7 @@ def _insert(rng: Random, text: str, what: str) -> str:
 
 
 def _length(rng: Random, longest: int) -> int:
-    """As often between 10 and 100 as between 1,000 and 10,000: long ones are few, and all sizes there."""
+    """Return a length, as often between 10 and 100 as between 1,000 and 10,000."""
     return int(longest ** rng.random())
 
 
@@ -148,7 +147,7 @@ def _put_in_place(rng: Random, text: str, other: str) -> str:
 
 
 def _nest(rng: Random, text: str, other: str) -> str:
-    """Brackets around a part of the text: as many closed as opened, but for one time in four."""
+    """Put brackets around a part of the text; one time in four, not as many closed as opened."""
     opening, closing = rng.choice(_NESTS)
     depth = _length(rng, _DEEPEST)
     closed = depth if rng.random() < 0.75 else _length(rng, _DEEPEST)
@@ -162,7 +161,7 @@ def _run(rng: Random, text: str, other: str) -> str:
 
 
 def _two_runs(rng: Random, text: str, other: str) -> str:
-    """Two runs side by side, over and over: what a regular expression goes back over."""
+    """Insert two adjacent runs repeatedly, over which a regular expression backtracks."""
     first, second = (rng.choice(_RUNS) * _length(rng, 64) for _ in range(2))
     return _insert(rng, text, (first + second) * _length(rng, _LONGEST // (len(first) + len(second))))
 
@@ -174,7 +173,7 @@ def _notation(rng: Random) -> str:
 
 
 def _any_characters(rng: Random) -> str:
-    """Anything of Unicode: ASCII, Latin-1, halves of surrogate pairs, and the rest."""
+    """Return any character of Unicode: ASCII, Latin-1, surrogate halves, and the rest."""
     first, last = rng.choice(((0, 0x7F), (0x80, 0xFF), (0xD800, 0xDFFF), (0, 0xFFFF), (0, 0x10FFFF)))
     return "".join(chr(rng.randint(first, last)) for _ in range(rng.randint(1, 4)))
 

@@ -1,9 +1,9 @@
-"""Microseconds a line of reading and writing HLX, against lark; and the slowest of many damaged lines.
+"""Microseconds per line to read and write HLX, against lark; and the slowest of many damaged lines.
 
     python -m benchmarks.parsing
 
-Both parsers read the same composed lines, by turns in the same run, to the same values. A damaged line
-must not take much longer for its length than others: that would be time that grows faster than the text.
+Both parsers read the same composed lines in turns, in the same run, to the same values. A damaged line must not take
+much longer for its length than others: time would then grow faster than the text.
 """
 
 import random
@@ -30,10 +30,10 @@ ROUNDS = 7
 ENTRIES, LINES_A_FORMAT = 6_000, 2_000
 MUTANTS = 100_000
 FIRST, SUSPECTS, AGAIN = 3, 100, 20
-"""Each mutant's time is the best of three; of the slowest of each format, the best of twenty more. What an
-interruption by other work added is then gone."""
+"""Each mutant's time is the best of three; for the slowest of each format, the best of twenty more. This removes
+interruptions by other work."""
 SHORTEST = 64
-"""A shorter text counts as this long: what any call costs is not what its length costs."""
+"""A shorter text counts as this long, since every call has a fixed cost."""
 
 
 def main() -> None:
@@ -44,12 +44,12 @@ def main() -> None:
 
 
 def tables() -> list[Table]:
-    """Both tables, measured now; takes about twenty seconds. Exits where lark reads other values than we do."""
+    """Measure both tables, in about twenty seconds. Exit if lark reads other values."""
     return [speed_table(), slowest_table()]
 
 
 def speed_table() -> Table:
-    """Medians of alternating rounds over composed lines; the ratio is the median of the rounds' own."""
+    """Return medians of alternating rounds over composed lines; the ratio is the median of the ratios of the rounds."""
     table = Table(
         "format", "parse µs/line", "parse MB/s", "lark µs/line", "lark MB/s", "lark / parse", "render µs/line",
         "render MB/s", title=f"reading and writing composed lines, median of {ROUNDS} rounds",
@@ -73,7 +73,7 @@ def speed_table() -> Table:
 
 
 def slowest_table() -> Table:
-    """The mutant of each format that took longest for its length, beside the median of all."""
+    """Return the mutant of each format that took longest for its length, with the median of all."""
     table = Table(
         "format", "mutants", "median µs/kB", "slowest µs/kB", "its µs", "its bytes", "what was done to it",
         title=f"{MUTANTS:,} damaged lines",
@@ -97,7 +97,7 @@ def slowest_table() -> Table:
 
 
 def composed_lines() -> dict[Format, list[str]]:
-    """As many as `LINES_A_FORMAT` different lines of each format, of a composed document: the same values in each."""
+    """Return up to `LINES_A_FORMAT` lines of each format, from a composed document, with the same values in each."""
     found: dict[Format, list[str]] = {}
     document = compose(ENTRIES, seed=0).split("\n")
     for format in Format:
@@ -108,7 +108,7 @@ def composed_lines() -> dict[Format, list[str]]:
 
 
 def checked_values(format: Format, lines: Sequence[str], lark: Callable[[str], Value]) -> list[Value]:
-    """The values of `lines`. Exits where lark reads one as another: then there is nothing to compare."""
+    """Return the values of `lines`. Exit if lark reads another value: then there is nothing to compare."""
     values = [parse(line, format) for line in lines]
     for line, value in zip(lines, values, strict=True):
         if not same(lark(line), value):
@@ -117,24 +117,24 @@ def checked_values(format: Format, lines: Sequence[str], lark: Callable[[str], V
 
 
 def attempt(mutant: Mutant) -> None:
-    """Read it, whatever it is."""
+    """Read a text, valid or not."""
     with suppress(HLXSyntaxError):
         parse(mutant.text, mutant.format)
 
 
 def cost(mutant: Mutant, times: int) -> float:
-    """Microseconds a kilobyte, the best of so many `times`."""
+    """Return microseconds per kilobyte, the best of so many `times`."""
     best = min(seconds(attempt, [mutant]) for _ in range(times))
     return best * 1e6 / (max(size(mutant.text), SHORTEST) / 1000)
 
 
 def size(text: str) -> int:
-    """Bytes of UTF-8, as which a half of a surrogate pair counts three."""
+    """Return the bytes of UTF-8; a surrogate half counts three."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def seconds(work: Callable[[T], object], items: Sequence[T]) -> float:
-    """What `work` takes for all of `items`, one after another."""
+    """Return the seconds that `work` takes for all `items`, one after another."""
     began = time.perf_counter()
     for item in items:
         work(item)

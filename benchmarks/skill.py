@@ -1,10 +1,10 @@
-"""Exact match on held-out pairs against training time: the whole curriculum of `quick`, and what else was tried.
+"""Exact match on held-out pairs against training time: the curriculum of `quick`, and other settings.
 
     python -m benchmarks skill                     # quick as it is
     python -m benchmarks.skill adamw 'half time'   # some of the settings below
 
-Each setting trains the three phases one after another on a composed corpus and is judged as `hlx validate` judges.
-The seconds are those of training, milestones and checkpoints included; corpus and reports are not.
+Each setting trains the three phases on a composed corpus, and is evaluated as `hlx validate` does. The seconds include
+training, milestones and checkpoints, but not corpus and reports.
 """
 
 import sys
@@ -32,7 +32,7 @@ QUICK = PROFILES["quick"]
 
 
 def budget(share: float, learning_rate: float = 6e-3) -> dict[int, Schedule]:
-    """The schedules of `quick` with a share of its tokens."""
+    """Return the schedules of `quick` with a share of its tokens."""
     return {
         phase: Schedule(s.epochs, int((s.tokens or 0) * share), learning_rate) for phase, s in QUICK.schedules.items()
     }
@@ -51,7 +51,7 @@ SETTINGS: dict[str, Profile] = {
 
 @dataclass(frozen=True)
 class Skill:
-    """What a curriculum came to."""
+    """The result of a curriculum."""
 
     seconds: list[float]
     tokens: int
@@ -60,7 +60,7 @@ class Skill:
 
 
 def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
-    """Train and judge the three phases."""
+    """Train and evaluate the three phases."""
     parent: Path | None = None
     seconds, tokens = [], 0
     failed: list[str] = []
@@ -81,10 +81,10 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
 
 
 def make_up(document: Path) -> Table:
-    """What the held-out entries are made of."""
+    """Return a table of what the held-out entries contain."""
     rows = examples_table(read_corpus([document]))
     everything, held_out = statistics(rows), statistics(rows.filter(pc.field("split") != Split.TRAIN))
-    table = Table("held out", "", title="what is asked of the model")
+    table = Table("held out", "", title="what is held out")
     table.add_row("entries", f"{held_out.entries:,} of {rows.num_rows:,}, {held_out.values:,} values")
     table.add_row("with numbers", f"{held_out.number / held_out.sentences:.0%}")
     table.add_row(
@@ -99,7 +99,7 @@ def make_up(document: Path) -> Table:
 
 
 def main(names: Sequence[str] = ("quick",)) -> None:
-    """Print a row a setting, and what was held out."""
+    """Print a row for each setting, and what was held out."""
     table = Table(
         "setting",
         "entries",

@@ -1,16 +1,16 @@
-"""Real tokens a second, padding not counted: this trainer against two plain loops, alternating in one run.
+"""Real tokens per second, without padding: this trainer against two other loops, alternating in one run.
 
     python -m benchmarks training             # tiny and 10m, about five minutes
     python -m benchmarks.training 50m         # other sizes
 
-The first loop has the users' settings: `nn.TransformerEncoder`, every example padded to 256 tokens, 4 examples a
-batch, AdamW, labels made right. The second is in the style of nanoGPT: one stream of tokens cut into blocks of 256,
-so that every token is real, with its fused projections and its attention kernel, in its two precisions
-(`compile=False`, as it advises on a CPU). All train the same size on the same phase 3 pairs.
+The first loop is plain PyTorch with the batches of the reference schedule: `nn.TransformerEncoder`, 4 examples padded
+to 256 tokens, AdamW. The second is in the style of nanoGPT: one stream of tokens cut into blocks of 256, so that every
+token is real, with its fused projections and its attention kernel, in its two precisions (`compile=False`, as it
+advises on a CPU). All train the same size on the same phase 3 pairs.
 
-The share of the matrix rate is useful arithmetic (6 a weight of a matrix and token, 12 × layers × context × width for
-attention; https://arxiv.org/abs/2204.02311, appendix B) against what products of two 2048 × 2048 matrices reach in
-the same round, in the precision of the row, on all threads.
+The share of the matrix rate is useful arithmetic (6 per matrix weight and token, 12 × layers × context × width for
+attention; https://arxiv.org/abs/2204.02311, appendix B), relative to the rate of products of two 2048 × 2048 matrices
+in the same round, in the precision of the row, on all threads.
 """
 
 import statistics
@@ -48,31 +48,31 @@ from tests.shared import SHARED
 
 ROUNDS = 5
 LEAST_SECONDS = 1.0
-"""Of a contender's turn in a round; it has two steps at least."""
+"""Seconds of a contender's turn in a round; it has at least two steps."""
 LENGTH, BATCH = 256, 4
 CYCLE = 16_384
-"""Tokens of the batches that a contender goes through again and again: the kernels of each shape are prepared once,
-as in a training of many epochs."""
+"""Tokens of the batches that a contender repeats: the kernels of each shape are prepared once, as in a training of many
+epochs."""
 PLAIN = "plain: 4 × 256 padded, AdamW, fp32"
-"""As PyTorch's modules come: dropout 0.1, the causal mask as a tensor."""
-PLAIN_CAUSAL = "plain without dropout, told that it is causal"
+"""PyTorch's defaults: dropout 0.1, the causal mask as a tensor."""
+PLAIN_CAUSAL = "plain without dropout, with the causal hint"
 
 
 class Contender(NamedTuple):
-    """A loop to be measured."""
+    """A loop that is measured."""
 
     step: Callable[[int], int]
-    """Trains on batch number i and gives its count of real tokens."""
+    """Trains on batch number i, and returns its number of real tokens."""
     warm_up: int
-    """Steps until every shape was met."""
+    """Steps until every shape has occurred."""
     arithmetic: float
-    """Floating-point operations a real token."""
+    """Floating-point operations per real token."""
     precision: torch.dtype = torch.float32
     active: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class Plain(nn.Module):
-    """The users' model as PyTorch's own modules, as they come, or without dropout and told that its mask is causal."""
+    """The model in PyTorch's own modules: with their defaults, or without dropout and with the causal hint."""
 
     def __init__(self, a: Architecture, *, causal: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Plain(nn.Module):
         self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(LENGTH - 1))
 
     def forward(self, ids_BT: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
+        """Return logits (B, T, V)."""
         x = self.tokens(ids_BT) + self.positions(torch.arange(ids_BT.shape[1]))
         logits: Tensor = self.head(self.encoder(x, mask=self.mask, is_causal=True if self.causal else None))
         return logits
@@ -105,7 +105,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(a.d_model, a.ffn, bias=False), nn.Linear(a.ffn, a.d_model, bias=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Map (B, T, D) to (B, T, D)."""
         q, k, v = (
             y.unflatten(2, (self.heads, -1)).transpose(1, 2)
             for y in self.qkv(self.norm1(x_BTD)).split(x_BTD.shape[2], dim=2)
@@ -131,25 +131,25 @@ class NanoGPT(nn.Module):
         self.tokens.weight = self.head.weight
 
     def forward(self, ids_BT: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
+        """Return logits (B, T, V)."""
         x_BTD = self.tokens(ids_BT) + self.positions(torch.arange(ids_BT.shape[1]))
         logits: Tensor = self.head(self.norm(self.blocks(x_BTD)))
         return logits
 
 
 def arithmetic(a: Architecture, context: float) -> float:
-    """Useful floating-point operations a token, forward and backward."""
+    """Return the useful floating-point operations per token, forward and backward."""
     matrices = a.layers * (4 * a.d_model**2 + 2 * a.d_model * a.ffn) + VOCABULARY_SIZE * a.d_model
     return 6 * matrices + 12 * a.layers * context * a.d_model
 
 
 def context_of(lengths: Tensor) -> float:
-    """Mean length of the example that a token stands in."""
+    """Return the mean length of the example of a token."""
     return float((lengths.double() ** 2).sum() / lengths.sum())
 
 
 def plain(size: str, texts: list[str], *, causal: bool) -> Contender:
-    """The users' settings."""
+    """Return the plain loop."""
     model = Plain(SIZES[size], causal=causal)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     examples = Examples(texts, LENGTH)
@@ -169,7 +169,7 @@ def plain(size: str, texts: list[str], *, causal: bool) -> Contender:
 
 
 def nano_gpt(size: str, texts: list[str], precision: torch.dtype) -> Contender:
-    """Blocks of 256 from one stream, AdamW."""
+    """Return the loop in nanoGPT's style: blocks of 256 from one stream, AdamW."""
     model = NanoGPT(SIZES[size])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True)
     stream = torch.tensor([token for text in texts for token in encode_example(text)])
@@ -191,7 +191,7 @@ def nano_gpt(size: str, texts: list[str], precision: torch.dtype) -> Contender:
 
 
 def ours(size: str, texts: list[str], batch_size: int, optimizer: str, *, mixed: bool) -> Contender:
-    """This project's trainer."""
+    """Return this project's trainer."""
     settings = Settings(3, size, 1, batch_size, LENGTH, 1e-4, optimizer=optimizer, mixed_precision=mixed)
     engine = Engine(Transformer(SIZES[size]).initialize(0), settings, 10_000, ExecutionConfig("cpu"), Ranks("cpu"))
     examples = Examples(texts, LENGTH)
@@ -208,7 +208,7 @@ def ours(size: str, texts: list[str], batch_size: int, optimizer: str, *, mixed:
 
 
 def turn(contender: Contender, first: int) -> tuple[float, int]:
-    """Real tokens a second over a turn, and the number of the next batch."""
+    """Return the real tokens per second of a turn, and the number of the next batch."""
     tokens, i = 0, first
     with contender.active():
         began = time.perf_counter()
@@ -219,7 +219,7 @@ def turn(contender: Contender, first: int) -> tuple[float, int]:
 
 
 def matrix_rate(precision: torch.dtype) -> float:
-    """Floating-point operations a second of large matrix products."""
+    """Return the floating-point operations per second of large matrix products."""
     a, b = torch.randn(2, 2048, 2048).to(precision)
     began, products = time.perf_counter(), 0
     while time.perf_counter() - began < LEAST_SECONDS / 4:
@@ -229,23 +229,23 @@ def matrix_rate(precision: torch.dtype) -> float:
 
 
 class Rates(NamedTuple):
-    """What rounds came to: a figure a round of each contender, and of each precision's matrix products."""
+    """The rates of each round: of each contender, and of matrix products in each precision."""
 
     tokens: dict[str, list[float]]
     matrices: dict[torch.dtype, list[float]]
 
     def ratio(self, name: str, base: str) -> float:
-        """Median over the rounds of one contender's rate against another's."""
+        """Return the median over the rounds of one contender's rate relative to another's."""
         return statistics.median(r / b for r, b in zip(self.tokens[name], self.tokens[base], strict=True))
 
     def share(self, name: str, contender: Contender) -> float:
-        """Median over the rounds of useful arithmetic against the rate of matrix products."""
+        """Return the median over the rounds of useful arithmetic relative to matrix products."""
         pairs = zip(self.tokens[name], self.matrices[contender.precision], strict=True)
         return statistics.median(rate * contender.arithmetic / most for rate, most in pairs)
 
 
 def alternate(contenders: dict[str, Contender], rounds: int) -> Rates:
-    """Warm up everyone, then let them take turns."""
+    """Warm up all contenders, then let them take turns."""
     position = {}
     for name, contender in contenders.items():
         with contender.active():
@@ -264,7 +264,7 @@ def alternate(contenders: dict[str, Contender], rounds: int) -> Rates:
 
 
 def against_plain_loops(size: str, texts: list[str]) -> Table:
-    """This trainer, with several settings, beside the loops of others."""
+    """Return a table of this trainer, with several settings, and of the other loops."""
     quick = PROFILES["quick"]
     bf16 = torch.bfloat16
     contenders = {
@@ -292,7 +292,7 @@ def against_plain_loops(size: str, texts: list[str]) -> Table:
 
 
 def growth(batch_sizes: dict[str, Sequence[int]], texts: list[str]) -> Table:
-    """How this trainer's rate depends on size and batch."""
+    """Return a table of this trainer's rate by size and batch."""
     table = Table("size", "batch", "real tokens/s", "× the first", "share of matrix rate", title="ours, AdamW, mixed")
     for size, asked in batch_sizes.items():
         contenders = {f"{b} × {LENGTH}": ours(size, texts, b, "adamw", mixed=True) for b in asked}
@@ -306,7 +306,7 @@ def growth(batch_sizes: dict[str, Sequence[int]], texts: list[str]) -> Table:
 
 
 def with_corpus(documents: dict[str, str]) -> Table:
-    """How the rate of tiny depends on the corpus, and what it takes to prepare one."""
+    """Return a table of tiny's rate by corpus, and of the time to prepare it."""
     table = Table("document", "s to prepare", "pairs", "tokens an epoch", "real tokens/s", "× the first")
     table.title = "ours, tiny, 4 × 256, AdamW, mixed"
     table.caption = "to prepare: parse the document, split and pair it, encode the pairs, cut an epoch into batches"
@@ -327,17 +327,17 @@ def with_corpus(documents: dict[str, str]) -> Table:
 
 
 def paired_rows(document: str) -> pa.Table:
-    """The phase 3 pairs of a document."""
+    """Return the phase 3 pairs of a document."""
     return PAIRED_CORPUS.table(examples_table(collect([parse_document(document, "document.md")])))
 
 
 def pairs(document: str) -> list[str]:
-    """The texts of the pairs that are trained on."""
+    """Return the texts of the training pairs."""
     return model_texts(paired_rows(document), "train")
 
 
 def users_document() -> tuple[str, str]:
-    """The users' document of 164 entries and its name; where it is absent, a composed one of as many."""
+    """Return a name and a document: a real one of 164 entries if it is beside the project, else a composed one."""
     path = SHARED / "corpus" / "corpus_all_variants.md"
     if path.exists():
         return path.name, path.read_text(encoding="utf-8")

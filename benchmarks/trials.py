@@ -1,7 +1,7 @@
-"""Small trainings by the project's own trainer, healthy or with one thing broken, and what its gates said of each.
+"""Small trainings by the project's own trainer, healthy or with one thing broken, and the results of its gates.
 
-A trial is a training on a corpus document that is composed for it; the phases before are trained once for all trials
-that start from them. Trials run side by side, each process with one thread.
+A trial is a training on a composed document. Earlier phases are trained once for all trials that start from them.
+Trials run in parallel, each process with one thread.
 """
 
 import re
@@ -36,7 +36,7 @@ from tests.shared import SHARED
 
 SEQ_LENGTH = 256
 LONGEST_SHORT = 130
-"""Characters of a short entry, its sentence and four lines together."""
+"""Most characters of a short entry: its sentence and four lines together."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,25 @@ class Document:
     """A corpus document, by how it is made."""
 
     source: Literal["composed", "short", "users"]
-    """`composed`; its `short` entries alone, without numbers and quoted texts: of them a minute teaches translation; or
-    the users' own of 164 entries (`shared/corpus`)."""
+    """`composed`; only its `short` entries, without numbers and quoted texts, which a minute teaches to translate; or a
+    real one of 164 entries, if it is beside the project."""
     entries: int = 164
-    """To compose; of `short`, a sixth are left."""
+    """Number to compose; of `short`, a sixth remains."""
     mispaired: float = 0.0
-    """The share of sentences that stand over the lines of the next entry with another value."""
+    """Share of sentences that have the lines of the next entry of another value."""
 
     def __str__(self) -> str:
-        return {"users": "users' document"}.get(self.source, f"{self.source} {self.entries}") + (
+        return {"users": "a real document"}.get(self.source, f"{self.source} {self.entries}") + (
             f", {self.mispaired:.0%} mispaired" if self.mispaired else ""
         )
 
     @property
     def path(self) -> Path:
-        """Where the users' document is."""
+        """Return the path of the real document."""
         return SHARED / "corpus" / "corpus_all_variants.md"
 
     def text(self) -> str:
-        """The Markdown."""
+        """Return the Markdown."""
         if self.source == "users":
             return self.path.read_text(encoding="utf-8")
         text = compose(self.entries, 0)
@@ -76,7 +76,7 @@ class Document:
 
 
 def mispair(text: str, share: float) -> str:
-    """A document in which a share of the sentences, evenly spread, has the lines of the next entry of another value."""
+    """Give a share of the sentences, evenly spread, the lines of the next entry of another value."""
     parts = [(*part.split("\n", 1), "")[:2] for part in text.split("\n\n")]
     entries = [i for i, (first, _) in enumerate(parts) if first.startswith("English:")]
     mended, due = dict(enumerate(parts)), 0.0
@@ -91,14 +91,14 @@ def mispair(text: str, share: float) -> str:
 
 @dataclass(frozen=True)
 class Training:
-    """The settings of a training that nothing is wrong with."""
+    """The settings of a healthy training."""
 
     phase: int
     document: Document
     tokens: int = 150_000
-    """Of its own corpus, in whole epochs."""
+    """Tokens of its own corpus, in whole epochs."""
     tokens_before: int = 150_000
-    """Of the corpus of each phase before."""
+    """Tokens of the corpus of each earlier phase."""
     seed: int = 0
     size: str = "tiny"
     optimizer: str = "muon"
@@ -115,7 +115,7 @@ class Training:
 
     @property
     def parent(self) -> "Training | None":
-        """The training of the phase before that it starts from, always a fast one."""
+        """Return the training of the earlier phase from which it starts, always a fast one."""
         if self.phase == 1:
             return None
         document = replace(self.document, mispaired=0.0)
@@ -125,7 +125,7 @@ class Training:
     def prepare(
         self, corpora: Mapping[Document, Mapping[str, Path]], training: Path, parent: Path | None
     ) -> TrainingPlan:
-        """Its plan, on corpora that are kept already."""
+        """Return its plan, on stored corpora."""
         schedule = Schedule(epochs=200, tokens=self.tokens, learning_rate=self.learning_rate)
         profile = replace(
             PROFILES["quick"], size=self.size, batch_size=self.batch_size, seq_length=SEQ_LENGTH, seed=self.seed,
@@ -146,19 +146,19 @@ def _left_alone(checkpoint: Path) -> None:
 
 @dataclass(frozen=True)
 class Trial:
-    """A training, and what is wrong with it: nothing, by default."""
+    """A training, and its change: none by default."""
 
     training: Training
     plan: Callable[[TrainingPlan], TrainingPlan] = _as_it_is
-    """What it is given to learn from."""
+    """Changes the texts."""
     program: Mapping[str, Any] = field(default_factory=dict)
-    """Names of the trainer's modules, and what stands in their place while it trains."""
+    """Names in the trainer's modules, and their replacements while it trains."""
     checkpoint: Callable[[Path], None] = _left_alone
-    """What is done to its checkpoint when it has ended."""
+    """Changes the checkpoint after its end."""
 
     @contextmanager
     def broken(self) -> Iterator[None]:
-        """While it trains: the trainer's modules as the trial has them."""
+        """Replace the names in the trainer's modules while it trains."""
         with ExitStack() as changes:
             for target, stand_in in self.program.items():
                 changes.enter_context(patch(target, stand_in))
@@ -166,18 +166,18 @@ class Trial:
 
     @property
     def trains_healthily(self) -> bool:
-        """Whether nothing is broken before it has ended."""
+        """Whether the training itself is healthy."""
         return self.plan is _as_it_is and not self.program
 
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a trial."""
+    """The result of a trial."""
 
     failed: Mapping[str, str]
-    """What stopped it or failed (an abort condition, a gate, a check of the checkpoint), each with its reason."""
+    """What stopped it or failed (an abort rule, a gate, a check of the checkpoint), each with its reason."""
     where: str
-    """`training`, `checks` or `verdict`: where it failed, or how far it came."""
+    """`training`, `checks` or `verdict`: where it failed, or how far it got."""
     epoch: int
     step: int
     warned: Mapping[str, str]
@@ -186,27 +186,27 @@ class Found:
 
     @property
     def when(self) -> str:
-        """Where and when it failed, or how far it came."""
+        """Return where and when it failed, or how far it got."""
         return f"{self.where}, epoch {self.epoch}, step {self.step}"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where trials are carried out. Corpora, and trainings that several trials need, are made once and kept."""
+    """A folder for trials. Corpora, and trainings that several trials need, are made once."""
 
     root: Path
     corpora: Mapping[Document, Mapping[str, Path]]
     made: Mapping[Training, Path]
-    """The checkpoints of healthy trainings, judged."""
+    """The checkpoints of healthy trainings, with their reports."""
 
     def make(self, training: Training) -> Path:
-        """Carry out a healthy training and judge it; found again where it was carried out before."""
+        """Run and evaluate a healthy training, or find it if it was run before."""
         path = train(self.plan(training), execution=ExecutionConfig("cpu")).checkpoint
         evaluate(path)
         return path
 
     def carry_out(self, trial: Trial, name: str) -> Found:
-        """Train as the trial says, then examine and judge the checkpoint; nothing of it is kept."""
+        """Train as the trial says, then check and evaluate the checkpoint; nothing of it is kept."""
         began = time.monotonic()
         plan = self.plan(trial.training)
         own = digest_of([plan.id, name])[:16]
@@ -232,13 +232,13 @@ class Workshop:
             return train(trial.plan(plan), execution=ExecutionConfig("cpu")).checkpoint
 
     def plan(self, training: Training) -> TrainingPlan:
-        """What a training is given, its parent made before."""
+        """Return the plan of a training; its parent is trained first if necessary."""
         parent = self.made[training.parent] if training.parent is not None else None
         return training.prepare(self.corpora, self.root / "training", parent)
 
 
 def _examined(checkpoint: Path) -> tuple[str, dict[str, str], dict[str, str]]:
-    """Where a finished checkpoint was found wrong, or passed; what failed and what warned, each with its reason."""
+    """Return where a finished checkpoint failed, or how far it got, and what failed or warned, with reasons."""
     from hlx_assets.curriculum.checks import examine
 
     if failed := {gate.name: gate.reason for gate in examine(checkpoint) if gate.outcome == "fail"}:
@@ -249,7 +249,7 @@ def _examined(checkpoint: Path) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable[Path]] = map) -> Workshop:
-    """What these trials start from, made under `root`, or found there; `mapped` may be that of processes."""
+    """Make what these trials start from under `root`, or find it there; `mapped` may be that of a pool of processes."""
     asked = list(trials)
     wanted = {trial.training for trial in asked}
     shared = {trial.training for trial in asked if trial.trains_healthily and trial.checkpoint is not _left_alone}
@@ -269,7 +269,7 @@ def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable
 
 
 def processes(number: int) -> ProcessPoolExecutor:
-    """So many processes with one thread each."""
+    """Yield a pool of so many processes with one thread each."""
     return ProcessPoolExecutor(number, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
 
 

@@ -1,7 +1,7 @@
-"""`make screenshots`: the pictures of the docs, taken in headless Chromium of a real instance at work.
+"""Take the pictures of the documents in headless Chromium, of a real instance: `make screenshots`.
 
-A home of its own, a small curriculum, a training that goes on, and one that stands still until the watchdog stops it.
-Needs Chromium (`apt-get install chromium`); five minutes on two cores.
+It has its own home, a small curriculum, a training in progress, and one that stalls until the watchdog stops it. It
+needs Chromium (`apt-get install chromium`), and five minutes on two cores.
 """
 
 import os
@@ -28,7 +28,7 @@ OPTIONS = (
 
 
 def shot(ui: Ui, name: str, page: str, *, width: int = 1600, height: int = 1000) -> None:
-    """Take a picture of a page of the UI, when it is loaded."""
+    """Take a picture of a page of the UI after it has loaded."""
     address = ui.url.removesuffix("/graphql") + page
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(
@@ -40,9 +40,9 @@ def shot(ui: Ui, name: str, page: str, *, width: int = 1600, height: int = 1000)
 
 
 def main() -> None:
-    """Take all of them."""
+    """Take all pictures."""
     if not CHROMIUM:
-        sys.exit("error: there is no Chromium here: apt-get install chromium")
+        sys.exit("error: Chromium is missing: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         make_home(home.path)

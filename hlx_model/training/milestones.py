@@ -55,8 +55,8 @@ class MilestoneGates:
         best = held_out.loss if best_before is None else min(held_out.loss, best_before)
         measured = EpochMeasurements(
             epoch, s.epochs, self._progress.step, held_out, predict(model, self._train[:SAMPLE]),
-            reported_loss=train_loss, best_loss=best, initial_loss=self._progress.initial_held_out_loss, unigram=self._unigram,
-            train_tokens=self._train_tokens, size=s.size, checkpoint=saved,
+            reported_loss=train_loss, best_loss=best, initial_loss=self._progress.initial_held_out_loss,
+            unigram=self._unigram, train_tokens=self._train_tokens, size=s.size, checkpoint=saved,
         )  # fmt: skip
         gates = milestone_gates(measured)
         milestone = Milestone(epoch=epoch, outcome=worst(gates), gates=tuple(gates))
