@@ -75,7 +75,7 @@ class TrainerClient:
                             logged = time.monotonic()
                             context.log.info(_progress_line(message))
                     case "milestone":
-                        _report_milestone(context, message)
+                        _report_milestone(context, _milestone_of(message))
                     case "warning":
                         context.log.warning(message["text"])
                     case "result":
@@ -179,15 +179,19 @@ def _progress_line(message: Message) -> str:
     return line
 
 
-def _report_milestone(context: dg.AssetExecutionContext, milestone: Message) -> None:
+def _milestone_of(message: Message) -> Milestone:
+    return Milestone.from_json({key: value for key, value in message.items() if key != "event"})
+
+
+def _report_milestone(context: dg.AssetExecutionContext, milestone: Milestone) -> None:
     """Write a milestone into the log, and show it as a check of this run while the training continues."""
-    log = context.log.error if milestone["outcome"] == "fail" else context.log.info
-    log(f"gates at epoch {milestone['epoch']}: {milestone['outcome']}")
-    for gate in milestone["gates"]:
-        log = context.log.error if gate["outcome"] == "fail" else context.log.info
-        log(f"  {gate['name']}: {gate['outcome']}: {gate['reason']}")
-    if milestone["epoch"] in MILESTONES:
-        gate = recorded_milestone_gate([Milestone.from_json(milestone)], milestone["epoch"], milestone["epoch"])
+    log = context.log.error if milestone.failed else context.log.info
+    log(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+    for gate in milestone.gates:
+        log = context.log.error if gate.outcome == "fail" else context.log.info
+        log(f"  {gate.name}: {gate.outcome}: {gate.reason}")
+    if milestone.epoch in MILESTONES:
+        gate = recorded_milestone_gate([milestone], milestone.epoch, milestone.epoch)
         check = check_result(context.asset_key, gate)
         evaluation = dg.AssetCheckEvaluation(
             asset_key=context.asset_key,
