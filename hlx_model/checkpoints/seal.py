@@ -5,15 +5,18 @@ model = load_model(verified)          # does not hash the files again
 """
 
 import logging
+import math
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from safetensors import safe_open
+
 from hlx_model.checkpoints.manifest import NAME, REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.files import sha256_of
-from hlx_model.layout import MANIFEST, OPTIMIZER
+from hlx_model.layout import MANIFEST, OPTIMIZER, WEIGHTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 
 log = logging.getLogger(__name__)
@@ -104,3 +107,11 @@ def remove_checkpoint(checkpoint: Path) -> None:
     """Delete a checkpoint, its manifest first, so that a half-deleted one is never taken for a whole one."""
     (checkpoint / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def stored_weights(checkpoint: Path) -> tuple[int, int]:
+    """Return how many numbers a checkpoint's weights are, and the bytes of their file; reads its header only."""
+    path = checkpoint / WEIGHTS
+    with safe_open(path, framework="np") as tensors:
+        shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    return sum(math.prod(shape) for shape in shapes), path.stat().st_size

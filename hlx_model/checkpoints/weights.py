@@ -3,12 +3,11 @@
 Nothing is ever loaded with pickle.
 """
 
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -93,11 +92,3 @@ def load_weights(checkpoint: VerifiedCheckpoint, model: Transformer) -> None:
 def load_optimizer(checkpoint: VerifiedCheckpoint) -> dict[str, Tensor] | None:
     """Return the optimizer's tensors by name; None if the checkpoint contains none."""
     return load_file(checkpoint.path / OPTIMIZER) if OPTIMIZER in checkpoint.manifest.files else None
-
-
-def stored_weights(checkpoint: Path) -> tuple[int, int]:
-    """Return how many numbers a checkpoint's weights are, and the bytes of their file; reads its header only."""
-    path = checkpoint / WEIGHTS
-    with safe_open(path, framework="pt") as tensors:
-        shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
-    return sum(math.prod(shape) for shape in shapes), path.stat().st_size

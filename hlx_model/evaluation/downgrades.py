@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.gates.perplexity import loss_limit
-from hlx_model.evaluation.losses import Baselines, Prediction
 from hlx_model.evaluation.measurements import Measurements
+from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.spec import Excuse, GateSpec
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds

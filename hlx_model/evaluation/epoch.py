@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hlx_model.evaluation.losses import Prediction
+from hlx_model.evaluation.prediction import Prediction
 from hlx_model.evaluation.thresholds import Thresholds
 
 

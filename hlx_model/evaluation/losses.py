@@ -4,44 +4,13 @@ They are computed from logits and text alone, without the trainer's code. Labels
 the trainer's own loss; the true next-token loss and the copy rate reveal them.
 """
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
+from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.model.tokenizer import BOS, EOS, PAD, VOCABULARY_SIZE, encode
 from hlx_model.model.transformer import Transformer
-
-UNIFORM_LOSS = math.log(VOCABULARY_SIZE)
-"""Loss of a uniform guess among all symbols: 4.76 nats."""
-
-
-class Prediction(NamedTuple):
-    """How well a model predicts some texts."""
-
-    loss: float
-    """Mean negative log-likelihood of the true next token, in nats. `<EOS>` is counted, `<BOS>` is not."""
-    copy_rate: float
-    """Share of positions at which the likeliest next token is the current one."""
-    tokens: int
-
-    @property
-    def perplexity(self) -> float:
-        """Return exp(loss); infinity if that overflows."""
-        try:
-            return math.exp(self.loss)
-        except OverflowError:
-            return math.inf
-
-
-class Baselines(NamedTuple):
-    """Losses in nats that counts of symbols (unigram) and of pairs of symbols (bigram) reach on held-out text."""
-
-    unigram: float
-    bigram: float
-    train_tokens: int
-    """Tokens of the text that was counted."""
 
 
 @torch.inference_mode()

@@ -4,20 +4,23 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
-from hlx_model.evaluation.losses import Baselines, Prediction, baselines, predict
+from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
-from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
+
+# PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
+if TYPE_CHECKING:
+    from hlx_model.model.transformer import Transformer
 
 T = TypeVar("T")
 
@@ -90,7 +93,7 @@ class Measurements:
     def __init__(
         self,
         record: EvaluationTarget,
-        model: Transformer,
+        model: "Transformer",
         corpora: Mapping[str, pa.Table],
         thresholds: Thresholds,
         sample: Sample | None = None,
@@ -129,6 +132,8 @@ class Measurements:
     @cached_property
     def predictions(self) -> Predictions:
         """Measure losses and copy rates on held-out and on training text, and what counting reaches."""
+        from hlx_model.evaluation.losses import baselines, predict
+
         train, held_out = store.model_texts(self._rows, "train"), store.model_texts(self._rows, self._split)
         return Predictions(
             predict(self._model, self._texts(held_out)),
@@ -188,6 +193,8 @@ class Measurements:
     @cached_property
     def earlier_phases(self) -> dict[str, Forgotten]:
         """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
+        from hlx_model.evaluation.losses import predict
+
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)

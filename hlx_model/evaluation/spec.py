@@ -14,13 +14,16 @@ and the tables in `docs/gates.md`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hlx_model.evaluation.epoch import EpochMeasurements
-from hlx_model.evaluation.measurements import Measurements, Need
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateResult
+
+if TYPE_CHECKING:
+    # PyTorch takes longer to load than a verdict to read.
+    from hlx_model.evaluation.measurements import Measurements, Need
 
 Excuse = Literal["few_held_out", "short_training", "few_pairs", "unlearned"]
 """Why a gate warns instead of failing (`downgrades.py`): too few held-out values to show generalization; too short a
@@ -37,9 +40,9 @@ class GateSpec:
     """What is true of a model that passes: one sentence."""
     requirement: str = field(kw_only=True)
     """What is required, with thresholds in braces: `{t.…}` for a field of `Thresholds`, `{…}` for its own."""
-    needs: tuple[Need, ...] = field(kw_only=True)
+    needs: tuple["Need", ...] = field(kw_only=True)
     """The measurements that `check` reads. Each is made once, whoever needs it."""
-    check: Callable[[Measurements], GateResult] = field(kw_only=True)
+    check: Callable[["Measurements"], GateResult] = field(kw_only=True)
     phases: tuple[int, ...] = tuple(PHASES)
     position: int = 1000
     """Its place in reports, verdicts and among Dagster's checks: lower ones come first."""

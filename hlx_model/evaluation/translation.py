@@ -9,16 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pyarrow as pa
 
 from hlx_model.corpus import ENGLISH, prompt
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, HLXSyntaxError, parse, same
-from hlx_model.model.generation import generate
-from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import Rates, Translation, WorstTranslation
+
+# PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
+if TYPE_CHECKING:
+    from hlx_model.model.transformer import Transformer
 
 DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
 """What happens to a piece of the expected text, and the piece."""
@@ -107,12 +109,14 @@ def conversions(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]
     }
 
 
-def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Answer]:
+def translate(model: "Transformer", rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Answer]:
     """Return the model's greedy answers to rows of the paired corpus, in their order, with what is right in each.
 
     An answer is cut at one and a half times the longest right answer among the rows of similar length, so that a model
     that never ends its answers does not take long.
     """
+    from hlx_model.model.generation import generate
+
     similar: dict[int, list[int]] = defaultdict(list)
     limits = [_limit(row, sentences) for row in rows]
     for i, limit in enumerate(limits):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -11,9 +11,11 @@ from hlx_model.corpus import parses, prompt
 from hlx_model.evaluation.detectors import Detection, diagnose
 from hlx_model.evaluation.translation import Answer
 from hlx_model.language import Format
-from hlx_model.model.generation import generate
-from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import Completion, Continuation, StandardAnswer
+
+# PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
+if TYPE_CHECKING:
+    from hlx_model.model.transformer import Transformer
 
 STANDARD_PROMPTS = (
     "Search for documents",
@@ -62,7 +64,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[A-Za-z]+", text)
 
 
-def continuations(model: Transformer, held_out: Sequence[str], words: AbstractSet[str]) -> list[Continuation]:
+def continuations(model: "Transformer", held_out: Sequence[str], words: AbstractSet[str]) -> list[Continuation]:
     """Return how a model continues the standard English prompts and the first halves of held-out sentences.
 
     Args:
@@ -70,6 +72,8 @@ def continuations(model: Transformer, held_out: Sequence[str], words: AbstractSe
         held_out: sentences.
         words: the words of the corpus.
     """
+    from hlx_model.model.generation import generate
+
     halves = [" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in held_out]
     rests = [text[len(half) :] for text, half in zip(held_out, halves, strict=True)]
     standard = [text for text in STANDARD_PROMPTS if ":" not in text]
@@ -85,8 +89,10 @@ def continuations(model: Transformer, held_out: Sequence[str], words: AbstractSe
     return found
 
 
-def completions(model: Transformer, rows: Iterable[HlxRow]) -> list[Completion]:
+def completions(model: "Transformer", rows: Iterable[HlxRow]) -> list[Completion]:
     """Return how a model completes the first halves of lines, and whether each whole line parses in its format."""
+    from hlx_model.model.generation import generate
+
     rows = [row for row in rows if len(row.text) >= _SHORTEST_LINE]
     halves = [row.text[: len(row.text) // 2] for row in rows]
     written = generate(model, halves, max_new_tokens=160)
@@ -102,8 +108,10 @@ def completions(model: Transformer, rows: Iterable[HlxRow]) -> list[Completion]:
     ]
 
 
-def standard_answers(model: Transformer) -> list[StandardAnswer]:
+def standard_answers(model: "Transformer") -> list[StandardAnswer]:
     """Return the answers to the standard prompts, each with the tag of each format, and whether they parse in it."""
+    from hlx_model.model.generation import generate
+
     pairs = [(format, text) for text in STANDARD_PROMPTS for format in Format]
     written = generate(model, [prompt(format, text) for format, text in pairs], max_new_tokens=96)
     return [
@@ -112,8 +120,10 @@ def standard_answers(model: Transformer) -> list[StandardAnswer]:
     ]
 
 
-def sampled_texts(model: Transformer, samples: int = SAMPLED) -> list[str]:
+def sampled_texts(model: "Transformer", samples: int = SAMPLED) -> list[str]:
     """Return texts that the model samples from an empty prompt at temperature 1."""
+    from hlx_model.model.generation import generate
+
     return generate(model, [""] * samples, temperature=1.0, max_new_tokens=64)
 
 

@@ -22,8 +22,8 @@ PROGRAM = ("-m", "hlx_model.training")
 # The same program, saving after every step, so that one that is killed has something to go on from.
 SAVING_OFTEN = (
     "-c",
-    "import typer; from hlx_model.cli.run import run; from hlx_model.cli.train import train_command; "
-    "from hlx_model.training import saver; saver.SAVE_SECONDS, saver.SAVE_SHARE = 0.0, 1e9; "
+    "import os, typer; os.environ['HLX_SAVE_SECONDS'] = '0'; from hlx_model.cli.run import run; "
+    "from hlx_model.cli.train import train_command; from hlx_model.training import saver; saver.SAVE_SHARE = 1e9; "
     "run(lambda: typer.run(train_command))",
 )
 Start = Callable[..., "subprocess.Popen[str]"]

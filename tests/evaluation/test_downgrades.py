@@ -7,8 +7,8 @@ import pytest
 
 from hlx_model.evaluation import downgrades
 from hlx_model.evaluation.gates import GATES
-from hlx_model.evaluation.losses import Baselines, Prediction
 from hlx_model.evaluation.measurements import Measurements, Predictions
+from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds

@@ -14,8 +14,8 @@ from hlx_model.evaluation.gates.completions_parse import completions_parse
 from hlx_model.evaluation.gates.not_forgotten import not_forgotten
 from hlx_model.evaluation.gates.perplexity import perplexity
 from hlx_model.evaluation.gates.reported_loss import reported_loss
-from hlx_model.evaluation.losses import Baselines, Prediction
 from hlx_model.evaluation.measurements import pick
+from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate

@@ -7,12 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from hlx_model.evaluation.losses import (
-    UNIFORM_LOSS,
-    Prediction,
-    baselines,
-    predict,
-)
+from hlx_model.evaluation.losses import baselines, predict
+from hlx_model.evaluation.prediction import UNIFORM_LOSS, Prediction
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import BOS, EOS, encode
 from hlx_model.model.transformer import Transformer

@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_size_is_seen(curriculum: Curriculum, tmp_path: 
     seen = take_snapshot(at_work(curriculum, tmp_path, size="10m"))
     assert seen is not None
     found = check(seen, seen.beat.time)
-    assert found is not None and found.name == "wrong_size" and "10m has" in found.reason
+    assert found is not None and found.name == "wrong_size" and "(10m)" in found.reason
 
 
 def test_another_process_of_the_same_number_is_not_the_trainer(curriculum: Curriculum, tmp_path: Path) -> None:

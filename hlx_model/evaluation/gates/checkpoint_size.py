@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hlx_model.checkpoints.weights import stored_weights
+from hlx_model.checkpoints.seal import stored_weights
 from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.spec import MilestoneSpec
 from hlx_model.model.sizes import SIZES

@@ -1,6 +1,6 @@
 """Whether the model predicts the symbol that it has just read, as it does if labels were not shifted."""
 
-from hlx_model.evaluation.losses import Prediction
+from hlx_model.evaluation.prediction import Prediction
 from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.verdicts import GateResult

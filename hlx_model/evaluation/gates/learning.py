@@ -1,7 +1,7 @@
 """Whether a model in training learns at all: its held-out loss falls, below a uniform guess and then the unigram."""
 
 from hlx_model.evaluation.epoch import EpochMeasurements
-from hlx_model.evaluation.losses import UNIFORM_LOSS
+from hlx_model.evaluation.prediction import UNIFORM_LOSS
 from hlx_model.evaluation.spec import MilestoneSpec
 from hlx_model.verdicts import GateResult, Outcome
 

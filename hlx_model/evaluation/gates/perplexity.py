@@ -1,6 +1,6 @@
 """The held-out loss against what counting symbols and pairs of symbols reaches."""
 
-from hlx_model.evaluation.losses import UNIFORM_LOSS, Baselines, Prediction
+from hlx_model.evaluation.prediction import UNIFORM_LOSS, Baselines, Prediction
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.verdicts import GateResult, Outcome

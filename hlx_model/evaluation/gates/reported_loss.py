@@ -1,6 +1,6 @@
 """Whether the trainer's own loss agrees with the model's true next-token loss on training text."""
 
-from hlx_model.evaluation.losses import Prediction
+from hlx_model.evaluation.prediction import Prediction
 from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.verdicts import GateResult
