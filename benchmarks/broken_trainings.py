@@ -25,14 +25,7 @@ from hlx_model.corpus.prompts import answer_start, prompt
 from hlx_model.language import Format
 from hlx_model.layout import WEIGHTS
 from hlx_model.model.sizes import SIZES
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    SPECIAL,
-    VOCABULARY_SIZE,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, VOCABULARY_SIZE, encode
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.training.optimizers import Optimizers

@@ -19,14 +19,7 @@ from benchmarks.training import paired_rows, users_document
 from hlx_model.corpus.store import model_texts
 from hlx_model.model.generation import generate
 from hlx_model.model.sizes import SIZES
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    UNK,
-    decode,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Transformer
 from hlx_model.training.batches import Batch, Examples, batches
 from hlx_model.training.distributed import Ranks

@@ -15,12 +15,7 @@ import pytest
 
 from hlx_model import history as module
 from hlx_model.files import digest_of, read_json, write_json
-from hlx_model.history import (
-    HISTORY_SCHEMA,
-    history,
-    history_with_copy,
-    write_history,
-)
+from hlx_model.history import HISTORY_SCHEMA, history, history_with_copy, write_history
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.settings import Settings

@@ -12,13 +12,7 @@ from hlx_model.cleanup.disk import is_leftover
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
 from hlx_model.corpus.documents import keep_documents
-from hlx_model.files import (
-    new_directory,
-    staging,
-    unfinished,
-    utc_now,
-    write_json,
-)
+from hlx_model.files import new_directory, staging, unfinished, utc_now, write_json
 from hlx_model.history import write_history
 from hlx_model.layout import Artifacts
 from hlx_model.profiles import PROFILES

@@ -11,14 +11,7 @@ from torch import Tensor
 
 from hlx_model.model.device import map_in_threads
 from hlx_model.model.sizes import POSITIONS
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    UNK,
-    decode,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Cache, Transformer
 
 STILL_WRITING = 0.5

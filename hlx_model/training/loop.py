@@ -22,12 +22,7 @@ from hlx_model.model.device import device_of, threads_for
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts, Stop
-from hlx_model.runs.directory import (
-    TrainingResult,
-    ended_training,
-    remove_temporaries,
-    training_lock,
-)
+from hlx_model.runs.directory import TrainingResult, ended_training, remove_temporaries, training_lock
 from hlx_model.training.batches import Batch, TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine

@@ -11,13 +11,7 @@ import pytest
 import torch
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import (
-    CheckpointError,
-    CorpusVersion,
-    Manifest,
-    Parent,
-    directory_name,
-)
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, directory_name
 from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, remove_checkpoint, verify_checkpoint
 from hlx_model.files import digest_of, sha256_of

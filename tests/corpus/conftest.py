@@ -3,13 +3,7 @@
 import pytest
 
 from hlx_model.composer.sampling import compose
-from hlx_model.corpus import (
-    Document,
-    Entry,
-    operation_of,
-    parse_document,
-    read_document,
-)
+from hlx_model.corpus import Document, Entry, operation_of, parse_document, read_document
 from hlx_model.language import Format, Value, render
 from tests.shared import real_corpus
 

@@ -7,12 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hlx_model.model.sizes import SIZES, Architecture
-from hlx_model.model.tokenizer import (
-    EOS,
-    VOCABULARY_SIZE,
-    decode,
-    encode,
-)
+from hlx_model.model.tokenizer import EOS, VOCABULARY_SIZE, decode, encode
 from hlx_model.model.transformer import Cache, Transformer
 from hlx_model.training.batches import Examples
 

@@ -4,18 +4,7 @@ import re
 
 import pytest
 
-from hlx_model.language import (
-    GRAMMARS,
-    Contract,
-    Format,
-    Handle,
-    HLXSyntaxError,
-    Value,
-    convert,
-    parse,
-    render,
-    same,
-)
+from hlx_model.language import GRAMMARS, Contract, Format, Handle, HLXSyntaxError, Value, convert, parse, render, same
 
 HLXL, LC_R, LC_T, LC_B = Format
 

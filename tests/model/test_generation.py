@@ -5,14 +5,7 @@ import torch
 
 from hlx_model.model.generation import generate
 from hlx_model.model.sizes import POSITIONS, SIZES
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    UNK,
-    decode,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Transformer
 
 

@@ -8,13 +8,7 @@ import pytest
 
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.files import sha256_of
-from hlx_model.provenance.uses import (
-    Use,
-    Uses,
-    uses_of_document,
-    uses_of_line,
-    uses_of_text,
-)
+from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 from tests.conftest import CPU, QUICK, Curriculum, small_text

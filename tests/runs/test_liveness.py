@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 
 from hlx_model.layout import TICK
-from hlx_model.runs.liveness import (
-    LivenessMonitor,
-    Tick,
-    asleep,
-    last_tick,
-    leave_tick,
-)
+from hlx_model.runs.liveness import LivenessMonitor, Tick, asleep, last_tick, leave_tick
 
 
 def test_a_check_records_its_time(tmp_path: Path) -> None:

@@ -6,12 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hlx_model.model.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
-    encode,
-)
+from hlx_model.model.tokenizer import BOS, EOS, PAD, encode
 from hlx_model.training.batches import (
     Batch,
     Examples,

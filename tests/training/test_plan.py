@@ -9,12 +9,7 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, prompt
-from hlx_model.training.plan import (
-    Overrides,
-    TrainingPlan,
-    plan_training,
-    sample,
-)
+from hlx_model.training.plan import Overrides, TrainingPlan, plan_training, sample
 from hlx_model.verdicts import GateClosed
 from tests.conftest import NOUNS, QUICK, SCHEDULES, VERBS, Curriculum
 
