@@ -122,10 +122,10 @@ class Manifest(JsonModel):
     @property
     def end_status(self) -> EndStatus:
         """Return how the training ended, if this is its FINAL or STOPPED checkpoint."""
-        # No field records it: the reason of a failed gate starts with these words.
         if self.stopped is None:
             return "completed"
-        return "quality_failed" if self.stopped.startswith("gate ") else "aborted"
+        # A gate that fails always stops the training, and nothing is recorded after it.
+        return "quality_failed" if "fail" in self.milestones.values() else "aborted"
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as it is written, with its own digest; `attempt` only if it is above 1."""

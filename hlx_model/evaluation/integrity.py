@@ -7,13 +7,13 @@ import torch
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.checkpoints.weights import load_model
+from hlx_model.evaluation.gates import MILESTONE_GATES
 from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.verdicts import GateClosed, GateResult
 
 INTEGRITY = {
     "verifies": "Every file is as the manifest says, and the weights load.",
-    "parameter_count": "The model has exactly the parameters of its size.",
-    "file_size": "The weights take the bytes that their parameters need.",
+    **{name: MILESTONE_GATES[name].description for name in ("parameter_count", "file_size")},
     "finite": "No weight is NaN or infinite.",
 }
 """The integrity gates, each with its description."""

@@ -12,7 +12,7 @@ from hlx_model.corpus import store
 from hlx_model.evaluation.evaluate import target_of
 from hlx_model.evaluation.gates import COMPLETED, GATES, GATES_OF_PHASE, MILESTONE_GATES
 from hlx_model.evaluation.measurements import Measurements, Need, Sample
-from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
+from hlx_model.evaluation.spec import Excuse, GateSpec, MilestoneSpec
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.layout import Artifacts
 from hlx_model.phases import PHASES
@@ -22,6 +22,12 @@ from tests.conftest import Curriculum
 DOCS = Path(__file__).parents[2] / "docs" / "gates.md"
 BEGIN, END = "<!-- gates: begin -->", "<!-- gates: end -->"
 COMMON = ("training_completed", "lineage", "perplexity", "copy_rate", "reported_loss")
+EXCUSES: dict[Excuse, str] = {
+    "few_held_out": "few held-out values",
+    "short_training": "short training",
+    "few_pairs": "few tokens of pairs",
+    "unlearned": "training text not learned",
+}
 DETECTED = ("collapse", "scrambled", "parroting")
 
 
@@ -79,8 +85,8 @@ def test_a_requirement_shows_the_thresholds_of_the_gate_and_its_own() -> None:
 
 def warns_if(spec: GateSpec) -> str:
     """Return when a gate warns instead of failing, for the table."""
-    few = ["few_held_out"] if spec.inconclusive_if_few else []
-    return ", ".join(excuse.replace("_", " ") for excuse in (*few, *spec.warns_if)) or "–"
+    few: list[Excuse] = ["few_held_out"] if spec.inconclusive_if_few else []
+    return ", ".join(EXCUSES[excuse] for excuse in (*few, *spec.warns_if)) or "–"
 
 
 def phases_of(spec: GateSpec) -> str:
