@@ -2,10 +2,22 @@
 
 import sys
 
-from benchmarks import corpus, gates, generation, gpu_curriculum, history, kill_matrix, size, skill, training
+from benchmarks import (
+    corpus,
+    first_step,
+    gates,
+    generation,
+    gpu_curriculum,
+    history,
+    kill_matrix,
+    size,
+    skill,
+    training,
+)
 
 ALL = {
     "corpus": corpus.main,
+    "first_step": first_step.main,
     "training": training.main,
     "generation": generation.main,
     "skill": skill.main,
