@@ -19,7 +19,7 @@ from hlx_model.history import HISTORY_SCHEMA, history, history_with_copy, write_
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.settings import Settings
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 ID = "0123456789abcdef"
 
@@ -56,7 +56,7 @@ def test_every_training_is_a_row_from_its_files_the_oldest_first(curriculum: Cur
     found = [row.model_dump() for row in history(curriculum.training)]
     assert [row["phase"] for row in found] == [1, 2, 3]
     for row, (phase, trained) in zip(found, curriculum.phases.items(), strict=True):
-        manifest, report = trained.outcome.manifest, trained.judgement.report.to_json()
+        manifest, report = trained.outcome.manifest, trained.evaluation.report.to_json()
         curve = [point["held_out_loss"] for point in report["curve"] if point["held_out_loss"] is not None]
         assert row["training_id"] == trained.plan.id and row["checkpoint"] == trained.checkpoint.name
         assert (row["status"], row["reason"], row["run_id"]) == ("completed", None, "the run")
@@ -128,7 +128,7 @@ def test_a_training_that_continues_and_is_evaluated_changes_its_row(curriculum: 
     assert (row["status"], row["checkpoint"], row["verdict"]) == ("completed", path.name, None)
     assert row["ended"] == curriculum.phases[3].outcome.manifest.created
     shutil.move(aside, report)
-    assert rows(copied)[name]["verdict"] == curriculum.phases[3].judgement.report.to_json()["outcome"]
+    assert rows(copied)[name]["verdict"] == curriculum.phases[3].evaluation.report.to_json()["outcome"]
 
 
 def test_a_verdict_on_other_weights_is_none(curriculum: Curriculum, copied: Artifacts) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hlx_assets.watchdog.alerts import Alert, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
-from tests.assets.conftest import SETTINGS, Home, revalidated
+from tests.support.dagster_home import SETTINGS, Home, revalidated
 
 LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
 

@@ -20,8 +20,9 @@ from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.verdict import judge_corpus, recorded_verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import QUARANTINE, ROWS, Artifacts
-from tests.assets.conftest import Home, small_document
-from tests.corpus.broken import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.broken_corpora import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.dagster_home import Home
+from tests.support.documents import tiny_text
 
 DEFECTS = Path(__file__).parents[1] / "corpus" / "defects"
 
@@ -52,7 +53,7 @@ def test_pandera_finds_the_same_rows_as_the_rules_that_it_wraps(corpus: str) -> 
 
 def test_a_kept_corpus_is_judged_and_a_changed_one_refused(tmp_path: Path) -> None:
     document = tmp_path / "small.md"
-    document.write_text(small_document(), encoding="utf-8")
+    document.write_text(tiny_text(), encoding="utf-8")
     kept = build([document], Artifacts.at(tmp_path), seq_length=256).directories
     for directory in kept.values():
         assert schema_result(directory).passed
@@ -87,7 +88,7 @@ def write_examples(root: Path, rows: pa.Table) -> Path:
 
 
 def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
-    text = small_document() + "\nEnglish: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
+    text = tiny_text() + "\nEnglish: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples")
     assert run.success, run.failures
@@ -113,7 +114,7 @@ def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(docu
 
 
 def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
+    text = tiny_text().replace("LC-B: [1000", "LC-B: [1001", 4)
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus")
     assert "english_corpus" not in run.materialized
@@ -126,7 +127,7 @@ def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
 
 
 def test_checks_that_did_not_run_open_no_gate(empty_home: Home) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
+    text = tiny_text().replace("LC-B: [1000", "LC-B: [1001", 4)
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     job = dg.define_asset_job(
         "no_checks", selection=dg.AssetSelection.assets("corpus_document", "corpus_examples").without_checks()
@@ -143,7 +144,7 @@ def test_checks_that_did_not_run_open_no_gate(empty_home: Home) -> None:
 def test_a_verdict_from_the_command_line_closes_the_gate_in_the_ui(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 1)
+    text = tiny_text().replace("LC-B: [1000", "LC-B: [1001", 1)
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     assert empty_home.materialize("corpus_document", "corpus_examples").success
     assert "english_corpus" in empty_home.materialize("english_corpus").materialized
@@ -158,7 +159,7 @@ def test_a_verdict_from_the_command_line_closes_the_gate_in_the_ui(
 def test_how_much_may_be_in_quarantine_is_set_in_the_environment_and_by_no_run(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
+    text = tiny_text().replace("LC-B: [1000", "LC-B: [1001", 4)
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     assets = ("corpus_document", "corpus_examples", "english_corpus")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.2")
@@ -195,7 +196,7 @@ def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     assert "0 rows in validation, required ≥ 1" in (check.description or "")
     assert "english_corpus" not in run.materialized
-    (empty_home.path / "small.md").write_text(small_document(), encoding="utf-8")
+    (empty_home.path / "small.md").write_text(tiny_text(), encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples", "paired_corpus")
     check = run.check("paired_corpus", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
@@ -204,7 +205,7 @@ def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None
 
 
 def test_hlx_alone_gives_phase_2_its_corpus_and_closes_phase_1(empty_home: Home) -> None:
-    text = "".join(line + "\n" for line in small_document().split("\n") if not line.startswith("English"))
+    text = "".join(line + "\n" for line in tiny_text().split("\n") if not line.startswith("English"))
     (empty_home.path / "small.md").write_text(text, encoding="utf-8")
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus")
     assert run.check("hlx_corpus", "coverage").severity == dg.AssetCheckSeverity.WARN

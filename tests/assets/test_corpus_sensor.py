@@ -10,8 +10,9 @@ import pytest
 
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
-from tests.assets.conftest import Home
-from tests.assets.live import PATIENCE, Ui, make_ui
+from tests.support.dagster_home import Home
+from tests.support.live_dagster import Ui, make_ui
+from tests.support.waiting import PATIENCE
 
 CORPORA = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
 MORE = '\nEnglish: Read the letters\nHLXL: {1000: {@0: "read", @1: &h_letters}}\n'

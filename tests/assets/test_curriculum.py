@@ -10,7 +10,7 @@ from hlx_assets.io_manager import latest_path
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import read_json
-from tests.assets.conftest import Home, Run, revalidated
+from tests.support.dagster_home import Home, Run, revalidated
 
 ASSETS = {
     "corpus_document",

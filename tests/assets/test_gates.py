@@ -10,7 +10,7 @@ from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_model.files import digest_of, read_json, sha256_of, write_json
 from hlx_model.layout import MANIFEST, WEIGHTS
-from tests.assets.conftest import Home, Run
+from tests.support.dagster_home import Home, Run
 
 LOST = {"lr": 10.0}
 """A learning rate that nothing can be learned with."""

@@ -14,7 +14,7 @@ import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.assets.conftest import SETTINGS, Home
+from tests.support.dagster_home import SETTINGS, Home
 
 PATIENCE = 120.0
 

@@ -13,7 +13,7 @@ from hlx_assets.curriculum.run import run_configuration
 from hlx_assets.settings import DagsterEnvironment, table
 from hlx_model.environment import Environment
 from hlx_model.profiles import PROFILES
-from tests.assets.conftest import REPOSITORY, Home
+from tests.support.dagster_home import REPOSITORY, Home
 
 WRONG = [
     ("HLX_WATCHDOG_SECONDS", "soon", "is 'soon': it must be seconds"),

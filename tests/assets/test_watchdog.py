@@ -25,7 +25,7 @@ from hlx_assets.watchdog.sensors import watchdog_sensor
 from hlx_model.monitoring.snapshots import trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef, process_identity
-from tests.assets.conftest import Home
+from tests.support.dagster_home import Home
 
 training_watchdog = watchdog_sensor(60)
 

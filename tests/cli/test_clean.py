@@ -11,7 +11,8 @@ import pytest
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cli.clean import size
 from hlx_model.evaluation.verdict import require_passed
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture

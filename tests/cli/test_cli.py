@@ -23,7 +23,9 @@ from hlx_model.model.generation import generate
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import Curriculum, Hlx, small_text
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
+from tests.support.documents import small_text
 
 LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'
 LC_B = '[1000|0:"search"|1:&documents]'

@@ -17,8 +17,9 @@ from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.loop import train
 from hlx_model.training.plan import plan_training
-from tests.conftest import CPU, QUICK, SCHEDULES, Curriculum, Hlx
-from tests.reporting.reports import FORMATS, rates
+from tests.support.command import Hlx
+from tests.support.curriculum import CPU, QUICK, SCHEDULES, Curriculum
+from tests.support.reports import FORMATS, rates
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,7 +33,7 @@ def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) 
     plan = plan_training(
         3, QUICK, replace(SCHEDULES[3], learning_rate=3e-3, batch_size=8),
         corpus=[curriculum.document], training=root / "training", parent=verify_checkpoint(parent),
-        parent_verdict=curriculum.phases[2].judgement.verdict.parent_verdict,
+        parent_verdict=curriculum.phases[2].evaluation.verdict.parent_verdict,
     )  # fmt: skip
     evaluate(train(plan, execution=CPU).checkpoint)
     return root / "training"
@@ -149,7 +150,7 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     ran = hlx("history", "compare", mine, other[:8], "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
     assert content["differences"] == {"settings": {"batch_size": [4, 8], "learning_rate": [1e-3, 3e-3]}}
-    report = curriculum.phases[3].judgement.report.to_json()
+    report = curriculum.phases[3].evaluation.report.to_json()
     of_mine = content["figures"]["a"]
     assert content["a"] == report["checkpoint"] and of_mine["verdict"] == report["outcome"]
     expected = report["figures"]["all_to_hlx"]

@@ -23,7 +23,8 @@ from hlx_model.provenance.events import Event, record_event
 from hlx_model.release.card import write_card
 from hlx_model.release.export import export
 from hlx_model.runs.liveness import leave_tick
-from tests.conftest import Curriculum, Hlx, Ran
+from tests.support.command import Hlx, Ran
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, verify
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("-m", "hlx_model.training")
@@ -148,14 +149,14 @@ def test_a_far_too_high_learning_rate_is_stopped_and_closes_the_gate(composed: P
     next_phase = ("train", "--phase", 2, *common, "--resume-from", stopped, "--epochs", 1)
     unjudged = hlx(*next_phase)
     assert unjudged.code == 1 and manifest.stopped in unjudged.error
-    judgement = evaluate(stopped)
-    assert judgement.verdict.outcome == "fail"
+    evaluation = evaluate(stopped)
+    assert evaluation.verdict.outcome == "fail"
     refused = hlx(*next_phase)
     assert refused.code == 1
     assert f"the gate of {stopped.name} is closed: training_completed" in refused.error
-    assert manifest.stopped in refused.error and str(judgement.directory) in refused.error
+    assert manifest.stopped in refused.error and str(evaluation.directory) in refused.error
     assert hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10).code == 1  # found, and final
-    assert json.loads((judgement.directory / "verdict.json").read_text())["outcome"] == "fail"
+    assert json.loads((evaluation.directory / "verdict.json").read_text())["outcome"] == "fail"
 
 
 def test_ungated_training_is_possible_and_recorded_for_good(small_document: Path, tmp_path: Path, hlx: Hlx) -> None:

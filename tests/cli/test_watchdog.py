@@ -10,7 +10,8 @@ import pytest
 
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
 
 CURVES = Path(__file__).parents[1] / "monitoring" / "curves"
 

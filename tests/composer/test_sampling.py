@@ -17,7 +17,7 @@ from hlx_model.composer.sampling import capacity, compose, compose_lines
 from hlx_model.composer.spelling import NUMBER_WORDS
 from hlx_model.corpus import parse_document
 from hlx_model.language import Contract, Format, Value, parse, same
-from tests.shared import real_corpus
+from tests.support.documents import real_corpus
 
 OPERATIONS = operations()
 PINNED = {

@@ -19,8 +19,9 @@ from hlx_model.corpus.verdict import (
 from hlx_model.files import digest_of, read_json, write_json
 from hlx_model.layout import EXAMPLES, ROWS, Artifacts
 from hlx_model.verdicts import GateClosed
-from tests.conftest import Hlx, small_text
-from tests.corpus.broken import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.broken_corpora import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.command import Hlx
+from tests.support.documents import small_text
 
 BAD = "English: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hlx_model.corpus import Document, Entry, Split, assign_splits
 from hlx_model.language import Contract, Format, Handle, Value, render, same
-from tests.corpus.conftest import entry_of as entry
-from tests.language.strategies import values
+from tests.support.documents import entry_of as entry
+from tests.support.strategies import values
 
 
 def words(value: Value) -> set[str]:

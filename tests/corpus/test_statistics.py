@@ -16,7 +16,7 @@ from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus.statistics import statistics
 from hlx_model.language import Contract, Format, Value, parse, render
 from hlx_model.reporting.pages import statistics_markdown
-from tests.language.strategies import values
+from tests.support.strategies import values
 
 COLUMNS = ("section", "operation", "english", *map(str, Format), "rendered", "value_sha256", "split")
 

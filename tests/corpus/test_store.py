@@ -19,7 +19,7 @@ from hlx_model.corpus.records import records
 from hlx_model.corpus.verdict import recorded_verdict, require_built_passed, require_corpus_passed
 from hlx_model.files import read_json, sha256_of, write_json
 from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, ROWS, SOURCE, Artifacts
-from tests.conftest import small_text
+from tests.support.documents import small_text
 
 
 def write(path: Path, text: str) -> Path:

@@ -29,7 +29,7 @@ from hlx_model.corpus import (
 from hlx_model.corpus.build import build
 from hlx_model.language import Contract, Format, Handle, Value, convert
 from hlx_model.layout import Artifacts
-from tests.conftest import small_text
+from tests.support.documents import small_text
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The models of the tests write what they are told to."""
 
 from hlx_model.model.generation import generate
-from tests.evaluation.models import Writer
+from tests.support.models import Writer
 
 
 def test_a_writer_writes_what_it_is_told_to() -> None:

@@ -21,7 +21,7 @@ from hlx_model.evaluation.verdict import Verdict, require_passed
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
 from hlx_model.verdicts import GateClosed, GateResult, write_sealed
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def closed(checkpoint: Path) -> str:
 
 def test_a_verdict_without_a_failed_gate_opens(judged: Path, curriculum: Curriculum) -> None:
     verdict = require_passed(verify_checkpoint(judged))
-    assert verdict == curriculum.phases[1].judgement.verdict
+    assert verdict == curriculum.phases[1].evaluation.verdict
     assert verdict.outcome != "fail" and verdict.gates
 
 

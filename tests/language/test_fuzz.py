@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.mutants import LINES, VALUES, mutants
 from hlx_model.language import Format, HLXSyntaxError, parse, render, same
+from tests.support.damaged_lines import LINES, VALUES, mutants
 
 
 def test_the_lines_are_correct_before_they_are_damaged() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hlx_model.language import GRAMMARS, Contract, Format, HLXSyntaxError, Value, convert, parse, render, same
 from hlx_model.language.values import MAX_DEPTH
-from tests.language.spelling import spelled
-from tests.language.strategies import NOTATION, values
+from tests.support.spelling import spelled
+from tests.support.strategies import NOTATION, values
 
 formats = st.sampled_from(Format)
 randoms = st.randoms(use_true_random=False)

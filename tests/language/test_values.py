@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from hlx_model.language import Contract, Format, Handle, Value, same
-from tests.language.strategies import values
+from tests.support.strategies import values
 
 ALL_DIFFERENT: list[Value] = [
     None,

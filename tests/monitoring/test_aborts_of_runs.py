@@ -25,7 +25,7 @@ from hlx_model.training import loop
 from hlx_model.training.batches import Batch, TrainingData
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.conftest import CPU, QUICK
+from tests.support.curriculum import CPU, QUICK
 
 ROOT = Path(__file__).parents[2]
 

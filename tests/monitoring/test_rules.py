@@ -18,7 +18,7 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA
 from hlx_model.runs.processes import process_identity
 from hlx_model.verdicts import GateResult, Milestone, Outcome
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 CURVES = Path(__file__).parent / "curves"
 """Recorded by `python -m benchmarks.curves`."""

@@ -15,7 +15,7 @@ from hlx_model.files import digest_of, read_json, write_json
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.verify import verify_lineage
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 
 class Copy:

@@ -11,7 +11,7 @@ from hlx_model.files import digest_of, read_json, sha256_of, write_json
 from hlx_model.release.export import export
 from hlx_model.release.statement import statement
 from hlx_model.release.verify import verify
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.events import ignore
 from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
-from tests.conftest import QUICK
+from tests.support.curriculum import QUICK
 
 
 def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:

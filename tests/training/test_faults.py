@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import Fault, Task, Trainer, trained
-from benchmarks.kill_matrix import Undisturbed, contents, lost, undisturbed
 from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.layout import MANIFEST
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import small_text
+from tests.support.documents import small_text
+from tests.support.faults import Fault, Task, Trainer, trained
+from tests.support.kills import Undisturbed, contents, lost, undisturbed
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
 ENDS = ("mkdir", "checkpoints/FINAL")

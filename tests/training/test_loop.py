@@ -24,7 +24,7 @@ from hlx_model.training import saver
 from hlx_model.training.events import CheckpointSaved, Event, MilestoneJudged, Recorded, message
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.conftest import CPU, QUICK, Curriculum
+from tests.support.curriculum import CPU, QUICK, Curriculum
 
 
 def inputs_of(
@@ -70,7 +70,7 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert second.parent is not None
     assert vars(second.parent) == {
         "training_id": one.plan.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
-        "weights_sha256": first.weights_sha256, "verdict": one.judgement.verdict.parent_verdict,
+        "weights_sha256": first.weights_sha256, "verdict": one.evaluation.verdict.parent_verdict,
     }  # fmt: skip
     (source,) = first.corpora["english_corpus"].documents
     document = curriculum.document

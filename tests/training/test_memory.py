@@ -40,7 +40,8 @@ from hlx_model.training.memory import (
     saved_activation_bytes,
 )
 from hlx_model.training.settings import Settings
-from tests.conftest import CPU, Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import CPU, Curriculum
 
 FP32, BF16 = torch.float32, torch.bfloat16
 

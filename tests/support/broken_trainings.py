@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.trials import SEQ_LENGTH, Document, Training, Trial, checkpoint_changed
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.prompts import answer_start, prompt
@@ -30,6 +29,7 @@ from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import TrainingPlan
+from tests.support.trials import SEQ_LENGTH, Document, Training, Trial, checkpoint_changed
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)

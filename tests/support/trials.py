@@ -32,7 +32,7 @@ from hlx_model.profiles import PROFILES, Schedule
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.shared import SHARED
+from tests.support.documents import SHARED
 
 SEQ_LENGTH = 256
 LONGEST_SHORT = 130
