@@ -218,9 +218,10 @@ class Workshop:
             trial.checkpoint(path)
             where, failed, warned = _examined(path)
         else:
-            reason = manifest.stopped
-            by = reason.split()[1] if reason.startswith("gate ") else reason.partition(":")[0]
-            where, failed, warned = "training", {by: reason}, {}
+            gates = [gate for milestone in read_state(path).milestones for gate in milestone.failed]
+            # An abort rule has no name in what is recorded: its reason begins with what it found.
+            by = gates[0].name if gates else manifest.stopped.partition(":")[0]
+            where, failed, warned = "training", {by: manifest.stopped}, {}
         shutil.rmtree(plan.directory)
         return Found(failed, where, manifest.epoch, manifest.step, warned, time.monotonic() - began)
 
