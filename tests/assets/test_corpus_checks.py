@@ -178,9 +178,7 @@ def test_several_documents_and_composed_entries_are_one_corpus(empty_home: Home,
     taken = composed.entries[0].english
     own.write_text(f"English: {taken}\nHLXL: 99999\n", encoding="utf-8")
     run = empty_home.materialize(
-        "corpus_document",
-        "corpus_examples",
-        corpus_document={"corpus": f"{small}:{own}", "entries": 40, "seed": 0},
+        "corpus_document", "corpus_examples", corpus_document={"corpus": f"{small}:{own}", "entries": 40, "seed": 0}
     )
     assert run.success, run.failures
     with empty_home.instance() as instance:

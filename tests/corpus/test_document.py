@@ -131,14 +131,8 @@ def make_directory(path: Path) -> None:
         (lambda path: None, "no such file; give the path of a corpus document"),
         (make_directory, "is a directory; name the corpus documents in it"),
         (lambda path: path.write_bytes(b" \n"), "is empty; write entries of English:"),
-        (
-            lambda path: path.write_bytes(b"English: caf\xe9\n"),
-            "not UTF-8 at byte offset 12; save it as UTF-8",
-        ),
-        (
-            lambda path: path.write_text("# Notes\n"),
-            "no entry found; each begins with a line such as 'English:",
-        ),
+        (lambda path: path.write_bytes(b"English: caf\xe9\n"), "not UTF-8 at byte offset 12; save it as UTF-8"),
+        (lambda path: path.write_text("# Notes\n"), "no entry found; each begins with a line such as 'English:"),
         (lambda path: path.write_text("HLXL: human-readable\n"), "no entry found"),
         (
             lambda path: path.write_text("Hi\nEnglish: One\nHLXL: 1\nLC-T: 2\n"),

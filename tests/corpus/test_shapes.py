@@ -116,10 +116,7 @@ def number(n: int) -> tuple[str, ...]:
                 **{f"Number {word}": number(n) for n, word in ((5, "five"), (6, "six"), (8, "eight"))},
             },
         ),
-        (
-            "fenced_unnamed",
-            {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")},
-        ),
+        ("fenced_unnamed", {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")}),
         ("sentence_below", {"Number five": number(5), "Number six": number(6)}),
         ("unclear_order", {}),
         ("comments", {"Number five": number(5)}),

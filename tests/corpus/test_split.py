@@ -110,29 +110,15 @@ def test_only_lc_b_has_texts_that_another_format_reads_otherwise(a: Value, b: Va
 
 
 def test_a_word_that_occurs_once_stays_in_train() -> None:
-    entries = [
-        entry("Number one", 1),
-        entry("Number two", 22),
-        entry("Number eleven", 11),
-        entry("Number one two", 12),
-    ]
+    entries = [entry("Number one", 1), entry("Number two", 22), entry("Number eleven", 11), entry("Number one two", 12)]
     splits = assign_splits(entries, 0.9)
     assert splits[1] is Split.TRAIN or splits[3] is Split.TRAIN
     assert splits[2] is Split.TRAIN  # "eleven"
 
 
 def test_a_value_whose_text_means_another_value_in_another_format_stays_in_train() -> None:
-    entries = [
-        entry("String a", "a"),
-        entry("Array a", ["a"]),
-        entry("String b", "b"),
-        entry("Array b", ["b"]),
-    ]
-    entries += [
-        entry("String a b", "a b"),
-        entry("Array String a b", ["a", "b"]),
-        entry("String Array b a", "b a"),
-    ]
+    entries = [entry("String a", "a"), entry("Array a", ["a"]), entry("String b", "b"), entry("Array b", ["b"])]
+    entries += [entry("String a b", "a b"), entry("Array String a b", ["a", "b"]), entry("String Array b a", "b a")]
     splits = assign_splits(entries, 0.5)
     assert set(splits[:4]) == {Split.TRAIN}
     assert Split.TEST in splits and Split.VALIDATION in splits

@@ -13,10 +13,7 @@ from tests.support.curriculum import Curriculum
 from tests.support.reports import parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
-GATES = [
-    GateResult("words", "pass", "", 0.9, 0.5, 500),
-    GateResult("completions_parse", "pass", "", 0.8, 0.5, 128),
-]
+GATES = [GateResult("words", "pass", "", 0.9, 0.5, 500), GateResult("completions_parse", "pass", "", 0.8, 0.5, 128)]
 
 
 def curve(losses: Sequence[float]) -> list[CurvePoint]:

@@ -147,7 +147,7 @@ def test_the_documented_openssl_commands_make_a_key_that_signs(
     verify_signature(tmp_path / "folder", public)
 
 
-def test_an_unusable_key_is_one_line_and_nothing_is_write_keys(
+def test_an_unusable_key_is_one_line_and_nothing_is_written(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")

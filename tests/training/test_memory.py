@@ -240,11 +240,7 @@ def test_the_checkpoints_of_a_training_need_no_more_than_estimated(curriculum: C
         assert taken < memory.estimate_disk(trained.plan.settings)
 
 
-@pytest.mark.parametrize(
-    "failing",
-    [lambda: torch.empty(2**55), lambda: bytearray(2**62)],
-    ids=["torch", "Python"],
-)
+@pytest.mark.parametrize("failing", [lambda: torch.empty(2**55), lambda: bytearray(2**62)], ids=["torch", "Python"])
 def test_a_real_allocation_that_fails_gives_advice(failing: Callable[[], object]) -> None:
     said = r"out of memory: 10m .*: --gradient-checkpointing would need"
     with pytest.raises(OutOfMemory, match=said), memory.out_of_memory(settings_of("10m", 64), CPU):
