@@ -14,13 +14,13 @@ import pytest
 from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
-from hlx_model.runs.heartbeat import Heartbeat
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum
+from tests.support.processes import beat_in
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("-m", "hlx_model.training")
-# The same program, saving after every step, so that one that is killed has something to go on from.
+# The same program, saving after every step, so that one that is killed has a checkpoint to resume from.
 SAVING_OFTEN = (
     "-c",
     "import os, typer; os.environ['HLX_SAVE_SECONDS'] = '0'; from hlx_model.cli.run import run; "
@@ -74,8 +74,8 @@ def test_a_killed_trainer_resumes_to_the_bytes_of_an_undisturbed_one(
     directory = wait_for_a_checkpoint(killed, training)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.running  # it could not say that it ended
+    beat = beat_in(directory)
+    assert beat.running  # it could not say that it ended
     resumed = start(PROGRAM, *arguments(small_document, training))
     _, said = resumed.communicate()
     assert resumed.returncode == 0, said
@@ -84,8 +84,7 @@ def test_a_killed_trainer_resumes_to_the_bytes_of_an_undisturbed_one(
     final = Path("checkpoints") / "phase1_FINAL_epoch15" / "model.safetensors"
     expected = tmp_path / "whole" / "training" / directory.name / final
     assert (directory / final).read_bytes() == expected.read_bytes()
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "completed"
+    assert beat_in(directory).status == "completed"
 
 
 def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
@@ -102,8 +101,8 @@ def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
     _, said = child.communicate()
     assert child.returncode == 130
     assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "interrupted"
+    beat = beat_in(directory)
+    assert beat.status == "interrupted"
     newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
     assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
@@ -144,8 +143,8 @@ def test_a_far_too_high_learning_rate_is_stopped_and_closes_the_gate(composed: P
     manifest = verify_checkpoint(stopped).manifest
     assert manifest.stopped is not None and manifest.epoch == 1
     assert f"stopped: {manifest.stopped}" in ran.err and str(stopped) in ran.err
-    beat = Heartbeat.read(stopped.parents[1])
-    assert beat is not None and beat.status in ("quality_failed", "aborted") and beat.reason == manifest.stopped
+    beat = beat_in(stopped.parents[1])
+    assert beat.status in ("quality_failed", "aborted") and beat.reason == manifest.stopped
     next_phase = ("train", "--phase", 2, *common, "--resume-from", stopped, "--epochs", 1)
     unjudged = hlx(*next_phase)
     assert unjudged.code == 1 and manifest.stopped in unjudged.error
@@ -253,11 +252,3 @@ def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, h
     )  # fmt: skip
     assert ran.code == 1
     assert f"{spoilt / 'model.safetensors'}: 1000 bytes, " in ran.error
-
-
-@pytest.mark.parametrize(
-    "arguments", [(), ("--phase", "one"), ("--phase", 1, "--optimizer"), ("--phase", 1, "--epochs", "many")]
-)
-def test_a_command_line_that_is_not_understood_ends_with_1(hlx: Hlx, arguments: tuple[object, ...]) -> None:
-    ran = hlx("train", *arguments)
-    assert ran.code == 1 and "train [OPTIONS]" in ran.err

@@ -61,7 +61,7 @@ def test_a_pt_file_gets_the_results_of_a_checkpoint_of_the_same_weights(
     assert report["weights_sha256"] == sha256_of(path)
 
 
-def test_its_report_is_written_beside_it_and_nowhere_else(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+def test_the_report_on_a_pt_file_is_written_beside_it_alone(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     path = users_file(curriculum, tmp_path)
     ran = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--device", "cpu")
     directory = tmp_path / "phase1_FINAL.report"

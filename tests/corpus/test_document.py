@@ -73,18 +73,6 @@ def test_an_entry_without_its_lines_never_takes_those_of_the_next() -> None:
     assert defect.reason == "no HLX between this sentence and the next, or prose, a heading or a rule"
 
 
-def test_carriage_returns_and_a_byte_order_mark_are_no_part_of_an_entry(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.md"
-    path.write_bytes(b"\xef\xbb\xbf" + (FIRST + SECOND).replace("\n", "\r\n").encode())
-    assert [item.english for item in read_document(path).entries] == ["Search for files", "Number seven"]
-
-
-def test_a_spelling_that_is_not_canonical_is_counted_and_kept() -> None:
-    document = read(SECOND.replace("0x07", "0x0007").replace("HLXL: 7", "HLXL:  7 "))
-    assert [reading.reading for reading in document.readings] == [RESPELLED]
-    assert len(document.entries) == 1
-
-
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [

@@ -98,7 +98,7 @@ def test_everything_is_counted_as_one_counts_by_hand(composed: list[dict[str, An
     assert got.phrasings == dict(sorted(Counter(Counter(row["HLXL"] for row in composed).values()).items()))
 
 
-def test_sections_keep_the_order_of_the_document_and_operations_come_by_frequency(
+def test_sections_keep_their_order_and_operations_come_by_frequency(
     composed: list[dict[str, Any]],
 ) -> None:
     got = statistics(table(composed))

@@ -10,20 +10,19 @@ from typing import Any
 import pytest
 import torch
 
-from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.progress import read_state
-from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.checkpoints.manifest import CheckpointError, read_manifest
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.compare import LOSS_MARGIN
 from hlx_model.evaluation.evaluate import evaluate, target_of
 from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.measurements import CPU_PARAMETERS, Sample
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import Artifacts
-from hlx_model.training.loop import train
-from hlx_model.training.plan import Overrides, plan_training
-from tests.support.curriculum import CPU, QUICK, Curriculum
+from hlx_model.model.transformer import Transformer
+from tests.support.curriculum import Curriculum, copied, stopped
+from tests.support.damage import rewrite_checkpoint
 from tests.support.documents import VERBS
+from tests.support.models import trained_on_unshifted_labels
 
 FILES = {"report.json", "report.html", "report.md", "verdict.json", "loss.svg"}
 
@@ -121,7 +120,7 @@ def test_a_large_model_is_measured_on_fewer_samples_on_a_cpu() -> None:
 
 
 def test_a_report_is_compared_with_the_newest_other_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:
-    final = copied(curriculum, tmp_path)
+    final = copied(curriculum, tmp_path / "artifacts", 1)
     assert curriculum.phases[1].evaluation.report.to_json()["comparison"] is None
     middle = final.parent / "phase1_epoch1"
     comparison = evaluate(middle).report.comparison
@@ -135,7 +134,7 @@ def test_a_report_is_compared_with_the_newest_other_of_its_phase(curriculum: Cur
 
 
 def test_earlier_losses_skip_a_phase_without_a_report(curriculum: Curriculum, tmp_path: Path) -> None:
-    copied(curriculum, tmp_path)
+    copied(curriculum, tmp_path / "artifacts", 1)
     of_phase = {
         n: tmp_path / "artifacts" / t.checkpoint.relative_to(curriculum.root) for n, t in curriculum.phases.items()
     }
@@ -145,15 +144,8 @@ def test_earlier_losses_skip_a_phase_without_a_report(curriculum: Curriculum, tm
     assert found == {"english_corpus": then}
 
 
-def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
-    """Return phase 1's checkpoint, copied under a root of its own."""
-    return Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")) / curriculum.phases[1].checkpoint.relative_to(
-        curriculum.root
-    )
-
-
 def test_evaluating_again_changes_no_byte_of_report_and_verdict(curriculum: Curriculum, tmp_path: Path) -> None:
-    checkpoint = copied(curriculum, tmp_path)
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
     directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     assert evaluate(checkpoint).directory == directory
@@ -161,7 +153,7 @@ def test_evaluating_again_changes_no_byte_of_report_and_verdict(curriculum: Curr
 
 
 def test_an_intermediate_checkpoint_gets_a_warning(curriculum: Curriculum, tmp_path: Path) -> None:
-    middle = copied(curriculum, tmp_path).parent / "phase1_epoch20"
+    middle = copied(curriculum, tmp_path / "artifacts", 1).parent / "phase1_epoch20"
     evaluation = evaluate(middle)
     completed = evaluation.verdict.gates[0]
     assert (completed.name, completed.outcome) == ("training_completed", "warn")
@@ -169,30 +161,27 @@ def test_an_intermediate_checkpoint_gets_a_warning(curriculum: Curriculum, tmp_p
 
 
 def test_a_stopped_training_gets_a_report_and_fails_with_its_reason(small_document: Path, tmp_path: Path) -> None:
-    overrides = Overrides(epochs=5, batch_size=1, learning_rate=10.0)
-    plan = plan_training(1, QUICK, overrides, corpus=[small_document], training=tmp_path / "training")
-    stopped = train(plan, execution=CPU)
-    assert stopped.manifest.stopped is not None
-    evaluation = evaluate(stopped.checkpoint)
+    checkpoint = stopped(small_document, tmp_path)
+    reason = read_manifest(checkpoint).stopped
+    assert reason is not None
+    evaluation = evaluate(checkpoint)
     assert {path.name for path in evaluation.directory.iterdir()} == FILES
     report = strictly(evaluation.directory / "report.json")
-    assert report["outcome"] == "fail" and report["stopped"] == stopped.manifest.stopped
-    assert report["gates"][0]["outcome"] == "fail" and stopped.manifest.stopped in report["gates"][0]["reason"]
-    assert f"**Training was stopped:** {stopped.manifest.stopped}" in evaluation.markdown
+    assert report["outcome"] == "fail" and report["stopped"] == reason
+    assert report["gates"][0]["outcome"] == "fail" and reason in report["gates"][0]["reason"]
+    assert f"**Training was stopped:** {reason}" in evaluation.markdown
 
 
 @pytest.mark.parametrize("broken", [torch.nan, 1e30])
 def test_a_model_of_nan_or_huge_weights_gets_a_report_and_fails(
     curriculum: Curriculum, tmp_path: Path, broken: float
 ) -> None:
-    checkpoint = copied(curriculum, tmp_path)
-    verified = verify_checkpoint(checkpoint)
-    manifest, model = verified.manifest, checkpoints.load_model(verified)
-    for parameter in model.transformer.layers[1].parameters():
-        parameter.data.fill_(broken)
-    state = read_state(checkpoint)
-    remove_checkpoint(checkpoint)
-    checkpoints.write_checkpoint(checkpoint.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
+    def change(model: Transformer) -> None:
+        for parameter in model.transformer.layers[1].parameters():
+            parameter.data.fill_(broken)
+
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
+    rewrite_checkpoint(checkpoint, change)
     evaluation = evaluate(checkpoint)
     report = strictly(evaluation.directory / "report.json")
     assert report["outcome"] == "fail"
@@ -201,20 +190,15 @@ def test_a_model_of_nan_or_huge_weights_gets_a_report_and_fails(
 
 
 def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum, tmp_path: Path) -> None:
-    from tests.support.models import trained_on_unshifted_labels
-
-    checkpoint = copied(curriculum, tmp_path)
-    manifest, state = verify_checkpoint(checkpoint).manifest, read_state(checkpoint)
-    model = trained_on_unshifted_labels(curriculum.phases[1].plan.train)
-    state.epoch_losses[-1] = 0.05
-    remove_checkpoint(checkpoint)
-    checkpoints.write_checkpoint(checkpoint.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
+    trained = trained_on_unshifted_labels(curriculum.phases[1].plan.train)
+    rewrite_checkpoint(checkpoint, lambda model: model.load_state_dict(trained.state_dict()))
     failed = {gate.name for gate in evaluate(checkpoint).verdict.gates if gate.outcome == "fail"}
     assert {"copy_rate", "reported_loss"} <= failed
 
 
 def test_a_truncated_checkpoint_is_refused_and_keeps_its_old_report(curriculum: Curriculum, tmp_path: Path) -> None:
-    checkpoint = copied(curriculum, tmp_path)
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
     report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "report.json"
     before = report.read_bytes()
     (checkpoint / "model.safetensors").write_bytes(b"")

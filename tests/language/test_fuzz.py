@@ -3,13 +3,7 @@
 import pytest
 
 from hlx_model.language import Format, HLXSyntaxError, parse, render, same
-from tests.support.damaged_lines import LINES, VALUES, mutants
-
-
-def test_the_lines_are_correct_before_they_are_damaged() -> None:
-    assert len(LINES) == len(VALUES) * len(Format)
-    for number, (format, text) in enumerate(LINES):
-        assert same(parse(text, format), VALUES[number // len(Format)])
+from tests.support.damaged_lines import LINES, mutants
 
 
 def test_the_same_seed_gives_the_same_mutants() -> None:

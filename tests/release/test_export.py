@@ -26,6 +26,7 @@ from hlx_model.release.export import WeightsFormat, export
 from hlx_model.reporting.models import Translation
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied, stopped, trained
+from tests.support.damage import flip
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = {
@@ -199,9 +200,7 @@ def test_an_empty_directory_is_filled_and_another_one_is_kept(
 @pytest.mark.parametrize("name", ["model.safetensors", "state.json", "manifest.json"])
 def test_a_changed_checkpoint_is_not_exported(hlx: Hlx, curriculum: Curriculum, tmp_path: Path, name: str) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
-    content = bytearray((checkpoint / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (checkpoint / name).write_bytes(content)
+    flip(checkpoint / name)
     ran = hlx("export", checkpoint, tmp_path / "folder")
     assert ran.code == 1 and ran.err == f"{ran.error}\n" and name in ran.error and "use another checkpoint" in ran.error
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}

@@ -15,6 +15,7 @@ from hlx_model.release.export import export
 from hlx_model.release.signing import sign, verify_signature
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied
+from tests.support.damage import flip
 from tests.support.keys import key_pair, write_keys
 
 
@@ -25,12 +26,6 @@ def refusal(directory: Path, key: Path) -> str:
     message = str(refused.value)
     assert message.startswith(f"{directory}: ") and "\n" not in message
     return message.removeprefix(f"{directory}: ")
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture

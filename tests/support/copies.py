@@ -43,6 +43,14 @@ class ArtifactsCopy:
         """Return the FINAL checkpoint of a phase."""
         return self.of(phase) / "checkpoints" / self.curriculum.phases[phase].checkpoint.name
 
+    def report(self, phase: int) -> Path:
+        """Return the folder of the report on a phase."""
+        return Artifacts(self.training).report(self.final(phase))
+
+    def corpus(self, phase: int, asset: str) -> Path:
+        """Return a corpus that a phase was trained on."""
+        return self.root / read_manifest(self.final(phase)).corpora[asset].path
+
     def going(self, group: str | None = None) -> set[str]:
         """Return what a plan removes, relative to the root."""
         found = plan_cleanup(self.training).goes

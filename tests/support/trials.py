@@ -18,10 +18,9 @@ from unittest.mock import patch
 
 import torch
 
-from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.progress import read_state
-from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus.build import build
 from hlx_model.evaluation.evaluate import evaluate
@@ -272,12 +271,3 @@ def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable
 def processes(number: int) -> ProcessPoolExecutor:
     """Yield a pool of so many processes with one thread each."""
     return ProcessPoolExecutor(number, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
-
-
-def checkpoint_changed(path: Path, change: Callable[[torch.nn.Module], None], **manifest: Any) -> None:
-    """Write a checkpoint again, sealed as the trainer seals it, with other weights or another manifest."""
-    found = verify_checkpoint(path)
-    model, state, moments = checkpoints.load_model(found), read_state(path), checkpoints.load_optimizer(found)
-    change(model)
-    remove_checkpoint(path)
-    checkpoints.write_checkpoint(path.parent, found.manifest.replace(**manifest), model, state, moments)

@@ -18,13 +18,13 @@ from hlx_model.corpus import store
 from hlx_model.files import read_json, sha256_of
 from hlx_model.layout import Artifacts
 from hlx_model.runs.directory import AlreadyRunning
-from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training import saver
 from hlx_model.training.events import CheckpointSaved, Event, MilestoneJudged, Recorded, message
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from tests.support.curriculum import CPU, QUICK, Curriculum
+from tests.support.processes import beat_in
 
 
 def inputs_of(
@@ -112,8 +112,7 @@ def test_the_best_checkpoint_is_of_the_epoch_with_the_lowest_held_out_loss(curri
 
 def test_the_heartbeat_ends_as_completed(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
-    beat = Heartbeat.read(one.plan.directory)
-    assert beat is not None
+    beat = beat_in(one.plan.directory)
     assert (beat.status, beat.reason, beat.epoch, beat.epochs) == ("completed", None, 30, 30)
     assert (beat.step, beat.phase, beat.size, beat.run_id) == (one.outcome.manifest.step, 1, "tiny", "the run")
 
@@ -196,8 +195,8 @@ def test_a_failed_training_resumes_to_the_same_bytes(
         saving_often.setenv("HLX_SAVE_SECONDS", "0")
         saving_often.setattr(saver, "SAVE_SHARE", 1e9)
         cut_off(plan, step=5)
-    beat = Heartbeat.read(plan.directory)
-    assert beat is not None and (beat.status, beat.reason) == ("failed", "PowerCut: cut")
+    beat = beat_in(plan.directory)
+    assert (beat.status, beat.reason) == ("failed", "PowerCut: cut")
     _, last = sorted((plan.directory / "checkpoints").glob("*_LAST_*"), key=checkpoint_number)
     half_written = plan.directory / "checkpoints" / ".phase1_LAST_step99.abc"
     half_written.mkdir()
@@ -272,8 +271,8 @@ def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document:
     outcome = train(plan, execution=CPU)
     assert outcome.checkpoint.name.startswith("phase1_STOPPED_epoch")
     assert outcome.manifest.stopped is not None and "training loss diverged" in outcome.manifest.stopped
-    beat = Heartbeat.read(plan.directory)
-    assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
+    beat = beat_in(plan.directory)
+    assert (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
     found = train(plan, execution=CPU)
     assert found.found and found.manifest == outcome.manifest  # a stop is final for its id
 
@@ -309,8 +308,8 @@ def test_a_failed_gate_stops_the_training_and_says_which(
     outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None
     assert outcome.manifest.stopped.startswith("gate ") and outcome.manifest.epoch <= 10
-    beat = Heartbeat.read(plan.directory)
-    assert beat is not None and beat.status == "quality_failed"
+    beat = beat_in(plan.directory)
+    assert beat.status == "quality_failed"
     kept = read_json(plan.directory / "milestones.json")
     failed = {gate["name"] for gate in kept[-1]["gates"] if gate["outcome"] == "fail"}
     assert kept[-1]["outcome"] == "fail" and failed & {"next_token_loss", "copy_rate", "reported_loss"}
