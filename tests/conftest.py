@@ -1,7 +1,6 @@
 """Fixtures of many tests: a document, a curriculum trained on it, and the command."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from hlx_model.cli import app
-from tests.support.command import Hlx, Ran
+from tests.support.command import Hlx, runner
 from tests.support.curriculum import Curriculum, train_curriculum
 from tests.support.documents import small_text
 
@@ -50,15 +49,4 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def hlx(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hlx:
     """The command `hlx`, run in this process: `hlx("convert", "5", "--from", "HLXL", …)`."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["hlx", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app()
-        out, err = capsys.readouterr()
-        if isinstance(ended.value.code, str):  # what the interpreter prints when it ends
-            return Ran(1, out, f"{err}{ended.value.code}\n")
-        return Ran(ended.value.code or 0, out, err)
-
-    return run
+    return runner(app, "hlx", monkeypatch, capsys)

@@ -48,7 +48,7 @@ def test_a_composed_corpus_has_no_file_to_watch(empty_home: Home) -> None:
     assert tick(empty_home)[:2] == ([], "the corpus is composed: there is no file to watch")
 
 
-def test_a_changed_document_requests_the_corpora_with_the_settings_that_they_had(empty_home: Home) -> None:
+def test_a_changed_document_requests_the_corpora_with_their_settings(empty_home: Home) -> None:
     document = empty_home.path / "small.md"
     edit(document, document.read_text())
     settings: dict[str, dict[str, Any]] = {

@@ -1,7 +1,10 @@
-"""The command `hlx`, run in the process of a test."""
+"""The command `hlx`, and other programs, run in the process of a test."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -20,3 +23,21 @@ class Ran:
 
 
 Hlx = Callable[..., Ran]
+
+
+def runner(
+    main: Callable[[], object], program: str, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Hlx:
+    """Return a function that calls a program's `main` with arguments, which must exit."""
+
+    def run(*arguments: object) -> Ran:
+        patch.setattr(sys, "argv", [program, *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        if isinstance(ended.value.code, str):  # what the interpreter prints when it ends
+            return Ran(1, out, f"{err}{ended.value.code}\n")
+        return Ran(ended.value.code or 0, out, err)
+
+    return run

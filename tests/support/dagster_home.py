@@ -11,6 +11,7 @@ import pytest
 
 from hlx_assets.definitions import defs
 from hlx_assets.home import prepare
+from hlx_assets.io_manager import latest_path
 from tests.support.documents import tiny_text
 
 REPOSITORY = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ class Home:
         """The instance of this home."""
         with dg.DagsterInstance.get() as instance:
             yield instance
+
+    def write(self, text: str) -> None:
+        """Write the corpus document."""
+        (self.path / "small.md").write_text(text, encoding="utf-8")
+
+    def latest(self, asset: str) -> Path:
+        """Return the directory that an asset was last materialized to."""
+        with self.instance() as instance:
+            return latest_path(instance, dg.AssetKey(asset))
 
     def materialize(self, *assets: str, **config: dict[str, Any]) -> "Run":
         """Materialize assets (by default all) with their checks, as one run."""
@@ -101,4 +111,4 @@ def opened(path: Path) -> Iterator[Home]:
 def make_home(path: Path) -> None:
     """Make an empty home with the project's settings and a small corpus document."""
     prepare(path)
-    (path / "small.md").write_text(tiny_text(), encoding="utf-8")
+    Home(path).write(tiny_text())

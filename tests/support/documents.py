@@ -42,6 +42,11 @@ def tiny_text() -> str:
     return "# A small corpus\n\n" + small_text(_TINY_VERBS, _TINY_NOUNS)
 
 
+def contradicting_text(entries: int) -> str:
+    """Return `tiny_text` in which LC-B contradicts the other formats in so many entries, which are quarantined."""
+    return tiny_text().replace("LC-B: [1000", "LC-B: [1001", entries)
+
+
 def entry_of(english: str | None, value: Value, *, document: str = "corpus.md", line: int = 1) -> Entry:
     """Return an entry that no document has."""
     texts = tuple(render(value, format) for format in Format)
