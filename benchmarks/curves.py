@@ -17,12 +17,12 @@ from typing import Any
 import torch
 import typer
 
-from benchmarks.broken_trainings import Spoilt, one_sentence, texts, unshifted
-from benchmarks.trials import Document, Training, Trial, workshop
 from hlx_model.layout import METRICS
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.optimizers import Optimizers
+from tests.support.broken_trainings import Spoilt, one_sentence, texts, unshifted
+from tests.support.trials import Document, Training, Trial, workshop
 
 CORPUS = Document("composed", 300)
 ENGLISH = Training(1, CORPUS, tokens=120_000)

@@ -5,7 +5,7 @@
     python -m benchmarks.gates 'plain SGD' 'off by one'       # some of them
     python -m benchmarks.gates --markdown docs/gates-table.md
 
-Each mutant of `benchmarks.broken_trainings` is trained with two seeds. It is caught if an abort rule or a gate
+Each mutant of `tests.support.broken_trainings` is trained with two seeds. It is caught if an abort rule or a gate
 stops its training, or its checkpoint fails a check or a gate of the verdict. Healthy trainings, short and long, over
 sizes, settings, seeds and corpora, must reach their end with no failed gate in the verdict. The exit code is 1 if a
 mutant escapes or a healthy training is stopped.
@@ -23,9 +23,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.broken_trainings import LINES, MUTANTS, PAIRS, SENTENCES
-from benchmarks.trials import Document, Found, Training, Trial, Workshop, processes, workshop
 from hlx_model.evaluation.intervals import wilson
+from tests.support.broken_trainings import LINES, MUTANTS, PAIRS, SENTENCES
+from tests.support.trials import Document, Found, Training, Trial, Workshop, processes, workshop
 
 SEEDS = (0, 1)
 """The seeds of each mutant."""

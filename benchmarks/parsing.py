@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.lark_parsers import lark_parser
-from benchmarks.mutants import LINES, Mutant, described_mutants
 from hlx_model.composer.sampling import compose
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
+from tests.support.damaged_lines import LINES, Mutant, described_mutants
 
 T = TypeVar("T")
 

@@ -67,10 +67,7 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
     for phase in (1, 2, 3):
         verified = verify_checkpoint(parent) if parent else None
         plan = plan_training(phase, profile, Overrides(), corpus=[document], training=training, parent=verified)
-        texts = [
-            *plan.train,
-            *(text for texts in plan.replay for text in texts[: int(len(texts) * profile.replay)]),
-        ]
+        texts = [*plan.train, *(text for texts in plan.replay for text in texts[: int(len(texts) * profile.replay)])]
         tokens += plan.settings.epochs * sum(len(text) + 1 for text in texts)
         began = time.monotonic()
         parent = train(plan).checkpoint

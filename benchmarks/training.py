@@ -39,7 +39,7 @@ from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.settings import Settings
-from tests.shared import SHARED
+from tests.support.documents import SHARED
 
 ROUNDS = 5
 LEAST_SECONDS = 1.0

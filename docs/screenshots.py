@@ -12,8 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.assets.conftest import SETTINGS, Home, make_home
-from tests.assets.live import Ui, make_ui, running_training, start_phase1, wait_for
+from tests.support.dagster_home import SETTINGS, Home, make_home
+from tests.support.live_dagster import Ui, make_ui, running_training, start_phase1
+from tests.support.waiting import wait_for
 
 IMAGES = Path(__file__).parent / "images"
 ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}

@@ -4,8 +4,6 @@ import json
 import logging
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from hlx_model.history import HISTORY_SCHEMA, history, history_with_copy, write_
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.settings import Settings
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
+from tests.support.processes import beat_in
 
 ID = "0123456789abcdef"
 
@@ -56,7 +55,7 @@ def test_every_training_is_a_row_from_its_files_the_oldest_first(curriculum: Cur
     found = [row.model_dump() for row in history(curriculum.training)]
     assert [row["phase"] for row in found] == [1, 2, 3]
     for row, (phase, trained) in zip(found, curriculum.phases.items(), strict=True):
-        manifest, report = trained.outcome.manifest, trained.judgement.report.to_json()
+        manifest, report = trained.outcome.manifest, trained.evaluation.report.to_json()
         curve = [point["held_out_loss"] for point in report["curve"] if point["held_out_loss"] is not None]
         assert row["training_id"] == trained.plan.id and row["checkpoint"] == trained.checkpoint.name
         assert (row["status"], row["reason"], row["run_id"]) == ("completed", None, "the run")
@@ -115,10 +114,9 @@ def test_a_training_that_continues_and_is_evaluated_changes_its_row(curriculum: 
     report, aside = copied.report(path), copied.root / "aside"
     shutil.move(report, aside)
     shutil.move(path, copied.root / "end")
-    beat_of = Heartbeat.read(path.parents[1])
-    assert beat_of is not None
-    beat_of.status = "training"
-    beat_of.write(path.parents[1])
+    written = beat_in(path.parents[1])
+    written.status = "training"
+    written.write(path.parents[1])
     row = rows(copied)[name]
     assert (row["status"], row["ended"], row["verdict"]) == ("training", None, None)
     assert row["checkpoint_kind"] in ("BEST", "EPOCH") and row["setting_batch_size"] == 4
@@ -128,7 +126,7 @@ def test_a_training_that_continues_and_is_evaluated_changes_its_row(curriculum: 
     assert (row["status"], row["checkpoint"], row["verdict"]) == ("completed", path.name, None)
     assert row["ended"] == curriculum.phases[3].outcome.manifest.created
     shutil.move(aside, report)
-    assert rows(copied)[name]["verdict"] == curriculum.phases[3].judgement.report.to_json()["outcome"]
+    assert rows(copied)[name]["verdict"] == curriculum.phases[3].evaluation.report.to_json()["outcome"]
 
 
 def test_a_verdict_on_other_weights_is_none(curriculum: Curriculum, copied: Artifacts) -> None:
@@ -252,8 +250,3 @@ def test_a_figure_of_another_type_takes_no_other_training_with_it(
     write_json(report, {**read_json(report), "grade": {"letter": 7}})
     assert [row.phase for row in history(copied.training)] == [1, 3]
     assert "grade" in caplog.text and curriculum.phases[2].plan.id in caplog.text
-
-
-def test_hlx_history_does_not_load_pytorch() -> None:
-    program = "import sys, hlx_model.cli.history; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -11,7 +11,7 @@ from hlx_model.layout import (
     TRAINING_FOLDER,
     Artifacts,
 )
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 
 def test_a_checkpoint_finds_its_corpora_and_its_report_from_its_own_path(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_every_file_that_hlx_writes_is_declared(curriculum: Curriculum) -> None:
 def test_folders_are_found_in_their_places(curriculum: Curriculum) -> None:
     trained = list(curriculum.phases.values())
     assert {one.plan.directory for one in trained} <= set(TRAINING_FOLDER.find(curriculum.root))
-    assert {one.judgement.directory for one in trained} <= set(REPORT_FOLDER.find(curriculum.root))
+    assert {one.evaluation.directory for one in trained} <= set(REPORT_FOLDER.find(curriculum.root))
     assert {path.parent.name for path in CORPUS_FOLDER.find(curriculum.root)} == {
         "corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus",
     }  # fmt: skip

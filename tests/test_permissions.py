@@ -24,15 +24,16 @@ from hlx_model.training.events import Event as TrainingEvent
 from hlx_model.training.events import Recorded
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, plan_training
-from tests.conftest import CPU, Hlx
-from tests.release.test_signing import key_pair
+from tests.support.command import Hlx
+from tests.support.curriculum import CPU
+from tests.support.keys import key_pair
 
 WRITTEN = {
     "model.safetensors", "optimizer.safetensors", "manifest.json", "state.json", "heartbeat.json", "metrics.parquet",
     "milestones.json", "lock", "training.log", "rows.parquet", "quarantine.parquet", "documents.json", "derived.json",
     "document.md", "document-2.md", "source.json", "report.json", "report.html", "report.md", "verdict.json",
     "loss.svg", "README.md", "config.json", "vocabulary.json", "provenance.json", "model.pt", "history.parquet",
-    "materializations.jsonl", "watchdog.json", "composed.md", "judgement.json",
+    "materializations.jsonl", "watchdog.json", "composed.md", "evaluation.json",
 }  # fmt: skip
 """Names of files that the tree must contain, so that the check of the whole tree covers them."""
 
@@ -78,7 +79,7 @@ def test_every_file_and_folder_has_the_mode_that_the_umask_leaves(
     options = ("--epochs", "1", "--batch-size", "8", "--device", "cpu", "--checkpoint-dir", training)
     assert hlx("train", "--phase", "1", "--corpus", small_document, *options).code == 0
     (final,) = inputs.directory.glob("checkpoints/phase1_FINAL_*")
-    ran = hlx("validate", "--checkpoint", final, "--device", "cpu", "--output", root / "judgement.json")
+    ran = hlx("validate", "--checkpoint", final, "--device", "cpu", "--output", root / "evaluation.json")
     assert "report: " in ran.out
     write_card(final)
     for format in ("safetensors", "pt"):

@@ -20,8 +20,8 @@ import pytest
 
 from hlx_assets.home import prepare
 from hlx_model.files import sha256_of
-from tests.assets.conftest import small_document
-from tests.conftest import Hlx
+from tests.support.command import Hlx
+from tests.support.documents import tiny_text
 
 COMMIT = "4fff01a"
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldHome]:
     try:
         home.mkdir()
         shutil.copy(code / "dagster_home" / "dagster.yaml", home)
-        (home / "small.md").write_text(small_document(), encoding="utf-8")
+        (home / "small.md").write_text(tiny_text(), encoding="utf-8")
         version = _Version(code, home)
         version.run(MATERIALIZE)
         (phase1,) = version.train(*GOOD).glob("checkpoints/phase1_FINAL_*")

@@ -1,129 +1,18 @@
-"""A real Dagster instance in a home of its own, and a real curriculum from which tests start."""
+"""Homes of Dagster: an empty one, and copies of one in which a curriculum was trained."""
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
 
-from hlx_assets.definitions import defs
-from hlx_assets.home import prepare
-
-REPOSITORY = Path(__file__).parents[2]
-NOUNS = ("users", "files", "logs", "orders", "books", "songs", "tasks", "notes", "images", "tables", "rows", "jobs")
-VERBS = {"search": "Search for", "read": "Read the", "clear": "Clear all"}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "phase1_checkpoint": {"epochs": 40, "batch_size": 2},
-    "phase2_checkpoint": {"epochs": 12, "batch_size": 2},
-    "phase3_checkpoint": {"epochs": 12, "batch_size": 2},
-}
-"""Settings with which a corpus of 36 sentences is learned in seconds."""
-
-
-def small_document() -> str:
-    """A corpus document of 36 entries, three verbs by twelve nouns."""
-    entries = []
-    for verb, words in VERBS.items():
-        for noun in NOUNS:
-            entries.append(
-                f"English: {words} {noun}\n"
-                f'HLXL: {{1000: {{@0: "{verb}", @1: &h_{noun}}}}}\n'
-                f'LC-R: 🜊1000🜁0 "{verb}"🜁1 ⟁{noun}🜂\n'
-                f'LC-T: {{C:1000,0="{verb}",1=@{noun}}}\n'
-                f'LC-B: [1000|0:"{verb}"|1:&{noun}]\n'
-            )
-    return "# A small corpus\n\n" + "\n".join(entries)
-
-
-@dataclass
-class Home:
-    """A DAGSTER_HOME and what a user does in it."""
-
-    path: Path
-
-    @contextmanager
-    def instance(self) -> Iterator[dg.DagsterInstance]:
-        """The instance of this home."""
-        with dg.DagsterInstance.get() as instance:
-            yield instance
-
-    def materialize(self, *assets: str, **config: dict[str, Any]) -> "Run":
-        """Materialize assets (by default all) with their checks, as one run."""
-        settings = {**SETTINGS, "corpus_document": {"corpus": str(self.path / "small.md")}}
-        ops = {name: {"config": {**settings.get(name, {}), **config.get(name, {})}} for name in {*settings, *config}}
-        job = defs.resolve_implicit_global_asset_job_def()
-        selection = [dg.AssetKey(name) for name in assets] or None
-        if assets:
-            ops = {name: value for name, value in ops.items() if name in assets or name in config}
-        with self.instance() as instance:
-            result = job.execute_in_process(
-                instance=instance, run_config={"ops": ops}, asset_selection=selection, raise_on_error=False
-            )
-            return Run(result)
-
-
-@dataclass
-class Run:
-    """A run that has ended."""
-
-    result: dg.ExecuteInProcessResult
-
-    @property
-    def success(self) -> bool:
-        """Whether every step succeeded."""
-        return self.result.success
-
-    @property
-    def materialized(self) -> list[str]:
-        """The assets that were materialized."""
-        return [e.asset_key.to_user_string() for e in self.result.get_asset_materialization_events() if e.asset_key]
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """The reasons of the failed steps, by step."""
-        found = {}
-        for event in self.result.all_events:
-            if event.is_step_failure:
-                failure = event.step_failure_data
-                error = failure.error.cause or failure.error if failure.error else None
-                said = failure.user_failure_data.description if failure.user_failure_data else None
-                found[str(event.step_key)] = said or (error.message if error else "")
-        return found
-
-    def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
-        """The evaluation of a check in this run."""
-        wanted = dg.AssetCheckKey(dg.AssetKey(asset), name)
-        return next(e for e in self.result.get_asset_check_evaluations() if e.asset_check_key == wanted)
-
-
-def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    """Run the job `revalidation`; without `nice`, which this process could not undo."""
-    config = {"ops": {f"phase{phase}_validation_report": {"config": {"nice": 0}} for phase in (1, 2, 3)}}
-    job = defs.resolve_job_def("revalidation")
-    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
-
-
-@contextmanager
-def _home(path: Path) -> Iterator[Home]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(path))
-        yield Home(path)
-
-
-def make_home(path: Path) -> None:
-    """Make an empty home with the project's settings and a small corpus document."""
-    prepare(path)
-    (path / "small.md").write_text(small_document(), encoding="utf-8")
+from tests.support.dagster_home import Home, Run, make_home, opened
 
 
 @pytest.fixture
 def empty_home(tmp_path: Path) -> Iterator[Home]:
     make_home(tmp_path / "home")
-    with _home(tmp_path / "home") as home:
+    with opened(tmp_path / "home") as home:
         yield home
 
 
@@ -132,7 +21,7 @@ def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
     """A curriculum that is trained once: its home (to copy, not to change) and its run."""
     path = tmp_path_factory.mktemp("curriculum") / "home"
     make_home(path)
-    with _home(path) as home:
+    with opened(path) as home:
         run = home.materialize()
     yield path, run
 
@@ -141,5 +30,5 @@ def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 def home(curriculum: tuple[Path, Run], tmp_path: Path) -> Iterator[Home]:
     """A copy of the home of the curriculum."""
     shutil.copytree(curriculum[0], tmp_path / "home")
-    with _home(tmp_path / "home") as copy:
+    with opened(tmp_path / "home") as copy:
         yield copy

@@ -11,7 +11,7 @@ import pytest
 
 from hlx_assets.watchdog.alerts import Alert, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
-from tests.assets.conftest import SETTINGS, Home, revalidated
+from tests.support.dagster_home import SETTINGS, Home, revalidated
 
 LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
 
@@ -104,9 +104,7 @@ def test_without_an_address_an_alert_is_in_the_log() -> None:
     assert log.lines == [f"HLX Brain: phase1_checkpoint has a problem: {STALL.problem} training 89abcdef, run 0123"]
 
 
-def test_an_address_that_does_not_answer_is_logged_without_its_secrets(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_address_that_does_not_answer_is_logged_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_ALERTS", "json://user:secret@127.0.0.1:9/ nonsense://secret")
     log = Log()
     assert Notifier(None, log).notify(STALL)

@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.assets.conftest import Home
-from tests.assets.live import Ui, make_ui
-from tests.system import program
+from tests.support.dagster_home import Home
+from tests.support.live_dagster import Ui, make_ui
+from tests.support.programs import program
 
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

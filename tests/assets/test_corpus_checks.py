@@ -12,7 +12,6 @@ import pytest
 from hlx_assets.corpus.checks import coverage_result, quarantine_result, schema_result
 from hlx_assets.corpus.schemas import pandera_rows
 from hlx_assets.definitions import defs
-from hlx_assets.io_manager import latest_path
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, collect, data_version, parse_document, quarantine_table, store
 from hlx_model.corpus.build import build
@@ -20,13 +19,14 @@ from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.verdict import judge_corpus, recorded_verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import QUARANTINE, ROWS, Artifacts
-from tests.assets.conftest import Home, small_document
-from tests.corpus.broken import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.broken_corpora import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.dagster_home import Home
+from tests.support.documents import contradicting_text, tiny_text
 
 DEFECTS = Path(__file__).parents[1] / "corpus" / "defects"
 
 
-def failing(result: dg.AssetCheckResult) -> list[dict[str, str]]:
+def failing(result: dg.AssetCheckResult | dg.AssetCheckEvaluation) -> list[dict[str, str]]:
     table = result.metadata["failing_rows"]
     assert isinstance(table, dg.TableMetadataValue)
     return [{name: str(cell) for name, cell in record.data.items()} for record in table.records]
@@ -50,9 +50,9 @@ def test_pandera_finds_the_same_rows_as_the_rules_that_it_wraps(corpus: str) -> 
     assert sorted(found.failing, key=str) == sorted(expected.failing, key=str)
 
 
-def test_a_kept_corpus_is_judged_and_a_changed_one_refused(tmp_path: Path) -> None:
+def test_a_kept_corpus_is_checked_and_a_changed_one_refused(tmp_path: Path) -> None:
     document = tmp_path / "small.md"
-    document.write_text(small_document(), encoding="utf-8")
+    document.write_text(tiny_text(), encoding="utf-8")
     kept = build([document], Artifacts.at(tmp_path), seq_length=256).directories
     for directory in kept.values():
         assert schema_result(directory).passed
@@ -87,8 +87,8 @@ def write_examples(root: Path, rows: pa.Table) -> Path:
 
 
 def test_a_quarantined_entry_warns_and_names_its_line(empty_home: Home) -> None:
-    text = small_document() + "\nEnglish: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    text = tiny_text() + "\nEnglish: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
+    empty_home.write(text)
     run = empty_home.materialize("corpus_document", "corpus_examples")
     assert run.success, run.failures
     check = run.check("corpus_examples", "quarantine")
@@ -113,21 +113,18 @@ def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(docu
 
 
 def test_too_much_quarantine_blocks_the_splits(empty_home: Home) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    empty_home.write(contradicting_text(4))
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus")
     assert "english_corpus" not in run.materialized
-    table = run.check("corpus_examples", "quarantine").metadata["failing_rows"]
-    assert isinstance(table, dg.TableMetadataValue)
-    assert [row.data["line"] for row in table.records] == ["3", "9", "15", "21"]
-    assert {row.data["rule"] for row in table.records} == {"four_formats_have_the_same_value"}
+    rows = failing(run.check("corpus_examples", "quarantine"))
+    assert [row["line"] for row in rows] == ["3", "9", "15", "21"]
+    assert {row["rule"] for row in rows} == {"four_formats_have_the_same_value"}
     alone = empty_home.materialize("english_corpus")
     assert "the gate of corpus_examples is closed: quarantine" in alone.failures["english_corpus"]
 
 
 def test_checks_that_did_not_run_open_no_gate(empty_home: Home) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    empty_home.write(contradicting_text(4))
     job = dg.define_asset_job(
         "no_checks", selection=dg.AssetSelection.assets("corpus_document", "corpus_examples").without_checks()
     )
@@ -143,13 +140,11 @@ def test_checks_that_did_not_run_open_no_gate(empty_home: Home) -> None:
 def test_a_verdict_from_the_command_line_closes_the_gate_in_the_ui(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 1)
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    empty_home.write(contradicting_text(1))
     assert empty_home.materialize("corpus_document", "corpus_examples").success
     assert "english_corpus" in empty_home.materialize("english_corpus").materialized
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.01")
-    with empty_home.instance() as instance:
-        judge_corpus(latest_path(instance, dg.AssetKey("corpus_examples")))
+    judge_corpus(empty_home.latest("corpus_examples"))
     monkeypatch.delenv("HLX_MOST_QUARANTINED")
     refused = empty_home.materialize("english_corpus")
     assert "the gate of corpus_examples is closed: quarantine: 1 of 36" in refused.failures["english_corpus"]
@@ -158,8 +153,7 @@ def test_a_verdict_from_the_command_line_closes_the_gate_in_the_ui(
 def test_how_much_may_be_in_quarantine_is_set_in_the_environment_and_by_no_run(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    empty_home.write(contradicting_text(4))
     assets = ("corpus_document", "corpus_examples", "english_corpus")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.2")
     assert "english_corpus" in empty_home.materialize(*assets).materialized
@@ -177,25 +171,22 @@ def test_several_documents_and_composed_entries_are_one_corpus(empty_home: Home,
     taken = composed.entries[0].english
     own.write_text(f"English: {taken}\nHLXL: 99999\n", encoding="utf-8")
     run = empty_home.materialize(
-        "corpus_document",
-        "corpus_examples",
-        corpus_document={"corpus": f"{small}:{own}", "entries": 40, "seed": 0},
+        "corpus_document", "corpus_examples", corpus_document={"corpus": f"{small}:{own}", "entries": 40, "seed": 0}
     )
     assert run.success, run.failures
-    with empty_home.instance() as instance:
-        rows = store.load(latest_path(instance, dg.AssetKey("corpus_examples"))).to_pylist()
+    rows = store.load(empty_home.latest("corpus_examples")).to_pylist()
     assert Counter(row["document"] for row in rows) == {"small.md": 36, "own.md": 1, "composed-40-seed-0.md": 40}
     assert [row["HLXL"] for row in rows if row["english"] == taken] == ["99999"]
 
 
 def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None:
-    (empty_home.path / "small.md").write_text("English: Number five\nHLXL: 5\n", encoding="utf-8")
+    empty_home.write("English: Number five\nHLXL: 5\n")
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus")
     check = run.check("corpus_examples", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     assert "0 rows in validation, required ≥ 1" in (check.description or "")
     assert "english_corpus" not in run.materialized
-    (empty_home.path / "small.md").write_text(small_document(), encoding="utf-8")
+    empty_home.write(tiny_text())
     run = empty_home.materialize("corpus_document", "corpus_examples", "paired_corpus")
     check = run.check("paired_corpus", "coverage")
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
@@ -204,8 +195,8 @@ def test_too_few_rows_close_the_gate_and_few_rows_warn(empty_home: Home) -> None
 
 
 def test_hlx_alone_gives_phase_2_its_corpus_and_closes_phase_1(empty_home: Home) -> None:
-    text = "".join(line + "\n" for line in small_document().split("\n") if not line.startswith("English"))
-    (empty_home.path / "small.md").write_text(text, encoding="utf-8")
+    text = "".join(line + "\n" for line in tiny_text().split("\n") if not line.startswith("English"))
+    empty_home.write(text)
     run = empty_home.materialize("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus")
     assert run.check("hlx_corpus", "coverage").severity == dg.AssetCheckSeverity.WARN
     assert run.check("hlx_corpus", "schema").passed

@@ -10,8 +10,9 @@ import pytest
 
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
-from tests.assets.conftest import Home
-from tests.assets.live import PATIENCE, Ui, make_ui
+from tests.support.dagster_home import Home
+from tests.support.live_dagster import Ui, make_ui
+from tests.support.waiting import PATIENCE
 
 CORPORA = ("corpus_document", "corpus_examples", "english_corpus", "hlx_corpus", "paired_corpus")
 MORE = '\nEnglish: Read the letters\nHLXL: {1000: {@0: "read", @1: &h_letters}}\n'
@@ -47,7 +48,7 @@ def test_a_composed_corpus_has_no_file_to_watch(empty_home: Home) -> None:
     assert tick(empty_home)[:2] == ([], "the corpus is composed: there is no file to watch")
 
 
-def test_a_changed_document_requests_the_corpora_with_the_settings_that_they_had(empty_home: Home) -> None:
+def test_a_changed_document_requests_the_corpora_with_their_settings(empty_home: Home) -> None:
     document = empty_home.path / "small.md"
     edit(document, document.read_text())
     settings: dict[str, dict[str, Any]] = {

@@ -6,11 +6,10 @@ import dagster as dg
 
 from hlx_assets.definitions import defs
 from hlx_assets.guard import GATED
-from hlx_assets.io_manager import latest_path
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import read_json
-from tests.assets.conftest import Home, Run, revalidated
+from tests.support.dagster_home import Home, Run, revalidated
 
 ASSETS = {
     "corpus_document",
@@ -95,9 +94,7 @@ def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path
 
 
 def test_each_phase_starts_from_the_one_before(home: Home) -> None:
-    with home.instance() as instance:
-        paths = {n: latest_path(instance, dg.AssetKey(f"phase{n}_checkpoint")) for n in (1, 2, 3)}
-    manifests = {n: read_manifest(path) for n, path in paths.items()}
+    manifests = {n: read_manifest(home.latest(f"phase{n}_checkpoint")) for n in (1, 2, 3)}
     assert manifests[1].parent is None
     for n in (2, 3):
         parent = manifests[n].parent
@@ -139,14 +136,11 @@ def test_materializing_again_trains_nothing_and_changes_no_data_version(home: Ho
 
 
 def test_revalidation_makes_the_reports_again_and_keeps_their_verdicts(home: Home) -> None:
+    before = read_json(home.latest("phase3_validation_report") / "verdict.json")
     with home.instance() as instance:
-        key = dg.AssetKey("phase3_validation_report")
-        report = latest_path(instance, key)
-        before = read_json(report / "verdict.json")
         result = revalidated(instance)
-        assert result.success
-        assert len(result.get_asset_materialization_events()) == 3
-        assert read_json(latest_path(instance, key) / "verdict.json") == before
+    assert result.success and len(result.get_asset_materialization_events()) == 3
+    assert read_json(home.latest("phase3_validation_report") / "verdict.json") == before
 
 
 def test_every_night_the_reports_on_all_checkpoints_are_requested(home: Home) -> None:

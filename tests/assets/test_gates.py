@@ -1,16 +1,13 @@
 """A gate holds in every run: the whole graph, one asset alone, with checks deselected, after tampering."""
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
-from safetensors.torch import load_file, save_file
 
 from hlx_assets.definitions import defs
-from hlx_assets.io_manager import latest_path
-from hlx_model.files import digest_of, read_json, sha256_of, write_json
-from hlx_model.layout import MANIFEST, WEIGHTS
-from tests.assets.conftest import Home, Run
+from hlx_model.files import read_json
+from hlx_model.model.transformer import Transformer
+from tests.support.dagster_home import Home, Run
+from tests.support.damage import flip, reseal, rewrite_checkpoint
 
 LOST = {"lr": 10.0}
 """A learning rate that nothing can be learned with."""
@@ -31,7 +28,7 @@ def test_a_phase_that_cannot_learn_is_stopped_materialized_and_blocks_the_next(s
     assert not completed.passed and "stopped at epoch" in (completed.description or "")
 
 
-def test_the_next_phase_alone_is_refused_although_an_older_good_checkpoint_exists(home: Home, stopped: Run) -> None:
+def test_the_next_phase_alone_is_refused_in_spite_of_an_older_checkpoint(home: Home, stopped: Run) -> None:
     run = home.materialize("phase2_checkpoint")
     assert not run.success and run.materialized == []
     why = run.failures["phase2_checkpoint"]
@@ -68,49 +65,29 @@ def test_checks_that_were_deselected_open_no_gate(home: Home) -> None:
 
 def test_a_checkpoint_that_is_no_model_gets_no_report_in_any_run(home: Home) -> None:
     """Its hashes are right: the weights were broken when it was written."""
-    checkpoint = _checkpoint(home)
-    weights = load_file(checkpoint / WEIGHTS)
-    next(iter(weights.values())).view(-1)[0] = float("nan")
-    save_file(weights, checkpoint / WEIGHTS)
-    content = read_json(checkpoint / MANIFEST)
-    del content["digest"]
-    content["weights_sha256"] = content["files"][WEIGHTS]["sha256"] = sha256_of(checkpoint / WEIGHTS)
-    content["files"][WEIGHTS]["bytes"] = (checkpoint / WEIGHTS).stat().st_size
-    write_json(checkpoint / MANIFEST, {**content, "digest": digest_of(content)})
+
+    def change(model: Transformer) -> None:
+        next(model.parameters()).data.view(-1)[0] = float("nan")
+
+    rewrite_checkpoint(home.latest("phase1_checkpoint"), change)
     alone = home.materialize("phase1_validation_report")
     assert "is closed: finite: not finite" in alone.failures["phase1_validation_report"]
 
 
-def _report(home: Home) -> Path:
-    with home.instance() as instance:
-        return latest_path(instance, dg.AssetKey("phase1_validation_report"))
-
-
-def _checkpoint(home: Home) -> Path:
-    with home.instance() as instance:
-        return latest_path(instance, dg.AssetKey("phase1_checkpoint"))
-
-
 def test_one_changed_byte_of_the_weights_closes_the_gate(home: Home) -> None:
-    weights = _checkpoint(home) / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(bytes(content))
+    flip(home.latest("phase1_checkpoint") / "model.safetensors", -1)
     run = home.materialize("phase2_checkpoint")
     assert "model.safetensors" in run.failures["phase2_checkpoint"]
 
 
 def test_a_verdict_of_another_version_of_the_gates_closes_the_gate(home: Home) -> None:
-    path = _report(home) / "verdict.json"
-    content = {**read_json(path), "gates_version": "0"}
-    del content["digest"]
-    write_json(path, {**content, "digest": digest_of(content)})
+    reseal(home.latest("phase1_validation_report") / "verdict.json", gates_version="0")
     run = home.materialize("phase2_checkpoint")
     assert "gates_version" in run.failures["phase2_checkpoint"]
 
 
 def test_a_changed_corpus_closes_the_gate(home: Home) -> None:
-    manifest = read_json(_checkpoint(home) / "manifest.json")
+    manifest = read_json(home.latest("phase1_checkpoint") / "manifest.json")
     rows = home.path / "artifacts" / manifest["corpora"]["english_corpus"]["path"] / "rows.parquet"
     other = next(p for p in (home.path / "artifacts/corpora/hlx_corpus").rglob("rows.parquet"))
     rows.write_bytes(other.read_bytes())
@@ -119,7 +96,7 @@ def test_a_changed_corpus_closes_the_gate(home: Home) -> None:
 
 
 def test_a_missing_verdict_closes_the_gate(home: Home) -> None:
-    (_report(home) / "verdict.json").unlink()
+    (home.latest("phase1_validation_report") / "verdict.json").unlink()
     run = home.materialize("phase2_checkpoint")
     assert "verdict.json is missing" in run.failures["phase2_checkpoint"]
 

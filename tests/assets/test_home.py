@@ -12,7 +12,7 @@ import yaml
 
 from hlx_assets.home import POSTGRES, SHIPPED, prepare, require_storage, shipped_settings
 from hlx_assets.settings import POSTGRES_URL
-from tests.assets.conftest import REPOSITORY, Home
+from tests.support.dagster_home import REPOSITORY, Home
 
 URL = "postgresql://hlx:secret@127.0.0.1:1/hlx"
 OLDER = "older: settings\n"

@@ -4,19 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.assets.conftest import SETTINGS, Home
-
-PATIENCE = 120.0
+from tests.support.dagster_home import SETTINGS, Home
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @contextmanager
@@ -42,21 +39,20 @@ def make_curriculum(home: Home, **phase1: object) -> Iterator["subprocess.Popen[
         process.communicate()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
+def beats(home: Home) -> list[Heartbeat]:
+    """The heartbeats of all trainings."""
+    directories = home.path.glob("artifacts/training/*/heartbeat.json")
+    return [beat for path in directories if (beat := Heartbeat.read(path.parent))]
 
 
-def running_training(home: Home) -> Heartbeat | None:
-    """The heartbeat of a training that has made ten steps."""
-    root = home.path / "artifacts" / "training"
-    for directory in root.iterdir() if root.is_dir() else ():
-        beat = Heartbeat.read(directory)
-        if beat is not None and beat.status == "training" and beat.step > 10:
-            return beat
-    return None
+def running_training(home: Home) -> Heartbeat:
+    """The heartbeat of the training, as soon as it has made ten steps."""
+
+    def running() -> list[Heartbeat]:
+        return [beat for beat in beats(home) if beat.status == "training" and beat.step > 10]
+
+    wait_for(lambda: bool(running()))
+    return running()[0]
 
 
 def training_log(home: Home) -> str:
@@ -69,24 +65,18 @@ LONG = {"epochs": 100_000}
 def kill_curriculum(home: Home) -> Heartbeat:
     """Start a long training, and end `make curriculum` with SIGKILL during it."""
     with make_curriculum(home, **LONG) as process:
-        wait_for(lambda: running_training(home) is not None)
         beat = running_training(home)
-        assert beat is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
     return beat
 
 
-def test_the_trainer_dies_with_its_killed_parent(empty_home: Home) -> None:
+def test_a_killed_run_ends_its_trainer_and_the_next_one_resumes_the_training(empty_home: Home) -> None:
     beat = kill_curriculum(empty_home)
     wait_for(lambda: beat.trainer.is_gone)
-
-
-def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_home: Home) -> None:
-    kill_curriculum(empty_home)
     with make_curriculum(empty_home, **LONG) as again:
         wait_for(lambda: "resuming from phase1_LAST" in training_log(empty_home))
-        wait_for(lambda: running_training(empty_home) is not None)
+        running_training(empty_home)
         again.send_signal(signal.SIGKILL)
         said, _ = again.communicate(timeout=PATIENCE)
     assert "whose process is gone" in said
@@ -94,9 +84,7 @@ def test_a_killed_run_is_closed_its_slot_freed_and_the_training_resumed(empty_ho
 
 def test_a_killed_trainer_fails_the_step_with_what_to_do(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
-        wait_for(lambda: running_training(empty_home) is not None)
         beat = running_training(empty_home)
-        assert beat is not None
         os.kill(beat.pid, signal.SIGKILL)
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
@@ -105,7 +93,7 @@ def test_a_killed_trainer_fails_the_step_with_what_to_do(empty_home: Home) -> No
 
 def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process, empty_home.instance() as instance:
-        wait_for(lambda: running_training(empty_home) is not None)
+        running_training(empty_home)
         assert close_dead_runs(instance) == []
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
@@ -132,12 +120,8 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
 
 def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
-        wait_for(lambda: running_training(empty_home) is not None)
+        running_training(empty_home)
         interrupt(process)
-    (beat,) = (b for d in _trainings(empty_home) if (b := Heartbeat.read(d)) is not None)
+    (beat,) = beats(empty_home)
     assert beat.status == "interrupted"
     wait_for(lambda: beat.trainer.is_gone)
-
-
-def _trainings(home: Home) -> list[Path]:
-    return list((home.path / "artifacts" / "training").iterdir())

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from hlx_assets.watchdog.runs import GONE, REASON_TAG, UNFINISHED, is_gone, worker_of
-from tests.assets.conftest import Home
-from tests.assets.live import (
+from tests.support.dagster_home import Home
+from tests.support.live_dagster import (
     Ui,
     beat_of,
     corpora,
@@ -21,8 +21,8 @@ from tests.assets.live import (
     running_training,
     slots_held,
     start_phase1,
-    wait_for,
 )
+from tests.support.waiting import wait_for
 
 SETTINGS = {"HLX_WATCHDOG_SECONDS": "5", "HLX_SAVE_SECONDS": "0"}
 

@@ -16,7 +16,7 @@ from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import Node, lineage
 from hlx_model.provenance.uses import uses_of_line, uses_of_text
 from hlx_model.provenance.verify import verify_lineage
-from tests.assets.conftest import Home
+from tests.support.dagster_home import Home
 
 OLD, NEW = "Read the files", "Read through the files"
 

@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from hlx_assets.definitions import defs
-from tests.assets.conftest import Home, small_document
+from tests.support.dagster_home import Home
+from tests.support.documents import contradicting_text
 
 SHOWN = {
     "corpus_document": {"corpus", "profile", "entries", "seed"},
@@ -88,8 +89,7 @@ def test_hostile_configuration_is_refused(job: dg.JobDefinition, config: dict[st
 def test_accepted_configuration_leaves_a_closed_gate_closed(empty_home: Home) -> None:
     home = empty_home
     assert home.materialize("corpus_document", "corpus_examples").success
-    text = small_document().replace("LC-B: [1000", "LC-B: [1001", 4)
-    (home.path / "small.md").write_text(text, encoding="utf-8")
+    home.write(contradicting_text(4))
     document = {"corpus_document": {"config": {"corpus": str(home.path / "small.md")}}}
     config = {**ACCEPTED, "ops": {**ACCEPTED["ops"], **document}}
     with home.instance() as instance:

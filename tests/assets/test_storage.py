@@ -16,8 +16,8 @@ import yaml
 from hlx_assets.home import open_home, prepare, shipped_settings
 from hlx_assets.settings import POSTGRES_URL
 from hlx_assets.ui import free_port
-from tests.assets.conftest import Home
-from tests.system import program
+from tests.support.dagster_home import Home
+from tests.support.programs import program
 
 PASSWORD = "a/b@c:d%e"
 """Characters that an address must escape."""

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.assets.conftest import SETTINGS, Home
-from tests.assets.live import LAUNCH, REPOSITORY_OF_HLX, Ui, daemon_and_webserver, make_ui
+from tests.support.dagster_home import SETTINGS, Home
+from tests.support.live_dagster import LAUNCH, REPOSITORY_OF_HLX, Ui, daemon_and_webserver, make_ui
 
 BACKFILL = "mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename } }"
 

@@ -25,15 +25,10 @@ from hlx_assets.watchdog.sensors import watchdog_sensor
 from hlx_model.monitoring.snapshots import trainings
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef, process_identity
-from tests.assets.conftest import Home
+from tests.support.dagster_home import Home
+from tests.support.processes import ended_process
 
 training_watchdog = watchdog_sensor(60)
-
-
-def ended() -> ProcessRef:
-    """A process that has ended, as it recorded itself before."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        return ProcessRef.of(process.pid)
 
 
 @pytest.fixture
@@ -81,10 +76,15 @@ def write(home: Home, beat: Heartbeat, age: float = 0.0) -> None:
         path.write_text(path.read_text().replace(f'"time": {beat.time}', f'"time": {time.time() - age}'))
 
 
-def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+def current(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    """Return a run as it is now."""
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
-    return found.status
+    return found
+
+
+def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    return current(instance, run).status
 
 
 def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
@@ -111,24 +111,22 @@ def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
         run = started_run(instance, ProcessRef.of(worker.pid))
         write(empty_home, replace(beat_of(run, ProcessRef.of(worker.pid)), **change), age=age)  # type: ignore[arg-type]
         assert reason in tick(instance)
-        found = instance.get_run_by_id(run.run_id)
-        assert found is not None and found.is_finished
-        assert reason in found.tags[REASON_TAG]
+        assert current(instance, run).is_finished and reason in current(instance, run).tags[REASON_TAG]
     worker.wait(10)
 
 
 def test_a_training_whose_process_is_dead_is_closed(empty_home: Home) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance, ended())
-        write(empty_home, beat_of(run, ended()))
+        run = started_run(instance, ended_process())
+        write(empty_home, beat_of(run, ended_process()))
         assert f"{run.run_id[:8]}: closed, its process is gone" in tick(instance)
         assert status(instance, run) == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_dead_trainer_whose_run_has_ended_is_recorded_as_failed(empty_home: Home) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance, ended())
-        write(empty_home, beat_of(run, ended()), age=200)
+        run = started_run(instance, ended_process())
+        write(empty_home, beat_of(run, ended_process()), age=200)
         instance.report_run_failed(run)
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
         tick(instance)
@@ -171,12 +169,11 @@ def test_the_slot_of_an_ended_run_is_freed_when_its_process_is_gone(
         worker.kill()
         worker.wait()
         assert close_dead_runs(instance) == [] and not storage.get_concurrency_info("training").claimed_slots
-        found = instance.get_run_by_id(run.run_id)
-        assert found is not None and found.tags[REASON_TAG] == GONE
+        assert current(instance, run).tags[REASON_TAG] == GONE
 
 
 def test_a_dead_trainer_is_left_to_its_worker_for_a_minute(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
-    trainer = ended()
+    trainer = ended_process()
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
         write(empty_home, beat_of(run, trainer), age=50)
@@ -189,14 +186,13 @@ def test_a_dead_trainer_is_left_to_its_worker_for_a_minute(empty_home: Home, wor
 def test_a_run_that_is_being_stopped_keeps_its_first_reason(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
-    trainer = ended()
+    trainer = ended_process()
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 301 seconds"})
         write(empty_home, beat_of(run, trainer), age=400)
         assert "no progress for 301 seconds" in tick(instance)
-        found = instance.get_run_by_id(run.run_id)
-        assert found is not None and found.tags[REASON_TAG] == "no progress for 301 seconds"
+        assert current(instance, run).tags[REASON_TAG] == "no progress for 301 seconds"
     worker.wait(10)
 
 
@@ -219,7 +215,7 @@ def changed(identity: str, part: int, value: str) -> str:
 
 
 @pytest.mark.parametrize("what", ELSEWHERE)
-def test_a_lost_training_elsewhere_is_left_and_a_line_says_where_it_runs(
+def test_a_lost_training_of_another_machine_is_named_and_not_ended(
     empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
 ) -> None:
     there = OTHER[what](ProcessRef.of(worker.pid))
@@ -232,7 +228,7 @@ def test_a_lost_training_elsewhere_is_left_and_a_line_says_where_it_runs(
         said = tick(instance)
         assert f"process {worker.pid} on {there.host}" in said or "was not recorded" in said
         assert "end it there" in said
-        assert not status_is_finished(instance, run)
+        assert not current(instance, run).is_finished
         (found,) = trainings(empty_home.path / "artifacts" / "training")
         assert found.snapshot.beat.running and found.snapshot.alive
         # Its run ends, and its trainer is still not this machine's.
@@ -243,16 +239,12 @@ def test_a_lost_training_elsewhere_is_left_and_a_line_says_where_it_runs(
     assert worker.poll() is None
 
 
-def status_is_finished(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    return status(instance, run) in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-
-
 @pytest.mark.parametrize("what", ELSEWHERE)
-def test_a_run_of_another_machine_is_left_and_a_line_says_where_it_runs(
+def test_a_run_of_another_machine_is_named_and_not_closed(
     empty_home: Home, worker: "subprocess.Popen[bytes]", what: str
 ) -> None:
     with empty_home.instance() as instance:
-        run = started_run(instance, OTHER[what](ended()))
+        run = started_run(instance, OTHER[what](ended_process()))
         claim_slot(instance, run)
         assert close_dead_runs(instance) == []
         assert status(instance, run) == dg.DagsterRunStatus.STARTED
@@ -269,7 +261,7 @@ def test_a_process_that_only_has_the_pid_of_a_trainer_is_left_alone(
     with empty_home.instance() as instance:
         run = started_run(instance, reused)
         write(empty_home, beat_of(run, reused), age=400)
-        assert "closed" in tick(instance) and status_is_finished(instance, run)
+        assert "closed" in tick(instance) and current(instance, run).is_finished
     assert worker.poll() is None
 
 
@@ -282,16 +274,15 @@ def test_a_run_without_a_record_of_its_worker_is_not_closed(empty_home: Home) ->
 
 def test_tags_that_a_run_inherits_from_an_earlier_one_are_ignored(empty_home: Home) -> None:
     with empty_home.instance() as instance:
-        earlier = started_run(instance, ended())
+        earlier = started_run(instance, ended_process())
         instance.add_run_tags(earlier.run_id, {REASON_TAG: "no progress", _REQUESTED_TAG: "1"})
-        before = instance.get_run_by_id(earlier.run_id)
-        assert before is not None
-        again = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED, tags=before.tags)
+        tags = current(instance, earlier).tags
+        again = dg.DagsterRun(job_name="curriculum", status=dg.DagsterRunStatus.STARTED, tags=tags)
         instance.add_run(again)
         assert close_dead_runs(instance) == [earlier.run_id]
         record_worker(instance, again)
-        found = instance.get_run_by_id(again.run_id)
-        assert found is not None and worker_of(found) == ProcessRef.of(os.getpid())
+        found = current(instance, again)
+        assert worker_of(found) == ProcessRef.of(os.getpid())
         assert not found.tags[REASON_TAG] and not found.tags[_REQUESTED_TAG]
 
 
@@ -307,7 +298,7 @@ def test_a_trainer_of_another_database_is_an_alert_and_not_ended(
     assert worker.poll() is None
 
 
-def test_a_trainer_elsewhere_is_named_when_its_run_is_closed(
+def test_a_trainer_of_another_machine_is_named_when_its_run_is_closed(
     empty_home: Home, worker: "subprocess.Popen[bytes]"
 ) -> None:
     trainer = replace(ProcessRef.of(worker.pid), host="node7")
@@ -316,7 +307,7 @@ def test_a_trainer_elsewhere_is_named_when_its_run_is_closed(
         write(empty_home, beat_of(run, trainer), age=400)
         said = tick(instance)
         assert f"killed and closed, but not its trainer, process {worker.pid} on node7: end it there" in said
-        assert status_is_finished(instance, run)
+        assert current(instance, run).is_finished
 
 
 def test_a_damaged_tag_is_no_process(empty_home: Home) -> None:

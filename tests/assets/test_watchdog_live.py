@@ -11,9 +11,8 @@ import pytest
 
 from hlx_assets.watchdog.runs import REASON_TAG
 from hlx_model.monitoring.rules import Limits
-from tests.assets.conftest import SETTINGS, Home
-from tests.assets.live import (
-    PATIENCE,
+from tests.support.dagster_home import SETTINGS, Home
+from tests.support.live_dagster import (
     Ui,
     beat_of,
     corpora,
@@ -23,8 +22,8 @@ from tests.assets.live import (
     running_training,
     slots_held,
     start_phase1,
-    wait_for,
 )
+from tests.support.waiting import PATIENCE, wait_for
 
 WATCHED = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "10", "HLX_SAVE_SECONDS": "0"}
 TEN_MINUTES = 600.0

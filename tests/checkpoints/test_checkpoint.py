@@ -14,10 +14,11 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, directory_name
 from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, remove_checkpoint, verify_checkpoint
-from hlx_model.files import digest_of, sha256_of
+from hlx_model.files import digest_of, read_json, sha256_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 from hlx_model.model.transformer import Transformer
+from tests.support import damage
 
 REMEDY = ": use another checkpoint, or train that phase again"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -70,16 +71,13 @@ def refusal(checkpoint: Path) -> str:
 
 
 def reseal(checkpoint: Path, **changes: Any) -> None:
-    """Change fields of a manifest and give it the digest that fits."""
+    """Change fields of a manifest, and record the files as they are now."""
     path = checkpoint / "manifest.json"
-    content = json.loads(path.read_text())
-    content.pop("digest")
-    content |= changes
-    content["files"] = {
+    files = {
         name: {"sha256": sha256_of(checkpoint / name), "bytes": (checkpoint / name).stat().st_size}
-        for name in content["files"]
+        for name in read_json(path)["files"]
     }
-    path.write_text(json.dumps({**content, "digest": digest_of(content)}))
+    damage.reseal(path, files=files, **changes)
 
 
 def test_what_was_written_is_read_back(whole: Path, model: Transformer) -> None:
@@ -98,9 +96,7 @@ def test_what_was_written_is_read_back(whole: Path, model: Transformer) -> None:
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("place", [0, 0.5, 1])
 def test_one_changed_byte_is_found_in_every_file(found: Path, name: str, place: float) -> None:
-    content = bytearray((found / name).read_bytes())
-    content[round(place * (len(content) - 1))] ^= 1
-    (found / name).write_bytes(content)
+    damage.flip(found / name, round(place * ((found / name).stat().st_size - 1)))
     assert refusal(found) == f"{found / name}: its SHA-256 is not the recorded one{REMEDY}"
 
 

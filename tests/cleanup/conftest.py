@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cleanup.home import Home
-from tests.conftest import Curriculum
+from tests.support.copies import ArtifactsCopy
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture
-def home(curriculum: Curriculum, tmp_path: Path) -> Home:
-    return Home(shutil.copytree(curriculum.root, tmp_path / "artifacts", symlinks=True), curriculum)
+def home(curriculum: Curriculum, tmp_path: Path) -> ArtifactsCopy:
+    return ArtifactsCopy(shutil.copytree(curriculum.root, tmp_path / "artifacts", symlinks=True), curriculum)

@@ -13,11 +13,11 @@ from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
-from tests.cleanup.home import Home, as_parent, copy_as, forge, intact, materialize
-from tests.conftest import CPU, QUICK, Curriculum
+from tests.support.copies import ArtifactsCopy, as_parent, copy_as, forge, intact, materialize
+from tests.support.curriculum import CPU, QUICK, Curriculum
 
 
-def test_ended_trainings_keep_final_and_best_and_lose_their_epochs(home: Home) -> None:
+def test_ended_trainings_keep_final_and_best_and_lose_their_epochs(home: ArtifactsCopy) -> None:
     before = home.files()
     found = plan_cleanup(home.training)
     assert home.files() == before, "a plan writes nothing"
@@ -35,7 +35,7 @@ def test_ended_trainings_keep_final_and_best_and_lose_their_epochs(home: Home) -
     )
 
 
-def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: Home) -> None:
+def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: ArtifactsCopy) -> None:
     epoch, other = home.of(1) / "checkpoints" / "phase1_epoch10", home.of(1) / "checkpoints" / "phase1_epoch20"
     plan = plan_training(
         2, QUICK, Overrides(epochs=1, batch_size=4, learning_rate=1e-3),
@@ -52,7 +52,7 @@ def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: Home) -> None:
     intact(home)
 
 
-def test_a_training_that_can_be_resumed_keeps_its_checkpoints(home: Home) -> None:
+def test_a_training_that_can_be_resumed_keeps_its_checkpoints(home: ArtifactsCopy) -> None:
     final = home.final(1)
     last = copy_as(final, "LAST", 7)
     assert str(last.relative_to(home.root)) in home.going("checkpoint")
@@ -62,7 +62,7 @@ def test_a_training_that_can_be_resumed_keeps_its_checkpoints(home: Home) -> Non
     assert not [path for path in home.going() if interrupted.name in path]
 
 
-def test_a_damaged_final_checkpoint_does_not_end_its_training(home: Home) -> None:
+def test_a_damaged_final_checkpoint_does_not_end_its_training(home: ArtifactsCopy) -> None:
     """The trainer would resume from the LAST checkpoint, and its epochs are all that is left of the model."""
     final = home.final(3)
     copy_as(final, "LAST", 7)
@@ -75,7 +75,7 @@ def test_a_damaged_final_checkpoint_does_not_end_its_training(home: Home) -> Non
     assert any("does not count as ended" in note for note in found.notes)
 
 
-def stopped(home: Home) -> Path:
+def stopped(home: ArtifactsCopy) -> Path:
     """Add a training that version 0.1.0 stopped, retried twice in the same directory, and stopped again."""
     like = read_manifest(home.final(1))
     ended = like.replace(kind="STOPPED", epoch=1, epochs=30, training_id="0" * 16, stopped="loss is nan")
@@ -89,7 +89,7 @@ def stopped(home: Home) -> Path:
     return final
 
 
-def test_a_stopped_end_stays_with_its_report_and_older_attempts_go(home: Home) -> None:
+def test_a_stopped_end_stays_with_its_report_and_older_attempts_go(home: ArtifactsCopy) -> None:
     final = stopped(home)
     older = {
         f"training/{'0' * 16}/stopped-1/phase1_epoch1",
@@ -104,7 +104,7 @@ def test_a_stopped_end_stays_with_its_report_and_older_attempts_go(home: Home) -
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_an_older_attempt_stays_while_a_kept_checkpoint_descends_from_it(home: Home, number: int) -> None:
+def test_an_older_attempt_stays_while_a_kept_checkpoint_descends_from_it(home: ArtifactsCopy, number: int) -> None:
     final = stopped(home)
     (parent,) = (final.parents[1] / f"stopped-{number}").glob("phase1_STOPPED_*")
     before = home.going("set aside")
@@ -113,7 +113,7 @@ def test_an_older_attempt_stays_while_a_kept_checkpoint_descends_from_it(home: H
     assert before - home.going("set aside") == {str(parent.relative_to(home.root))}
 
 
-def test_an_older_attempt_that_an_asset_was_last_materialized_to_stays(home: Home) -> None:
+def test_an_older_attempt_that_an_asset_was_last_materialized_to_stays(home: ArtifactsCopy) -> None:
     final = stopped(home)
     before = home.going("set aside")
     materialize(home, "phase1_checkpoint", final.with_name("phase1_STOPPED_epoch1"))
@@ -122,7 +122,7 @@ def test_an_older_attempt_that_an_asset_was_last_materialized_to_stays(home: Hom
     assert home.going("set aside") == before
 
 
-def test_reports_and_cards_go_with_their_checkpoints(home: Home) -> None:
+def test_reports_and_cards_go_with_their_checkpoints(home: ArtifactsCopy) -> None:
     epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
     evaluate(epoch)
     artifacts = Artifacts(home.training)

@@ -10,11 +10,11 @@ from hlx_model.files import write_json
 from hlx_model.layout import Artifacts
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
-from tests.cleanup.home import Home, age, as_parent, forge, intact, materialize, new_corpus
-from tests.conftest import CPU, QUICK
+from tests.support.copies import ArtifactsCopy, age, as_parent, forge, intact, materialize, new_corpus
+from tests.support.curriculum import CPU, QUICK
 
 
-def test_a_corpus_stays_if_and_only_if_a_training_used_it(home: Home) -> None:
+def test_a_corpus_stays_if_and_only_if_a_training_used_it(home: ArtifactsCopy) -> None:
     used, unused = new_corpus(home, 40), new_corpus(home, 36)
     plan = plan_training(
         1, QUICK, Overrides(epochs=1, batch_size=4),
@@ -31,11 +31,11 @@ def test_a_corpus_stays_if_and_only_if_a_training_used_it(home: Home) -> None:
     intact(home)
 
 
-def newest_document(home: Home) -> Path:
+def newest_document(home: ArtifactsCopy) -> Path:
     return max((home.root / "corpora" / "corpus_document").iterdir(), key=disk.last_written)
 
 
-def test_what_an_asset_was_last_materialized_to_stays(home: Home) -> None:
+def test_what_an_asset_was_last_materialized_to_stays(home: ArtifactsCopy) -> None:
     older, later = new_corpus(home, 40), new_corpus(home, 36)
     epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
     for made in (older, later):
@@ -48,7 +48,7 @@ def test_what_an_asset_was_last_materialized_to_stays(home: Home) -> None:
 
 
 def test_the_newest_corpus_stays_before_any_training(tmp_path: Path, small_document: Path) -> None:
-    home = Home(tmp_path / "artifacts", None)  # type: ignore[arg-type]
+    home = ArtifactsCopy(tmp_path / "artifacts", None)  # type: ignore[arg-type]
     older = new_corpus(home, 40)
     newest = build([small_document], Artifacts(home.training), seq_length=256)
     assert {home.root / path for path in home.going()} == set(older.values())
@@ -58,7 +58,7 @@ def test_the_newest_corpus_stays_before_any_training(tmp_path: Path, small_docum
     assert (newest.document / "document.md").is_file()
 
 
-def test_trainings_in_a_folder_beside_keep_what_they_need(home: Home) -> None:
+def test_trainings_in_a_folder_beside_keep_what_they_need(home: ArtifactsCopy) -> None:
     old = new_corpus(home)
     beside = home.root / "experiments"
     plan = plan_training(1, QUICK, Overrides(epochs=1), corpus=[old["english_corpus"]], training=beside)
@@ -72,7 +72,7 @@ def test_trainings_in_a_folder_beside_keep_what_they_need(home: Home) -> None:
     assert not [path for path in plan_cleanup(beside).goes if path.path.is_relative_to(home.training)]
 
 
-def test_the_verdict_on_a_corpus_is_kept_and_removed_with_it(home: Home) -> None:
+def test_the_verdict_on_a_corpus_is_kept_and_removed_with_it(home: ArtifactsCopy) -> None:
     artifacts, old = Artifacts(home.training), new_corpus(home)["hlx_corpus"]
     kept = home.root / read_manifest(home.final(2)).corpora["hlx_corpus"].path
     verdicts = [artifacts.corpus_report("hlx_corpus", name) for name in (old.name, kept.name, "0" * 64)]

@@ -12,10 +12,10 @@ from hlx_model.cleanup import carry_out, plan_cleanup
 from hlx_model.corpus import store
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.verdict import require_passed
-from tests.cleanup.home import Home, age, intact, new_corpus
+from tests.support.copies import ArtifactsCopy, age, intact, new_corpus
 
 
-def test_what_cannot_be_removed_is_reported(home: Home) -> None:
+def test_what_cannot_be_removed_is_reported(home: ArtifactsCopy) -> None:
     found = plan_cleanup(home.training)
     (home.of(1) / "lock").unlink()
     (home.of(1) / "lock").mkdir()
@@ -24,7 +24,7 @@ def test_what_cannot_be_removed_is_reported(home: Home) -> None:
     assert all(item.path.exists() for item in found.goes if item.training == home.of(1))
 
 
-def test_leftovers_of_kills_go_after_a_day(home: Home) -> None:
+def test_leftovers_of_kills_go_after_a_day(home: ArtifactsCopy) -> None:
     version = next((home.root / "corpora" / "english_corpus").iterdir())
     checkpoints = home.of(1) / "checkpoints"
     places = [
@@ -75,7 +75,7 @@ carry_out(found)
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 9, 20, 26, 30])
-def test_a_killed_removal_keeps_what_is_needed_and_can_be_repeated(home: Home, after: int) -> None:
+def test_a_killed_removal_keeps_what_is_needed_and_can_be_repeated(home: ArtifactsCopy, after: int) -> None:
     old = new_corpus(home)
     evaluate(home.of(1) / "checkpoints" / "phase1_epoch10")
     kept = {stays.path for stays in plan_cleanup(home.training).stays}

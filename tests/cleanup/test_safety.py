@@ -10,11 +10,11 @@ from hlx_model.cleanup import carry_out, disk, plan_cleanup
 from hlx_model.files import write_json
 from hlx_model.runs.directory import AlreadyRunning, training_lock
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.cleanup.home import Home, age, locked, new_corpus
+from tests.support.copies import ArtifactsCopy, age, locked, new_corpus
 
 
 @pytest.mark.parametrize("how", ["lock", "heartbeat"])
-def test_everything_of_a_running_training_stays(home: Home, how: str) -> None:
+def test_everything_of_a_running_training_stays(home: ArtifactsCopy, how: str) -> None:
     directory = home.of(1)
     (directory / "checkpoints" / "phase1_epoch29").mkdir()
     shutil.copytree(directory / "checkpoints", directory / "stopped-1")
@@ -33,7 +33,7 @@ def test_everything_of_a_running_training_stays(home: Home, how: str) -> None:
     assert {item.path for item in done.spared} >= {item.path for item in found.goes if item.training == directory}
 
 
-def test_no_trainer_can_start_while_checkpoints_are_removed(home: Home) -> None:
+def test_no_trainer_can_start_while_checkpoints_are_removed(home: ArtifactsCopy) -> None:
     with disk.hold_lock(home.of(1)) as free:
         assert free and disk.is_active(home.of(1))
         with disk.hold_lock(home.of(1)) as twice:
@@ -43,7 +43,7 @@ def test_no_trainer_can_start_while_checkpoints_are_removed(home: Home) -> None:
     assert not disk.is_active(home.of(1))
 
 
-def test_a_training_that_just_started_keeps_everything(home: Home) -> None:
+def test_a_training_that_just_started_keeps_everything(home: ArtifactsCopy) -> None:
     new_corpus(home)
     started = home.training / "0123456789abcdef"
     started.mkdir()
@@ -53,7 +53,7 @@ def test_a_training_that_just_started_keeps_everything(home: Home) -> None:
     assert plan_cleanup(home.training).goes
 
 
-def test_an_unreadable_manifest_keeps_everything_it_might_name(home: Home) -> None:
+def test_an_unreadable_manifest_keeps_everything_it_might_name(home: ArtifactsCopy) -> None:
     new_corpus(home)
     epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
     manifest = epoch / "manifest.json"
@@ -64,7 +64,7 @@ def test_an_unreadable_manifest_keeps_everything_it_might_name(home: Home) -> No
     assert {item.path: item.reason for item in found.stays}[epoch] == "its manifest cannot be read"
 
 
-def test_files_that_hlx_did_not_write_stay(home: Home) -> None:
+def test_files_that_hlx_did_not_write_stay(home: ArtifactsCopy) -> None:
     checkpoints = home.of(1) / "checkpoints"
     notes = checkpoints / "phase1_epoch10" / "notes.md"
     notes.write_text("the best for songs")
@@ -84,7 +84,7 @@ def test_files_that_hlx_did_not_write_stay(home: Home) -> None:
     assert not (checkpoints / "phase1_epoch20").exists()
 
 
-def test_links_are_not_followed_but_what_is_behind_them_counts(home: Home, tmp_path: Path) -> None:
+def test_links_are_not_followed_but_what_is_behind_them_counts(home: ArtifactsCopy, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     shutil.copytree(home.of(1), outside / "training")
     (home.training / "aaaaaaaaaaaaaaaa").symlink_to(outside / "training")

@@ -23,7 +23,10 @@ from hlx_model.model.generation import generate
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import Curriculum, Hlx, small_text
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum, copied
+from tests.support.documents import small_text
+from tests.support.processes import ended_process
 
 LC_R = '🜊1000🜁0 "search"🜁1 ⟁documents🜂'
 LC_B = '[1000|0:"search"|1:&documents]'
@@ -45,11 +48,6 @@ def test_the_installed_command_converts(tmp_path: Path) -> None:
     assert broken.stderr.startswith("error: ") and broken.stderr.count("\n") == 1
 
 
-def test_a_mistake_in_hlx_is_one_line(hlx: Hlx) -> None:
-    ran = hlx("convert", "{1000: {@0: ", "--from", "HLXL", "--to", "LC-T")
-    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n"
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -60,11 +58,14 @@ def test_a_mistake_in_hlx_is_one_line(hlx: Hlx) -> None:
         ("corpus", "check"),
         ("corpus", "nothing"),
         ("validate",),
+        ("train",),
+        ("train", "--phase", "one"),
+        ("train", "--phase", "1", "--optimizer"),
+        ("train", "--phase", "1", "--epochs", "many"),
     ],
 )
-def test_a_command_line_that_is_not_understood_ends_with_1_not_with_a_warnings_2(
-    hlx: Hlx, arguments: tuple[str, ...]
-) -> None:
+def test_an_invalid_command_line_ends_with_1_and_shows_the_usage(hlx: Hlx, arguments: tuple[str, ...]) -> None:
+    """Exit code 2 would be a warning."""
     ran = hlx(*arguments)
     assert ran.code == 1 and ran.out == "" and "Usage:" in ran.err
 
@@ -116,7 +117,7 @@ def test_a_corpus_with_too_much_in_quarantine_is_unusable(hlx: Hlx, tmp_path: Pa
     assert refused.code == 1 and "most-quarantined is 34.0: it must be a share from 0 to 1" in refused.error
 
 
-def test_several_documents_are_one_corpus_and_readings_are_said(hlx: Hlx, tmp_path: Path) -> None:
+def test_several_documents_are_one_corpus_whose_readings_are_listed(hlx: Hlx, tmp_path: Path) -> None:
     one, two = tmp_path / "one.md", tmp_path / "two.md"
     one.write_text("English: One\nHLXL: 1\n")
     two.write_text("LC-T: 2\n")
@@ -188,7 +189,7 @@ def test_a_corpus_that_cannot_be_used_is_checked_with_1_and_one_line(
     assert json.loads(hlx("corpus", "check", path, "--json").out)["rows"] == {"english": 0, "hlx": 0, "paired": 0}
 
 
-def test_composing_is_deterministic_and_replaces_nothing_unasked(hlx: Hlx, tmp_path: Path) -> None:
+def test_composing_is_deterministic_and_replaces_a_file_only_with_force(hlx: Hlx, tmp_path: Path) -> None:
     first, again, other = tmp_path / "first.md", tmp_path / "again.md", tmp_path / "new" / "other.md"
     for path, seed in ((first, 3), (again, 3), (other, 4)):
         ran = hlx("corpus", "compose", path, "--entries", 40, "--seed", seed)
@@ -210,32 +211,33 @@ def test_more_entries_than_the_grammar_gives_are_refused(hlx: Hlx, tmp_path: Pat
 
 
 @pytest.fixture
-def copied(curriculum: Curriculum, tmp_path: Path) -> Path:
+def checkpoints_dir(curriculum: Curriculum, tmp_path: Path) -> Path:
     """The folder of phase 1's checkpoints under a root of its own."""
-    root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
-    return root / curriculum.phases[1].checkpoint.parent.relative_to(curriculum.root)
+    return copied(curriculum, tmp_path / "artifacts", 1).parent
 
 
 @pytest.fixture
-def judged_as(copied: Path) -> dict[str, Path]:
+def by_outcome(checkpoints_dir: Path) -> dict[str, Path]:
     """A checkpoint for each outcome: of the whole training, of its middle, and of a model that learned nothing."""
-    final = copied / "phase1_FINAL_epoch30"
+    final = checkpoints_dir / "phase1_FINAL_epoch30"
     manifest, state = verify_checkpoint(final).manifest, read_state(final)
     untrained = Transformer(SIZES["tiny"]).initialize(seed=1)
     return {
         "pass": final,
-        "warn": copied / "phase1_epoch20",
-        "fail": checkpoints.write_checkpoint(copied, manifest.replace(epoch=29, files={}), untrained, state, None),
+        "warn": checkpoints_dir / "phase1_epoch20",
+        "fail": checkpoints.write_checkpoint(
+            checkpoints_dir, manifest.replace(epoch=29, files={}), untrained, state, None
+        ),
     }
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("pass", 0), ("fail", 1), ("warn", 2)])
 def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
-    hlx: Hlx, judged_as: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
+    hlx: Hlx, by_outcome: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
 ) -> None:
     # Two of the standard prompts lead beyond the words of 48 sentences, so that a third of the words are wrong.
     monkeypatch.setattr(report_module, "Thresholds", partial(Thresholds, min_word_rate=0.3, good_word_rate=0.5))
-    checkpoint = judged_as[outcome]
+    checkpoint = by_outcome[outcome]
     ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
     assert ran.code == code
     report = json.loads(ran.out)
@@ -259,10 +261,10 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     ],
 )
 def test_what_cannot_be_validated_is_one_line_and_writes_no_report(
-    hlx: Hlx, copied: Path, tmp_path: Path, spoil: Callable[[Path], object], said: str
+    hlx: Hlx, checkpoints_dir: Path, tmp_path: Path, spoil: Callable[[Path], object], said: str
 ) -> None:
-    spoil(copied / "phase1_epoch20")
-    ran = hlx("validate", "--checkpoint", copied / "phase1_epoch20", "--output", tmp_path / "out.json")
+    spoil(checkpoints_dir / "phase1_epoch20")
+    ran = hlx("validate", "--checkpoint", checkpoints_dir / "phase1_epoch20", "--output", tmp_path / "out.json")
     assert ran.code == 1 and ran.err == f"{ran.error}\n" and said in ran.error
     assert not (tmp_path / "out.json").exists()
 
@@ -279,7 +281,7 @@ def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curricu
     assert ran.err == ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
 
 
-def test_the_newest_finished_phase_3_is_asked_where_none_is_named(
+def test_the_newest_finished_phase_3_translates_if_none_is_named(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -338,12 +340,11 @@ def test_the_status_lists_every_training_the_newest_first(
 
 def test_the_status_says_what_is_wrong_with_a_training(hlx: Hlx, tmp_path: Path) -> None:
     assert hlx("status", "--checkpoint-dir", tmp_path).out == f"{tmp_path} contains no training\n"
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait()
     (tmp_path / "0123").mkdir()
-    beat = Heartbeat("0123", 1, "tiny", 10, status="training", train_loss=float("nan"), pid=child.pid)
+    gone = ended_process().pid
+    beat = Heartbeat("0123", 1, "tiny", 10, status="training", train_loss=float("nan"), pid=gone)
     beat.write(tmp_path / "0123")
     (found,) = status(hlx, tmp_path)
-    assert found["trouble"].startswith(f"process {child.pid} is gone")
+    assert found["trouble"].startswith(f"process {gone} is gone")
     assert found["train_loss"] == "nan"
     assert hlx("status", "--checkpoint-dir", tmp_path).code == 0

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hlx_model.cli.convert import answer
 from hlx_model.language import Format, HLXSyntaxError, convert
-from tests.conftest import Hlx
-from tests.language.strategies import NOTATION
+from tests.support.command import Hlx
+from tests.support.strategies import NOTATION
 
 HLX = Path(sys.executable).with_name("hlx")
 GOOD = {"text": "[1, true]", "from": "HLXL", "to": "LC-R"}

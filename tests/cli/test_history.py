@@ -12,13 +12,15 @@ import pytest
 
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.evaluate import evaluate
-from hlx_model.files import digest_of, read_json, write_json
+from hlx_model.files import read_json, write_json
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.loop import train
 from hlx_model.training.plan import plan_training
-from tests.conftest import CPU, QUICK, SCHEDULES, Curriculum, Hlx
-from tests.reporting.reports import FORMATS, rates
+from tests.support.command import Hlx
+from tests.support.curriculum import CPU, QUICK, SCHEDULES, Curriculum
+from tests.support.damage import seal
+from tests.support.reports import FORMATS, rates
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,7 +34,7 @@ def trainings(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) 
     plan = plan_training(
         3, QUICK, replace(SCHEDULES[3], learning_rate=3e-3, batch_size=8),
         corpus=[curriculum.document], training=root / "training", parent=verify_checkpoint(parent),
-        parent_verdict=curriculum.phases[2].judgement.verdict.parent_verdict,
+        parent_verdict=curriculum.phases[2].evaluation.verdict.parent_verdict,
     )  # fmt: skip
     evaluate(train(plan, execution=CPU).checkpoint)
     return root / "training"
@@ -56,9 +58,8 @@ def forged() -> Iterator[Callable[..., None]]:
         path = checkpoint / "manifest.json"
         before[path] = path.read_bytes()
         content = read_json(path)
-        del content["digest"]
         change(content)
-        write_json(path, {**content, "digest": digest_of(content)})
+        seal(path, content)
 
     yield forge
     for path, content in before.items():
@@ -129,7 +130,7 @@ def test_a_trainer_whose_process_is_gone_is_shown(hlx: Hlx, tmp_path: Path) -> N
         assert f" 1 tiny {message} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out
 
 
-def test_a_folder_without_trainings_is_said_to_be_empty(hlx: Hlx, tmp_path: Path) -> None:
+def test_a_folder_without_trainings_is_reported_as_empty(hlx: Hlx, tmp_path: Path) -> None:
     ran = hlx("history", "--checkpoint-dir", tmp_path)
     assert ran.code == 0 and ran.out == f"{tmp_path} contains no training\n"
     assert json.loads(hlx("history", "--checkpoint-dir", tmp_path, "--json").out) == {"total": 0, "trainings": []}
@@ -149,7 +150,7 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     ran = hlx("history", "compare", mine, other[:8], "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
     assert content["differences"] == {"settings": {"batch_size": [4, 8], "learning_rate": [1e-3, 3e-3]}}
-    report = curriculum.phases[3].judgement.report.to_json()
+    report = curriculum.phases[3].evaluation.report.to_json()
     of_mine = content["figures"]["a"]
     assert content["a"] == report["checkpoint"] and of_mine["verdict"] == report["outcome"]
     expected = report["figures"]["all_to_hlx"]

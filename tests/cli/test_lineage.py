@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
 
 
 def test_show_prints_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curriculum) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from hlx_model.provenance.events import Event, record_event
 from hlx_model.release.card import write_card
 from hlx_model.release.export import export
 from hlx_model.runs.liveness import leave_tick
-from tests.conftest import Curriculum, Hlx, Ran
+from tests.support.command import Hlx, Ran
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_composing_does_not_replace_the_document_beside_it(hlx: Hlx, here: Path,
 def test_a_report_does_not_replace_the_model_that_is_evaluated(
     hlx: Hlx, here: Path, document: Path, users_file: Path
 ) -> None:
-    judge = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output")
+    command = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--output")
     for output in ("m.pt", "c.md", "m.report/verdict.json", "m.report", "m.report/new/er.json"):
-        refused(hlx, here, output, *judge, output)
+        refused(hlx, here, output, *command, output)
 
 
 def test_a_report_does_not_replace_a_file_of_the_checkpoint(
@@ -267,9 +267,9 @@ def test_a_report_is_written_twice_into_the_current_folder(
 ) -> None:
     ours = ("validate", "--checkpoint", kept["checkpoint"])
     theirs = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1)
-    for judge in (ours, theirs):
+    for command in (ours, theirs):
         for _ in range(2):
-            ran = hlx(*judge, "--device", "cpu", "--output", "report.json", "--json")
+            ran = hlx(*command, "--device", "cpu", "--output", "report.json", "--json")
             assert ran.err == "" and json.loads(ran.out) == json.loads(Path("report.json").read_text())
 
 
@@ -278,17 +278,6 @@ def test_a_figure_is_written_twice_into_the_current_folder(hlx: Hlx, here: Path,
     for _ in range(2):
         assert hlx("history", "compare", *trained).code == 0
         assert hlx("history", "compare", *trained, "--output", "loss.svg").code == 0
-
-
-def test_a_document_is_composed_over_another_only_with_force(hlx: Hlx, here: Path, document: Path) -> None:
-    assert "pass --force" in hlx("corpus", "compose", "c.md", "--entries", 10).error
-    assert hlx("corpus", "compose", "new.md", "--entries", 10, "--beside", "c.md").code == 0
-    assert hlx("corpus", "compose", "new.md", "--entries", 20, "--beside", "c.md", "--force").code == 0
-
-
-def test_the_rule_is_checked_without_torch() -> None:
-    program = "import sys, hlx_model.cli.corpus; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_path_through_a_missing_folder_is_resolved_before_the_check(
@@ -332,7 +321,7 @@ def test_a_link_is_followed_and_a_pipe_or_a_device_is_written_to(hlx: Hlx, here:
 def test_the_report_on_a_pt_file_destroys_nothing(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path
 ) -> None:
-    def judge(name: str, corpus: str = "c.md") -> tuple[object, ...]:
+    def command(name: str, corpus: str = "c.md") -> tuple[object, ...]:
         shutil.copyfile(users_file, here / f"{name}.pt")
         return ("validate", "--checkpoint", f"{name}.pt", "--corpus", corpus, "--phase", 1, "--device", "cpu")
 
@@ -341,9 +330,9 @@ def test_the_report_on_a_pt_file_destroys_nothing(
     (here / "link.report").symlink_to(kept["checkpoint"])
     (here / "file.report").write_text("of a user")
     for name, corpus in (("within", "within.report/report.md"), ("link", "c.md"), ("file", "c.md")):
-        arguments = judge(name, corpus)
+        arguments = command(name, corpus)
         refused(hlx, here, f"{name}.report" if name != "file" else here / "file.report", *arguments)
     exported = kept["exported-pt"].relative_to(here) / "model.report"
     refused(hlx, here, exported, "validate", "--checkpoint", "exported-pt/model.pt", "--corpus", "c.md", "--phase", 1)
     for _ in range(2):
-        assert hlx(*judge("again")).code in (0, 1, 2) and (here / "again.report" / "report.json").exists()
+        assert hlx(*command("again")).code in (0, 1, 2) and (here / "again.report" / "report.json").exists()

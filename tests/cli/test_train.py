@@ -1,108 +1,56 @@
-"""`hlx train` in real child processes, which are really interrupted and killed."""
+"""`hlx train` from the command line: gates, mistakes, and a real process that is interrupted."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, verify_checkpoint
+from hlx_model.checkpoints.seal import newest_verified, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
-from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
+from tests.support.processes import beat_in
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ("-m", "hlx_model.training")
-# The same program, saving after every step, so that one that is killed has something to go on from.
-SAVING_OFTEN = (
-    "-c",
-    "import os, typer; os.environ['HLX_SAVE_SECONDS'] = '0'; from hlx_model.cli.run import run; "
-    "from hlx_model.cli.train import train_command; from hlx_model.training import saver; saver.SAVE_SHARE = 1e9; "
-    "run(lambda: typer.run(train_command))",
-)
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Return a function that starts a trainer in a process of its own; it is killed in the end."""
-    children: list[subprocess.Popen[str]] = []
-
-    def start(program: tuple[str, ...], *arguments: object) -> "subprocess.Popen[str]":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        child = subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
-            env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
-
-
-def wait_for_a_checkpoint(child: "subprocess.Popen[str]", training: Path) -> Path:
-    """Return the directory of the training of `child`, once it has saved a LAST checkpoint."""
-    while child.poll() is None:
-        for directory in training.glob("*"):
-            last = [p for p in list_checkpoints(directory / "checkpoints") if "_LAST_" in p.name]
-            if last and int(last[-1].name.rpartition("step")[2]) >= 4:
-                return directory
-        time.sleep(0.01)
-    raise AssertionError(f"the trainer ended before it had saved: {child.communicate()[1]}")
-
-
-def arguments(document: Path, training: Path, epochs: int = 15) -> tuple[object, ...]:
-    return ("--phase", 1, "--corpus", document, "--checkpoint-dir", training, "--epochs", epochs, "--batch-size", 1)
-
-
-def test_a_killed_trainer_resumes_to_the_bytes_of_an_undisturbed_one(
-    small_document: Path, tmp_path: Path, start: Start
-) -> None:
-    training = tmp_path / "killed" / "training"
-    whole = start(PROGRAM, *arguments(small_document, tmp_path / "whole" / "training"))
-    killed = start(SAVING_OFTEN, *arguments(small_document, training))
-    directory = wait_for_a_checkpoint(killed, training)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.running  # it could not say that it ended
-    resumed = start(PROGRAM, *arguments(small_document, training))
-    _, said = resumed.communicate()
-    assert resumed.returncode == 0, said
-    assert "resuming from phase1_LAST_step" in said
-    assert whole.wait() == 0
-    final = Path("checkpoints") / "phase1_FINAL_epoch15" / "model.safetensors"
-    expected = tmp_path / "whole" / "training" / directory.name / final
-    assert (directory / final).read_bytes() == expected.read_bytes()
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "completed"
 
 
 def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
-    small_document: Path, tmp_path: Path, start: Start, hlx: Hlx
+    small_document: Path, tmp_path: Path, hlx: Hlx
 ) -> None:
     training = tmp_path / "training"
-    command = arguments(small_document, training, epochs=200)
-    child = start(SAVING_OFTEN, *command)
-    directory = wait_for_a_checkpoint(child, training)
-    second = hlx("train", *command)
+    command = (
+        "--phase",
+        1,
+        "--corpus",
+        small_document,
+        "--checkpoint-dir",
+        training,
+        "--epochs",
+        200,
+        "--batch-size",
+        1,
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "hlx_model.training", *map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HLX_SAVE_SECONDS": "0"},
+    ) as child:  # fmt: skip
+        wait_for(lambda: any(training.glob("*/checkpoints/*_LAST_*/manifest.json")), "for a checkpoint")
+        second = hlx("train", *command)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+    (directory,) = training.iterdir()
     assert second.code == 1
     assert second.error == f"error: {directory}: process {child.pid} runs this training: wait for it"
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate()
     assert child.returncode == 130
     assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "interrupted"
+    beat = beat_in(directory)
+    assert beat.status == "interrupted"
     newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
     assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
@@ -120,7 +68,7 @@ def test_phase_after_phase_is_trained_if_the_gate_is_open(curriculum: Curriculum
     assert refused.code == 1
     assert refused.error.startswith(f"error: the gate of {checkpoint.name} is closed: no verdict: ")
     assert f"hlx validate --checkpoint {checkpoint}" in refused.error
-    assert list(training.glob("*")) == [checkpoint.parents[1]]  # nothing was begun
+    assert list(training.glob("*")) == [checkpoint.parents[1]]  # nothing was started
     assert hlx("validate", "--checkpoint", checkpoint, "--device", "cpu").code != 1
     assert hlx(*second).code == 0
     again = hlx(*second)
@@ -143,19 +91,19 @@ def test_a_far_too_high_learning_rate_is_stopped_and_closes_the_gate(composed: P
     manifest = verify_checkpoint(stopped).manifest
     assert manifest.stopped is not None and manifest.epoch == 1
     assert f"stopped: {manifest.stopped}" in ran.err and str(stopped) in ran.err
-    beat = Heartbeat.read(stopped.parents[1])
-    assert beat is not None and beat.status in ("quality_failed", "aborted") and beat.reason == manifest.stopped
+    beat = beat_in(stopped.parents[1])
+    assert beat.status in ("quality_failed", "aborted") and beat.reason == manifest.stopped
     next_phase = ("train", "--phase", 2, *common, "--resume-from", stopped, "--epochs", 1)
     unjudged = hlx(*next_phase)
     assert unjudged.code == 1 and manifest.stopped in unjudged.error
-    judgement = evaluate(stopped)
-    assert judgement.verdict.outcome == "fail"
+    evaluation = evaluate(stopped)
+    assert evaluation.verdict.outcome == "fail"
     refused = hlx(*next_phase)
     assert refused.code == 1
     assert f"the gate of {stopped.name} is closed: training_completed" in refused.error
-    assert manifest.stopped in refused.error and str(judgement.directory) in refused.error
+    assert manifest.stopped in refused.error and str(evaluation.directory) in refused.error
     assert hlx("train", "--phase", 1, *common, "--epochs", 20, "--lr", 10).code == 1  # found, and final
-    assert json.loads((judgement.directory / "verdict.json").read_text())["outcome"] == "fail"
+    assert json.loads((evaluation.directory / "verdict.json").read_text())["outcome"] == "fail"
 
 
 def test_ungated_training_is_possible_and_recorded_for_good(small_document: Path, tmp_path: Path, hlx: Hlx) -> None:
@@ -252,11 +200,3 @@ def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, h
     )  # fmt: skip
     assert ran.code == 1
     assert f"{spoilt / 'model.safetensors'}: 1000 bytes, " in ran.error
-
-
-@pytest.mark.parametrize(
-    "arguments", [(), ("--phase", "one"), ("--phase", 1, "--optimizer"), ("--phase", 1, "--epochs", "many")]
-)
-def test_a_command_line_that_is_not_understood_ends_with_1(hlx: Hlx, arguments: tuple[object, ...]) -> None:
-    ran = hlx("train", *arguments)
-    assert ran.code == 1 and "train [OPTIONS]" in ran.err

@@ -15,7 +15,9 @@ from hlx_model.files import sha256_of
 from hlx_model.model.sizes import Architecture
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
-from tests.conftest import Curriculum, Hlx, small_text
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
+from tests.support.documents import small_text
 
 UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
 
@@ -44,7 +46,7 @@ def test_a_pt_file_gets_the_results_of_a_checkpoint_of_the_same_weights(
     report = json.loads(ran.out)
     assert report == json.loads(out.read_text(encoding="utf-8"))
     assert report["outcome"] in ("warn", "fail") and ran.code == {"warn": 2, "fail": 1}[report["outcome"]]
-    ours = curriculum.phases[phase].judgement.report.to_json()
+    ours = curriculum.phases[phase].evaluation.report.to_json()
     found, expected = by_name(report), by_name(ours)
     assert list(found) == list(expected)
     # The length of its training is not recorded either, so the allowances for a short training do not apply.
@@ -59,12 +61,12 @@ def test_a_pt_file_gets_the_results_of_a_checkpoint_of_the_same_weights(
     assert report["weights_sha256"] == sha256_of(path)
 
 
-def test_its_report_is_written_beside_it_and_nowhere_else(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+def test_the_report_on_a_pt_file_is_written_beside_it_alone(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     path = users_file(curriculum, tmp_path)
     ran = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 1, "--device", "cpu")
     directory = tmp_path / "phase1_FINAL.report"
     assert {entry.name for entry in tmp_path.iterdir()} == {path.name, directory.name}
-    ours = curriculum.phases[1].judgement.directory
+    ours = curriculum.phases[1].evaluation.directory
     assert {entry.name for entry in directory.iterdir()} == {entry.name for entry in ours.iterdir()}
     verdict = Verdict.read(directory)
     assert all(gate.name in ran.out for gate in verdict.gates)
@@ -92,7 +94,7 @@ def test_several_documents_are_one_corpus(hlx: Hlx, curriculum: Curriculum, tmp_
     named = [word for part in parts for word in ("--corpus", part)]
     report = json.loads(hlx("validate", "--checkpoint", path, "--phase", 1, "--json", *named).out)
     assert report["figures"]["held_out_loss"] == pytest.approx(
-        curriculum.phases[1].judgement.report.to_json()["figures"]["held_out_loss"]
+        curriculum.phases[1].evaluation.report.to_json()["figures"]["held_out_loss"]
     )
 
 

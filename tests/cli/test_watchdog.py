@@ -10,12 +10,14 @@ import pytest
 
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
-from tests.conftest import Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum
+from tests.support.processes import ended_process
 
 CURVES = Path(__file__).parents[1] / "monitoring" / "curves"
 
 
-def at_work(root: Path, **changes: object) -> Path:
+def running(root: Path, **changes: object) -> Path:
     """Write the heartbeat of a training that this process runs."""
     directory = root / "0123456789abcdef"
     directory.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_shows_epoch_losses_speed_and_remaining_time(hlx: Hlx, tmp_path: Path) -> None:
-    at_work(tmp_path)
+    running(tmp_path)
     ran = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
     assert ran.code == 0
     for figure in ("training", "47/200", "(23.5%)", "2.342", "2.416", "12.3h", "s ago"):
@@ -42,22 +44,21 @@ def test_it_shows_epoch_losses_speed_and_remaining_time(hlx: Hlx, tmp_path: Path
 
 def test_it_fits_a_terminal_of_80_columns(hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    at_work(tmp_path, status="quality_failed", size="100m", epoch=200, step=2000, eta_seconds=None)
+    running(tmp_path, status="quality_failed", size="100m", epoch=200, step=2000, eta_seconds=None)
     shown = hlx("status", "--checkpoint-dir", tmp_path).out
     assert "01234567 1 100m quality_failed 200/200 (100%) 2.342 2.416" in shown and "s ago" in shown
 
 
 def test_it_exits_with_1_and_a_reason_if_a_training_is_in_trouble(hlx: Hlx, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait()
-    at_work(tmp_path, pid=child.pid)
+    gone = ended_process().pid
+    running(tmp_path, pid=gone)
     ran = hlx("watchdog", "--once", "--checkpoint-dir", tmp_path)
     assert ran.code == 1
-    assert f"0123456789abcdef: in trouble: process {child.pid} is gone: materialize again" in ran.out
+    assert f"0123456789abcdef: in trouble: process {gone} is gone: materialize again" in ran.out
 
 
 def test_it_exits_with_1_if_a_watched_training_ends_badly(tmp_path: Path) -> None:
-    at_work(tmp_path)
+    running(tmp_path)
     program = [sys.executable, "-u", "-c", "from hlx_model.cli import app; app()", "watchdog"]
     program += ["--check-interval", "0.2", "--checkpoint-dir", str(tmp_path)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as watching:
@@ -65,13 +66,13 @@ def test_it_exits_with_1_if_a_watched_training_ends_badly(tmp_path: Path) -> Non
         while "47/200" not in watching.stdout.readline():
             assert watching.poll() is None
         time.sleep(0.5)
-        at_work(tmp_path, status="quality_failed", reason="gate copy_rate failed at epoch 1")
+        running(tmp_path, status="quality_failed", reason="gate copy_rate failed at epoch 1")
         said, _ = watching.communicate(timeout=60)
     assert watching.returncode == 1 and "quality_failed: gate copy_rate failed at epoch 1" in said
 
 
 def test_a_training_that_had_ended_badly_before_is_no_problem(hlx: Hlx, tmp_path: Path) -> None:
-    at_work(tmp_path, status="aborted", reason="loss is nan")
+    running(tmp_path, status="aborted", reason="loss is nan")
     assert hlx("watchdog", "--once", "--checkpoint-dir", tmp_path).code == 0
 
 
@@ -85,7 +86,7 @@ def test_a_folder_without_trainings_passes_and_a_missing_one_fails(hlx: Hlx, tmp
 
 def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:
     assert "not watched" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
-    at_work(tmp_path, run_id="0123")
+    running(tmp_path, run_id="0123")
     assert "not watched: the watchdog has never run here" in hlx("status", "--checkpoint-dir", tmp_path).out
     leave_tick(tmp_path)
     assert "the watchdog checked " in hlx("status", "--checkpoint-dir", tmp_path).out

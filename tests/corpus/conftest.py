@@ -1,16 +1,10 @@
-"""Documents that many claims are about, read once, and entries without a document."""
+"""Documents that many claims are about, read once."""
 
 import pytest
 
 from hlx_model.composer.sampling import compose
-from hlx_model.corpus import Document, Entry, operation_of, parse_document, read_document
-from hlx_model.language import Format, Value, render
-from tests.shared import real_corpus
-
-
-def entry_of(english: str | None, value: Value, *, document: str = "corpus.md", line: int = 1) -> Entry:
-    texts = tuple(render(value, format) for format in Format)
-    return Entry(document, line, line, line + 4, "", operation_of(value), english, texts)
+from hlx_model.corpus import Document, parse_document, read_document
+from tests.support.documents import real_corpus
 
 
 @pytest.fixture(scope="session")

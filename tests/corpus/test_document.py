@@ -73,18 +73,6 @@ def test_an_entry_without_its_lines_never_takes_those_of_the_next() -> None:
     assert defect.reason == "no HLX between this sentence and the next, or prose, a heading or a rule"
 
 
-def test_carriage_returns_and_a_byte_order_mark_are_no_part_of_an_entry(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.md"
-    path.write_bytes(b"\xef\xbb\xbf" + (FIRST + SECOND).replace("\n", "\r\n").encode())
-    assert [item.english for item in read_document(path).entries] == ["Search for files", "Number seven"]
-
-
-def test_a_spelling_that_is_not_canonical_is_counted_and_kept() -> None:
-    document = read(SECOND.replace("0x07", "0x0007").replace("HLXL: 7", "HLXL:  7 "))
-    assert [reading.reading for reading in document.readings] == [RESPELLED]
-    assert len(document.entries) == 1
-
-
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -131,14 +119,8 @@ def make_directory(path: Path) -> None:
         (lambda path: None, "no such file; give the path of a corpus document"),
         (make_directory, "is a directory; name the corpus documents in it"),
         (lambda path: path.write_bytes(b" \n"), "is empty; write entries of English:"),
-        (
-            lambda path: path.write_bytes(b"English: caf\xe9\n"),
-            "not UTF-8 at byte offset 12; save it as UTF-8",
-        ),
-        (
-            lambda path: path.write_text("# Notes\n"),
-            "no entry found; each begins with a line such as 'English:",
-        ),
+        (lambda path: path.write_bytes(b"English: caf\xe9\n"), "not UTF-8 at byte offset 12; save it as UTF-8"),
+        (lambda path: path.write_text("# Notes\n"), "no entry found; each begins with a line such as 'English:"),
         (lambda path: path.write_text("HLXL: human-readable\n"), "no entry found"),
         (
             lambda path: path.write_text("Hi\nEnglish: One\nHLXL: 1\nLC-T: 2\n"),

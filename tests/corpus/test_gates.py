@@ -16,11 +16,13 @@ from hlx_model.corpus.verdict import (
     require_built_passed,
     require_corpus_passed,
 )
-from hlx_model.files import digest_of, read_json, write_json
+from hlx_model.files import read_json
 from hlx_model.layout import EXAMPLES, ROWS, Artifacts
 from hlx_model.verdicts import GateClosed
-from tests.conftest import Hlx, small_text
-from tests.corpus.broken import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.broken_corpora import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
+from tests.support.command import Hlx
+from tests.support.damage import seal
+from tests.support.documents import small_text
 
 BAD = "English: Minus one\nHLXL: -1\nLC-R: -1\nLC-T: -1\nLC-B: [0xff]\n"
 
@@ -101,8 +103,9 @@ def test_the_verdict_names_gates_figures_and_thresholds(built: BuiltCorpora) -> 
     assert report is not None and sum(report.rows.values()) == 48 and report.failing == ()
 
 
-def test_judging_again_changes_nothing(built: BuiltCorpora) -> None:
-    folder = store.report_folder(judge_and_return(built))
+def test_evaluating_again_changes_no_file(built: BuiltCorpora) -> None:
+    judge_corpus(built.examples)
+    folder = store.report_folder(built.examples.directory)
     assert folder is not None
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
     judge_corpus(built.examples.directory)
@@ -110,18 +113,13 @@ def test_judging_again_changes_nothing(built: BuiltCorpora) -> None:
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
 
 
-def judge_and_return(built: BuiltCorpora) -> Path:
-    judge_corpus(built.examples)
-    return built.examples.directory
-
-
 @pytest.mark.parametrize("damage", ["missing", "damaged", "another version", "another corpus", "fewer gates"])
-def test_a_corpus_without_a_valid_verdict_is_judged_when_asked_for(built: BuiltCorpora, damage: str) -> None:
+def test_a_corpus_without_a_valid_verdict_is_evaluated_on_demand(built: BuiltCorpora, damage: str) -> None:
     verdict = judge_corpus(built.examples)
     folder = store.report_folder(built.examples.directory)
     assert folder is not None
     path = folder / "verdict.json"
-    content = {key: value for key, value in read_json(path).items() if key != "digest"}
+    content = read_json(path)
     changes: dict[str, dict[str, object]] = {
         "another version": {"gates_version": "0"},
         "another corpus": {"data_version": "0" * 64},
@@ -133,12 +131,12 @@ def test_a_corpus_without_a_valid_verdict_is_judged_when_asked_for(built: BuiltC
     elif damage == "damaged":
         path.write_text("{}", encoding="utf-8")
     else:
-        write_json(path, {**content, **changed, "digest": digest_of({**content, **changed})})
+        seal(path, content | changed)
     assert recorded_verdict(built.examples.directory) is None
     assert require_corpus_passed(built.examples.directory) == verdict == recorded_verdict(built.examples.directory)
 
 
-def test_limits_are_those_that_the_corpus_was_judged_with(built: BuiltCorpora, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_keeps_the_limits_that_it_was_made_with(built: BuiltCorpora, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.01")
     judge_corpus(built.examples)
     monkeypatch.delenv("HLX_MOST_QUARANTINED")
@@ -157,7 +155,7 @@ def test_what_was_derived_from_failed_examples_is_refused(built: BuiltCorpora, m
         require_corpus_passed(built.derived["hlx_corpus"].directory)
 
 
-def test_a_changed_corpus_is_not_judged(built: BuiltCorpora) -> None:
+def test_a_changed_corpus_gets_no_verdict(built: BuiltCorpora) -> None:
     judge_corpus(built.examples)
     for directory in built.directories.values():
         rows = directory / ROWS
@@ -166,7 +164,7 @@ def test_a_changed_corpus_is_not_judged(built: BuiltCorpora) -> None:
             judge_corpus(directory)
 
 
-def test_a_corpus_that_somebody_else_keeps_read_only_is_judged(
+def test_a_corpus_in_a_read_only_folder_is_evaluated(
     built: BuiltCorpora, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:

@@ -1,14 +1,11 @@
 """A document as people write it, `tests/support/handwritten.md`: shapes mixed, prose between entries, four mistakes."""
 
-from pathlib import Path
-
 import pytest
 
 from hlx_model.corpus import Document, Split, assign_splits, collect, examples_table, read_document, rules
 from hlx_model.evaluation.detectors import diagnose
 from hlx_model.language import Contract, Format, Handle, parse
-
-HANDWRITTEN = Path(__file__).parents[1] / "support" / "handwritten.md"
+from tests.support.documents import HANDWRITTEN
 
 
 @pytest.fixture(scope="module")

@@ -116,10 +116,7 @@ def number(n: int) -> tuple[str, ...]:
                 **{f"Number {word}": number(n) for n, word in ((5, "five"), (6, "six"), (8, "eight"))},
             },
         ),
-        (
-            "fenced_unnamed",
-            {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")},
-        ),
+        ("fenced_unnamed", {"Search for letters": SEARCH, "List of fourteen": ("[14]", "🜃14🜄", "[14]", "[[0x0e]]")}),
         ("sentence_below", {"Number five": number(5), "Number six": number(6)}),
         ("unclear_order", {}),
         ("comments", {"Number five": number(5)}),
@@ -337,7 +334,7 @@ NEITHER: dict[str, str] = {}
         ("English: a b\nHLXL:\n- 100", NEITHER),
     ],
 )
-def test_what_could_be_read_otherwise_is_set_aside(text: str, expected: dict[str, str]) -> None:
+def test_an_entry_that_could_be_read_in_two_ways_is_not_taken(text: str, expected: dict[str, str]) -> None:
     document = parse_document(f"{text}\n\n---\n\nEnglish: the last\nHLXL: 99\n", "corpus.md")
     found = {entry.english: entry.texts[0] for entry in document.entries if entry.english is not None}
     assert found == {**expected, "the last": "99"}
@@ -354,7 +351,7 @@ def test_what_could_be_read_otherwise_is_set_aside(text: str, expected: dict[str
         ("<!-- todo\nEnglish: b\nHLXL: 1", "an HTML comment is never closed: nothing below it is read"),
     ],
 )
-def test_what_is_not_read_although_it_looks_like_an_entry_is_said(text: str, said: str) -> None:
+def test_text_that_looks_like_an_entry_and_is_not_read_is_listed(text: str, said: str) -> None:
     document = parse_document(f"English: the first\nHLXL: 99\n\n---\n\n{text}", "corpus.md")
     assert [entry.english for entry in document.entries] == ["the first"]
     assert said in [reading.reading for reading in document.readings]

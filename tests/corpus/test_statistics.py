@@ -16,7 +16,7 @@ from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus.statistics import statistics
 from hlx_model.language import Contract, Format, Value, parse, render
 from hlx_model.reporting.pages import statistics_markdown
-from tests.language.strategies import values
+from tests.support.strategies import values
 
 COLUMNS = ("section", "operation", "english", *map(str, Format), "rendered", "value_sha256", "split")
 
@@ -98,7 +98,7 @@ def test_everything_is_counted_as_one_counts_by_hand(composed: list[dict[str, An
     assert got.phrasings == dict(sorted(Counter(Counter(row["HLXL"] for row in composed).values()).items()))
 
 
-def test_sections_keep_the_order_of_the_document_and_operations_come_by_frequency(
+def test_sections_keep_their_order_and_operations_come_by_frequency(
     composed: list[dict[str, Any]],
 ) -> None:
     got = statistics(table(composed))

@@ -19,7 +19,7 @@ from hlx_model.corpus.records import records
 from hlx_model.corpus.verdict import recorded_verdict, require_built_passed, require_corpus_passed
 from hlx_model.files import read_json, sha256_of, write_json
 from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, ROWS, SOURCE, Artifacts
-from tests.conftest import small_text
+from tests.support.documents import small_text
 
 
 def write(path: Path, text: str) -> Path:
@@ -87,7 +87,7 @@ def test_the_same_rows_from_another_document_change_no_file(tmp_path: Path) -> N
         assert store.all_examples_of(corpus.directory) == {first.examples.version, second.examples.version}
 
 
-def test_rows_have_the_places_of_the_examples_that_are_asked_for(tmp_path: Path) -> None:
+def test_rows_have_the_places_of_the_given_examples(tmp_path: Path) -> None:
     one, two = (
         write(tmp_path / "one.md", small_text()),
         write(tmp_path / "two.md", "A note of mine.\n\n" + small_text()),

@@ -29,7 +29,7 @@ from hlx_model.corpus import (
 from hlx_model.corpus.build import build
 from hlx_model.language import Contract, Format, Handle, Value, convert
 from hlx_model.layout import Artifacts
-from tests.conftest import small_text
+from tests.support.documents import small_text
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +142,7 @@ def test_a_sentence_of_two_documents_is_kept_once_and_the_other_reported() -> No
     assert row["reason"] == "the sentence was seen before, in a.md line 1"
 
 
-def test_a_sentence_with_two_values_is_set_aside_wherever_it_stands() -> None:
+def test_a_sentence_with_two_values_is_quarantined_in_every_place() -> None:
     two = ONE.replace("1", "2")
     corpus = collect([parse_document(f"{ONE}\n{two}", "a.md"), parse_document(f"{ONE}\nEnglish: X\nHLXL: 5", "b.md")])
     assert examples_table(corpus)["english"].to_pylist() == ["X"]
@@ -160,7 +160,7 @@ def test_derived_rows_name_their_entry(examples: pa.Table, paired: pa.Table) -> 
         assert entry["value_sha256"] == row["value_sha256"] and entry["split"] == row["split"]
 
 
-def test_a_corpus_is_the_same_version_wherever_its_document_stands(tmp_path: Path) -> None:
+def test_the_data_version_does_not_depend_on_the_place_of_a_document(tmp_path: Path) -> None:
     versions = []
     for name, text in (("a.md", small_text()), ("b.md", f"<!-- a remark -->\n\n{small_text()}")):
         (tmp_path / name).write_text(text, encoding="utf-8")

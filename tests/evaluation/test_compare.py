@@ -10,7 +10,7 @@ import pytest
 from hlx_model.evaluation.compare import LOSS_MARGIN, compare_reports, previous_report
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.reporting.models import Report
-from tests.reporting.reports import parsed, phase_1, phase_3, rates
+from tests.support.reports import parsed, phase_1, phase_3, rates
 
 
 def translation(hits: int, loss: float | str = 0.3, *, samples: int = 100, corpus: str = "c1") -> Report:

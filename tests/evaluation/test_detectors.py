@@ -12,7 +12,7 @@ from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.detectors import THRESHOLDS, collapse, diagnose, diversity, parroting, scrambled
 from hlx_model.language import Format
 from hlx_model.model.tokenizer import CHARACTERS
-from tests.shared import real_corpus, shared
+from tests.support.documents import real_corpus, shared
 
 Transcript = tuple[str, str]
 

@@ -23,7 +23,7 @@ from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow, Outputs
 from hlx_model.language import Format
 from hlx_model.reporting.models import Forgotten
 from hlx_model.verdicts import GateResult, Outcome
-from tests.evaluation.models import Writer
+from tests.support.models import Writer
 
 T = Thresholds()
 SEARCH = {

@@ -17,7 +17,7 @@ from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.layout import Artifacts
 from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateResult
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 DOCS = Path(__file__).parents[2] / "docs" / "gates.md"
 BEGIN, END = "<!-- gates: begin -->", "<!-- gates: end -->"

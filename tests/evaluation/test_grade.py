@@ -9,14 +9,11 @@ import pytest
 from hlx_model.evaluation.grade import grade, letter
 from hlx_model.reporting.models import CurvePoint, GradeGiven, Report
 from hlx_model.verdicts import GateResult
-from tests.conftest import Curriculum
-from tests.reporting.reports import parsed, phase_1, phase_3, rates
+from tests.support.curriculum import Curriculum
+from tests.support.reports import parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
-GATES = [
-    GateResult("words", "pass", "", 0.9, 0.5, 500),
-    GateResult("completions_parse", "pass", "", 0.8, 0.5, 128),
-]
+GATES = [GateResult("words", "pass", "", 0.9, 0.5, 500), GateResult("completions_parse", "pass", "", 0.8, 0.5, 128)]
 
 
 def curve(losses: Sequence[float]) -> list[CurvePoint]:
@@ -105,7 +102,7 @@ def test_a_stopped_training_has_no_points_for_its_course() -> None:
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_the_points_of_a_report_are_the_sum_of_its_parts(curriculum: Curriculum, phase: int) -> None:
-    given = curriculum.phases[phase].judgement.report.to_json()["grade"]
+    given = curriculum.phases[phase].evaluation.report.to_json()["grade"]
     assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
     assert all(0 <= part["points"] <= part["of"] for part in given["parts"])
     assert given["letter"] == letter(given["points"])

@@ -12,7 +12,7 @@ from hlx_model.evaluation.prediction import UNIFORM_LOSS, Prediction
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import BOS, EOS, encode
 from hlx_model.model.transformer import Transformer
-from tests.evaluation.models import Echo, Uniform
+from tests.support.models import Echo, Uniform
 
 TEXTS = ["Search for documents", "Sort", '🜊1000🜁0 "search"🜂', "aaab", ""]
 

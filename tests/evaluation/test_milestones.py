@@ -12,8 +12,8 @@ from hlx_model.evaluation.milestones import SAMPLE, milestone_gates, recorded_mi
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.verdicts import GateResult, Milestone, worst
-from tests.conftest import Curriculum
-from tests.evaluation.models import Echo, Uniform, trained_on_unshifted_labels
+from tests.support.curriculum import Curriculum
+from tests.support.models import Echo, Uniform, trained_on_unshifted_labels
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.broken_trainings import LINES, MUTANTS, SENTENCES
-from benchmarks.trials import Document, Trial, Workshop, workshop
+from tests.support.broken_trainings import LINES, MUTANTS, SENTENCES
+from tests.support.trials import Document, Trial, Workshop, workshop
 
 QUICKLY_MADE = (
     "labels not shifted",

@@ -21,7 +21,7 @@ from hlx_model.evaluation.translation import (
     worst_answers,
 )
 from hlx_model.language import Format
-from tests.evaluation.models import Writer
+from tests.support.models import Writer
 
 
 def row(target: str, source: str, text: str, answer: str, value: str = "v", operation: str = "") -> PairRow:

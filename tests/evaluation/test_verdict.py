@@ -10,38 +10,32 @@ from typing import Any
 
 import pytest
 
-from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.progress import read_state
-from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import CorpusError
 from hlx_model.evaluation import verdict as verdicts
 from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict, require_passed
-from hlx_model.files import digest_of
+from hlx_model.files import digest_of, read_json
 from hlx_model.layout import Artifacts
+from hlx_model.model.transformer import Transformer
 from hlx_model.verdicts import GateClosed, GateResult, write_sealed
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum, copied
+from tests.support.damage import flip, rewrite_checkpoint, seal
 
 
 @pytest.fixture
-def judged(curriculum: Curriculum, tmp_path: Path) -> Path:
+def evaluated(curriculum: Curriculum, tmp_path: Path) -> Path:
     """Return a copy of phase 1's checkpoint with its corpora and its verdict: all are whole, and the gate is open."""
-    root = tmp_path / "artifacts"
-    final = curriculum.phases[1].checkpoint
-    shutil.copytree(final, root / final.relative_to(curriculum.root))
-    for folder in ("corpora", "reports"):
-        shutil.copytree(curriculum.root / folder, root / folder)
-    return root / final.relative_to(curriculum.root)
+    return copied(curriculum, tmp_path / "artifacts", 1)
 
 
 def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the verdict on a checkpoint, and give it the right digest."""
     path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / "verdict.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    del content["digest"]
+    content = read_json(path)
     change(content)
-    path.write_text(json.dumps({**content, "digest": digest_of(content)}), encoding="utf-8")
+    seal(path, content)
 
 
 def closed(checkpoint: Path) -> str:
@@ -52,36 +46,36 @@ def closed(checkpoint: Path) -> str:
     return line
 
 
-def test_a_verdict_without_a_failed_gate_opens(judged: Path, curriculum: Curriculum) -> None:
-    verdict = require_passed(verify_checkpoint(judged))
-    assert verdict == curriculum.phases[1].judgement.verdict
+def test_a_verdict_without_a_failed_gate_opens(evaluated: Path, curriculum: Curriculum) -> None:
+    verdict = require_passed(verify_checkpoint(evaluated))
+    assert verdict == curriculum.phases[1].evaluation.verdict
     assert verdict.outcome != "fail" and verdict.gates
 
 
-def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(judged: Path) -> None:
-    verified = verify_checkpoint(judged)
+def test_the_verdict_is_of_the_weights_and_corpora_of_the_manifest(evaluated: Path) -> None:
+    verified = verify_checkpoint(evaluated)
     manifest, verdict = verified.manifest, require_passed(verified)
     assert verdict.weights_sha256 == manifest.weights_sha256
     assert verdict.corpora == {asset: version.data_version for asset, version in manifest.corpora.items()}
     assert verdict.checkpoint == f"{manifest.training_id}/phase1_FINAL_epoch30"
 
 
-def test_a_warning_does_not_close(judged: Path) -> None:
-    edit(judged, lambda v: v["gates"].append(GateResult("words", "warn", "few").to_json()))
-    assert require_passed(verify_checkpoint(judged)).gates[-1].outcome == "warn"
+def test_a_warning_does_not_close(evaluated: Path) -> None:
+    edit(evaluated, lambda v: v["gates"].append(GateResult("words", "warn", "few").to_json()))
+    assert require_passed(verify_checkpoint(evaluated)).gates[-1].outcome == "warn"
 
 
-def test_a_changed_byte_of_the_verdict_closes(judged: Path) -> None:
-    path = Artifacts.of_checkpoint(judged).report(judged) / "verdict.json"
+def test_a_changed_byte_of_the_verdict_closes(evaluated: Path) -> None:
+    path = Artifacts.of_checkpoint(evaluated).report(evaluated) / "verdict.json"
     whole = path.read_bytes()
     for position in range(0, len(whole), 37):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         if json_or_none(path) != json.loads(whole):  # a changed blank says nothing else
-            assert "no verdict: " in closed(judged)
+            assert "no verdict: " in closed(evaluated)
     edited = json.loads(whole)
     edited["gates"][0]["outcome"] = "gail"
     path.write_text(json.dumps(edited))
-    assert "its digest does not fit its content" in closed(judged)
+    assert "its digest does not fit its content" in closed(evaluated)
 
 
 def json_or_none(path: Path) -> Any:
@@ -91,14 +85,14 @@ def json_or_none(path: Path) -> Any:
         return None
 
 
-def test_a_failed_gate_closes_and_is_named_with_its_metric(judged: Path) -> None:
+def test_a_failed_gate_closes_and_is_named_with_its_metric(evaluated: Path) -> None:
     words = GATES_OF_PHASE[1].index("words")
     failed = {"outcome": "fail", "reason": "words 12.0% (3 of 25; required ≥ 50%)"}
-    edit(judged, lambda v: v["gates"][words].update(failed))
-    line = closed(judged)
+    edit(evaluated, lambda v: v["gates"][words].update(failed))
+    line = closed(evaluated)
     assert re.search(r": words: words 12\.0% \(3 of 25; required ≥ 50%\): see .*report\.html$", line)
-    edit(judged, lambda v: v["gates"][words + 1].update(outcome="fail"))
-    assert "words (and 1 more)" in closed(judged)
+    edit(evaluated, lambda v: v["gates"][words + 1].update(outcome="fail"))
+    assert "words (and 1 more)" in closed(evaluated)
 
 
 @pytest.mark.parametrize(
@@ -115,61 +109,58 @@ def test_a_failed_gate_closes_and_is_named_with_its_metric(judged: Path) -> None
     ],
 )
 def test_a_verdict_for_something_else_closes(
-    judged: Path, change: Callable[[dict[str, Any]], object], named: str
+    evaluated: Path, change: Callable[[dict[str, Any]], object], named: str
 ) -> None:
-    edit(judged, change)
-    line = closed(judged)
-    assert named in line and line.endswith(f"evaluate it with `hlx validate --checkpoint {judged}`")
+    edit(evaluated, change)
+    line = closed(evaluated)
+    assert named in line and line.endswith(f"evaluate it with `hlx validate --checkpoint {evaluated}`")
 
 
-def test_without_a_verdict_the_gate_is_closed(judged: Path) -> None:
-    report = Artifacts.of_checkpoint(judged).report(judged)
+def test_without_a_verdict_the_gate_is_closed(evaluated: Path) -> None:
+    report = Artifacts.of_checkpoint(evaluated).report(evaluated)
     (report / "verdict.json").write_text("{")
-    assert "cannot be read" in closed(judged)
+    assert "cannot be read" in closed(evaluated)
     (report / "verdict.json").unlink()
-    assert f"no verdict: {report / 'verdict.json'} is missing" in closed(judged)
+    assert f"no verdict: {report / 'verdict.json'} is missing" in closed(evaluated)
 
 
-def test_a_verdict_of_older_gates_closes(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_of_older_gates_closes(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "GATES_VERSION", "next")
-    assert "for another gates_version" in closed(judged)
+    assert "for another gates_version" in closed(evaluated)
 
 
-def test_another_checkpoint_under_the_same_name_closes(judged: Path) -> None:
+def test_another_checkpoint_under_the_same_name_closes(evaluated: Path) -> None:
     """It is whole and sealed, but not the one that was evaluated."""
-    verified = verify_checkpoint(judged)
-    manifest, model = verified.manifest, checkpoints.load_model(verified)
-    model.output_projection.bias.data += 1e-3
-    state = read_state(judged)
-    remove_checkpoint(judged)
-    checkpoints.write_checkpoint(judged.parent, manifest.replace(files={}, weights_sha256=""), model, state, None)
-    assert "for another weights_sha256" in closed(judged)
+
+    def change(model: Transformer) -> None:
+        model.output_projection.bias.data += 1e-3
+
+    rewrite_checkpoint(evaluated, change)
+    assert "for another weights_sha256" in closed(evaluated)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
-def test_a_changed_byte_of_the_checkpoint_is_an_error(judged: Path, name: str) -> None:
-    content = bytearray((judged / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (judged / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=re.escape(str(judged / name))):
-        require_passed(verify_checkpoint(judged))
+def test_a_changed_byte_of_the_checkpoint_is_an_error(evaluated: Path, name: str) -> None:
+    flip(evaluated / name)
+    with pytest.raises(CheckpointError, match=re.escape(str(evaluated / name))):
+        require_passed(verify_checkpoint(evaluated))
 
 
 @pytest.mark.parametrize("spoil", [os.remove, lambda path: os.truncate(path, 100)])
-def test_a_changed_corpus_is_an_error(judged: Path, spoil: Callable[[Path], None]) -> None:
-    (rows,) = (judged.parents[3] / "corpora" / "english_corpus").glob("*/rows.parquet")
+def test_a_changed_corpus_is_an_error(evaluated: Path, spoil: Callable[[Path], None]) -> None:
+    (rows,) = (evaluated.parents[3] / "corpora" / "english_corpus").glob("*/rows.parquet")
     spoil(rows)
     with pytest.raises(CorpusError, match=re.escape(str(rows.parent))):
-        require_passed(verify_checkpoint(judged))
+        require_passed(verify_checkpoint(evaluated))
 
 
-def test_other_rows_in_a_corpus_are_an_error(judged: Path) -> None:
-    corpora = judged.parents[3] / "corpora"
+def test_other_rows_in_a_corpus_are_an_error(evaluated: Path) -> None:
+    corpora = evaluated.parents[3] / "corpora"
     (rows,) = (corpora / "english_corpus").glob("*/rows.parquet")
     (other,) = (corpora / "hlx_corpus").glob("*/rows.parquet")
     shutil.copy(other, rows)
     with pytest.raises(CorpusError, match=r"its rows are not those of version"):
-        require_passed(verify_checkpoint(judged))
+        require_passed(verify_checkpoint(evaluated))
 
 
 def test_a_verdict_survives_its_file(tmp_path: Path) -> None:
@@ -196,7 +187,7 @@ def test_a_kept_verdict_has_the_digest_of_its_own_json(tmp_path: Path) -> None:
         "outcome": "fail",
         "gates": [
             {
-                "name": f"gate {i}", "outcome": "fail", "reason": "at least 50% is asked", "value": value,
+                "name": f"gate {i}", "outcome": "fail", "reason": "words 12.0%, required ≥ 50%", "value": value,
                 "threshold": threshold, "samples": 64, "interval": [0.0, 1.0] if i % 2 else None,
             }
             for i, (value, threshold) in enumerate(numbers)

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from hlx_model.files import canonical_json, read_json, sha256_of
-from tests.conftest import Hlx, small_text
+from tests.support.command import Hlx
+from tests.support.documents import small_text
 
 DOCUMENT, TRAINING = Path("small.md"), Path("artifacts/training")
 SETTINGS = (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from hlx_model.files import read_json, write_json
-from tests.conftest import Hlx
 from tests.golden.record import everywhere, fingerprint, record
+from tests.support.command import Hlx
 
 EVERYWHERE, FIGURES = (Path(__file__).parent / name for name in ("everywhere.json", "figures.json"))
 MADE: list[dict[str, Any]] = []

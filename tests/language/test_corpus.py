@@ -3,7 +3,7 @@
 import pytest
 
 from hlx_model.language import Format, Value, parse, render, same
-from tests.shared import real_corpus
+from tests.support.documents import real_corpus
 
 
 @pytest.fixture(scope="module")

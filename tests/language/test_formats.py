@@ -68,13 +68,7 @@ TABLE: list[tuple[Value, str, str, str, str]] = [
     (b"", 'b""', "⊠", "#", "[#]"),
     # Contracts.
     (Contract(14, ()), "{14: {}}", "🜊14🜂", "{C:14}", "[14|]"),
-    (
-        Contract(0, ((3, 1), (10, 2))),
-        "{0: {@3: 1, @10: 2}}",
-        "🜊0🜁3 1🜁10 2🜂",
-        "{C:0,3=1,10=2}",
-        "[0|3:0x01|10:0x02]",
-    ),
+    (Contract(0, ((3, 1), (10, 2))), "{0: {@3: 1, @10: 2}}", "🜊0🜁3 1🜁10 2🜂", "{C:0,3=1,10=2}", "[0|3:0x01|10:0x02]"),
     (
         PIPELINE,
         '{902: {@0: "render_pipeline", @1: [&h_vs, &h_fs]}}',
@@ -159,21 +153,7 @@ REFUSED: list[tuple[Format, str, int, str]] = [
     # Numbers.
     *[
         (format, template.format(number), template.index("{"), "expected a number such as")
-        for number in [
-            "01",
-            "-01",
-            "00",
-            "1.",
-            "-",
-            "1_000",
-            "0b1",
-            "1e",
-            "1.5.2",
-            "12a",
-            "-0x12",
-            "-.5",
-            "0x",
-        ]
+        for number in ["01", "-01", "00", "1.", "-", "1_000", "0b1", "1e", "1.5.2", "12a", "-0x12", "-.5", "0x"]
         for format, template in zip(Format, ["{}", "{}", "{}", "[{}]"], strict=True)
     ],
     *[(format, "0x2a", 0, "expected a number such as") for format in (HLXL, LC_R, LC_T)],

@@ -2,14 +2,8 @@
 
 import pytest
 
-from benchmarks.mutants import LINES, VALUES, mutants
 from hlx_model.language import Format, HLXSyntaxError, parse, render, same
-
-
-def test_the_lines_are_correct_before_they_are_damaged() -> None:
-    assert len(LINES) == len(VALUES) * len(Format)
-    for number, (format, text) in enumerate(LINES):
-        assert same(parse(text, format), VALUES[number // len(Format)])
+from tests.support.damaged_lines import LINES, mutants
 
 
 def test_the_same_seed_gives_the_same_mutants() -> None:

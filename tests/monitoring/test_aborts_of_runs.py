@@ -25,7 +25,8 @@ from hlx_model.training import loop
 from hlx_model.training.batches import Batch, TrainingData
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.conftest import CPU, QUICK
+from tests.support.curriculum import CPU, QUICK
+from tests.support.processes import beat_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,8 +89,8 @@ def test_a_corpus_that_turns_to_noise_is_stopped_after_twenty_spikes(
     step = outcome.manifest.step + 1
     assert f"(step {step}: " in outcome.manifest.stopped
     assert first_bad + 19 <= step <= first_bad + 24  # the history is short and wide: not the very first is a spike
-    beat = Heartbeat.read(plan.directory)
-    assert beat is not None and (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
+    beat = beat_in(plan.directory)
+    assert (beat.status, beat.reason) == ("aborted", outcome.manifest.stopped)
 
 
 def test_the_watchdog_finds_a_trainer_that_stands_still(small_document: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA
 from hlx_model.runs.processes import process_identity
 from hlx_model.verdicts import GateResult, Milestone, Outcome
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
+from tests.support.processes import beat_in
 
 CURVES = Path(__file__).parent / "curves"
 """Recorded by `python -m benchmarks.curves`."""
@@ -143,8 +144,7 @@ def test_no_alarm_on_the_curves_of_a_curriculum(curriculum: Curriculum, phase: i
 def at_work(curriculum: Curriculum, tmp_path: Path, **beat: Any) -> Path:
     """Return a copy of phase 1's training whose heartbeat says that it is running."""
     directory = Path(shutil.copytree(curriculum.phases[1].checkpoint.parents[1], tmp_path / "training"))
-    before = Heartbeat.read(directory)
-    assert before is not None
+    before = beat_in(directory)
     fresh = Heartbeat("0" * 16, 1, "tiny", 40)
     replace(before, **{"status": "training", "pid": fresh.pid, "process": fresh.process, **beat}).write(directory)
     return directory

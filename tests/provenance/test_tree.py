@@ -13,7 +13,7 @@ from hlx_model.provenance.events import Event, read_events, record_event
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.mermaid import mermaid
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, outline
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def test_the_tree_leads_from_phase_3_to_the_document(curriculum: Curriculum) -> 
     ]  # fmt: skip
     document = next(node for node in tree.walk() if node.kind == "document")
     assert document.sha256 == sha256_of(curriculum.document)
-    verdict = curriculum.phases[3].judgement.verdict
+    verdict = curriculum.phases[3].evaluation.verdict
     assert (tree.verdict, tree.run_id) == (verdict, "the run")
-    assert tree.started_by == f"verdict {curriculum.phases[2].judgement.verdict.outcome}"
+    assert tree.started_by == f"verdict {curriculum.phases[2].evaluation.verdict.outcome}"
 
 
 def test_a_missing_ancestor_is_described_by_what_its_child_records(root: Path) -> None:

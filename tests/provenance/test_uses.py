@@ -11,7 +11,8 @@ from hlx_model.files import sha256_of
 from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
-from tests.conftest import CPU, QUICK, Curriculum, small_text
+from tests.support.curriculum import CPU, QUICK, Curriculum
+from tests.support.documents import small_text
 
 
 def by_phase(uses: Sequence[Use]) -> dict[int, set[str]]:

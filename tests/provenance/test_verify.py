@@ -4,148 +4,121 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.evaluation.evaluate import evaluate
-from hlx_model.files import digest_of, read_json, write_json
-from hlx_model.layout import ROWS, Artifacts
+from hlx_model.files import read_json
+from hlx_model.layout import ROWS
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.verify import verify_lineage
-from tests.conftest import Curriculum
-
-
-class Copy:
-    """A copy of the curriculum's artifacts, to tamper with."""
-
-    def __init__(self, curriculum: Curriculum, root: Path) -> None:
-        self.root = Path(shutil.copytree(curriculum.root, root))
-        self.phases = {p: self.root / t.checkpoint.relative_to(curriculum.root) for p, t in curriculum.phases.items()}
-
-    def report(self, phase: int) -> Path:
-        return Artifacts.of_checkpoint(self.phases[phase]).report(self.phases[phase])
-
-    def corpus(self, phase: int, asset: str) -> Path:
-        return self.root / read_manifest(self.phases[phase]).corpora[asset].path
-
-    def broken(self, phase: int = 3) -> list[Link]:
-        return [link for link in verify_lineage(self.phases[phase]) if link.outcome == "broken"]
+from tests.support.copies import ArtifactsCopy
+from tests.support.curriculum import Curriculum
+from tests.support.damage import flip, reseal, seal
 
 
 @pytest.fixture
-def copy(curriculum: Curriculum, tmp_path: Path) -> Copy:
-    return Copy(curriculum, tmp_path / "artifacts")
+def copy(curriculum: Curriculum, tmp_path: Path) -> ArtifactsCopy:
+    return ArtifactsCopy(shutil.copytree(curriculum.root, tmp_path / "artifacts"), curriculum)
 
 
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-
-
-def resealed(path: Path, **changes: Any) -> None:
-    """Change a JSON file that has its own digest, and make the digest anew."""
-    content = read_json(path)
-    content.pop("digest")
-    content |= changes
-    write_json(path, {**content, "digest": digest_of(content)})
-
-
-def test_all_links_of_a_curriculum_are_ok(copy: Copy) -> None:
-    links = list(verify_lineage(copy.phases[3]))
+def test_all_links_of_a_curriculum_are_ok(copy: ArtifactsCopy) -> None:
+    links = list(verify_lineage(copy.final(3)))
     assert {link.outcome for link in links if "no copy of it is kept" not in link.reason} == {"ok"}
     names = {link.link for link in links}
     for phase, corpus in ((3, "paired_corpus"), (2, "hlx_corpus"), (1, "english_corpus")):
-        name = copy.phases[phase].name
+        name = copy.final(phase).name
         assert {f"{name}: {part}" for part in ("manifest.json", "model.safetensors", "verdict.json", corpus)} <= names
-    assert f"{copy.phases[3].name}: parent {copy.phases[2].name}" in names
-    assert f"{copy.phases[3].name}: verdict on {copy.phases[2].name}" in names
+    assert f"{copy.final(3).name}: parent {copy.final(2).name}" in names
+    assert f"{copy.final(3).name}: verdict on {copy.final(2).name}" in names
 
 
-def test_one_changed_byte_in_any_file_is_found(copy: Copy) -> None:
-    for path in sorted(copy.phases[3].iterdir()):
+def test_one_changed_byte_in_any_file_is_found(copy: ArtifactsCopy) -> None:
+    for path in sorted(copy.final(3).iterdir()):
         whole = path.read_bytes()
         for place in (0, len(whole) // 3, len(whole) // 2, len(whole) - 1):
             flip(path, place)
-            (first, *_) = copy.broken()
+            (first, *_) = broken(copy)
             assert path.name in first.reason, (path.name, place)
             path.write_bytes(whole)
-    assert copy.broken() == []
+    assert broken(copy) == []
 
 
-def test_one_changed_byte_in_a_manifest_or_a_verdict_is_found(copy: Copy) -> None:
-    for path in (copy.phases[1] / "manifest.json", copy.report(1) / "verdict.json"):
+def test_one_changed_byte_in_a_manifest_or_a_verdict_is_found(copy: ArtifactsCopy) -> None:
+    for path in (copy.final(1) / "manifest.json", copy.report(1) / "verdict.json"):
         whole = path.read_bytes()
         for place in range(0, len(whole), 7):
             flip(path, place)
-            assert copy.broken(1), (path.name, place)
+            assert broken(copy, 1), (path.name, place)
         path.write_bytes(whole + b"\n")
-        assert copy.broken(1)
+        assert broken(copy, 1)
         path.write_bytes(whole)
 
 
-def exchange_corpus(copy: Copy) -> None:
+def broken(copy: ArtifactsCopy, phase: int = 3) -> list[Link]:
+    return [link for link in verify_lineage(copy.final(phase)) if link.outcome == "broken"]
+
+
+def exchange_corpus(copy: ArtifactsCopy) -> None:
     rows = copy.corpus(3, "paired_corpus") / "rows.parquet"
     pq.write_table(pq.read_table(rows).slice(1), rows)
 
 
-def swap_parent(copy: Copy) -> None:
-    shutil.rmtree(copy.phases[2])
-    shutil.copytree(copy.phases[2].parent / "phase2_epoch1", copy.phases[2])
+def swap_parent(copy: ArtifactsCopy) -> None:
+    shutil.rmtree(copy.final(2))
+    shutil.copytree(copy.final(2).parent / "phase2_epoch1", copy.final(2))
 
 
-def forge_outcome(copy: Copy) -> None:
-    resealed(copy.report(3) / "verdict.json", outcome="pass" if outcome_of(copy) != "pass" else "fail")
+def forge_outcome(copy: ArtifactsCopy) -> None:
+    reseal(copy.report(3) / "verdict.json", outcome="pass" if outcome_of(copy) != "pass" else "fail")
 
 
-def outcome_of(copy: Copy) -> str:
+def outcome_of(copy: ArtifactsCopy) -> str:
     return str(read_json(copy.report(3) / "verdict.json")["outcome"])
 
 
-def forge_gates(copy: Copy) -> None:
+def forge_gates(copy: ArtifactsCopy) -> None:
     path = copy.report(3) / "verdict.json"
     gates = read_json(path)["gates"]
     changed = "fail" if gates[0]["outcome"] == "pass" else "pass"
     worst = "fail" if changed == "fail" or any(g["outcome"] == "fail" for g in gates[1:]) else outcome_of(copy)
-    resealed(path, gates=[{**gates[0], "outcome": changed}, *gates[1:]], outcome=worst)
+    reseal(path, gates=[{**gates[0], "outcome": changed}, *gates[1:]], outcome=worst)
 
 
-def another_verdict(copy: Copy) -> None:
+def another_verdict(copy: ArtifactsCopy) -> None:
     shutil.copytree(copy.report(2), copy.report(3), dirs_exist_ok=True)
 
 
-def edit_report(copy: Copy) -> None:
+def edit_report(copy: ArtifactsCopy) -> None:
     path = copy.report(3) / "report.json"
     path.write_text(path.read_text().replace('"exact_match": 0.', '"exact_match": 1.', 1) + " ")
 
 
-def manifest_made_anew(copy: Copy) -> None:
-    path = copy.phases[3] / "manifest.json"
-    resealed(path, settings={**read_json(path)["settings"], "seed": 77})
+def manifest_made_anew(copy: ArtifactsCopy) -> None:
+    path = copy.final(3) / "manifest.json"
+    reseal(path, settings={**read_json(path)["settings"], "seed": 77})
 
 
-def forge_parent_verdict(copy: Copy) -> None:
-    path = copy.phases[3] / "manifest.json"
+def forge_parent_verdict(copy: ArtifactsCopy) -> None:
+    path = copy.final(3) / "manifest.json"
     parent = read_json(path)["parent"]
     outcome = "pass" if parent["verdict"]["outcome"] != "pass" else "warn"
-    resealed(path, parent={**parent, "verdict": {**parent["verdict"], "outcome": outcome}})
+    reseal(path, parent={**parent, "verdict": {**parent["verdict"], "outcome": outcome}})
 
 
-TAMPERINGS: dict[str, tuple[Callable[[Copy], object], str]] = {
-    "one bit in the weights": (lambda c: flip(c.phases[3] / "model.safetensors", -1), "its SHA-256 is not the one in"),
+TAMPERINGS: dict[str, tuple[Callable[[ArtifactsCopy], object], str]] = {
+    "one bit in the weights": (lambda c: flip(c.final(3) / "model.safetensors", -1), "its SHA-256 is not the one in"),
     "truncated weights": (
-        lambda c: (c.phases[3] / "model.safetensors").write_bytes(b"short"), "5 bytes",
+        lambda c: (c.final(3) / "model.safetensors").write_bytes(b"short"), "5 bytes",
     ),
-    "a deleted file": (lambda c: (c.phases[3] / "state.json").unlink(), "state.json: missing"),
-    "a deleted manifest": (lambda c: (c.phases[3] / "manifest.json").unlink(), "manifest.json is missing"),
-    "a foreign file": (lambda c: (c.phases[3] / "extra.bin").write_bytes(b"x"), "extra.bin: foreign"),
+    "a deleted file": (lambda c: (c.final(3) / "state.json").unlink(), "state.json: missing"),
+    "a deleted manifest": (lambda c: (c.final(3) / "manifest.json").unlink(), "manifest.json is missing"),
+    "a foreign file": (lambda c: (c.final(3) / "extra.bin").write_bytes(b"x"), "extra.bin: foreign"),
     "an edited report": (edit_report, "report.json: changed"),
     "a deleted report": (lambda c: (c.report(3) / "report.html").unlink(), "report.html: missing"),
     "a swapped parent": (swap_parent, "swapped: its weights are"),
-    "one bit in the parent's weights": (lambda c: flip(c.phases[2] / "model.safetensors", -1), "phase2_FINAL"),
+    "one bit in the parent's weights": (lambda c: flip(c.final(2) / "model.safetensors", -1), "phase2_FINAL"),
     "an exchanged corpus": (exchange_corpus, "changed or exchanged"),
     "a corpus of phase 1": (lambda c: (c.corpus(1, "english_corpus") / ROWS).unlink(), "rows.parquet is missing"),
     "a forged outcome": (forge_outcome, "forged: its outcome is"),
@@ -153,28 +126,28 @@ TAMPERINGS: dict[str, tuple[Callable[[Copy], object], str]] = {
     "a verdict of another checkpoint": (another_verdict, "verdict.json: on another checkpoint"),
     "a manifest made anew": (manifest_made_anew, "forged manifest.json: its settings"),
     "a milestone made to fail": (
-        lambda c: resealed(c.phases[3] / "manifest.json", milestones={"1": "fail"}), "forged: state.json has other",
+        lambda c: reseal(c.final(3) / "manifest.json", milestones={"1": "fail"}), "forged: state.json has other",
     ),
     "a stop written into a FINAL": (
-        lambda c: resealed(c.phases[3] / "manifest.json", stopped="gate words"), "forged: FINAL, and stopped",
+        lambda c: reseal(c.final(3) / "manifest.json", stopped="gate words"), "forged: FINAL, and stopped",
     ),
     "a verdict that allowed training to start": (forge_parent_verdict, "forged: manifest.json records"),
     "another checkpoint in its place": (
-        lambda c: shutil.copytree(c.phases[1], c.phases[3], dirs_exist_ok=True), "swapped: ",
+        lambda c: shutil.copytree(c.final(1), c.final(3), dirs_exist_ok=True), "swapped: ",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
-def test_tampering_is_found_and_named(copy: Copy, tampering: str) -> None:
+def test_tampering_is_found_and_named(copy: ArtifactsCopy, tampering: str) -> None:
     change, message = TAMPERINGS[tampering]
     change(copy)
-    links = copy.broken()
+    links = broken(copy)
     assert links and any(message in link.reason for link in links), links
 
 
-def test_the_dependencies_of_a_checkpoint_copied_alone_are_unchecked(copy: Copy, tmp_path: Path) -> None:
-    alone = Path(shutil.copytree(copy.phases[3], tmp_path / "usb" / "brain"))
+def test_the_dependencies_of_a_checkpoint_copied_alone_are_unchecked(copy: ArtifactsCopy, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(copy.final(3), tmp_path / "usb" / "brain"))
     links = list(verify_lineage(alone))
     assert {link.outcome for link in links} == {"ok", "unchecked"}
     unchecked = {link.link.partition(": ")[2] for link in links if link.outcome == "unchecked"}
@@ -183,31 +156,31 @@ def test_the_dependencies_of_a_checkpoint_copied_alone_are_unchecked(copy: Copy,
         "parent phase2_FINAL_epoch2",
     }  # fmt: skip
     flip(alone / "optimizer.safetensors", 100)
-    (broken,) = [link for link in verify_lineage(alone) if link.outcome == "broken"]
-    assert "optimizer.safetensors" in broken.reason
+    (found,) = [link for link in verify_lineage(alone) if link.outcome == "broken"]
+    assert "optimizer.safetensors" in found.reason
 
 
-def test_a_parent_may_be_evaluated_again_unless_it_fails(copy: Copy) -> None:
-    evaluate(copy.phases[2])
-    assert copy.broken() == []
+def test_a_parent_may_be_evaluated_again_unless_it_fails(copy: ArtifactsCopy) -> None:
+    evaluate(copy.final(2))
+    assert broken(copy) == []
     path = copy.report(2) / "verdict.json"
-    resealed(path, gates_version="another")
-    assert copy.broken() == []
+    reseal(path, gates_version="another")
+    assert broken(copy) == []
     gates = read_json(path)["gates"]
-    resealed(path, gates=[{**gate, "outcome": "fail"} for gate in gates], outcome="fail")
-    assert any("fail in its report now" in link.reason for link in copy.broken())
+    reseal(path, gates=[{**gate, "outcome": "fail"} for gate in gates], outcome="fail")
+    assert any("fail in its report now" in link.reason for link in broken(copy))
 
 
-def test_an_older_manifest_with_fewer_fields_is_verified(copy: Copy) -> None:
-    path = copy.phases[1] / "manifest.json"
+def test_an_older_manifest_with_fewer_fields_is_verified(copy: ArtifactsCopy) -> None:
+    path = copy.final(1) / "manifest.json"
     content = json.loads(path.read_text())
-    for name in ("started", "resumed", "device", "code", "milestones", "ungated", "digest"):
+    for name in ("started", "resumed", "device", "code", "milestones", "ungated"):
         del content[name]
     for version in content["corpora"].values():
         del version["examples"], version["documents"]
-    write_json(path, {**content, "digest": digest_of(content)})
-    assert copy.broken(1) == []
-    unchecked = [f.link for f in verify_lineage(copy.phases[1]) if f.outcome == "unchecked"]
+    seal(path, content)
+    assert broken(copy, 1) == []
+    unchecked = [f.link for f in verify_lineage(copy.final(1)) if f.outcome == "unchecked"]
     assert unchecked == [
         "phase1_FINAL_epoch30: training id", "phase1_FINAL_epoch30: english_corpus → corpus_examples",
     ]  # fmt: skip

@@ -14,8 +14,8 @@ from hlx_model.files import read_json, write_json
 from hlx_model.layout import Artifacts
 from hlx_model.release.card import card, write_card
 from hlx_model.reporting.numbers import format_interval, format_percent
-from tests.conftest import Curriculum, Hlx
-from tests.release.handed import copied, stopped, trained
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum, copied, stopped, trained
 
 
 def report_of(checkpoint: Path) -> Path:
@@ -39,7 +39,7 @@ def tables_are_whole(text: str) -> bool:
 
 def test_the_card_of_a_translator_has_rates_with_intervals_and_samples(curriculum: Curriculum) -> None:
     three = curriculum.phases[3]
-    text, f = card(three.checkpoint), three.judgement.report.to_json()["figures"]
+    text, f = card(three.checkpoint), three.evaluation.report.to_json()["figures"]
     for format, rates in f["to_hlx"].items():
         shown = f"{format_percent(rates['exact_match'])} ({format_interval(rates['exact_match_interval'])})"
         (row,) = [line for line in text.splitlines() if line.startswith(f"| English → {format} |")]
@@ -54,7 +54,7 @@ def test_the_card_of_a_translator_has_rates_with_intervals_and_samples(curriculu
 def test_it_names_verdict_grade_every_gate_and_every_input(curriculum: Curriculum, phase: int) -> None:
     one = curriculum.phases[phase]
     text, manifest = card(one.checkpoint), one.outcome.manifest
-    verdict, grade = one.judgement.verdict, one.judgement.report.to_json()["grade"]
+    verdict, grade = one.evaluation.verdict, one.evaluation.report.to_json()["grade"]
     assert f"**Grade {grade['letter']}**" in text and f"⚠️ {verdict.outcome}" in text
     assert all(f"`{gate.name}`" in text for gate in verdict.gates)
     (document,) = manifest.corpora["english_corpus"].documents

@@ -24,8 +24,9 @@ from hlx_model.provenance.record import record_of
 from hlx_model.release.card import card_of
 from hlx_model.release.export import WeightsFormat, export
 from hlx_model.reporting.models import Translation
-from tests.conftest import Curriculum, Hlx
-from tests.release.handed import copied, stopped, trained
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum, copied, stopped, trained
+from tests.support.damage import flip
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = {
@@ -47,7 +48,7 @@ def test_the_folder_contains_the_weights_the_records_and_the_card(
     ran = hlx("export", three.outcome.manifest.training_id[:8], folder, "--checkpoint-dir", curriculum.training)
     assert (ran.code, ran.out, ran.err) == (0, f"{folder}\n", "")
     assert {path.name for path in folder.iterdir()} == FILES
-    directory = three.judgement.directory
+    directory = three.evaluation.directory
     for name, source in (
         ("model.safetensors", three.checkpoint), ("manifest.json", three.checkpoint), ("report.json", directory),
         ("verdict.json", directory),
@@ -164,7 +165,7 @@ def test_a_pt_file_loads_like_a_file_of_torch_save(hlx: Hlx, curriculum: Curricu
         "validate", "--checkpoint", copy, "--corpus", curriculum.document, "--phase", 3, "--device", "cpu", "--json"
     )
     figures = json.loads(evaluated.out)["figures"]
-    assert figures["held_out_loss"] == three.judgement.report.to_json()["figures"]["held_out_loss"]
+    assert figures["held_out_loss"] == three.evaluation.report.to_json()["figures"]["held_out_loss"]
 
 
 def test_a_checkpoint_that_did_not_pass_is_exported_with_a_warning(
@@ -199,9 +200,7 @@ def test_an_empty_directory_is_filled_and_another_one_is_kept(
 @pytest.mark.parametrize("name", ["model.safetensors", "state.json", "manifest.json"])
 def test_a_changed_checkpoint_is_not_exported(hlx: Hlx, curriculum: Curriculum, tmp_path: Path, name: str) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
-    content = bytearray((checkpoint / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (checkpoint / name).write_bytes(content)
+    flip(checkpoint / name)
     ran = hlx("export", checkpoint, tmp_path / "folder")
     assert ran.code == 1 and ran.err == f"{ran.error}\n" and name in ran.error and "use another checkpoint" in ran.error
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts"}

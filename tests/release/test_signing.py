@@ -13,23 +13,10 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.layout import SIGNATURE
 from hlx_model.release.export import export
 from hlx_model.release.signing import sign, verify_signature
-from tests.conftest import Curriculum, Hlx
-from tests.release.handed import copied
-
-
-def key_pair(directory: Path, name: str = "key") -> tuple[Path, Path]:
-    """A private and a public key of the curve P-256."""
-    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
-    return written(directory, name, ec.generate_private_key(ec.SECP256R1()))
-
-
-def written(directory: Path, name: str, key: Any, password: bytes | None = None) -> tuple[Path, Path]:
-    s = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    hidden = s.BestAvailableEncryption(password) if password else s.NoEncryption()
-    private, public = directory / f"{name}.pem", directory / f"{name}.pub"
-    private.write_bytes(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, hidden))
-    public.write_bytes(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo))
-    return private, public
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum, copied
+from tests.support.damage import flip
+from tests.support.keys import key_pair, write_keys
 
 
 def refusal(directory: Path, key: Path) -> str:
@@ -39,12 +26,6 @@ def refusal(directory: Path, key: Path) -> str:
     message = str(refused.value)
     assert message.startswith(f"{directory}: ") and "\n" not in message
     return message.removeprefix(f"{directory}: ")
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture
@@ -167,9 +148,9 @@ def test_an_unusable_key_is_one_line_and_nothing_is_written(
     ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
     rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
     (tmp_path / "text.pem").write_text("no key\n", encoding="utf-8")
-    with_password, _ = written(tmp_path, "password", ec.generate_private_key(ec.SECP256R1()), b"secret")
-    of_rsa, _ = written(tmp_path, "rsa", rsa.generate_private_key(65537, 2048))
-    of_bitcoin, _ = written(tmp_path, "bitcoin", ec.generate_private_key(ec.SECP256K1()))
+    with_password, _ = write_keys(tmp_path, "password", ec.generate_private_key(ec.SECP256R1()), b"secret")
+    of_rsa, _ = write_keys(tmp_path, "rsa", rsa.generate_private_key(65537, 2048))
+    of_bitcoin, _ = write_keys(tmp_path, "bitcoin", ec.generate_private_key(ec.SECP256K1()))
     for key, message in (
         (tmp_path / "text.pem", "make one with `openssl ecparam"),
         (keys[1], "not a private key to sign with"),

@@ -1,17 +1,18 @@
 """An exported folder is verified by itself, wherever it is."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from hlx_model.checkpoints.manifest import read_manifest
-from hlx_model.files import digest_of, read_json, sha256_of, write_json
+from hlx_model.files import sha256_of, write_json
 from hlx_model.release.export import export
 from hlx_model.release.statement import statement
 from hlx_model.release.verify import verify
-from tests.conftest import Curriculum
+from tests.support.curriculum import Curriculum
+from tests.support.damage import reseal
+from tests.support.keys import key_pair
 
 
 @pytest.fixture
@@ -45,10 +46,7 @@ def test_one_changed_byte_in_any_file_is_found(folder: Path) -> None:
 
 def forge(folder: Path) -> None:
     """Replace the manifest and all that names it, so that nothing in the folder contradicts it."""
-    content = read_json(folder / "manifest.json")
-    content.pop("digest")
-    content["ungated"], content["run_id"] = [], "another run"
-    write_json(folder / "manifest.json", {**content, "digest": digest_of(content)})
+    reseal(folder / "manifest.json", ungated=[], run_id="another run")
     files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != "provenance.json"}
     files.pop("model.sig", None)
     write_json(folder / "provenance.json", statement(read_manifest(folder), files))
@@ -56,10 +54,7 @@ def forge(folder: Path) -> None:
 
 def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing")
-    key, public = tmp_path / "key.pem", tmp_path / "key.pub"
-    for command in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
-                    ["ec", "-in", str(key), "-pubout", "-out", str(public)]):  # fmt: skip
-        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    key, public = key_pair(tmp_path)
     assert broken(folder, public) == [f"{folder / 'model.sig'}: missing: it is not signed"]
     signed = tmp_path / "signed"
     export(curriculum.phases[3].checkpoint, signed, key=key)

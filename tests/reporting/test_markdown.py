@@ -8,7 +8,7 @@ import pytest
 
 from hlx_model.reporting.pages import report_markdown
 from hlx_model.reporting.render import escape_markdown, markdown_code
-from tests.reporting.reports import OURS, changed, parsed, phase_1, phase_3
+from tests.support.reports import OURS, changed, parsed, phase_1, phase_3
 
 NAMES = OURS | {"name", "size", "gates_version"}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hlx_model.reporting.models import REPORT_SCHEMA, Report
-from tests.conftest import Curriculum
-from tests.reporting.reports import phase_1
+from tests.support.curriculum import Curriculum
+from tests.support.reports import phase_1
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 PUBLISHED = Path(__file__).parents[2] / "docs" / "report.schema.json"
@@ -32,7 +32,7 @@ def refused(report: Any) -> str:
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_real_report_is_read_and_written_without_a_change(curriculum: Curriculum, phase: int) -> None:
-    path = curriculum.phases[phase].judgement.directory / "report.json"
+    path = curriculum.phases[phase].evaluation.directory / "report.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["schema"] == REPORT_SCHEMA
     report = Report.read(path)
@@ -42,7 +42,7 @@ def test_a_real_report_is_read_and_written_without_a_change(curriculum: Curricul
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_missing_or_an_unknown_field_is_refused_by_name(curriculum: Curriculum, phase: int) -> None:
-    report = curriculum.phases[phase].judgement.report.to_json()
+    report = curriculum.phases[phase].evaluation.report.to_json()
     for field in report:
         assert field in refused({name: value for name, value in report.items() if name != field})
     assert "figures" in refused({**report, "figures": {**report["figures"], "invented": 1}})

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hlx_model.reporting import pages
-from tests.conftest import Curriculum
-from tests.reporting.reports import PART_NAMES, changed, gate, parsed, phase_1, phase_3, rates
+from tests.support.curriculum import Curriculum
+from tests.support.reports import PART_NAMES, changed, gate, parsed, phase_1, phase_3, rates
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -84,11 +84,11 @@ def test_a_page_is_well_formed_and_fetches_nothing(report: Callable[[], dict[str
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_real_report_becomes_a_page(curriculum: Curriculum, phase: int) -> None:
-    judgement = curriculum.phases[phase].judgement
-    text = "".join(read(judgement.report.to_json()).text)
-    for result in judgement.verdict.gates:
+    evaluation = curriculum.phases[phase].evaluation
+    text = "".join(read(evaluation.report.to_json()).text)
+    for result in evaluation.verdict.gates:
         assert result.name in text and result.reason in text
-    for asset, version in judgement.verdict.corpora.items():
+    for asset, version in evaluation.verdict.corpora.items():
         assert asset in text and version in text
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hlx_model.reporting.plots import loss_svg
-from tests.reporting.reports import parsed, phase_1
+from tests.support.reports import parsed, phase_1
 
 SVG = "{http://www.w3.org/2000/svg}"
 BASELINES = {"unigram_baseline": 3.18, "bigram_baseline": 2.34}

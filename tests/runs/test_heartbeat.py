@@ -14,7 +14,8 @@ from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.events import ignore
 from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
-from tests.conftest import QUICK
+from tests.support.curriculum import QUICK
+from tests.support.processes import beat_in
 
 
 def test_what_the_trainer_wrote_is_read_back(tmp_path: Path) -> None:
@@ -33,8 +34,8 @@ def test_losses_that_are_not_finite_are_written_by_their_names(tmp_path: Path) -
 
     content = json.loads((tmp_path / HEARTBEAT).read_text(), parse_constant=refuse)
     assert (content["train_loss"], content["held_out_loss"]) == ("nan", "inf")
-    beat = Heartbeat.read(tmp_path)
-    assert beat is not None and beat.train_loss is not None
+    beat = beat_in(tmp_path)
+    assert beat.train_loss is not None
     assert math.isnan(beat.train_loss) and beat.held_out_loss == math.inf
 
 
@@ -84,8 +85,8 @@ def test_the_heartbeat_has_the_speed_before_the_first_record(small_document: Pat
     recorder.heartbeat.time = 0.0
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)
-    beat = Heartbeat.read(plan.directory)
-    assert beat is not None and (beat.step, beat.train_loss) == (1, 2.0)
+    beat = beat_in(plan.directory)
+    assert (beat.step, beat.train_loss) == (1, 2.0)
     assert beat.tokens_per_second and beat.tokens_per_second > 0
     assert beat.eta_seconds == pytest.approx(999_999 * 100 / beat.tokens_per_second)
     assert read_metrics(plan.directory) == []
@@ -104,5 +105,5 @@ def test_a_heartbeat_is_closed_on_behalf_of_a_trainer_that_is_gone(tmp_path: Pat
     beat.write(tmp_path)
     wrote = beat.time
     beat.close(tmp_path, "it was killed")
-    found = Heartbeat.read(tmp_path)
-    assert found is not None and (found.status, found.reason, found.time) == ("failed", "it was killed", wrote)
+    found = beat_in(tmp_path)
+    assert (found.status, found.reason, found.time) == ("failed", "it was killed", wrote)

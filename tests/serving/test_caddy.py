@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hlx_assets.ui import free_port
-from tests.system import program
+from tests.support.programs import program
 
 pytestmark = pytest.mark.system
 

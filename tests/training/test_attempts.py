@@ -13,7 +13,7 @@ from hlx_model.provenance.verify import verify_lineage
 from hlx_model.training.events import Event, Recorded
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.conftest import CPU, QUICK
+from tests.support.curriculum import CPU, QUICK
 
 
 class Stopping:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.seal import list_checkpoints
-from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.distributed import Ranks
+from tests.support.processes import beat_in
 
 ROOT = Path(__file__).parents[2]
 TRAINER = ("-m", "hlx_model.training", "--phase", "1", "--no-fp16", "--device", "cpu")
@@ -64,8 +64,8 @@ def test_one_process_resumes_what_several_started(small_document: Path, tmp_path
     several.send_signal(signal.SIGTERM)  # torchrun passes it on
     several.communicate(timeout=60)
     (directory,) = training.iterdir()
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "interrupted"
+    beat = beat_in(directory)
+    assert beat.status == "interrupted"
     one = start(training, small_document, *options, ranks=False)
     _, said = one.communicate(timeout=120)
     assert one.returncode == 0, said

@@ -17,7 +17,7 @@ from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine, Step, next_token_losses
 from hlx_model.training.settings import Settings
-from tests.conftest import CPU
+from tests.support.curriculum import CPU
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
 TEXTS = ["Search for documents", "Sort", "Count the items"]

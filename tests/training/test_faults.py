@@ -4,7 +4,6 @@ Real trainers in processes of their own, each saving after every step; the disk'
 """
 
 import errno
-import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import Fault, Task, Trainer, trained
-from benchmarks.kill_matrix import Undisturbed, contents, lost, undisturbed
 from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.layout import MANIFEST
-from hlx_model.runs.heartbeat import Heartbeat
-from tests.conftest import small_text
+from tests.support.damage import flip, truncate
+from tests.support.documents import small_text
+from tests.support.faults import Fault, Task, Trainer, trained
+from tests.support.kills import Undisturbed, contents, lost, undisturbed
+from tests.support.processes import beat_in
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
 ENDS = ("mkdir", "checkpoints/FINAL")
@@ -69,8 +69,8 @@ def refused(task: Task, whole: Undisturbed, operation: str, place: str, error: i
     assert lost(directory_of(task), ended.saved) == []
     bear_the_name = {path for path in parent.glob("phase*") if (path / MANIFEST).exists()}
     assert set(list_checkpoints(parent)) == bear_the_name
-    beat = Heartbeat.read(directory_of(task))
-    assert beat is not None and (lasting or (beat.status == "failed" and beat.reason))
+    beat = beat_in(directory_of(task))
+    assert lasting or (beat.status == "failed" and beat.reason)
     again = trained(task)
     assert (again.code, again.error) == (0, "")
     assert contents(directory_of(task)) == whole.contents
@@ -119,17 +119,7 @@ def test_a_read_only_folder_is_named_and_nothing_is_written(small_document: Path
     assert list((tmp_path / "artifacts").iterdir()) == []
 
 
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("spoil", [truncate, flip_a_bit])
+@pytest.mark.parametrize("spoil", [truncate, flip])
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
 def test_a_damaged_checkpoint_is_skipped_for_an_older_one(
     killed: Task, whole: Undisturbed, name: str, spoil: Callable[[Path], None]
@@ -145,7 +135,7 @@ def test_a_damaged_checkpoint_is_skipped_for_an_older_one(
 
 def test_if_every_checkpoint_is_damaged_the_training_starts_at_step_0(killed: Task, whole: Undisturbed) -> None:
     for last in (directory_of(killed) / "checkpoints").glob("*_LAST_*"):
-        flip_a_bit(last / "model.safetensors")
+        flip(last / "model.safetensors")
     ended = trained(killed)
     assert (ended.code, ended.resumed_from) == (0, None)
     assert contents(directory_of(killed)) == whole.contents

@@ -22,7 +22,7 @@ from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.settings import Settings
-from tests.conftest import CPU, QUICK
+from tests.support.curriculum import CPU, QUICK
 
 SETTINGS = Settings(
     phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1, mixed_precision=True

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import Event, Task
-from benchmarks.kill_matrix import Undisturbed, killed_at, lost, places, undisturbed
+from tests.support.faults import Event, Task
+from tests.support.kills import Undisturbed, killed_at, lost, places, undisturbed
 
 OPTIONS = ("--epochs", "2", "--batch-size", "8")
 

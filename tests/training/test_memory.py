@@ -22,7 +22,6 @@ from hlx_model.evaluation.losses import predict
 from hlx_model.model.device import attention_kernel, threads
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Cache, Transformer
-from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training import memory, saver
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
@@ -40,7 +39,9 @@ from hlx_model.training.memory import (
     saved_activation_bytes,
 )
 from hlx_model.training.settings import Settings
-from tests.conftest import CPU, Curriculum, Hlx
+from tests.support.command import Hlx
+from tests.support.curriculum import CPU, Curriculum
+from tests.support.processes import beat_in
 
 FP32, BF16 = torch.float32, torch.bfloat16
 
@@ -239,11 +240,7 @@ def test_the_checkpoints_of_a_training_need_no_more_than_estimated(curriculum: C
         assert taken < memory.estimate_disk(trained.plan.settings)
 
 
-@pytest.mark.parametrize(
-    "failing",
-    [lambda: torch.empty(2**55), lambda: bytearray(2**62)],
-    ids=["torch", "Python"],
-)
+@pytest.mark.parametrize("failing", [lambda: torch.empty(2**55), lambda: bytearray(2**62)], ids=["torch", "Python"])
 def test_a_real_allocation_that_fails_gives_advice(failing: Callable[[], object]) -> None:
     said = r"out of memory: 10m .*: --gradient-checkpointing would need"
     with pytest.raises(OutOfMemory, match=said), memory.out_of_memory(settings_of("10m", 64), CPU):
@@ -283,8 +280,8 @@ def test_a_training_that_ran_out_of_memory_resumes_with_less(
     assert ran.code == 1 and ran.error.startswith("error: out of memory: tiny with batch size 1")
     assert "--gradient-checkpointing" in ran.error
     (directory,) = (tmp_path / "training").iterdir()
-    beat = Heartbeat.read(directory)
-    assert beat is not None and beat.status == "failed"
+    beat = beat_in(directory)
+    assert beat.status == "failed"
     assert beat.reason is not None and beat.reason.startswith("OutOfMemory: out of memory: tiny")
     last = max(list_checkpoints(directory / "checkpoints"), key=lambda path: verify_checkpoint(path).manifest.step)
     assert verify_checkpoint(last).manifest.step >= 3

@@ -11,7 +11,8 @@ from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, prompt
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training, sample
 from hlx_model.verdicts import GateClosed
-from tests.conftest import NOUNS, QUICK, SCHEDULES, VERBS, Curriculum
+from tests.support.curriculum import QUICK, SCHEDULES, Curriculum
+from tests.support.documents import NOUNS, VERBS
 
 NONE = Overrides()
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.seal import verify_checkpoint
-from tests.conftest import small_text
-from tests.training.second_user import FIRST, GROUP, SECOND
+from tests.support.documents import small_text
+from tests.support.second_user import FIRST, GROUP, SECOND
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_a_second_user_resumes_validates_and_cleans(folder: Path) -> None:
-    command = [sys.executable, "-m", "tests.training.second_user", str(folder)]
+    command = [sys.executable, "-m", "tests.support.second_user", str(folder)]
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout)

@@ -31,9 +31,12 @@ class Writer:
         self.written.append("closed")
 
 
-def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # it is not needed
+    monkeypatch.chdir(tmp_path)
     with tensorboard_sink(None) as view:
         view(Recorded(ROW, 70, None))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tensorboard_receives_every_metric_at_its_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import psutil
 
 from hlx_assets.ui import free_port
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.assets.conftest import REPOSITORY, Home
+from tests.support.dagster_home import REPOSITORY, Home
+from tests.support.waiting import PATIENCE, wait_for
 
-PATIENCE = 180.0
 LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 TERMINATE = "mutation($r: String!) { terminateRun(runId: $r) { __typename } }"
@@ -31,13 +31,6 @@ LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name loca
 TICKS = """query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
   ... on Sensor { sensorState { ticks(limit: 200) { timestamp skipReason } } } } }"""
 REPOSITORY_OF_HLX = {"repositoryLocationName": "hlx", "repositoryName": "__repository__"}
-
-
-def wait_for(condition: Callable[[], bool], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long {what}"
-        time.sleep(0.2)
 
 
 class Ui:

@@ -2,7 +2,7 @@
 
 `hlx train` runs in the child as a user runs it, from reading the corpus to the last checkpoint, and saves its rolling
 checkpoint after every step. Its file operations are counted, and a `Fault` names one of these events by its number.
-`benchmarks/kill_matrix.py` and `tests/training/test_faults.py` use this.
+`kills.py` and `tests/training/test_faults.py` use this.
 """
 
 import errno
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 PATIENCE = 300.0
 """Seconds without output after which a child counts as stuck."""
 # A child is forked from a process that has imported them: it starts in a fifth of a second where it took five.
-_PRELOADED = ["benchmarks.faults", "hlx_model.cli", "torch._dynamo", "numpy.ctypeslib"]
+_PRELOADED = ["tests.support.faults", "hlx_model.cli", "torch._dynamo", "numpy.ctypeslib"]
 
 
 class Event(NamedTuple):

@@ -18,10 +18,9 @@ from unittest.mock import patch
 
 import torch
 
-from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.progress import read_state
-from hlx_model.checkpoints.seal import remove_checkpoint, verify_checkpoint
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus.build import build
 from hlx_model.evaluation.evaluate import evaluate
@@ -32,7 +31,7 @@ from hlx_model.profiles import PROFILES, Schedule
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.shared import SHARED
+from tests.support.documents import SHARED
 
 SEQ_LENGTH = 256
 LONGEST_SHORT = 130
@@ -218,9 +217,10 @@ class Workshop:
             trial.checkpoint(path)
             where, failed, warned = _examined(path)
         else:
-            reason = manifest.stopped
-            by = reason.split()[1] if reason.startswith("gate ") else reason.partition(":")[0]
-            where, failed, warned = "training", {by: reason}, {}
+            gates = [gate for milestone in read_state(path).milestones for gate in milestone.failed]
+            # An abort rule has no name in what is recorded: its reason begins with what it found.
+            by = gates[0].name if gates else manifest.stopped.partition(":")[0]
+            where, failed, warned = "training", {by: manifest.stopped}, {}
         shutil.rmtree(plan.directory)
         return Found(failed, where, manifest.epoch, manifest.step, warned, time.monotonic() - began)
 
@@ -271,12 +271,3 @@ def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable
 def processes(number: int) -> ProcessPoolExecutor:
     """Yield a pool of so many processes with one thread each."""
     return ProcessPoolExecutor(number, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
-
-
-def checkpoint_changed(path: Path, change: Callable[[torch.nn.Module], None], **manifest: Any) -> None:
-    """Write a checkpoint again, sealed as the trainer seals it, with other weights or another manifest."""
-    found = verify_checkpoint(path)
-    model, state, moments = checkpoints.load_model(found), read_state(path), checkpoints.load_optimizer(found)
-    change(model)
-    remove_checkpoint(path)
-    checkpoints.write_checkpoint(path.parent, found.manifest.replace(**manifest), model, state, moments)

@@ -6,7 +6,6 @@ A mutant is a healthy training with one change: in its texts, in the program, or
 `benchmarks.gates` has the same trainings without the change among its healthy ones, and they must pass.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.trials import SEQ_LENGTH, Document, Training, Trial, checkpoint_changed
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.prompts import answer_start, prompt
@@ -30,6 +28,8 @@ from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import TrainingPlan
+from tests.support.damage import flip, rewrite_checkpoint, truncate
+from tests.support.trials import SEQ_LENGTH, Document, Training, Trial
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
@@ -202,7 +202,7 @@ def nothing(*args: object) -> None:
 
 def weights(change: Callable[[nn.Module], None], **manifest: Any) -> Callable[[Path], None]:
     """Return a trial whose checkpoint has other weights or another manifest, sealed as the trainer seals it."""
-    return lambda path: checkpoint_changed(path, change, **manifest)
+    return lambda path: rewrite_checkpoint(path, change, **manifest)
 
 
 def symbols_swapped(model: nn.Module) -> None:
@@ -227,18 +227,16 @@ def noisy(model: nn.Module) -> None:
 
 
 def truncated(path: Path) -> None:
-    os.truncate(path / WEIGHTS, (path / WEIGHTS).stat().st_size // 2)
+    truncate(path / WEIGHTS)
 
 
 def one_bit_flipped(path: Path) -> None:
-    content = bytearray((path / WEIGHTS).read_bytes())
-    content[len(content) // 2] ^= 1
-    (path / WEIGHTS).write_bytes(content)
+    flip(path / WEIGHTS)
 
 
 def of_another_size(path: Path) -> None:
     settings = {**read_manifest(path).settings, "size": "10m"}
-    checkpoint_changed(path, nothing, settings=settings)
+    rewrite_checkpoint(path, nothing, settings=settings)
 
 
 def _mispaired(share: float) -> Training:

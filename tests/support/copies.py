@@ -1,4 +1,4 @@
-"""A home to clean: a copy of the curriculum's artifacts, and what tests add to it."""
+"""A copy of the artifacts of a curriculum, which a test may change, and what tests add to it."""
 
 import os
 import shutil
@@ -18,13 +18,14 @@ from hlx_model.evaluation.verdict import require_passed
 from hlx_model.files import write_json
 from hlx_model.layout import Artifacts
 from hlx_model.provenance.events import Event, record_event
-from tests.conftest import Curriculum, small_text
+from tests.support.curriculum import Curriculum
+from tests.support.documents import small_text
 
 LONG_AGO = time.time() - 3 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Home:
+class ArtifactsCopy:
     """A copy of the curriculum's artifacts that a test may change."""
 
     root: Path
@@ -41,6 +42,14 @@ class Home:
     def final(self, phase: int) -> Path:
         """Return the FINAL checkpoint of a phase."""
         return self.of(phase) / "checkpoints" / self.curriculum.phases[phase].checkpoint.name
+
+    def report(self, phase: int) -> Path:
+        """Return the folder of the report on a phase."""
+        return Artifacts(self.training).report(self.final(phase))
+
+    def corpus(self, phase: int, asset: str) -> Path:
+        """Return a corpus that a phase was trained on."""
+        return self.root / read_manifest(self.final(phase)).corpora[asset].path
 
     def going(self, group: str | None = None) -> set[str]:
         """Return what a plan removes, relative to the root."""
@@ -92,7 +101,7 @@ def as_parent(checkpoint: Path) -> Parent:
     )
 
 
-def new_corpus(home: Home, entries: int = 40) -> dict[str, Path]:
+def new_corpus(home: ArtifactsCopy, entries: int = 40) -> dict[str, Path]:
     """Add an old version of every corpus, made from a kept document; return them by asset."""
     document = home.root.parent / "other.md"
     document.write_text("\n\n".join(small_text().split("\n\n")[:entries]), encoding="utf-8")
@@ -108,7 +117,7 @@ def age(path: Path) -> None:
         os.utime(inner, (LONG_AGO, LONG_AGO), follow_symlinks=False)
 
 
-def intact(home: Home) -> None:
+def intact(home: ArtifactsCopy) -> None:
     """Require that every checkpoint verifies and that training may start from each of the three phases."""
     for path in home.training.glob("*/*/phase*"):
         verify_checkpoint(path)
@@ -116,6 +125,6 @@ def intact(home: Home) -> None:
         require_passed(verify_checkpoint(home.final(phase)))
 
 
-def materialize(home: Home, asset: str, directory: Path) -> None:
+def materialize(home: ArtifactsCopy, asset: str, directory: Path) -> None:
     """Record that an asset was materialized to a directory."""
     record_event(home.root, Event(asset, str(directory.relative_to(home.root)), "run", "2026-01-01T00:00:00+00:00"))

@@ -1,6 +1,6 @@
 """Two users of one group share a training: the first is interrupted, the second resumes, evaluates and cleans it.
 
-    python -m tests.training.second_user FOLDER
+    python -m tests.support.second_user FOLDER
 
 Run by `test_second_user.py`, as root, in a process of its own: it takes the effective ids of both users in turn, which
 decide what a process may read and write. Processes of theirs would not do: Python itself may lie where only root reads.
@@ -24,7 +24,8 @@ from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.training.events import Event, Recorded
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from tests.conftest import CPU, QUICK, small_text
+from tests.support.curriculum import CPU, QUICK
+from tests.support.documents import small_text
 
 FIRST, SECOND, GROUP = 1234, 1235, 4321
 

@@ -1,0 +1,114 @@
+"""A real Dagster instance in a home of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from hlx_assets.definitions import defs
+from hlx_assets.home import prepare
+from hlx_assets.io_manager import latest_path
+from tests.support.documents import tiny_text
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS: dict[str, dict[str, Any]] = {
+    "phase1_checkpoint": {"epochs": 40, "batch_size": 2},
+    "phase2_checkpoint": {"epochs": 12, "batch_size": 2},
+    "phase3_checkpoint": {"epochs": 12, "batch_size": 2},
+}
+"""Settings that teach `tiny_text` in seconds."""
+
+
+@dataclass
+class Home:
+    """A DAGSTER_HOME and what a user does in it."""
+
+    path: Path
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """The instance of this home."""
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+    def write(self, text: str) -> None:
+        """Write the corpus document."""
+        (self.path / "small.md").write_text(text, encoding="utf-8")
+
+    def latest(self, asset: str) -> Path:
+        """Return the directory that an asset was last materialized to."""
+        with self.instance() as instance:
+            return latest_path(instance, dg.AssetKey(asset))
+
+    def materialize(self, *assets: str, **config: dict[str, Any]) -> "Run":
+        """Materialize assets (by default all) with their checks, as one run."""
+        settings = {**SETTINGS, "corpus_document": {"corpus": str(self.path / "small.md")}}
+        ops = {name: {"config": {**settings.get(name, {}), **config.get(name, {})}} for name in {*settings, *config}}
+        job = defs.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey(name) for name in assets] or None
+        if assets:
+            ops = {name: value for name, value in ops.items() if name in assets or name in config}
+        with self.instance() as instance:
+            result = job.execute_in_process(
+                instance=instance, run_config={"ops": ops}, asset_selection=selection, raise_on_error=False
+            )
+            return Run(result)
+
+
+@dataclass
+class Run:
+    """A run that has ended."""
+
+    result: dg.ExecuteInProcessResult
+
+    @property
+    def success(self) -> bool:
+        """Whether every step succeeded."""
+        return self.result.success
+
+    @property
+    def materialized(self) -> list[str]:
+        """The assets that were materialized."""
+        return [e.asset_key.to_user_string() for e in self.result.get_asset_materialization_events() if e.asset_key]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The reasons of the failed steps, by step."""
+        found = {}
+        for event in self.result.all_events:
+            if event.is_step_failure:
+                failure = event.step_failure_data
+                error = failure.error.cause or failure.error if failure.error else None
+                said = failure.user_failure_data.description if failure.user_failure_data else None
+                found[str(event.step_key)] = said or (error.message if error else "")
+        return found
+
+    def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
+        """The evaluation of a check in this run."""
+        wanted = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        return next(e for e in self.result.get_asset_check_evaluations() if e.asset_check_key == wanted)
+
+
+def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """Run the job `revalidation`; without `nice`, which this process could not undo."""
+    config = {"ops": {f"phase{phase}_validation_report": {"config": {"nice": 0}} for phase in (1, 2, 3)}}
+    job = defs.resolve_job_def("revalidation")
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Home]:
+    """Set `DAGSTER_HOME` to a home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(path))
+        yield Home(path)
+
+
+def make_home(path: Path) -> None:
+    """Make an empty home with the project's settings and a small corpus document."""
+    prepare(path)
+    Home(path).write(tiny_text())
