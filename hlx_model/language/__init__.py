@@ -21,23 +21,12 @@ These rules apply if the description of HLX leaves a choice:
 
 from importlib import import_module
 
-from hlx_model.language.errors import HLXSyntaxError
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
+from hlx_model.language.scanner import HLXSyntaxError
 from hlx_model.language.values import Contract, Handle, Value, same
 
-__all__ = [
-    "GRAMMARS",
-    "Contract",
-    "Format",
-    "HLXSyntaxError",
-    "Handle",
-    "Value",
-    "convert",
-    "parse",
-    "render",
-    "same",
-]
+__all__ = ["GRAMMARS", "Contract", "Format", "HLXSyntaxError", "Handle", "Value", "convert", "parse", "render", "same"]
 
 GRAMMARS: dict[Format, Grammar] = {
     format: import_module(f"{__name__}.{format.name.lower()}").GRAMMAR for format in Format

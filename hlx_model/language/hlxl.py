@@ -13,7 +13,7 @@ import re
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Value
+from hlx_model.language.values import Contract
 
 _BODY = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9A-Fa-f]{2})*""")
 _ESCAPES = re.compile(r"""\\(?:(["\\])|x(..))""")
@@ -33,21 +33,15 @@ class HLXL(Grammar):
     object_brackets = "{", "}"
     gap = " "
     contract_start = re.compile(r"\{(?=[ \t\n\r]*[0-9])")
+    contract, field, between_fields = "{{{}: {{{}}}}}", "@{}: {}", ", "
 
     def _read_contract(self, s: Scanner, depth: int) -> Contract:
         id = s.natural("a contract id")
         s.expect(":")
         s.expect("{")
-        fields: list[tuple[int, Value]] = []
-        for _ in s.separated(",", "}"):
-            s.expect("@")
-            self._read_field(s, fields, depth, after=":")
+        fields = self._read_fields(s, s.separated(",", "}"), depth, before="@", after=":")
         s.expect("}")
-        return Contract(id, tuple(fields))
-
-    def _write_contract(self, contract: Contract, depth: int) -> str:
-        fields = ", ".join(self._write_fields(contract, depth, "@{}: {}"))
-        return f"{{{contract.id}: {{{fields}}}}}"
+        return Contract(id, fields)
 
     def _read_bytes(self, s: Scanner) -> bytes:
         body = s.match(_BODY)

@@ -1,5 +1,6 @@
 """Strings and numbers, which most formats write alike."""
 
+import json
 import math
 import re
 
@@ -8,22 +9,18 @@ from hlx_model.language.values import MAX_INTEGER, MIN_INTEGER
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 _SURROGATE = r"\ud800-\udfff"
-_SHORT = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_SHORT_OF = {character: "\\" + letter for letter, character in _SHORT.items() if letter != "/"}
 
 _ESCAPE = r"""
     \\["\\/bfnrt]
   | \\u(?![Dd][89A-Fa-f])[0-9A-Fa-f]{4}
   | \\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}   # one character beyond U+FFFF
 """
-_ESCAPES = re.compile(_ESCAPE, re.VERBOSE)
 # Not possessive: Python 3.11 has bugs in possessive groups.
 _BODY = re.compile(rf'(?: [^"\\{_CONTROL}{_SURROGATE}]+ | {_ESCAPE} )*', re.VERBOSE)
 _TO_ESCAPE = re.compile(rf'["\\{_CONTROL}{_SURROGATE}]')
 
 # 01, 1_000 and 1.2.3 are errors, not a number and something after it.
 NUMBER_ENDS = r"(?![0-9A-Za-z_.])"
-NUMBER_STARTS = frozenset("-0123456789")
 INTEGER_RANGE = "integers of 64 bits, -2**63 to 2**63 - 1"
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[Ee][+-]?[0-9]+)?)" + NUMBER_ENDS)
 
@@ -31,8 +28,8 @@ _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[Ee][+-]?[0-9]+)?)"
 def read_string(s: Scanner) -> str:
     """Read a string from its opening quote; all JSON escapes are allowed, surrogates only in pairs."""
     s.expect('"')
-    body = s.match(_BODY)
-    assert body is not None
+    start = s.position - 1
+    s.match(_BODY)
     after = s.text[s.position : s.position + 1]
     if after == "\\":
         found = repr(s.text[s.position : s.position + 6])
@@ -40,8 +37,8 @@ def read_string(s: Scanner) -> str:
     if after != '"':
         s.fail(_instead_of(after))
     s.position += 1
-    text = body.group()
-    return _ESCAPES.sub(_unescape, text) if "\\" in text else text
+    token = s.text[start : s.position]
+    return str(json.loads(token)) if "\\" in token else token[1:-1]
 
 
 def write_string(value: str) -> str:
@@ -100,16 +97,6 @@ def _instead_of(character: str) -> str:
     return f"control characters escaped, this one as {_escape_of(character)}"
 
 
-def _unescape(match: re.Match[str]) -> str:
-    escape = match.group()
-    if escape[1] != "u":
-        return _SHORT[escape[1]]
-    if len(escape) == len(r"\uXXXX"):
-        return chr(int(escape[2:], 16))
-    high, low = int(escape[2:6], 16), int(escape[8:], 16)
-    return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-
-
 def _escape(match: re.Match[str]) -> str:
     character = match.group()
     if "\ud800" <= character <= "\udfff":
@@ -118,4 +105,4 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _escape_of(character: str) -> str:
-    return _SHORT_OF.get(character) or f"\\u{ord(character):04x}"
+    return json.dumps(character)[1:-1]

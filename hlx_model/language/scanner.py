@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NoReturn
 
-from hlx_model.language.errors import HLXSyntaxError
 from hlx_model.language.formats import Format
 from hlx_model.language.values import IDENTIFIER, MAX_INTEGER
 
@@ -13,10 +13,39 @@ _DIGITS = re.compile(r"[0-9]+")
 _EXCERPT = re.compile(r"[-+.0-9A-Za-z_]{1,40}|.", re.DOTALL)
 
 
+@dataclass(eq=False)
+class HLXSyntaxError(ValueError):
+    """A text that a format does not allow: the one error that reading HLX raises.
+
+    `str()` is one line: the place, what was found there, and what was expected.
+    """
+
+    message: str
+    """What was found and what was expected, on one line."""
+    text: str
+    """The whole text that was read."""
+    position: int
+    """Offset of what was found: 0 to len(text)."""
+    format: Format
+
+    @property
+    def line(self) -> int:
+        """Return the line of the position: 1-based; lines end at a line feed."""
+        return self.text.count("\n", 0, self.position) + 1
+
+    @property
+    def column(self) -> int:
+        """Return the column of the position: 1-based, in characters."""
+        return self.position - self.text.rfind("\n", 0, self.position)
+
+    def __str__(self) -> str:
+        return f"{self.format} line {self.line}, column {self.column}: {self.message}"
+
+
 class Scanner:
     """A text, and the position up to which it is read.
 
-    `take`, `expect`, `separated` and `natural` skip white space first. `match` and `identifier` do not, because a
+    `take`, `expect`, `separated`, `marked` and `natural` skip white space first. `match` and `identifier` do not: a
     prefix and the identifier after it are one token.
     """
 
@@ -54,6 +83,12 @@ class Scanner:
         while self.take(separator):
             yield
         self.expect(close, f"'{separator}' or '{close}'")
+
+    def marked(self, mark: str, close: str) -> Iterator[None]:
+        """Yield at each item of a list, after the `mark` before it; skip `close` after the last."""
+        while self.take(mark):
+            yield
+        self.expect(close, f"'{mark}' or '{close}'")
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """Skip what `pattern` matches at the position, and return the match."""

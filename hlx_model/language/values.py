@@ -36,7 +36,7 @@ class Contract:
     """
 
     id: int
-    fields: "tuple[tuple[int, Value], ...]"
+    fields: "Fields"
 
     def __post_init__(self) -> None:
         if not _is_natural(self.id):
@@ -54,6 +54,7 @@ class Contract:
 
 
 Value = None | bool | int | float | str | bytes | Handle | Contract | list["Value"] | dict[str, "Value"]
+Fields = tuple[tuple[int, Value], ...]
 
 
 def same(a: Value, b: Value) -> bool:
@@ -71,12 +72,12 @@ def same(a: Value, b: Value) -> bool:
         case dict(xs), dict(ys):
             return list(xs) == list(ys) and all(map(same, xs.values(), ys.values()))
         case Contract(i, xs), Contract(j, ys):
-            return (
-                i == j
-                and len(xs) == len(ys)
-                and all(m == n and same(x, y) for (m, x), (n, y) in zip(xs, ys, strict=True))
-            )
+            return i == j and len(xs) == len(ys) and all(map(_same_field, xs, ys))
     return a == b
+
+
+def _same_field(a: tuple[int, Value], b: tuple[int, Value]) -> bool:
+    return a[0] == b[0] and same(a[1], b[1])
 
 
 def _is_natural(number: int) -> bool:
