@@ -41,19 +41,14 @@ class Block:
         return sorted(found, key=lambda part: part.line)
 
     @property
+    def line(self) -> int:
+        """Return the line of its sentence; without a sentence, of its first text."""
+        return (self.english or self.parts[0]).line
+
+    @property
     def has_hlx(self) -> bool:
         """Return whether there is HLX, or what may be HLX."""
         return bool(self.formats or self.unnamed)
-
-    @property
-    def awaits_hlx(self) -> bool:
-        """Return whether there is a sentence, and no HLX yet."""
-        return self.english is not None and not self.formats
-
-    @property
-    def sentence_is_below(self) -> bool:
-        """Return whether the sentence is below its HLX."""
-        return self.english is not None and any(part.line < self.english.line for part in self.formats.values())
 
     def takes(self, part: Labelled) -> bool:
         """Return whether `part`, which is no sentence, belongs to this entry rather than to a new one."""
@@ -107,7 +102,7 @@ class _Region:
         order = self._order_of(run)
         if order == "unclear":
             self.ambiguous |= len(run) > 1
-            self.block.unclear |= self.block.awaits_hlx
+            self.block.unclear |= self.block.english is not None and not self.block.formats
         if order != "sentence first":
             yield from self._next(Block())
         for part in run:

@@ -4,13 +4,17 @@ import pytest
 
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import Document, Entry, operation_of, parse_document, read_document
-from hlx_model.language import Format, Value, render
+from hlx_model.language import Format, Value, parse, render
 from tests.shared import real_corpus
 
 
 def entry_of(english: str | None, value: Value, *, document: str = "corpus.md", line: int = 1) -> Entry:
     texts = tuple(render(value, format) for format in Format)
     return Entry(document, line, line, line + 4, "", operation_of(value), english, texts)
+
+
+def value_of(entry: Entry) -> Value:
+    return parse(entry.texts[0], Format.HLXL)
 
 
 @pytest.fixture(scope="session")
