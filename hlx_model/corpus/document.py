@@ -161,10 +161,8 @@ def _read(file: Iterable[bytes], name: str, seq_length: int) -> Document:
     _require_entries(name, len(entries) + len(quarantined))
     if not entries:
         first = quarantined[0]
-        raise CorpusError(
-            f"{name}: none of its {len(quarantined)} entries is usable; "
-            f"mend them, beginning with line {first.line}: {first.reason}"
-        )
+        todo = f"none of its {len(quarantined)} entries is usable; mend them, beginning with line {first.line}"
+        raise CorpusError(f"{name}: {todo}: {first.reason}")
     readings = tuple(Reading(name, line, places[reading], reading) for reading, line in first_line.items())
     return Document(tuple(entries), tuple(quarantined), readings, name)
 

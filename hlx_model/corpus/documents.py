@@ -66,20 +66,20 @@ def collect(documents: Sequence[Document]) -> Collection:
     quarantine in every place: one of the values is wrong, and nothing says which.
     """
     entries = [entry for document in documents for entry in document.entries]
-    first: dict[str, Entry] = {}
-    contradicted: dict[str, Entry] = {}
+    # Of each sentence, the first entry of each of its values.
+    said: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.english is not None:
-            earlier = first.setdefault(entry.english, entry)
-            if earlier.texts != entry.texts:
-                contradicted.setdefault(entry.english, entry)
+            earlier = said.setdefault(entry.english, [])
+            if all(other.texts != entry.texts for other in earlier):
+                earlier.append(entry)
     kept: list[Entry] = []
     repeated: list[Quarantined] = []
     for entry in entries:
-        if entry.english is None or (first[entry.english] is entry and entry.english not in contradicted):
+        if entry.english is None or (len(said[entry.english]) == 1 and said[entry.english][0] is entry):
             kept.append(entry)
         else:
-            repeated.append(_refused(entry, first[entry.english], contradicted.get(entry.english)))
+            repeated.append(_refused(entry, entry.english, said[entry.english]))
     order = {document.name: index for index, document in enumerate(documents)}
     refused = [*(row for document in documents for row in document.quarantined), *repeated]
     refused.sort(key=lambda row: (order[row.document], row.line))
@@ -167,7 +167,7 @@ def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, se
     lines = (line.encode() for line in compose_lines(entries, seed, without=there))
     source = f"composed: {entries} entries, seed {seed}" + (", without the sentences above" if there else "")
     document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
-    return document.model_copy(update={"entries": entries, "seed": seed})
+    return document.replace(entries=entries, seed=seed)
 
 
 def _distinct(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
@@ -179,12 +179,12 @@ def _distinct(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     count = Counter(document.name for document in documents)
     named: dict[str, StoredDocument] = {}
     for document in documents:
-        name = document.name
-        if count[name] > 1:
-            name = f"{Path(name).stem}-{document.sha256[:8]}{Path(name).suffix}"
+        path = Path(document.name)
+        again = count[document.name] > 1
+        name = f"{path.stem}-{document.sha256[:8]}{path.suffix}" if again else document.name
         if name in named:
             raise CorpusError(f"{document.source}: the same as {named[name].source}: name each document once")
-        named[name] = document.model_copy(update={"name": name})
+        named[name] = document.replace(name=name)
     return list(named.values())
 
 
@@ -201,16 +201,11 @@ def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[by
     return StoredDocument(file=file.name, name=name, source=source, sha256=sha256_of(file), bytes=file.stat().st_size)
 
 
-def _refused(entry: Entry, first: Entry, contradicting: Entry | None) -> Quarantined:
+def _refused(entry: Entry, english: str, said: Sequence[Entry]) -> Quarantined:
     """Return an entry with the reason why it is in quarantine: it is repeated, or contradicted."""
-    if contradicting is None:
-        reason = f"the sentence was seen before, in {_where(first, entry)}"
-    else:
-        other = contradicting if entry.texts == first.texts else first
-        reason = f"the sentence says {entry.texts[0]} here and {other.texts[0]} in {_where(other, entry)}"
-    assert entry.english is not None
-    return Quarantined(entry.document, entry.line, entry.english, rules.SENTENCE_ONCE, reason, entry.english)
-
-
-def _where(other: Entry, entry: Entry) -> str:
-    return f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"
+    other = next((other for other in said if other.texts != entry.texts), said[0])
+    where = f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"
+    reason = f"the sentence was seen before, in {where}"
+    if len(said) > 1:
+        reason = f"the sentence says {entry.texts[0]} here and {other.texts[0]} in {where}"
+    return Quarantined(entry.document, entry.line, english, rules.SENTENCE_ONCE, reason, english)

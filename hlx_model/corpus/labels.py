@@ -49,7 +49,6 @@ _LABEL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_COLON = re.compile("[:\uff1a]")
 _LETTERS = "".join(format[-1] for format in Format if "-" in format)
 _LIKE_A_LABEL = re.compile(
     rf"(?:[^\w<]|<[^>]{{0,40}}>){{0,12}}([A-Za-z][\w-]{{2,10}}(?:[ \t](?i:[{_LETTERS}])(?!\w))?)"
@@ -66,7 +65,6 @@ _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
 _REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
-_SECTION_LEVEL = 2
 
 
 @dataclass(slots=True)
@@ -123,13 +121,24 @@ class _Scanner:
         self.fenced_text = False
         """The lines of the innermost block are the text of `current`, not labels or prose."""
 
-    def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
-        """Yield what `line` completes."""
+    def read(self, lines: Iterable[str]) -> Iterator[Labelled | Mark]:
+        """Yield what each line completes, and what the end of the document completes."""
+        for number, line in enumerate(lines, start=1):
+            # A byte order mark is also found inside, if files that begin with one were joined.
+            line = line.removeprefix("\ufeff")
+            composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
+            yield from self._read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
+        yield from self._end(touching=False)
+        if self.comment:
+            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
+        yield Mark.BREAK
+
+    def _read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
         if self.comment:
             if "-->" not in line:
                 return
             self.comment, line = 0, line.partition("-->")[2]
-        label = _LABEL.match(line) if _COLON.search(line) else None
+        label = _LABEL.match(line) if ":" in line or "\uff1a" in line else None
         tag = label_of(label["label"]) if label else None
         if tag is None and not self.fences and "<!--" in line:
             self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
@@ -149,20 +158,13 @@ class _Scanner:
                 yield from self._end(touching=False)
         elif (heading := _HEADING.match(line)) or _RULE.match(line) or not (marks := self._marks_before(line)):
             yield from self._end(touching=False)
-            if heading and len(heading[1]) == _SECTION_LEVEL and not self.fences:
+            if heading and heading[1] == "##" and not self.fences:
                 self.section = (heading[2] or "").rstrip("# \t").lstrip()
             if not heading or len(line.split()) == 2:  # the heading is one word
                 self._note(number, line)
             yield Mark.BREAK
         else:
             self._add(number, marks.sub("", line, count=1).strip(), composed)
-
-    def finish(self) -> Iterator[Labelled | Mark]:
-        """Yield what the end of the document completes."""
-        yield from self._end(touching=False)
-        if self.comment:
-            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
-        yield Mark.BREAK
 
     def _marks_before(self, line: str) -> re.Pattern[str] | None:
         """Return the marks before the text of a line that continues `current`; None if it does not."""
@@ -236,23 +238,13 @@ class _Scanner:
 
 
 def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
-    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry.
+    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry, and at its end.
 
     Args:
         lines: of the document, without their ends.
         unread: filled with the lines that look like a label and are none, by kind, with the first line.
     """
-    return _bounded(_scanned(lines, unread))
-
-
-def _scanned(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
-    scanner = _Scanner(unread)
-    for number, line in enumerate(lines, start=1):
-        # A byte order mark is also found inside, if files that begin with one were joined.
-        line = line.removeprefix("\ufeff")
-        composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
-        yield from scanner.read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
-    yield from scanner.finish()
+    return _bounded(_Scanner(unread).read(lines))
 
 
 def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
@@ -279,7 +271,6 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
             waiting.append(part)
         else:
             yield part
-    yield from waiting or ()
 
 
 def _unmarked(label: re.Match[str], tag: str) -> str:

@@ -37,8 +37,7 @@ class Block:
     @property
     def parts(self) -> list[Labelled]:
         """Return all texts that the entry was read from, in order."""
-        found = [*([self.english] if self.english else []), *self.formats.values(), *self.unnamed]
-        return sorted(found, key=lambda part: part.line)
+        return sorted(filter(None, (self.english, *self.formats.values(), *self.unnamed)), key=lambda part: part.line)
 
     @property
     def line(self) -> int:
@@ -76,7 +75,6 @@ def blocks(parts: Iterable[Labelled | Mark]) -> Iterator[Block]:
         else:
             yield from region.end()
             region = _Region()
-    yield from region.end()
 
 
 _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
@@ -177,5 +175,3 @@ def _runs(parts: Iterable[Labelled | Mark]) -> Iterator[list[Labelled]]:
             yield []
         else:
             run.append(part)
-    if run:
-        yield run

@@ -8,6 +8,7 @@ other examples. `rows.parquet` has the places of the examples in `derived.json`;
 beside it as `places-<version of the examples>.parquet`.
 """
 
+import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,15 +23,72 @@ from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, PLACE, PLACES_SCHEMA, examples_table, quarantine_table
-from hlx_model.corpus.version import DataVersion, data_version
 from hlx_model.files import digest_of, new_directory, staging, write_json
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
 
 _ROWS_READ = 100_000
-_MAKE_AGAIN = (
-    "make the corpus again from its documents (in Dagster: materialize it; else repeat the command that read them)"
-)
+_MAKE_AGAIN = "make the corpus again from its documents (in Dagster: materialize it; else repeat the command)"
+
+
+class DataVersion:
+    """Computes the digest of rows batch by batch.
+
+    Each column is hashed by its values: integers as 64 bits; texts as their lengths in bytes (-1 if there is none) and
+    their UTF-8, one after the other. The digest covers the names of the columns with these hashes. So it does not
+    depend on the batches, or on the encoding or the release of Arrow and Parquet.
+
+    Args:
+        columns: the names of the columns that the digest covers, in their order.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._hashes = {name: (hashlib.sha256(), hashlib.sha256()) for name in columns}
+
+    def update(self, rows: pa.RecordBatch) -> None:
+        """Add the rows that come next.
+
+        Raises:
+            KeyError: a column is missing.
+            TypeError: a column is neither text nor integers without gaps.
+        """
+        for name in self._hashes:
+            self._add(name, rows.column(name))
+
+    def hexdigest(self) -> str:
+        """Return the version of all rows so far."""
+        hashes = [[name, numbers.hexdigest(), text.hexdigest()] for name, (numbers, text) in self._hashes.items()]
+        return digest_of(hashes)
+
+    def _add(self, name: str, values: pa.Array) -> None:
+        numbers, texts = self._hashes[name]
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        if pa.types.is_integer(values.type) and not values.null_count:
+            numbers.update(values.cast(pa.int64()).to_numpy())
+        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            values = values.cast(pa.string())
+            numbers.update(pc.fill_null(pc.binary_length(values), -1).cast(pa.int64()).to_numpy())
+            # A column without texts may have no buffer for them.
+            texts.update(_utf8(pc.fill_null(values, "")))
+        else:
+            raise TypeError(f"column {name} is of type {values.type}: text and integers without gaps are hashed")
+
+
+def data_version(table: pa.Table) -> str:
+    """Return the version of a table; it covers all columns."""
+    version = DataVersion(table.column_names)
+    for batch in table.to_batches():
+        version.update(batch)
+    return version.hexdigest()
+
+
+def _utf8(values: pa.Array) -> memoryview:
+    _, offsets, data = values.buffers()
+    if offsets is None or data is None or not len(values):
+        return memoryview(b"")
+    ends = memoryview(offsets).cast("i")
+    return memoryview(data)[ends[values.offset] : ends[values.offset + len(values)]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +157,7 @@ def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | P
             rows.rename(made / ROWS)
             write_json(made / DERIVED_FROM, DerivedFrom(corpus_examples=source.version).to_json())
         # These examples are now the newest that it was made from.
-        if record := _examples_records(directory).get(source.version):
+        if record := all_examples_of(directory).get(source.version):
             touch(record)
         else:
             places.rename(directory / PLACES.format(source.version))
@@ -248,17 +306,12 @@ def quarantined(examples: Path) -> pa.Table:
 
 def examples_of(directory: Path) -> Path | None:
     """Return the directory of the examples that a derived corpus was last made from; None if that is not on record."""
-    newest = next(iter(_examples_records(directory)), None)
+    newest = next(iter(all_examples_of(directory)), None)
     return directory.parents[1] / EXAMPLES / newest if newest else None
 
 
-def all_examples_of(directory: Path) -> set[str]:
-    """Return the versions of all examples that a derived corpus was ever made from."""
-    return set(_examples_records(directory))
-
-
-def _examples_records(directory: Path) -> dict[str, Path]:
-    """Return the files that say from which examples a derived corpus was made, by their versions, the newest first."""
+def all_examples_of(directory: Path) -> dict[str, Path]:
+    """Return the versions of all examples that a derived corpus was made from, with their records, the newest first."""
     first, (before, after) = directory / DERIVED_FROM, PLACES.split("{}")
     versions = {path: path.name[len(before) : -len(after)] for path in directory.glob(PLACES.format("*"))}
     try:

@@ -7,11 +7,11 @@ number of arrays, objects and contracts around the value.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from hlx_model.language.formats import Format
-from hlx_model.language.literals import check_integer, read_number, read_string, write_float, write_string
-from hlx_model.language.scanner import Scanner
+from hlx_model.language.scanner import Scanner, check_integer, read_number, read_string, write_float, write_string
 from hlx_model.language.values import IDENTIFIER, MAX_DEPTH, RESERVED_KEY, Contract, Fields, Handle, Value
 
 _NUMBER_STARTS = frozenset("-0123456789")
@@ -45,6 +45,15 @@ class Grammar(ABC):
 
     def __init__(self) -> None:
         self._constants: dict[str, bool | None] = {self.null: None, self.true: True, self.false: False}
+        self._scalars: dict[type, Callable[[Any], str]] = {
+            type(None): lambda value: self.null,
+            bool: lambda value: self.true if value else self.false,
+            str: write_string,
+            int: lambda value: self._write_integer(check_integer(value)),
+            float: write_float,
+            Handle: lambda value: self.handle_prefix + value.name,
+            bytes: self._write_bytes,
+        }
         self._word = re.compile("|".join([IDENTIFIER.pattern, *map(re.escape, self._constants)]))
         samples: list[Value] = [None, True, 42, "text", b"\0", Handle("name"), [], {}, Contract(14, ())]
         self._any_value = "a value such as " + ", ".join(self._write(sample, 0) for sample in samples)
@@ -122,20 +131,8 @@ class Grammar(ABC):
 
     def _write(self, value: Value, depth: int) -> str:
         """Return a value as it is written inside another."""
-        if value is None:
-            return self.null
-        if type(value) is bool:
-            return self.true if value else self.false
-        if type(value) is str:
-            return write_string(value)
-        if type(value) is int:
-            return self._write_integer(check_integer(value))
-        if type(value) is float:
-            return write_float(value)
-        if type(value) is Handle:
-            return self.handle_prefix + value.name
-        if type(value) is bytes:
-            return self._write_bytes(value)
+        if write := self._scalars.get(type(value)):
+            return write(value)
         if depth == MAX_DEPTH:
             raise ValueError(f"HLX values nest to depth {MAX_DEPTH}: this one is deeper")
         if type(value) is Contract:

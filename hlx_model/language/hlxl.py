@@ -16,7 +16,6 @@ from hlx_model.language.scanner import Scanner
 from hlx_model.language.values import Contract
 
 _BODY = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9A-Fa-f]{2})*""")
-_ESCAPES = re.compile(r"""\\(?:(["\\])|x(..))""")
 _BYTES = [chr(b) if 0x20 <= b <= 0x7E else f"\\x{b:02x}" for b in range(256)]
 _BYTES[ord('"')], _BYTES[ord("\\")] = r"\"", r"\\"
 
@@ -49,14 +48,11 @@ class HLXL(Grammar):
         if not s.text.startswith('"', s.position):
             s.fail(r"""printable ASCII, \" \\ or \xNN, and a closing '"'""")
         s.position += 1
-        return _ESCAPES.sub(_unescape, body.group()).encode("latin-1")
+        # Its escapes are among those of Python.
+        return body.group().encode().decode("unicode_escape").encode("latin-1")
 
     def _write_bytes(self, value: bytes) -> str:
         return 'b"' + "".join([_BYTES[b] for b in value]) + '"'
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    return escape[1] or chr(int(escape[2], 16))
 
 
 GRAMMAR = HLXL()

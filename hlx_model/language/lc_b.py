@@ -16,8 +16,7 @@ import re
 
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
-from hlx_model.language.literals import INTEGER_RANGE, NUMBER_ENDS, read_number
-from hlx_model.language.scanner import Scanner
+from hlx_model.language.scanner import INTEGER_RANGE, NUMBER_ENDS, Scanner, read_number
 from hlx_model.language.values import MAX_INTEGER, Contract, Value
 
 _HEXADECIMAL = re.compile("0x([0-9A-Fa-f]+)" + NUMBER_ENDS)
