@@ -25,8 +25,8 @@ from hlx_model.corpus import (
     read_corpus,
     read_document,
 )
-from hlx_model.corpus.collection import require_different
 from hlx_model.corpus.coverage import counts
+from hlx_model.corpus.documents import require_different
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.verdict import quarantine_gate

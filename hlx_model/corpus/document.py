@@ -17,6 +17,7 @@ Reasons and texts of quarantined entries are part of the data version of the exa
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,10 +25,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hlx_model.corpus import rules
-from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Readings, listed, operation_of
-from hlx_model.corpus.labels import Labelled, label_of, labelled
+from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Reading, listed, operation_of
+from hlx_model.corpus.labels import label_of, labelled
 from hlx_model.corpus.pairing import Block, blocks
-from hlx_model.corpus.prompts import ENGLISH, conversion, translations
+from hlx_model.corpus.prompts import conversion, translations
 from hlx_model.language import Format, HLXSyntaxError, Value, parse, render, same
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import unknown_characters
@@ -49,11 +50,7 @@ _CONTINUES = re.compile(r"(?!(?:null|true|false)\Z|b\"|[\w -]{1,20}[*_`]{0,3}\s*
 
 
 class _DefectError(Exception):
-    """An entry goes to quarantine: the rule that it breaks, the reason in one line, the text that breaks it."""
-
-    def __init__(self, rule: str, reason: str, found: str) -> None:
-        super().__init__(reason)
-        self.rule, self.found = rule, found
+    """An entry goes to quarantine. Its arguments: the rule that it breaks, the reason in one line, the wrong text."""
 
 
 class _ProseError(Exception):
@@ -68,7 +65,7 @@ def read_document(path: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH, name: str
         ValueError: no model has `seq_length`.
     """
     with opened(path, name or str(path)) as file:
-        return _read(_decoded(file, name or str(path)), name or str(path), seq_length)
+        return _read(file, name or str(path), seq_length)
 
 
 def check_document(path: Path, name: str) -> None:
@@ -82,9 +79,7 @@ def check_document(path: Path, name: str) -> None:
         CorpusError: as `read_document` does.
     """
     with opened(path, name) as file:
-        content = _Content(_decoded(file, name))
-        found = sum(1 for _ in blocks(labelled(content)))
-    _require_content(name, content, bool(found))
+        _require_entries(name, sum(1 for _ in blocks(labelled(_decoded(file, name), {}))))
 
 
 @contextmanager
@@ -117,115 +112,92 @@ def parse_document(text: str, name: str, *, seq_length: int = DEFAULT_SEQ_LENGTH
         CorpusError: it is empty, has no label, or every entry is in quarantine.
         ValueError: no model has `seq_length`.
     """
-    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None)
-    return _read((line.rstrip("\n") for line in lines), name, seq_length)
+    return _read(io.BytesIO(text.encode()), name, seq_length)
 
 
 def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file without their ends, of any kind, and without a byte order mark."""
-    offset = 0
+    """Yield the lines of a UTF-8 file without their ends, of any kind, and without a byte order mark.
+
+    Raises:
+        CorpusError: it is not UTF-8; or, at its end, it contains only white space.
+    """
+    offset, empty = 0, True
     for number, line in enumerate(file):
         try:
             text = line.decode("utf-8-sig" if number == 0 else "utf-8")
         except UnicodeDecodeError as error:
             raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
         offset += len(line)
+        empty = empty and not text.strip()
         # Not splitlines(): it also ends a line at characters that may occur in a string.
         yield from text.removesuffix("\n").removesuffix("\r").split("\r")
+    if empty:
+        raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")
 
 
-def _read(lines: Iterable[str], name: str, seq_length: int) -> Document:
+def _read(file: Iterable[bytes], name: str, seq_length: int) -> Document:
     if not 3 <= seq_length <= POSITIONS:
         raise ValueError(f"seq_length is {seq_length}: 3 to {POSITIONS} tokens are allowed, the positions of the model")
     entries: list[Entry] = []
     quarantined: list[Quarantined] = []
-    readings = Readings(name)
-    content = _Content(lines)
+    places: Counter[str] = Counter()
+    first_line: dict[str, int] = {}
     unread: dict[str, int] = {}
-    for block in blocks(labelled(content, unread)):
-        line = (block.english or block.parts[0]).line
-        english = block.english.text if block.english else None
+    for block in blocks(labelled(_decoded(file, name), unread)):
+        taken: list[str] = []
         try:
-            entries.append(_entry(block, name, seq_length, readings))
+            entries.append(_entry(block, name, seq_length, taken))
         except _DefectError as defect:
-            sentence = None if english is None else " ".join(english.split("\n"))
-            quarantined.append(Quarantined(name, line, sentence, defect.rule, str(defect), defect.found))
+            sentence = " ".join(block.english.lines) if block.english else None
+            quarantined.append(Quarantined(name, block.line, sentence, *defect.args))
+            continue
         except _ProseError as prose:
-            if str(prose):
-                readings.take(str(prose), line)
-    for reading, line in unread.items():
-        readings.take(reading, line)
-    _require_content(name, content, bool(entries or quarantined))
+            taken = [str(prose)] if str(prose) else []
+        for reading in taken:
+            places[reading] += 1
+            first_line.setdefault(reading, block.line)
+    places.update(unread.keys())
+    first_line |= unread
+    _require_entries(name, len(entries) + len(quarantined))
     if not entries:
         first = quarantined[0]
-        raise CorpusError(
-            f"{name}: none of its {len(quarantined)} entries is usable; "
-            f"mend them, beginning with line {first.line}: {first.reason}"
-        )
-    return Document(tuple(entries), tuple(quarantined), readings.taken(), name)
+        todo = f"none of its {len(quarantined)} entries is usable; mend them, beginning with line {first.line}"
+        raise CorpusError(f"{name}: {todo}: {first.reason}")
+    readings = tuple(Reading(name, line, places[reading], reading) for reading, line in first_line.items())
+    return Document(tuple(entries), tuple(quarantined), readings, name)
 
 
-def _require_content(name: str, content: "_Content", found: bool) -> None:
-    if content.empty:
-        raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")
+def _require_entries(name: str, found: int) -> None:
     if not found:
         raise CorpusError(f"{name}: no entry found; each begins with a line such as 'English: Search for documents'")
 
 
-class _Content:
-    """Yields lines, and remembers whether they contained anything but white space."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.empty = True
-        self._lines = lines
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._lines:
-            self.empty = self.empty and not line.strip()
-            yield line
-
-
-def _entry(block: Block, name: str, seq_length: int, readings: Readings) -> Entry:
-    """Return the entry of a block.
+def _entry(block: Block, name: str, seq_length: int, taken: list[str]) -> Entry:
+    """Return the entry of a block, and add to `taken` how ambiguous forms were read.
 
     Raises:
         _DefectError: it goes to quarantine.
         _ProseError: it is prose.
     """
-    parts = block.parts
-    line = (block.english or parts[0]).line
-    taken: list[str] = []
     english = _sentence(block, taken)
     value, given = _agreed_value(block, english, taken)
     texts = {format: render(value, format) for format in Format}
-    for label, text in ((ENGLISH, english or ""), *texts.items()):
-        if unknown := unknown_characters(text):
-            raise _DefectError(rules.IN_VOCABULARY, f"{label} {_outside(unknown)}", text)
+    for format, text in texts.items():
+        _require_known(format, text)
     _check_length(english, texts, seq_length)
     if any(texts[format] != text for format, text in given.items()):
         taken.append("a spelling that is not canonical is learned in the canonical one")
-    rendered = tuple(format for format in Format if format not in given)
+    parts, rendered = block.parts, tuple(format for format in Format if format not in given)
     if rendered:
         taken.append(f"{listed(rendered)} rendered from {listed(given)}")
     if english is None:
         taken.append("HLX without a sentence serves phase 2 alone")
-    if block.sentence_is_below:
+    if any(part.line < block.line for part in block.formats.values()):
         taken.append("the sentence is below its HLX")
     if any(part.composed for part in parts):
         taken.append("decomposed characters are composed (Unicode NFC)")
-    for reading in taken:
-        readings.take(reading, line)
-    return Entry(
-        name,
-        line,
-        parts[0].line,
-        max(part.last_line for part in parts),
-        parts[0].section,
-        operation_of(value),
-        english,
-        tuple(texts.values()),
-        rendered,
-    )
+    place = name, block.line, parts[0].line, max(part.last_line for part in parts), parts[0].section
+    return Entry(*place, operation_of(value), english, tuple(texts.values()), rendered)
 
 
 def _sentence(block: Block, taken: list[str]) -> str | None:
@@ -234,29 +206,22 @@ def _sentence(block: Block, taken: list[str]) -> str | None:
         return None
     lines = block.english.lines
     below = next((i for i, line in enumerate(lines) if i and not _CONTINUES.match(line)), len(lines))
-    if below < len(lines):
-        _take_hlx_below(block, below)
+    if rest := lines[below:]:
+        # Lines that do not continue it are its HLX, without a label.
+        reason = f"`{rest[0]}` below it could go on with the sentence: write that on one line, prose after a blank one"
+        if block.formats or block.unnamed or not _values("\n".join(rest)):
+            raise _DefectError(rules.SENTENCE_ENDS, reason, rest[0])
+        block.unnamed.append(replace(block.english, label="", lines=rest))
+        block.unclear = False
     english = " ".join(lines[:below])
     if not english:
         raise _DefectError(rules.NOT_EMPTY, "the English sentence is empty", "")
-    if unknown := unknown_characters(english):
-        raise _DefectError(rules.IN_VOCABULARY, f"English {_outside(unknown)}", english)
+    _require_known("English", english)
     if why := rules.why_not_english(english):
         raise _DefectError(rules.IS_ENGLISH, f"the sentence {why}", english)
     if below > 1:
         taken.append("a sentence continues in the line below it")
     return english
-
-
-def _take_hlx_below(block: Block, below: int) -> None:
-    """Take the lines below a sentence that do not continue it as its HLX, without a label; raises `_DefectError`."""
-    assert block.english is not None
-    rest = block.english.lines[below:]
-    if block.formats or block.unnamed or not _values("\n".join(rest)):
-        reason = f"`{rest[0]}` below it could go on with the sentence: write that on one line, prose after a blank one"
-        raise _DefectError(rules.SENTENCE_ENDS, reason, rest[0])
-    block.unnamed.append(replace(block.english, label="", lines=rest))
-    block.unclear = False
 
 
 def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
@@ -272,38 +237,27 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         if label_of(part.language) not in (None, format):
             reason = f"{format} is the label of a fenced block in {label_of(part.language)}"
             raise _DefectError(rules.ONCE, reason, part.text)
-    empty = [format for format, part in block.formats.items() if not part.lines]
-    if empty:
-        taken.append(f"{listed(sorted(empty, key=list(Format).index))} left empty counts as missing")
-    written = {format: block.formats[format] for format in Format if format in block.formats and format not in empty}
-    if not written and english is not None and block.unnamed:
-        return _unnamed(block.unnamed, english, taken)
-    if not written:
-        if english is None:
-            hlx = any(_values(part.text) for part in block.unnamed)
-            raise _ProseError("HLX that names no format and has no sentence is not read" if hlx else "")
-        raise _DefectError(
-            rules.HAS_HLX, "no HLX between this sentence and the next, or prose, a heading or a rule", english
-        )
-    given: dict[Format, str] = {}
+    written = {format: block.formats[format] for format in Format if format in block.formats}
+    if empty := [format for format, part in written.items() if not part.lines]:
+        taken.append(f"{listed(empty)} left empty counts as missing")
+    given = {format: part.text for format, part in written.items() if part.lines}
+    if not given:
+        return _unnamed(block, english, taken)
+    taken += ["HLX over several lines is one value" for part in written.values() if len(part.lines) > 1]
     values: dict[Format, Value] = {}
     errors: dict[Format, HLXSyntaxError] = {}
-    for format, part in written.items():
-        given[format] = part.text
-        if len(part.lines) > 1:
-            taken.append("HLX over several lines is one value")
+    for format, text in given.items():
         first = next(iter(values.values()), None)
         try:
             # A canonical text, which nearly every text is, need not be parsed.
-            canonical = values and part.text == render(first, format)
-            values[format] = first if canonical else parse(part.text, format)
+            values[format] = first if values and text == render(first, format) else parse(text, format)
         except HLXSyntaxError as error:
             errors[format] = error
-    if errors and english is None and not values and all(error.position == 0 for error in errors.values()):
-        raise _ProseError("format labels without a sentence and without HLX are prose")
-    for format, unread in errors.items():
-        if unknown := unknown_characters(unread.text):
-            raise _DefectError(rules.IN_VOCABULARY, f"{format} {_outside(unknown)}", unread.text)
+    if errors:
+        if english is None and not values and all(error.position == 0 for error in errors.values()):
+            raise _ProseError("format labels without a sentence and without HLX are prose")
+        format, unread = next(iter(errors.items()))
+        _require_known(format, unread.text)
         shown = " ".join(unread.text.split("\n"))
         raise _DefectError(rules.PARSES, f"{format} `{shown}` cannot be read: {unread}", unread.text)
     first = next(iter(values.values()))
@@ -316,23 +270,28 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
     return first, given
 
 
-def _unnamed(parts: list[Labelled], english: str, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
-    """Return the value of HLX without a label, and its text in the format that can parse it."""
+def _unnamed(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
+    """Return the value of HLX without a label, and its text in the format that can parse it; raises the same."""
+    if english is None:
+        hlx = any(_values(part.text) for part in block.unnamed)
+        raise _ProseError("HLX that names no format and has no sentence is not read" if hlx else "")
+    if not block.unnamed:
+        reason = "no HLX between this sentence and the next, or prose, a heading or a rule"
+        raise _DefectError(rules.HAS_HLX, reason, english)
     # A block in another language is HLX only if a format can parse it; one without a language should be HLX.
-    parts = [part for part in parts if not part.language or _values(part.text)]
-    if len(parts) != 1:
-        which = (
-            "several fenced blocks that name no format" if parts else "no HLX, only fenced blocks in other languages"
-        )
-        raise _DefectError(rules.HAS_HLX, f"{which}: label its HLX", parts[0].text if parts else english)
-    text = parts[0].text
+    texts = [part.text for part in block.unnamed if not part.language or _values(part.text)]
+    if not texts:
+        raise _DefectError(rules.HAS_HLX, "no HLX, only fenced blocks in other languages: label its HLX", english)
+    text, *others = texts
+    if others:
+        raise _DefectError(rules.HAS_HLX, "several fenced blocks that name no format: label its HLX", text)
     readings = _values(text)
     if not readings:
         raise _DefectError(rules.PARSES, "its HLX reads in no format: label it with its format", text)
     format, value = next(iter(readings.items()))
     taken.append(f"HLX that names no format is read as {format}")
-    if others := [other for other, reading in readings.items() if not same(reading, value)]:
-        taken.append(f"HLX that names no format is another value in {listed(others)}; that of {format} is taken")
+    if differing := [other for other, reading in readings.items() if not same(reading, value)]:
+        taken.append(f"HLX that names no format is another value in {listed(differing)}; that of {format} is taken")
     return value, {format: text}
 
 
@@ -367,8 +326,12 @@ def _check_length(english: str | None, texts: Mapping[Format, str], seq_length: 
         raise _DefectError(rules.FITS, reason, longest.prompt + longest.answer)
 
 
-def _outside(unknown: str) -> str:
-    """Return which characters the vocabulary lacks, with their names, since they may look like others."""
+def _require_known(label: str, text: str) -> None:
+    """Require that the vocabulary has every character; the defect names those it lacks, since they may look alike."""
+    unknown = unknown_characters(text)
+    if not unknown:
+        return
     named = [f"{c if c.isprintable() else '?'} (U+{ord(c):04X} {unicodedata.name(c, 'no name')})" for c in unknown[:5]]
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    return f"has characters outside the vocabulary: {', '.join(named)}{more}"
+    reason = f"{label} has characters outside the vocabulary: {', '.join(named)}{more}"
+    raise _DefectError(rules.IN_VOCABULARY, reason, text)

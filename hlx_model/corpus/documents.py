@@ -1,40 +1,32 @@
-"""Corpus documents as they were read: copies of the user's files, and composed ones.
+"""Several corpus documents as one corpus, and documents as they are kept: copies of files, and composed ones.
 
 corpora/corpus_document/<data version>/document.md, document-2.md …, source.json
 
 A document is read once, and everything else is made from its copy. It is named by its file name, so that a corpus does
-not depend on how a path was typed.
+not depend on how a path was typed. No sentence occurs twice in a corpus.
 """
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hlx_model.composer.sampling import compose_lines
-from hlx_model.corpus.collection import collect, require_different
-from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, check_document, opened, read_document
-from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
-from hlx_model.corpus.records import add_record, read_record, write_record
+from hlx_model.corpus import rules
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_document, opened, read_document
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined
+from hlx_model.corpus.records import add_record, read_record
 from hlx_model.files import digest_of, new_directory, sha256_of, staging
-from hlx_model.json_model import JsonModel
 from hlx_model.layout import DOCUMENT, SOURCE, Artifacts
 
 _BLOCK = 1 << 20
 
 
-class StoredDocument(JsonModel):
-    """One document of a kept version, as `source.json` describes it."""
+class StoredDocument(DocumentRef):
+    """One document of a kept version, as `source.json` describes it; its source is the last one."""
 
     file: str
     """Its file name in the directory."""
-    name: str
-    """Its name in entries and errors."""
-    source: str
-    """The path that it was last copied from, or how it was composed."""
-    sha256: str
-    bytes: int
     entries: int = 0
     """How many entries were composed; 0 for a copy of a file."""
     seed: int = 0
@@ -42,6 +34,57 @@ class StoredDocument(JsonModel):
     def to_ref(self) -> DocumentRef:
         """Return the reference that examples and manifests keep."""
         return DocumentRef(name=self.name, sha256=self.sha256, bytes=self.bytes, source=self.source)
+
+
+def read_corpus(paths: Sequence[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
+    """Read the documents at `paths` as one corpus, without keeping anything.
+
+    Raises:
+        CorpusError: a document is unusable, or named twice.
+    """
+    require_different(paths)
+    return collect([read_document(path, seq_length=seq_length) for path in paths])
+
+
+def require_different(paths: Iterable[Path]) -> None:
+    """Require that each document is named once.
+
+    Raises:
+        CorpusError: one is named twice.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise CorpusError(f"{path}: named twice; name each document once")
+        seen.add(path.resolve())
+
+
+def collect(documents: Sequence[Document]) -> Collection:
+    """Return documents as one corpus, with each sentence once.
+
+    A sentence that is repeated with the same value is kept in its first place. A sentence with two values is put in
+    quarantine in every place: one of the values is wrong, and nothing says which.
+    """
+    entries = [entry for document in documents for entry in document.entries]
+    # Of each sentence, the first entry of each of its values.
+    said: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.english is not None:
+            earlier = said.setdefault(entry.english, [])
+            if all(other.texts != entry.texts for other in earlier):
+                earlier.append(entry)
+    kept: list[Entry] = []
+    repeated: list[Quarantined] = []
+    for entry in entries:
+        if entry.english is None or (len(said[entry.english]) == 1 and said[entry.english][0] is entry):
+            kept.append(entry)
+        else:
+            repeated.append(_refused(entry, entry.english, said[entry.english]))
+    order = {document.name: index for index, document in enumerate(documents)}
+    refused = [*(row for document in documents for row in document.quarantined), *repeated]
+    refused.sort(key=lambda row: (order[row.document], row.line))
+    readings = tuple(reading for document in documents for reading in document.readings)
+    return Collection(tuple(kept), tuple(refused), readings)
 
 
 def named_documents(setting: str | None) -> list[Path]:
@@ -73,20 +116,18 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
         raise CorpusError("no corpus: name a document, or the number of entries to compose")
     require_different(paths)
     with staging(artifacts.corpus(DOCUMENT, "new").parent) as temporary:
-        documents = [
-            _write(temporary, index, path.name, str(path.absolute()), _blocks(path)) for index, path in enumerate(paths)
-        ]
-        for document, path in zip(documents, paths, strict=True):
-            check_document(temporary / document.file, name=str(path))
+        documents: list[StoredDocument] = []
+        for path in paths:
+            documents.append(_write(temporary, len(documents), path.name, str(path.absolute()), _blocks(path)))
+            check_document(temporary / documents[-1].file, name=str(path))
         if composed:
             documents.append(_compose(temporary, documents, composed, seed))
         documents = _distinct(documents)
-        directory = artifacts.corpus(DOCUMENT, documents_version(document.to_ref() for document in documents))
-        if not _is_intact(directory):
-            with new_directory(directory, keep=_is_intact) as made:
-                for document in documents:
-                    (temporary / document.file).rename(made / document.file)
-                write_record(made, SOURCE, documents)
+        directory = artifacts.corpus(DOCUMENT, documents_version(documents))
+        with new_directory(directory, keep=_is_intact) as made:
+            for document in documents:
+                (temporary / document.file).rename(made / document.file)
+            add_record(made, SOURCE, documents)
     # The same documents may lie elsewhere now: changes are expected there.
     add_record(directory, SOURCE, documents)
     return directory
@@ -126,7 +167,7 @@ def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, se
     lines = (line.encode() for line in compose_lines(entries, seed, without=there))
     source = f"composed: {entries} entries, seed {seed}" + (", without the sentences above" if there else "")
     document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
-    return document.model_copy(update={"entries": entries, "seed": seed})
+    return document.replace(entries=entries, seed=seed)
 
 
 def _distinct(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
@@ -138,12 +179,12 @@ def _distinct(documents: Sequence[StoredDocument]) -> list[StoredDocument]:
     count = Counter(document.name for document in documents)
     named: dict[str, StoredDocument] = {}
     for document in documents:
-        name = document.name
-        if count[name] > 1:
-            name = f"{Path(name).stem}-{document.sha256[:8]}{Path(name).suffix}"
+        path = Path(document.name)
+        again = count[document.name] > 1
+        name = f"{path.stem}-{document.sha256[:8]}{path.suffix}" if again else document.name
         if name in named:
             raise CorpusError(f"{document.source}: the same as {named[name].source}: name each document once")
-        named[name] = document.model_copy(update={"name": name})
+        named[name] = document.replace(name=name)
     return list(named.values())
 
 
@@ -155,9 +196,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[bytes]) -> StoredDocument:
     file = folder / (f"document-{index + 1}.md" if index else "document.md")
-    digest, size = hashlib.sha256(), 0
     with file.open("wb") as stream:
-        for piece in pieces:
-            digest.update(piece)
-            size += stream.write(piece)
-    return StoredDocument(file=file.name, name=name, source=source, sha256=digest.hexdigest(), bytes=size)
+        stream.writelines(pieces)
+    return StoredDocument(file=file.name, name=name, source=source, sha256=sha256_of(file), bytes=file.stat().st_size)
+
+
+def _refused(entry: Entry, english: str, said: Sequence[Entry]) -> Quarantined:
+    """Return an entry with the reason why it is in quarantine: it is repeated, or contradicted."""
+    other = next((other for other in said if other.texts != entry.texts), said[0])
+    where = f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"
+    reason = f"the sentence was seen before, in {where}"
+    if len(said) > 1:
+        reason = f"the sentence says {entry.texts[0]} here and {other.texts[0]} in {where}"
+    return Quarantined(entry.document, entry.line, english, rules.SENTENCE_ONCE, reason, english)

@@ -1,23 +1,12 @@
 """What reading a corpus document gives: entries, refused entries, and how ambiguous forms were read."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hlx_model.json_model import JsonModel
-from hlx_model.language import Contract, Format, Handle, Value, parse
+from hlx_model.language import Contract, Format, Handle, Value
 
-_TYPE_NAMES = {
-    type(None): "null",
-    bool: "boolean",
-    int: "integer",
-    float: "float",
-    str: "string",
-    bytes: "bytes",
-    Handle: "handle",
-    list: "array",
-    dict: "object",
-}
+_TYPE_NAMES = {type(None): "null", bool: "boolean", int: "integer", str: "string", Handle: "handle", list: "array"}
 
 
 class DocumentRef(JsonModel):
@@ -55,11 +44,6 @@ class Entry:
     """The value's canonical text in each format, in the order of `Format`."""
     rendered: tuple[Format, ...] = ()
     """The formats that the document lacks; they are rendered from one that it has."""
-
-    @property
-    def value(self) -> Value:
-        """Return the value, parsed from its HLXL."""
-        return parse(self.texts[0], Format.HLXL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,37 +88,20 @@ class Collection:
         return len(self.entries) + len(self.quarantined)
 
 
-class Readings:
-    """Counts how ambiguous forms of one document were read, by kind."""
-
-    def __init__(self, document: str) -> None:
-        self.document = document
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, int] = {}
-
-    def take(self, reading: str, line: int) -> None:
-        """Count one `reading` in line `line`."""
-        self._counts[reading] += 1
-        self._first.setdefault(reading, line)
-
-    def taken(self) -> tuple[Reading, ...]:
-        """Return each kind once, in the order of its first place."""
-        return tuple(
-            Reading(self.document, line, self._counts[reading], reading) for reading, line in self._first.items()
-        )
-
-
 def operation_of(value: Value) -> str:
     """Return the kind of a value, for figures by operation.
 
     It is the string in field 0 of contract 1000, such as `search`; else `contract 14`; else the name of the type,
     such as `array` or `integer`.
     """
-    if not isinstance(value, Contract):
-        return _TYPE_NAMES[type(value)]
-    if value.id == 1000 and value.fields and value.fields[0][0] == 0 and isinstance(value.fields[0][1], str):
-        return value.fields[0][1]
-    return f"contract {value.id}"
+    match value:
+        case Contract(1000, ((0, str(operation)), *_)):
+            return operation
+        case Contract(number):
+            return f"contract {number}"
+        case dict():
+            return "object"
+    return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
 def listed(formats: Iterable[Format]) -> str:

@@ -12,11 +12,13 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hlx_model.corpus import rules
 from hlx_model.corpus.prompts import ENGLISH
-from hlx_model.language import Format, parse
+from hlx_model.language import Format
 
 
 class Mark(Enum):
@@ -47,7 +49,6 @@ _LABEL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_COLON = re.compile("[:\uff1a]")
 _LETTERS = "".join(format[-1] for format in Format if "-" in format)
 _LIKE_A_LABEL = re.compile(
     rf"(?:[^\w<]|<[^>]{{0,40}}>){{0,12}}([A-Za-z][\w-]{{2,10}}(?:[ \t](?i:[{_LETTERS}])(?!\w))?)"
@@ -64,7 +65,6 @@ _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
 _REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
-_SECTION_LEVEL = 2
 
 
 @dataclass(slots=True)
@@ -95,23 +95,14 @@ class Labelled:
         """Return all lines of the text."""
         return "\n".join(self.lines)
 
-    def drop_prose(self) -> bool:
-        """Drop the lines below HLX that ends in its first line; return whether there were any."""
-        if len(self.lines) < 2 or self.fenced or self.label == ENGLISH or not _reads(self.lines[0], self.label):
-            return False
-        self.last_line -= len(self.lines) - 1
-        del self.lines[1:]
-        return True
-
 
 def label_of(text: str) -> str | None:
     """Return `ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
     if text.casefold() == ENGLISH.casefold():
         return ENGLISH
-    try:
+    with suppress(ValueError):
         return str(Format(text))
-    except ValueError:
-        return None
+    return None
 
 
 class _Scanner:
@@ -130,13 +121,24 @@ class _Scanner:
         self.fenced_text = False
         """The lines of the innermost block are the text of `current`, not labels or prose."""
 
-    def read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
-        """Yield what `line` completes."""
+    def read(self, lines: Iterable[str]) -> Iterator[Labelled | Mark]:
+        """Yield what each line completes, and what the end of the document completes."""
+        for number, line in enumerate(lines, start=1):
+            # A byte order mark is also found inside, if files that begin with one were joined.
+            line = line.removeprefix("\ufeff")
+            composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
+            yield from self._read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
+        yield from self._end(touching=False)
+        if self.comment:
+            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
+        yield Mark.BREAK
+
+    def _read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
         if self.comment:
             if "-->" not in line:
                 return
             self.comment, line = 0, line.partition("-->")[2]
-        label = _LABEL.match(line) if _COLON.search(line) else None
+        label = _LABEL.match(line) if ":" in line or "\uff1a" in line else None
         tag = label_of(label["label"]) if label else None
         if tag is None and not self.fences and "<!--" in line:
             self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
@@ -146,7 +148,7 @@ class _Scanner:
         elif label and tag:
             yield from self._end(touching=self._touched())
             self.fenced_text = False
-            self._begin(tag, number)
+            self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
             self._add(number, _unmarked(label, tag), composed)
         elif self.fenced_text:
             self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
@@ -154,45 +156,35 @@ class _Scanner:
             # A label without text can have it below blank lines.
             if self.current is None or self.current.lines:
                 yield from self._end(touching=False)
-        elif heading := _HEADING.match(line):
+        elif (heading := _HEADING.match(line)) or _RULE.match(line) or not (marks := self._marks_before(line)):
             yield from self._end(touching=False)
-            if len(heading[1]) == _SECTION_LEVEL and not self.fences:
+            if heading and heading[1] == "##" and not self.fences:
                 self.section = (heading[2] or "").rstrip("# \t").lstrip()
-            if len(line.split()) == 2:  # the heading is one word
+            if not heading or len(line.split()) == 2:  # the heading is one word
                 self._note(number, line)
             yield Mark.BREAK
-        elif _RULE.match(line):
-            yield from self._end(touching=False)
-            yield Mark.BREAK
-        elif self.current is not None and not self.current.lines and not _REMARK.match(line):
-            marks = _MARKS if self.current.label == ENGLISH else _QUOTED
-            self._add(number, marks.sub("", line, count=1).strip(), composed)
-        elif self.current is not None and self.current.lines and self.current.label == ENGLISH:
-            self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
-        elif self.current is not None and self.current.lines and not _PROSE.match(line):
-            self._add(number, line.strip(), composed)
         else:
-            yield from self._end(touching=False)
-            self._note(number, line)
-            yield Mark.BREAK
+            self._add(number, marks.sub("", line, count=1).strip(), composed)
 
-    def finish(self) -> Iterator[Labelled | Mark]:
-        """Yield what the end of the document completes."""
-        yield from self._end(touching=False)
-        if self.comment:
-            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
-        yield Mark.BREAK
+    def _marks_before(self, line: str) -> re.Pattern[str] | None:
+        """Return the marks before the text of a line that continues `current`; None if it does not."""
+        if self.current is None:
+            return None
+        if not self.current.lines:
+            marks = _MARKS if self.current.label == ENGLISH else _QUOTED
+            return None if _REMARK.match(line) else marks
+        return _QUOTED if self.current.label == ENGLISH or not _PROSE.match(line) else None
 
     def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | Mark]:
         if self.fences and mark.startswith(self.fences[-1]) and not language:
-            if self.fenced_text and self.current is not None:
-                self.current.last_line = number
-            text_of_label = self.fenced_text and self.current is not None and bool(self.current.label)
+            closed = self.current if self.fenced_text else None
+            if closed is not None:
+                closed.last_line = number
             yield from self._end(touching=self.fenced_text)
             self.fences.pop()
-            if not text_of_label and not self.fences:
-                yield Mark.CLOSE
             self.fenced_text = False
+            if not self.fences and not (closed is not None and closed.label):
+                yield Mark.CLOSE
             return
         if self.fences and (self.fenced_text or not language):
             return  # in Markdown, text of the block
@@ -200,16 +192,15 @@ class _Scanner:
         self.fences.append(mark)
         self.fenced_text = True
         language = next(iter(re.findall(r"[^\s{}.,:=]+", language)), "")
-        if self.current is not None and not self.current.lines:
-            self.current.fenced, self.current.language = True, language
-            return
-        yield from self._end(touching=self._touched())
-        tag = label_of(language) or ""
-        if outermost and not tag:
-            yield Mark.OPEN
-        self._begin(tag, number)
-        if self.current is not None:
-            self.current.fenced, self.current.language = True, "" if tag else _language(language)
+        if self.current is None or self.current.lines:
+            yield from self._end(touching=self._touched())
+            tag = label_of(language) or ""
+            if outermost and not tag:
+                yield Mark.OPEN
+            if tag or language.casefold() in _NO_LANGUAGES:
+                language = ""
+            self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
+        self.current.fenced, self.current.language = True, language
 
     def _touched(self) -> bool:
         """Return whether the current line is directly below a labelled text; the mark of a fenced block is no text."""
@@ -225,9 +216,6 @@ class _Scanner:
         if found and word != "hlx" and difflib.get_close_matches(word, labels, cutoff=_ALIKE):
             self.unread.setdefault(f"prose that begins with `{found[1]}` is no label", number)
 
-    def _begin(self, tag: str, number: int) -> None:
-        self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
-
     def _add(self, number: int, text: str, composed: bool) -> None:
         if text and self.current is not None:
             self.current.lines.append(text)
@@ -235,33 +223,28 @@ class _Scanner:
             self.current.composed |= composed
 
     def _end(self, *, touching: bool) -> Iterator[Labelled]:
-        done, self.current = self.current, None
-        if done is not None and done.drop_prose():
-            touching = False
         self.touching = touching
+        done, self.current = self.current, None
         # A fenced block without a text of its own contains labels.
-        if done is not None and (done.label or done.lines):
-            yield done
+        if done is None or not (done.label or done.lines):
+            return
+        hlx = len(done.lines) > 1 and not done.fenced and done.label != ENGLISH
+        if hlx and rules.parses(done.lines[0], Format(done.label)):
+            # The lines below are prose.
+            done.last_line -= len(done.lines) - 1
+            del done.lines[1:]
+            self.touching = False
+        yield done
 
 
-def labelled(lines: Iterable[str], unread: dict[str, int] | None = None) -> Iterator[Labelled | Mark]:
-    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry.
+def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
+    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry, and at its end.
 
     Args:
         lines: of the document, without their ends.
         unread: filled with the lines that look like a label and are none, by kind, with the first line.
     """
-    yield from _bounded(_scanned(lines, {} if unread is None else unread))
-
-
-def _scanned(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
-    scanner = _Scanner(unread)
-    for number, line in enumerate(lines, start=1):
-        # A byte order mark is also found inside, if files that begin with one were joined.
-        line = line.removeprefix("\ufeff")
-        composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
-        yield from scanner.read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
-    yield from scanner.finish()
+    return _bounded(_Scanner(unread).read(lines))
 
 
 def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
@@ -288,19 +271,6 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
             waiting.append(part)
         else:
             yield part
-    yield from waiting or ()
-
-
-def _reads(text: str, label: str) -> bool:
-    try:
-        parse(text, Format(label))
-    except ValueError:
-        return False
-    return True
-
-
-def _language(name: str) -> str:
-    return "" if name.casefold() in _NO_LANGUAGES else name
 
 
 def _unmarked(label: re.Match[str], tag: str) -> str:

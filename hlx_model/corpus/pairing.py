@@ -37,23 +37,17 @@ class Block:
     @property
     def parts(self) -> list[Labelled]:
         """Return all texts that the entry was read from, in order."""
-        found = [*([self.english] if self.english else []), *self.formats.values(), *self.unnamed]
-        return sorted(found, key=lambda part: part.line)
+        return sorted(filter(None, (self.english, *self.formats.values(), *self.unnamed)), key=lambda part: part.line)
+
+    @property
+    def line(self) -> int:
+        """Return the line of its sentence; without a sentence, of its first text."""
+        return (self.english or self.parts[0]).line
 
     @property
     def has_hlx(self) -> bool:
         """Return whether there is HLX, or what may be HLX."""
         return bool(self.formats or self.unnamed)
-
-    @property
-    def awaits_hlx(self) -> bool:
-        """Return whether there is a sentence, and no HLX yet."""
-        return self.english is not None and not self.formats
-
-    @property
-    def sentence_is_below(self) -> bool:
-        """Return whether the sentence is below its HLX."""
-        return self.english is not None and any(part.line < self.english.line for part in self.formats.values())
 
     def takes(self, part: Labelled) -> bool:
         """Return whether `part`, which is no sentence, belongs to this entry rather than to a new one."""
@@ -81,7 +75,6 @@ def blocks(parts: Iterable[Labelled | Mark]) -> Iterator[Block]:
         else:
             yield from region.end()
             region = _Region()
-    yield from region.end()
 
 
 _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
@@ -107,7 +100,7 @@ class _Region:
         order = self._order_of(run)
         if order == "unclear":
             self.ambiguous |= len(run) > 1
-            self.block.unclear |= self.block.awaits_hlx
+            self.block.unclear |= self.block.english is not None and not self.block.formats
         if order != "sentence first":
             yield from self._next(Block())
         for part in run:
@@ -182,5 +175,3 @@ def _runs(parts: Iterable[Labelled | Mark]) -> Iterator[list[Labelled]]:
             yield []
         else:
             run.append(part)
-    if run:
-        yield run

@@ -6,7 +6,7 @@ other one as `documents-<digest>.json`. The newest is the one that was made last
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -18,28 +18,23 @@ from hlx_model.json_model import JsonModel
 Model = TypeVar("Model", bound=JsonModel)
 
 
-def write_record(directory: Path, name: str, content: Sequence[JsonModel]) -> None:
-    """Write the first record of a directory that is being made."""
-    write_json(directory / name, [item.to_json() for item in content])
-
-
 def add_record(directory: Path, name: str, content: Sequence[JsonModel]) -> None:
     """Make a record the newest of those called `name`; a file is only added if none has this content."""
     items = [item.to_json() for item in content]
-    for path in records(directory, name):
+    found = records(directory, name)
+    for path in found:
         with suppress(ValueError):
             if read_json(path) == items:
                 touch(path)
                 return
-    stem, suffix = Path(name).stem, Path(name).suffix
-    write_json(directory / f"{stem}-{digest_of(items)[:16]}{suffix}", items)
+    path = directory / name
+    write_json(path.with_stem(f"{path.stem}-{digest_of(items)[:16]}") if found else path, items)
 
 
 def records(directory: Path, name: str) -> list[Path]:
     """Return the records called `name` of a directory, the newest first."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    first = directory / name
-    return newest_first([*([first] if first.exists() else []), *directory.glob(f"{stem}-*{suffix}")])
+    path = Path(name)
+    return newest_first([*directory.glob(name), *directory.glob(f"{path.stem}-*{path.suffix}")])
 
 
 def read_record(directory: Path, name: str, model: type[Model]) -> tuple[Model, ...]:
@@ -48,19 +43,16 @@ def read_record(directory: Path, name: str, model: type[Model]) -> tuple[Model, 
     Raises:
         CorpusError: it cannot be read; the message names file and field.
     """
-    return _read(found[0], model) if (found := records(directory, name)) else ()
+    return next(all_records(directory, name, model), ())
 
 
-def all_records(directory: Path, name: str, model: type[Model]) -> list[tuple[Model, ...]]:
-    """Return all records called `name`, the newest first; errors as for `read_record`."""
-    return [_read(path, model) for path in records(directory, name)]
-
-
-def _read(path: Path, model: type[Model]) -> tuple[Model, ...]:
-    try:
-        return tuple(model.from_json(item) for item in read_json(path))
-    except (ValueError, TypeError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}): make the corpus again from its documents") from None
+def all_records(directory: Path, name: str, model: type[Model]) -> Iterator[tuple[Model, ...]]:
+    """Yield all records called `name`, the newest first; errors as for `read_record`."""
+    for path in records(directory, name):
+        try:
+            yield tuple(model.from_json(item) for item in read_json(path))
+        except (ValueError, TypeError) as error:
+            raise CorpusError(f"{path}: cannot be read ({error}): make the corpus again from its documents") from None
 
 
 def newest_first(paths: Iterable[Path]) -> list[Path]:

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TypeAlias
 
 from hlx_model.corpus.entries import Entry
 from hlx_model.language import GRAMMARS, Format
@@ -13,8 +12,6 @@ from hlx_model.language import GRAMMARS, Format
 _SENTENCE_WORD = re.compile(r"[A-Za-z]+|\d")
 # Of a value's HLXL: contract ids whole; field numbers not at all, since they are no content.
 _VALUE_WORD = re.compile(r"@\d+(?=:)|(\{\d+(?=:)|[A-Za-z]+|\d)")
-
-_Word: TypeAlias = tuple[str, str]
 
 
 class Split(StrEnum):
@@ -55,7 +52,7 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
     for index, entry in enumerate(entries):
         members.setdefault(entry.texts[0], []).append(index)
     # In how many values of train each word occurs.
-    occurrences: Counter[_Word] = Counter()
+    occurrences: Counter[tuple[str, str]] = Counter()
     for hlxl, indices in members.items():
         occurrences.update(_words(hlxl, entries, indices))
     ambiguous = _texts_of_two_values(entries)
@@ -79,7 +76,7 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
     return splits
 
 
-def _texts_of_two_values(entries: Sequence[Entry]) -> frozenset[str]:
+def _texts_of_two_values(entries: Sequence[Entry]) -> set[str]:
     """Return the texts that one value has in an ambiguous format, LC-B, and another value in another format.
 
     No others are shared: tokens that mean something in two of HLXL, LC-R and LC-T mean the same.
@@ -89,11 +86,11 @@ def _texts_of_two_values(entries: Sequence[Entry]) -> frozenset[str]:
         if GRAMMARS[format].ambiguous:
             written = {entry.texts[number] for entry in entries}
             others = (text for entry in entries for n, text in enumerate(entry.texts) if n != number)
-            shared.update(text for text in others if text in written)
-    return frozenset(shared)
+            shared |= written.intersection(others)
+    return shared
 
 
-def _words(hlxl: str, entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[_Word]:
+def _words(hlxl: str, entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[tuple[str, str]]:
     """Return the words of a value and of its sentences, kept apart: `search` in HLXL does not teach English."""
     found = {("value", word) for word in _VALUE_WORD.findall(hlxl) if word}
     for index in indices:

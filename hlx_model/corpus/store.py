@@ -8,10 +8,10 @@ other examples. `rows.parquet` has the places of the examples in `derived.json`;
 beside it as `places-<version of the examples>.parquet`.
 """
 
-import os
+import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,18 +20,75 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
-from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch, write_record
+from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA, PLACE, PLACES_SCHEMA, examples_table, quarantine_table
-from hlx_model.corpus.version import DataVersion, data_version
 from hlx_model.files import digest_of, new_directory, staging, write_json
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
 
 _ROWS_READ = 100_000
-_MAKE_AGAIN = (
-    "make the corpus again from its documents (in Dagster: materialize it; else repeat the command that read them)"
-)
+_MAKE_AGAIN = "make the corpus again from its documents (in Dagster: materialize it; else repeat the command)"
+
+
+class DataVersion:
+    """Computes the digest of rows batch by batch.
+
+    Each column is hashed by its values: integers as 64 bits; texts as their lengths in bytes (-1 if there is none) and
+    their UTF-8, one after the other. The digest covers the names of the columns with these hashes. So it does not
+    depend on the batches, or on the encoding or the release of Arrow and Parquet.
+
+    Args:
+        columns: the names of the columns that the digest covers, in their order.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._hashes = {name: (hashlib.sha256(), hashlib.sha256()) for name in columns}
+
+    def update(self, rows: pa.RecordBatch) -> None:
+        """Add the rows that come next.
+
+        Raises:
+            KeyError: a column is missing.
+            TypeError: a column is neither text nor integers without gaps.
+        """
+        for name in self._hashes:
+            self._add(name, rows.column(name))
+
+    def hexdigest(self) -> str:
+        """Return the version of all rows so far."""
+        hashes = [[name, numbers.hexdigest(), text.hexdigest()] for name, (numbers, text) in self._hashes.items()]
+        return digest_of(hashes)
+
+    def _add(self, name: str, values: pa.Array) -> None:
+        numbers, texts = self._hashes[name]
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        if pa.types.is_integer(values.type) and not values.null_count:
+            numbers.update(values.cast(pa.int64()).to_numpy())
+        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            values = values.cast(pa.string())
+            numbers.update(pc.fill_null(pc.binary_length(values), -1).cast(pa.int64()).to_numpy())
+            # A column without texts may have no buffer for them.
+            texts.update(_utf8(pc.fill_null(values, "")))
+        else:
+            raise TypeError(f"column {name} is of type {values.type}: text and integers without gaps are hashed")
+
+
+def data_version(table: pa.Table) -> str:
+    """Return the version of a table; it covers all columns."""
+    version = DataVersion(table.column_names)
+    for batch in table.to_batches():
+        version.update(batch)
+    return version.hexdigest()
+
+
+def _utf8(values: pa.Array) -> memoryview:
+    _, offsets, data = values.buffers()
+    if offsets is None or data is None or not len(values):
+        return memoryview(b"")
+    ends = memoryview(offsets).cast("i")
+    return memoryview(data)[ends[values.offset] : ends[values.offset + len(values)]]
 
 
 @dataclass(frozen=True)
@@ -71,11 +128,10 @@ def store_examples(artifacts: Artifacts, corpus: Collection, documents: Sequence
     """Split a corpus, and keep its examples, what is in quarantine and which documents it was read from."""
     rows, quarantine = examples_table(corpus), quarantine_table(corpus)
     directory = artifacts.corpus(EXAMPLES, _version_of_examples(data_version(rows), quarantine))
-    if not is_intact(directory):
-        with new_directory(directory, keep=is_intact) as made:
-            pq.write_table(quarantine, made / QUARANTINE)
-            pq.write_table(rows, made / ROWS)
-            write_record(made, DOCUMENTS, documents)
+    with new_directory(directory, keep=is_intact) as made:
+        pq.write_table(quarantine, made / QUARANTINE)
+        pq.write_table(rows, made / ROWS)
+        add_record(made, DOCUMENTS, documents)
     add_record(directory, DOCUMENTS, documents)
     return VerifiedCorpus(directory, _count_splits(rows.to_batches()), rows)
 
@@ -86,33 +142,26 @@ def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | P
     Raises:
         CorpusError: the examples are missing or damaged.
     """
-    derived = DERIVED[asset]
-    table, source = load(examples), examples if isinstance(examples, Path) else examples.directory
+    derived, source = DERIVED[asset], read(examples)
     version, splits = DataVersion(derived.learned), _count_splits(())
     with staging(artifacts.corpus(asset, "new").parent) as temporary:
         rows, places = temporary / ROWS, temporary / "places.parquet"
         with pq.ParquetWriter(rows, derived.schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed:
-            for batch in derived.batches(table):
+            for batch in derived.batches(source.table):
                 version.update(batch)
                 splits.update(_count_splits([batch]))
                 writer.write_batch(batch)
                 placed.write_batch(batch.select(PLACE))
         directory = artifacts.corpus(asset, version.hexdigest())
-        if not is_intact(directory):
-            with new_directory(directory, keep=is_intact) as made:
-                rows.rename(made / ROWS)
-                write_json(made / DERIVED_FROM, DerivedFrom(corpus_examples=source.name).to_json())
-        _add_places(directory, source.name, places)
+        with new_directory(directory, keep=is_intact) as made:
+            rows.rename(made / ROWS)
+            write_json(made / DERIVED_FROM, DerivedFrom(corpus_examples=source.version).to_json())
+        # These examples are now the newest that it was made from.
+        if record := all_examples_of(directory).get(source.version):
+            touch(record)
+        else:
+            places.rename(directory / PLACES.format(source.version))
     return VerifiedCorpus(directory, splits)
-
-
-def _add_places(directory: Path, examples: str, places: Path) -> None:
-    """Make these examples the newest that a corpus was made from; add the places of its rows if they are not there."""
-    known = _examples_records(directory)
-    if examples in known:
-        touch(known[examples])
-    else:
-        places.rename(directory / PLACES.format(examples))
 
 
 def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
@@ -120,21 +169,18 @@ def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
     target = artifacts.corpus(corpus.asset, corpus.version)
     if target == corpus.directory or is_intact(target):
         return replace(corpus, directory=target)
-    with new_directory(target, keep=is_intact) as made:
-        _copy_files(corpus.directory, made)
-    verdict, copy = report_folder(corpus.directory), artifacts.corpus_report(corpus.asset, corpus.version)
-    if verdict is not None and verdict.is_dir() and not copy.exists():
-        with new_directory(copy, keep=Path.exists) as made:
-            _copy_files(verdict, made)
+    _copy(corpus.directory, target, is_intact)
+    verdict = report_folder(corpus.directory)
+    if verdict is not None and verdict.is_dir():
+        _copy(verdict, artifacts.corpus_report(corpus.asset, corpus.version), Path.exists)
     return replace(corpus, directory=target)
 
 
-def _copy_files(source: Path, target: Path) -> None:
-    """Copy contents and times; the modes of the source are its owner's."""
-    for path in source.iterdir():
-        if path.is_file() and not path.name.startswith("."):
-            status = path.stat()
-            os.utime(shutil.copyfile(path, target / path.name), ns=(status.st_atime_ns, status.st_mtime_ns))
+def _copy(source: Path, target: Path, keep: Callable[[Path], bool]) -> None:
+    """Copy the files of a directory with their times, unless they are kept there already."""
+    with new_directory(target, keep=keep) as made:
+        for path in source.glob("[!.]*"):
+            shutil.copy2(path, made)
 
 
 def report_folder(directory: Path) -> Path | None:
@@ -220,8 +266,7 @@ def _count_splits(rows: Iterable[pa.RecordBatch]) -> "Counter[str]":
     """Return the number of rows by split, zeros included."""
     splits = Counter({str(split): 0 for split in Split})
     for batch in rows:
-        counted = pc.value_counts(batch["split"])
-        splits.update(dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True)))
+        splits.update({row["values"]: row["counts"] for row in pc.value_counts(batch["split"]).to_pylist()})
     return splits
 
 
@@ -261,27 +306,20 @@ def quarantined(examples: Path) -> pa.Table:
 
 def examples_of(directory: Path) -> Path | None:
     """Return the directory of the examples that a derived corpus was last made from; None if that is not on record."""
-    known = _examples_records(directory)
-    if not known:
-        return None
-    newest = newest_first(known.values())[0]
-    version = next(version for version, path in known.items() if path == newest)
-    return directory.parents[1] / EXAMPLES / version
+    newest = next(iter(all_examples_of(directory)), None)
+    return directory.parents[1] / EXAMPLES / newest if newest else None
 
 
-def all_examples_of(directory: Path) -> set[str]:
-    """Return the versions of all examples that a derived corpus was ever made from."""
-    return set(_examples_records(directory))
-
-
-def _examples_records(directory: Path) -> dict[str, Path]:
-    """Return the files that say from which examples a derived corpus was made, by the version of the examples."""
+def all_examples_of(directory: Path) -> dict[str, Path]:
+    """Return the versions of all examples that a derived corpus was made from, with their records, the newest first."""
     first, (before, after) = directory / DERIVED_FROM, PLACES.split("{}")
-    found = {path.name[len(before) : -len(after)]: path for path in directory.glob(PLACES.format("*"))}
+    versions = {path: path.name[len(before) : -len(after)] for path in directory.glob(PLACES.format("*"))}
     try:
-        return {DerivedFrom.read(first).corpus_examples: first, **found} if first.exists() else found
+        if first.exists():
+            versions[first] = DerivedFrom.read(first).corpus_examples
     except ValueError as error:
         raise CorpusError(f"{error}: {_MAKE_AGAIN}") from None
+    return {versions[path]: path for path in newest_first(versions)}
 
 
 def sources_of(examples: Path) -> tuple[DocumentRef, ...]:
@@ -289,8 +327,8 @@ def sources_of(examples: Path) -> tuple[DocumentRef, ...]:
     return read_record(examples, DOCUMENTS, DocumentRef)
 
 
-def all_sources_of(examples: Path) -> list[tuple[DocumentRef, ...]]:
-    """Return the documents of each record of a version of the examples, the last one first."""
+def all_sources_of(examples: Path) -> Iterator[tuple[DocumentRef, ...]]:
+    """Yield the documents of each record of a version of the examples, the last one first."""
     return all_records(examples, DOCUMENTS, DocumentRef)
 
 
@@ -302,14 +340,13 @@ def made_from(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
 
 def model_texts(rows: pa.Table, *splits: str) -> list[str]:
     """Return the texts that a model sees of these rows, in their order: of the named splits, or of all."""
-    columns = rows.column_names
-    if "prompt" in columns:
-        texts = [p + a for p, a in zip(rows["prompt"].to_pylist(), rows["answer"].to_pylist(), strict=True)]
+    if splits:
+        rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
+    if "prompt" in rows.column_names:
+        texts = pc.binary_join_element_wise(rows["prompt"], rows["answer"], "")
     else:
-        texts = rows["english" if "english" in columns else "text"].to_pylist()
-    if not splits:
-        return texts
-    return [text for text, split in zip(texts, rows["split"].to_pylist(), strict=True) if split in splits]
+        texts = rows["english" if "english" in rows.column_names else "text"]
+    return list(texts.to_pylist())
 
 
 def _version_of_examples(rows: str, quarantine: pa.Table) -> str:

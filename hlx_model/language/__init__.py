@@ -21,27 +21,14 @@ These rules apply if the description of HLX leaves a choice:
 
 from importlib import import_module
 
-from hlx_model.language.errors import HLXSyntaxError
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
+from hlx_model.language.scanner import HLXSyntaxError
 from hlx_model.language.values import Contract, Handle, Value, same
 
-__all__ = [
-    "GRAMMARS",
-    "Contract",
-    "Format",
-    "HLXSyntaxError",
-    "Handle",
-    "Value",
-    "convert",
-    "parse",
-    "render",
-    "same",
-]
+__all__ = ["GRAMMARS", "Contract", "Format", "HLXSyntaxError", "Handle", "Value", "convert", "parse", "render", "same"]
 
-GRAMMARS: dict[Format, Grammar] = {
-    format: import_module(f"{__name__}.{format.name.lower()}").GRAMMAR for format in Format
-}
+GRAMMARS: dict[Format, Grammar] = {f: import_module(f"{__name__}.{f.name.lower()}").GRAMMAR for f in Format}
 """How each format writes values; `GRAMMARS[format].marks` are the characters that it needs for it."""
 
 

@@ -13,10 +13,9 @@ import re
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Value
+from hlx_model.language.values import Contract
 
 _BODY = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9A-Fa-f]{2})*""")
-_ESCAPES = re.compile(r"""\\(?:(["\\])|x(..))""")
 _BYTES = [chr(b) if 0x20 <= b <= 0x7E else f"\\x{b:02x}" for b in range(256)]
 _BYTES[ord('"')], _BYTES[ord("\\")] = r"\"", r"\\"
 
@@ -33,21 +32,15 @@ class HLXL(Grammar):
     object_brackets = "{", "}"
     gap = " "
     contract_start = re.compile(r"\{(?=[ \t\n\r]*[0-9])")
+    contract, field, between_fields = "{{{}: {{{}}}}}", "@{}: {}", ", "
 
     def _read_contract(self, s: Scanner, depth: int) -> Contract:
         id = s.natural("a contract id")
         s.expect(":")
         s.expect("{")
-        fields: list[tuple[int, Value]] = []
-        for _ in s.separated(",", "}"):
-            s.expect("@")
-            self._read_field(s, fields, depth, after=":")
+        fields = self._read_fields(s, s.separated(",", "}"), depth, before="@", after=":")
         s.expect("}")
-        return Contract(id, tuple(fields))
-
-    def _write_contract(self, contract: Contract, depth: int) -> str:
-        fields = ", ".join(self._write_fields(contract, depth, "@{}: {}"))
-        return f"{{{contract.id}: {{{fields}}}}}"
+        return Contract(id, fields)
 
     def _read_bytes(self, s: Scanner) -> bytes:
         body = s.match(_BODY)
@@ -55,14 +48,11 @@ class HLXL(Grammar):
         if not s.text.startswith('"', s.position):
             s.fail(r"""printable ASCII, \" \\ or \xNN, and a closing '"'""")
         s.position += 1
-        return _ESCAPES.sub(_unescape, body.group()).encode("latin-1")
+        # Its escapes are among those of Python.
+        return body.group().encode().decode("unicode_escape").encode("latin-1")
 
     def _write_bytes(self, value: bytes) -> str:
         return 'b"' + "".join([_BYTES[b] for b in value]) + '"'
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    return escape[1] or chr(int(escape[2], 16))
 
 
 GRAMMAR = HLXL()

@@ -16,8 +16,7 @@ import re
 
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
-from hlx_model.language.literals import INTEGER_RANGE, NUMBER_ENDS, read_number
-from hlx_model.language.scanner import Scanner
+from hlx_model.language.scanner import INTEGER_RANGE, NUMBER_ENDS, Scanner, read_number
 from hlx_model.language.values import MAX_INTEGER, Contract, Value
 
 _HEXADECIMAL = re.compile("0x([0-9A-Fa-f]+)" + NUMBER_ENDS)
@@ -36,6 +35,7 @@ class LCB(Grammar):
     object_brackets = "{", "}"
     gap = ""
     contract_start = re.compile(r"\[(?=[ \t\n\r]*[0-9]+[ \t\n\r]*\|)")
+    contract, field, between_fields = "[{}|{}]", "{}:{}", "|"
 
     def _read_document(self, s: Scanner) -> Value:
         s.skip()
@@ -49,21 +49,15 @@ class LCB(Grammar):
         s.expect("]")
         return value
 
-    def _write_document(self, value: Value) -> str:
-        text = self._write(value, 0)
+    def render(self, value: Value) -> str:
+        """Return the canonical text of a value, in brackets of its own unless it is a contract."""
+        text = super().render(value)
         return text if type(value) is Contract else f"[{text}]"
 
     def _read_contract(self, s: Scanner, depth: int) -> Contract:
         id = s.natural("a contract id")
         s.expect("|")
-        fields: list[tuple[int, Value]] = []
-        for _ in s.separated("|", "]"):
-            self._read_field(s, fields, depth, after=":")
-        return Contract(id, tuple(fields))
-
-    def _write_contract(self, contract: Contract, depth: int) -> str:
-        fields = "|".join(self._write_fields(contract, depth, "{}:{}"))
-        return f"[{contract.id}|{fields}]"
+        return Contract(id, self._read_fields(s, s.separated("|", "]"), depth, after=":"))
 
     def _read_number(self, s: Scanner) -> int | float:
         start = s.position

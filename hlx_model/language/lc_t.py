@@ -13,7 +13,7 @@ import re
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import Scanner
-from hlx_model.language.values import Contract, Value
+from hlx_model.language.values import Contract
 
 
 class LCT(Grammar):
@@ -28,18 +28,11 @@ class LCT(Grammar):
     object_brackets = "{", "}"
     gap = ""
     contract_start = re.compile(r"\{[ \t\n\r]*C[ \t\n\r]*:")
+    contract, field = "{{C:{}{}}}", ",{}={}"
 
     def _read_contract(self, s: Scanner, depth: int) -> Contract:
         id = s.natural("a contract id")
-        fields: list[tuple[int, Value]] = []
-        while s.take(","):
-            self._read_field(s, fields, depth, after="=")
-        s.expect("}", "',' or '}'")
-        return Contract(id, tuple(fields))
-
-    def _write_contract(self, contract: Contract, depth: int) -> str:
-        fields = "".join(self._write_fields(contract, depth, ",{}={}"))
-        return f"{{C:{contract.id}{fields}}}"
+        return Contract(id, self._read_fields(s, s.marked(",", "}"), depth, after="="))
 
 
 GRAMMAR = LCT()

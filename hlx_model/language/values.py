@@ -36,7 +36,7 @@ class Contract:
     """
 
     id: int
-    fields: "tuple[tuple[int, Value], ...]"
+    fields: "Fields"
 
     def __post_init__(self) -> None:
         if not _is_natural(self.id):
@@ -54,6 +54,7 @@ class Contract:
 
 
 Value = None | bool | int | float | str | bytes | Handle | Contract | list["Value"] | dict[str, "Value"]
+Fields = tuple[tuple[int, Value], ...]
 
 
 def same(a: Value, b: Value) -> bool:
@@ -61,22 +62,7 @@ def same(a: Value, b: Value) -> bool:
 
     `True`, `1` and `1.0` differ, `0.0` and `-0.0` differ, and the order of keys counts.
     """
-    if type(a) is not type(b):
-        return False
-    match a, b:
-        case float(), float():
-            return repr(a) == repr(b)
-        case list(xs), list(ys):
-            return len(xs) == len(ys) and all(map(same, xs, ys))
-        case dict(xs), dict(ys):
-            return list(xs) == list(ys) and all(map(same, xs.values(), ys.values()))
-        case Contract(i, xs), Contract(j, ys):
-            return (
-                i == j
-                and len(xs) == len(ys)
-                and all(m == n and same(x, y) for (m, x), (n, y) in zip(xs, ys, strict=True))
-            )
-    return a == b
+    return repr(a) == repr(b)
 
 
 def _is_natural(number: int) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from hlx_model.corpus import CorpusError, Document, parse_document, read_document
 from hlx_model.language import Contract, Format, Handle, render, same
+from tests.support.documents import value_of
 
 NAIVE = (r'"na\u00efve"', r'"na\u00efve"', r'"na\u00efve"', r'["na\u00efve"]')  # in the vocabulary until it is read
 RESPELLED = "a spelling that is not canonical is learned in the canonical one"
@@ -45,7 +46,7 @@ def test_every_real_sentence_meets_the_value_on_the_line_after_it(real_document:
     lines = Path(real_document.name).read_text(encoding="utf-8").split("\n")
     for item in real_document.entries:
         assert lines[item.line - 1] == f"English: {item.english}"
-        assert lines[item.line] == f"HLXL: {render(item.value, Format.HLXL)}"
+        assert lines[item.line] == f"HLXL: {render(value_of(item), Format.HLXL)}"
 
 
 def test_real_entries_know_the_section_above_them(real_document: Document) -> None:
@@ -61,7 +62,7 @@ def test_markdown_around_entries_is_skipped() -> None:
         ("Search for files", 10, "Data"),
         ("Number seven", 18, "Data"),
     ]
-    assert same(document.entries[0].value, Contract(1000, ((0, "search"), (1, Handle("files")))))
+    assert same(value_of(document.entries[0]), Contract(1000, ((0, "search"), (1, Handle("files")))))
     assert document.entries[0].document == "corpus.md"
 
 

@@ -5,7 +5,7 @@ import pytest
 from hlx_model.corpus import Document, Split, assign_splits, collect, examples_table, read_document, rules
 from hlx_model.evaluation.detectors import diagnose
 from hlx_model.language import Contract, Format, Handle, parse
-from tests.support.documents import HANDWRITTEN
+from tests.support.documents import HANDWRITTEN, value_of
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def handwritten() -> Document:
 
 
 def test_each_sentence_gets_its_own_value(handwritten: Document) -> None:
-    said = {entry.english: entry.value for entry in collect([handwritten]).entries}
+    said = {entry.english: value_of(entry) for entry in collect([handwritten]).entries}
     lend = {
         f"Lend the {thing} to {person.title()}": Contract(1000, ((0, "lend"), (1, what), (2, Handle(person))))
         for thing, what in (

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hlx_model.corpus import Document, Entry, Split, assign_splits
 from hlx_model.language import Contract, Handle, Value
 from tests.support.documents import entry_of as entry
+from tests.support.documents import value_of
 
 
 def words(value: Value) -> set[str]:
@@ -44,12 +45,12 @@ def assert_sound(entries: Sequence[Entry], splits: Sequence[Split]) -> None:
         splits_of[item.texts[0]].add(split)
         if split is Split.TRAIN:
             known_in_english |= words(item.english or "")
-            known_in_values |= words(item.value)
+            known_in_values |= words(value_of(item))
     assert all(len(found) == 1 for found in splits_of.values())
     for item, split in zip(entries, splits, strict=True):
         if split is not Split.TRAIN:
             assert words(item.english or "") <= known_in_english
-            assert words(item.value) <= known_in_values
+            assert words(value_of(item)) <= known_in_values
 
 
 ENTRIES = st.lists(

@@ -84,7 +84,7 @@ def test_the_same_rows_from_another_document_change_no_file(tmp_path: Path) -> N
     assert {name: after[name] for name in before} == before
     for asset, corpus in second.derived.items():
         assert corpus.directory == first.derived[asset].directory
-        assert store.all_examples_of(corpus.directory) == {first.examples.version, second.examples.version}
+        assert store.all_examples_of(corpus.directory).keys() == {first.examples.version, second.examples.version}
 
 
 def test_rows_have_the_places_of_the_given_examples(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_six_processes_build_the_same_corpus_at_once_and_one_is_killed(tmp_path:
         made = built(document, root)
         assert contents(root) == before, "nothing is left to write"
         for corpus in made.derived.values():
-            assert store.all_examples_of(corpus.directory) >= {made.examples.version}
+            assert store.all_examples_of(corpus.directory).keys() >= {made.examples.version}
 
 
 def test_a_reader_never_sees_a_version_change_while_it_is_built_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hlx_model.corpus import Entry, operation_of
-from hlx_model.language import Contract, Format, Handle, Value, render
+from hlx_model.language import Contract, Format, Handle, Value, parse, render
 
 SHARED = Path(os.environ.get("HLX_SHARED", Path(__file__).parents[3] / "shared"))
 HANDWRITTEN = Path(__file__).parent / "handwritten.md"
@@ -51,6 +51,11 @@ def entry_of(english: str | None, value: Value, *, document: str = "corpus.md", 
     """Return an entry that no document has."""
     texts = tuple(render(value, format) for format in Format)
     return Entry(document, line, line, line + 4, "", operation_of(value), english, texts)
+
+
+def value_of(entry: Entry) -> Value:
+    """Return the value that an entry writes."""
+    return parse(entry.texts[0], Format.HLXL)
 
 
 def shared(folder: str, name: str) -> Path:
