@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -16,6 +17,13 @@ MIN_ROWS = 1
 WANTED_HELD_OUT = 30
 """Held-out rows below which a rate says little: 30 answers, all right, still mean 89% at the lower end of
 Wilson's 95% interval; the gates on generalization warn below as many held-out values."""
+
+
+_EXPECTED = {
+    "format": [("format", str(format)) for format in Format],
+    "target": [("direction", way) for form in Format for way in (f"{ENGLISH} to {form}", f"{form} to {ENGLISH}")],
+}
+"""The kinds of which a corpus with one of these columns must have rows."""
 
 
 class Count(JsonModel):
@@ -44,20 +52,19 @@ class Count(JsonModel):
 class Coverage:
     """Counts rows by kind, batch by batch; works on the examples and on derived corpora."""
 
-    def __init__(self) -> None:
-        self._found: Counter[tuple[str, str, str]] = Counter()
-        self._kinds: dict[tuple[str, str], None] = {("all", "rows"): None}
+    def __init__(self, rows: Iterable[pa.RecordBatch] = ()) -> None:
+        self._counts: dict[tuple[str, str], Counter[str]] = {("all", "rows"): Counter()}
+        """By kind and split."""
+        for batch in rows:
+            self.add(batch)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the rows that come next."""
-        names = batch.schema.names
-        if "format" in names:
-            self._kinds |= {("format", str(format)): None for format in Format}
-        if "target" in names:
-            pairs = (pair for format in Format for pair in ((ENGLISH, format), (format, ENGLISH)))
-            self._kinds |= {("direction", _direction(*pair)): None for pair in pairs}
-        wanted = [name for name in ("split", "section", "format", "target", "source") if name in names]
+        wanted = [name for name in ("split", "section", "format", "target", "source") if name in batch.schema.names]
         table = pa.Table.from_batches([batch]).select(wanted).group_by(wanted).aggregate([([], "count_all")])
+        for name in wanted:
+            for kind in _EXPECTED.get(name, ()):
+                self._counts.setdefault(kind, Counter())
         for row in table.to_pylist():
             kinds = [("all", "rows"), ("section", row["section"] or "(none)")]
             if "format" in row:
@@ -65,41 +72,30 @@ class Coverage:
             if "target" in row:
                 kinds.append(("direction", _direction(row["source"], row["target"])))
             for kind in kinds:
-                self._kinds.setdefault(kind)
-                self._found[(*kind, row["split"])] += row["count_all"]
+                self._counts.setdefault(kind, Counter())[row["split"]] += row["count_all"]
 
     def counts(self) -> list[Count]:
         """Return the number of rows of each kind in each split, zeros included."""
         order = ["all", "format", "direction", "section"]
         return [
-            Count(of=of, name=name, split=split, rows=self._found[of, name, split])
-            for of, name in sorted(self._kinds, key=lambda kind: order.index(kind[0]))
+            Count(of=of, name=name, split=split, rows=rows[split])
+            for (of, name), rows in sorted(self._counts.items(), key=lambda item: order.index(item[0][0]))
             for split in Split
         ]
-
-
-def counts(rows: Iterable[pa.RecordBatch]) -> list[Count]:
-    """Return how many rows of each kind a corpus has in each split, zeros included."""
-    coverage = Coverage()
-    for batch in rows:
-        coverage.add(batch)
-    return coverage.counts()
 
 
 def coverage_gate(found: Sequence[Count]) -> GateResult:
     """Return the result of the gate: it fails if rows are missing that training needs, and warns if they are few."""
     missing = [count for count in found if count.rows < count.needed]
-    scarce = [count for count in found if count.rows < count.wanted]
-    short = missing or scarce
+    short = missing or [count for count in found if count.rows < count.wanted]
     total = {count.split: count.rows for count in found if count.of == "all"}
     reasons = [", ".join(f"{rows} {split}" for split, rows in total.items())]
-    for of in dict.fromkeys(count.of for count in short):
-        some = [count for count in short if count.of == of]
-        which = f"{some[0].rows} rows in {some[0].split}" + ("" if of == "all" else f" of {of} {some[0].name}")
-        more = f" (and {len(some) - 1} more)" if len(some) > 1 else ""
-        least = some[0].needed if missing else some[0].wanted
-        reasons.append(f"{which}{more}, {'required' if missing else 'wanted'} ≥ {least}")
-    outcome: Outcome = "fail" if missing else "warn" if scarce else "pass"
+    for of, counts in groupby(short, key=lambda count: count.of):
+        first, *others = counts
+        which = f"{first.rows} rows in {first.split}" + ("" if of == "all" else f" of {of} {first.name}")
+        more = f" (and {len(others)} more)" if others else ""
+        reasons.append(f"{which}{more}, " + (f"required ≥ {first.needed}" if missing else f"wanted ≥ {first.wanted}"))
+    outcome: Outcome = "fail" if missing else "warn" if short else "pass"
     fewest = min((count.rows for count in found if count.needed), default=0)
     return GateResult("coverage", outcome, "; ".join(reasons), fewest, MIN_ROWS, sum(total.values()))
 

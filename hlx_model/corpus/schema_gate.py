@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hlx_model.corpus.coverage import Coverage
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.corpus.row_rules import FORMATS, SCHEMAS, EntryState, Rule, broken_rows, row_rules
 from hlx_model.corpus.tables import PLACE
@@ -46,28 +47,25 @@ class Entries:
     def __init__(self, slices: Iterable[pa.RecordBatch], *, right: bool) -> None:
         wanted = [*PLACE, *_SAID]
         schema = pa.schema([SCHEMAS[EXAMPLES].field(name) for name in wanted])
-        table = pa.Table.from_batches([rows.select(wanted) for rows in slices], schema)
+        table = pa.Table.from_batches([rows.select(wanted) for rows in slices], schema).combine_chunks()
         self.state: EntryState = "right" if right else "unproven"
         self._documents = pc.unique(table["document"])
-        self._keys = self._keyed(table["document"], table["line"]).combine_chunks()
-        self._said = table.select(list(_SAID))
+        self._keys = self._keyed(table)
+        self._said = table.select(list(_SAID)).rename_columns(list(_SAID.values()))
 
-    def _keyed(self, document: pa.Array, line: pa.Array) -> pa.Array:
-        number = pc.index_in(document, self._documents).cast(pa.int64())
-        return pc.add(pc.multiply(number, _LINES), line.cast(pa.int64()))
+    def _keyed(self, rows: pa.RecordBatch | pa.Table) -> pa.Array:
+        number = pc.index_in(rows["document"], self._documents).cast(pa.int64())
+        return pc.add(pc.multiply(number, _LINES), rows["line"].cast(pa.int64()))
 
     def joined(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return derived rows with what their entry says in additional columns; null if there is no such entry."""
-        keys = self._keyed(rows["document"], rows["line"])
-        ends = pc.min_max(keys)
+        keys = self._keyed(rows)
         # Rows come in the order of the examples: only few entries can be theirs.
-        near = pc.indices_nonzero(
-            pc.and_(pc.greater_equal(self._keys, ends["min"]), pc.less_equal(self._keys, ends["max"]))
-        )
-        index = pc.take(near, pc.index_in(keys, pc.take(self._keys, near)))
-        said = self._said.take(index)
-        for column, name in _SAID.items():
-            rows = rows.append_column(name, said[column].combine_chunks())
+        first, last = pc.min_max(keys).values()
+        near = pc.indices_nonzero(pc.and_(pc.greater_equal(self._keys, first), pc.less_equal(self._keys, last)))
+        said = self._said.take(pc.take(near, pc.index_in(keys, self._keys.take(near))))
+        for name in said.column_names:
+            rows = rows.append_column(name, said[name].combine_chunks())
         return rows
 
 
@@ -82,6 +80,7 @@ class SchemaFindings:
     broken: dict[str, None] = field(default_factory=dict)
     """The names of the rules that some row breaks, in the order in which they were found."""
     failing: list[FailingRow] = field(default_factory=list)
+    coverage: Coverage = field(default_factory=Coverage)
 
     def gate(self) -> GateResult:
         """Return the result of the gate: it fails if a row breaks a rule, and warns if not all could be evaluated."""
@@ -93,8 +92,8 @@ class SchemaFindings:
             )
             return GateResult("schema", "fail", reason, self.failures, 0, self.rows)
         if self.asset != EXAMPLES and self.entries == "missing":
-            reason = f"{self.rows} rows keep the rules; whether they say what their entries say is unknown: "
-            return GateResult("schema", "warn", f"{reason}the examples are missing", 0, 0, self.rows)
+            reason = "rows keep the rules; whether they say what their entries say is unknown: the examples are missing"
+            return GateResult("schema", "warn", f"{self.rows} {reason}", 0, 0, self.rows)
         return GateResult("schema", "pass", f"{self.rows} rows keep every rule of {self.asset}", 0, 0, self.rows)
 
     def add(self, rows: pa.RecordBatch, broken: Iterable[tuple[Rule, int]]) -> None:
@@ -103,7 +102,16 @@ class SchemaFindings:
             self.failures += 1
             self.broken[rule.name] = None
             if len(self.failing) < SHOWN:
-                self.failing.append(_failing(rows, rule, index))
+                (row,) = rows.slice(index, 1).to_pylist()
+                shown = FailingRow(
+                    document=row.get("document"),
+                    line=row.get("line"),
+                    english=row.get(f"entry_{ENGLISH}", row.get("english")),
+                    rule=rule.name,
+                    reason=rule.reason,
+                    found=" | ".join(str(row[column]) for column in rule.found if row.get(column) is not None),
+                )
+                self.failing.append(shown)
 
 
 def check_schema(
@@ -124,6 +132,7 @@ def check_schema(
         if wrong := _wrong_type(asset, rows.schema):
             found.add(rows, [(wrong, 0)])
             return found
+        found.coverage.add(rows)
         whole.add(rows)
         joined = rows if entries is None else entries.joined(rows)
         found.add(joined, check_rows(joined, wanted))
@@ -136,20 +145,7 @@ def check_schema(
 def _wrong_type(asset: str, schema: pa.Schema) -> Rule | None:
     """Return the rule that the first column breaks that is missing or of another type than it should be."""
     for expected in SCHEMAS[asset]:
-        index = schema.get_field_index(expected.name)
-        if index < 0 or schema.field(index).type != expected.type:
+        if expected.name not in schema.names or schema.field(expected.name).type != expected.type:
             reason = f"column {expected.name} is missing, or not of type {expected.type}"
             return Rule("columns_are_of_their_types", reason, (), lambda rows: pa.array([True] * rows.num_rows))
     return None
-
-
-def _failing(rows: pa.RecordBatch, rule: Rule, index: int) -> FailingRow:
-    (row,) = rows.slice(index, 1).to_pylist()
-    return FailingRow(
-        document=row.get("document"),
-        line=row.get("line"),
-        english=row.get(f"entry_{ENGLISH}", row.get("english")),
-        rule=rule.name,
-        reason=rule.reason,
-        found=" | ".join(str(row[column]) for column in rule.found if row.get(column) is not None),
-    )

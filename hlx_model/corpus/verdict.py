@@ -7,7 +7,7 @@ the corpus was judged; they are recorded as thresholds.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from hlx_model.corpus import store
 from hlx_model.corpus.build import BuiltCorpora
-from hlx_model.corpus.coverage import Count, Coverage, coverage_gate
+from hlx_model.corpus.coverage import Count, coverage_gate
 from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.schema_gate import CheckRows, Entries, FailingRow, check_schema
@@ -29,10 +29,7 @@ from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, wor
 CORPUS_GATES_VERSION = "1"
 """Verdicts of another version are void. It is raised by hand when a gate on corpora changes."""
 SCHEMA, COVERAGE, QUARANTINED = "schema", "coverage", "quarantine"
-GATES_OF_CORPUS = {
-    EXAMPLES: (SCHEMA, COVERAGE, QUARANTINED),
-    **dict.fromkeys(DERIVED, (SCHEMA, COVERAGE)),
-}
+GATES_OF_CORPUS = {EXAMPLES: (SCHEMA, COVERAGE, QUARANTINED), **dict.fromkeys(DERIVED, (SCHEMA, COVERAGE))}
 """The gates of each corpus."""
 _REMEDIES = {
     COVERAGE: "give the documents more entries, of words that occur in several of them",
@@ -61,11 +58,11 @@ class CorpusVerdict(JsonModel):
 class CorpusReport(JsonModel):
     """What was found in detail, beside the verdict."""
 
-    rows: dict[str, int]
+    rows: Mapping[str, int] = {}
     """Rows by split."""
-    counts: tuple[Count, ...]
+    counts: tuple[Count, ...] = ()
     """Rows by kind, the kinds that have too few first."""
-    failing: tuple[FailingRow, ...]
+    failing: tuple[FailingRow, ...] = ()
     """The first rows that break a rule."""
 
 
@@ -126,13 +123,13 @@ def recorded_verdict(directory: Path) -> CorpusVerdict | None:
     return verdict if (verdict.asset, verdict.data_version, verdict.gates_version, gates) == expected else None
 
 
-def read_report(directory: Path) -> CorpusReport | None:
-    """Return the report beside the verdict on a kept corpus; None if there is none."""
+def read_report(directory: Path) -> CorpusReport:
+    """Return the report beside the verdict on a kept corpus; an empty one if there is none."""
     folder = store.report_folder(directory)
     try:
-        return None if folder is None else CorpusReport.read(folder / REPORT)
+        return CorpusReport() if folder is None else CorpusReport.read(folder / REPORT)
     except (OSError, ValueError):
-        return None
+        return CorpusReport()
 
 
 def judged_today(directory: Path, check_rows: CheckRows = broken_rows) -> CorpusVerdict:
@@ -160,17 +157,16 @@ def judge_corpus(
         CorpusError: the rows are missing, or not those of the version.
         ValueError: `HLX_MOST_QUARANTINED` is no share.
     """
-    directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
-    limit = max_quarantined_share()
-    source = _examples_of(directory) if examples is None else examples.directory
-    version = None if source is None else source.name
+    directory, limit = _directory(corpus), max_quarantined_share()
+    source = examples or _examples_of(directory)
+    version = None if source is None else _directory(source).name
     verdict, report = recorded_verdict(directory), None
     if verdict is not None and verdict.examples == version:
         if isinstance(corpus, Path):
             store.verify(directory)
         gates = [verdict.gate(SCHEMA), verdict.gate(COVERAGE)]
     else:
-        gates, report = _examine(_Rows(corpus, source), _entries(examples or source), check_rows)
+        gates, report = _examine(corpus, source, check_rows)
     if directory.parent.name == EXAMPLES:
         gates.append(_judge_quarantine(directory, gates[0].samples, limit))
     judged = CorpusVerdict(
@@ -186,10 +182,22 @@ def judge_corpus(
     return judged
 
 
-def _examine(rows: "_Rows", entries: Entries | None, check_rows: CheckRows) -> tuple[list[GateResult], CorpusReport]:
+def _examine(
+    corpus: VerifiedCorpus | Path, examples: VerifiedCorpus | Path | None, check_rows: CheckRows
+) -> tuple[list[GateResult], CorpusReport]:
     """Read a corpus once, and return the gates `schema` and `coverage` with the details."""
-    found = check_schema(rows.directory.parent.name, rows, entries, check_rows)
-    counts = rows.coverage.counts()
+    directory, entries = _directory(corpus), None
+    if examples is not None:
+        verdict = recorded_verdict(_directory(examples))
+        right = verdict is not None and verdict.gate(SCHEMA).outcome == "pass"
+        entries = Entries(store.slices(examples), right=right)
+
+    def slices() -> Iterable[pa.RecordBatch]:
+        rows = store.slices(corpus)
+        return rows if examples is None else store.with_places(rows, directory, _directory(examples))
+
+    found = check_schema(directory.parent.name, slices, entries, check_rows)
+    counts = found.coverage.counts()
     report = CorpusReport(
         rows={count.split: count.rows for count in counts if count.of == "all"},
         counts=tuple(sorted(counts, key=lambda count: count.rows >= count.wanted)[:_COUNTS_KEPT]),
@@ -198,45 +206,13 @@ def _examine(rows: "_Rows", entries: Entries | None, check_rows: CheckRows) -> t
     return [found.gate(), coverage_gate(counts)], report
 
 
-def _entries(examples: VerifiedCorpus | Path | None) -> Entries | None:
-    if examples is None:
-        return None
-    verdict = recorded_verdict(examples if isinstance(examples, Path) else examples.directory)
-    right = verdict is not None and verdict.gate(SCHEMA).outcome == "pass"
-    return Entries(store.slices(examples), right=right)
-
-
-class _Rows:
-    """Reads the rows of a corpus slice by slice; the first time they are verified and counted.
-
-    Args:
-        corpus: its directory, or a verified corpus.
-        examples: whose places a derived corpus is given.
-    """
-
-    def __init__(self, corpus: VerifiedCorpus | Path, examples: Path | None) -> None:
-        self.directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
-        self.coverage = Coverage()
-        self._corpus, self._examples, self._counted = corpus, examples, False
-
-    def __call__(self) -> Iterator[pa.RecordBatch]:
-        rows = store.slices(self._corpus)
-        if self._examples is not None:
-            rows = store.with_places(rows, self.directory, self._examples)
-        for batch in rows:
-            if not self._counted:
-                self.coverage.add(batch)
-            yield batch
-        self._counted = True
-
-
 def _judge_quarantine(directory: Path, kept: int, limit: float) -> GateResult:
     quarantine = store.quarantined(directory)
     gate = quarantine_gate(quarantine.num_rows, quarantine.num_rows + kept, limit)
-    if not quarantine.num_rows:
-        return gate
-    document, line, reason = (quarantine[name][0] for name in ("document", "line", "reason"))
-    return replace(gate, reason=f"{gate.reason}; first: {document} line {line}: {reason}")
+    for first in quarantine.slice(0, 1).to_pylist():
+        where = f"{first['document']} line {first['line']}"
+        gate = replace(gate, reason=f"{gate.reason}; first: {where}: {first['reason']}")
+    return gate
 
 
 def _write(directory: Path, verdict: CorpusVerdict, report: CorpusReport | None) -> None:
@@ -265,6 +241,10 @@ def _require(directory: Path, verdict: CorpusVerdict, of: str = "") -> CorpusVer
     folder = store.report_folder(directory)
     remedy = _REMEDIES.get(failed[0].name, f"see {folder / REPORT}" if folder else "make it again")
     raise GateClosed(f"{of}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}")
+
+
+def _directory(corpus: VerifiedCorpus | Path) -> Path:
+    return (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
 
 
 def _examples_of(directory: Path) -> Path | None:
