@@ -9,7 +9,7 @@ import dagster as dg
 
 from hlx_assets.common import check_result, user_errors
 from hlx_assets.corpus import assets as corpus
-from hlx_assets.corpus.assets import FAILING, quarantine_rows, records_metadata
+from hlx_assets.corpus.assets import failing_table, quarantine_table, records_metadata
 from hlx_assets.corpus.schemas import pandera_rows
 from hlx_model.corpus.verdict import COVERAGE, QUARANTINED, SCHEMA, judge_corpus, judged_today, read_report
 from hlx_model.environment import MOST_QUARANTINED
@@ -24,8 +24,8 @@ def schema_result(directory: Path) -> dg.AssetCheckResult:
     gate = judge_corpus(directory, _pandera(directory)).gate(SCHEMA)
     metadata: dict[str, Any] = {"rows": gate.samples}
     if gate.outcome == "fail":
-        failing = [{**row.to_json(), "English": row.english} for row in read_report(directory).failing]
-        metadata |= {"failures": gate.value, "failing_rows": records_metadata(failing, FAILING)}
+        failing = failing_table(row.to_json() for row in read_report(directory).failing)
+        metadata |= {"failures": gate.value, "failing_rows": failing}
     return check_result(_asset(directory), gate, metadata)
 
 
@@ -41,9 +41,8 @@ def quarantine_result(examples: Path) -> dg.AssetCheckResult:
     """Return the result of the check `quarantine` from the verdict on kept examples; errors as for `schema_result`."""
     gate = judged_today(examples, _pandera(examples)).gate(QUARANTINED)
     share = gate.value or 0.0
-    table = records_metadata(quarantine_rows(examples), FAILING)
-    metadata = {"quarantined": round(share * gate.samples), "share": share, "failing_rows": table}
-    return check_result(_asset(examples), gate, metadata)
+    count, failing = round(share * gate.samples), quarantine_table(examples)
+    return check_result(_asset(examples), gate, {"quarantined": count, "share": share, "failing_rows": failing})
 
 
 def _asset(directory: Path) -> dg.AssetKey:
