@@ -14,7 +14,7 @@ from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store
 from hlx_model.corpus.build import read_documents
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents
-from hlx_model.corpus.schema_gate import SHOWN
+from hlx_model.corpus.gates import SHOWN
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.environment import Environment

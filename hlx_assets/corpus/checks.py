@@ -11,7 +11,8 @@ from hlx_assets.common import check_result, user_errors
 from hlx_assets.corpus import assets as corpus
 from hlx_assets.corpus.assets import failing_table, quarantine_table, records_metadata
 from hlx_assets.corpus.schemas import pandera_rows
-from hlx_model.corpus.verdict import COVERAGE, QUARANTINED, SCHEMA, judge_corpus, judged_today, read_report
+from hlx_model.corpus.gates import COVERAGE, QUARANTINED, SCHEMA
+from hlx_model.corpus.verdict import judge_corpus, judged_today, read_report
 from hlx_model.environment import MOST_QUARANTINED
 
 

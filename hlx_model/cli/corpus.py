@@ -26,10 +26,9 @@ from hlx_model.corpus import (
     read_document,
 )
 from hlx_model.corpus.collection import require_different
-from hlx_model.corpus.coverage import Coverage
+from hlx_model.corpus.gates import Coverage, quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
-from hlx_model.corpus.verdict import quarantine_gate
 from hlx_model.outputs import require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 

@@ -10,7 +10,7 @@ from hlx_model.corpus.collection import collect, read_corpus
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_document, read_document
 from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Reading, operation_of
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256
-from hlx_model.corpus.rules import in_vocabulary, is_english, parses, same_value, within
+from hlx_model.corpus.rules import is_english, parses, same_value
 from hlx_model.corpus.split import Split, assign_splits
 from hlx_model.corpus.tables import DERIVED, ENGLISH_CORPUS, HLX_CORPUS, PAIRED_CORPUS, examples_table, quarantine_table
 from hlx_model.corpus.version import DataVersion, data_version
@@ -39,7 +39,6 @@ __all__ = [
     "conversion",
     "data_version",
     "examples_table",
-    "in_vocabulary",
     "is_english",
     "operation_of",
     "parse_document",
@@ -52,5 +51,4 @@ __all__ = [
     "same_value",
     "translations",
     "value_sha256",
-    "within",
 ]
