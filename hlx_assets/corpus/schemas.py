@@ -3,7 +3,7 @@
 A rule is written once, in `hlx_model`; this module lets pandera evaluate it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandera.polars as pa
 import polars as pl
@@ -26,15 +26,12 @@ def pandera_rows(asset: str, rows: pyarrow.RecordBatch, wanted: list[Rule]) -> I
     """
     columns = {field.name: pa.Column(_TYPES[field.type], nullable=True) for field in SCHEMAS[asset]}
     schema = pa.DataFrameSchema(columns, checks=[_check(rule, rows) for rule in wanted], name=asset)
-    by_key = {rule.key: rule for rule in wanted}
-    frame = pl.from_arrow(rows)
-    assert isinstance(frame, pl.DataFrame)
     try:
         # Not .lazy(): pandera checks a LazyFrame's columns only and passes bad rows.
-        schema.validate(frame, lazy=True)
+        schema.validate(pl.DataFrame(pl.from_arrow(rows)), lazy=True)
     except SchemaErrors as errors:
         for case in errors.failure_cases.to_dicts():
-            yield by_key[case["check"]], case["index"]
+            yield wanted[case["check_number"]], case["index"]
 
 
 def _check(rule: Rule, rows: pyarrow.RecordBatch) -> pa.Check:
@@ -44,5 +41,4 @@ def _check(rule: Rule, rows: pyarrow.RecordBatch) -> pa.Check:
         broken = pc.fill_null(rule.broken(rows), False)
         return pl.LazyFrame({"keeps": pl.from_arrow(pc.invert(broken))}, schema={"keeps": pl.Boolean})
 
-    check: Callable[..., pa.Check] = pa.Check
-    return check(keeps, name=rule.key)
+    return pa.Check(keeps, name=rule.name)

@@ -128,19 +128,16 @@ def _choices(table: _Table, earlier: Mapping[str, Slot]) -> Iterator[Choice]:
     if other := table.like or table.unlike:
         if other not in earlier:
             raise ValueError(f"there is no [{other}] above it")
-        yield from (choice for choice in earlier[other].choices if _is_wanted(choice, table))
+        for choice in earlier[other].choices:
+            above = table.above is None or (isinstance(choice.value, int | float) and choice.value > table.above)
+            if above and not (table.one_word and " " in choice.words):
+                yield choice
     yield from (Choice(Handle(camel_case(words)), words) for words in table.handles)
     yield from (Choice(words.encode("ascii"), words) for words in table.bytes)
     yield from (Choice(number, repr(number), spell(number)) for number in _numbers(table.numbers))
     yield from (Choice(parse(value, Format.HLXL), words) for words, value in table.values.items())
     for text in _texts(table):
         yield Choice(text, render(text, Format.HLXL) if table.quoted else text)
-
-
-def _is_wanted(choice: Choice, table: _Table) -> bool:
-    if table.above is not None and not (isinstance(choice.value, int | float) and choice.value > table.above):
-        return False
-    return not (table.one_word and " " in choice.words)
 
 
 def _numbers(entries: Iterable[int | float | str]) -> Iterator[int | float]:

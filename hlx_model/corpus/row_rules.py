@@ -7,7 +7,6 @@ again: it is a line of its format, since the entry was found to be right.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,11 +21,8 @@ from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import CHARACTERS
 
 FORMATS = tuple(map(str, Format))
-SPLITS = tuple(map(str, Split))
 SCHEMAS = {EXAMPLES: EXAMPLES_SCHEMA, **{asset: derived.schema for asset, derived in DERIVED.items()}}
 """The columns of each corpus."""
-EntryState = Literal["right", "unproven", "missing"]
-"""What is known of the entries that a derived corpus was made from: they keep every rule, or not, or are not there."""
 
 _UNKNOWN = "[^" + "".join(f"\\x{{{ord(character):x}}}" for character in CHARACTERS) + "]"
 _PROMPT = rf"^\[(?:{'|'.join((ENGLISH, *FORMATS))})\] (?s:.+) → $"
@@ -43,11 +39,8 @@ class Rule:
     """The columns that show it."""
     broken: Callable[[pa.RecordBatch], pa.BooleanArray]
     """Returns which rows break it; null counts as false."""
-
-    @property
-    def key(self) -> str:
-        """Return a name that no other rule of a corpus has."""
-        return f"{self.name}({', '.join(self.found)})"
+    compares: bool = False
+    """Whether it compares a row with its entry: `entry_English`, `entry_HLXL` … and `entry_split` are columns then."""
 
 
 def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule, int]]:
@@ -55,88 +48,6 @@ def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule
     for rule in wanted:
         for index in pc.indices_nonzero(pc.fill_null(rule.broken(rows), False)).to_pylist():
             yield rule, index
-
-
-def row_rules(asset: str, entries: EntryState = "missing") -> list[Rule]:
-    """Return the rules on rows of a corpus.
-
-    Args:
-        asset: which corpus.
-        entries: for a derived corpus. Its rows have what their entry says in the columns `entry_English`,
-            `entry_HLXL` … and `entry_split`, unless the entries are missing.
-    """
-    if asset == EXAMPLES:
-        return _examples_rules()
-    return {"english_corpus": _english_rules, "hlx_corpus": _hlx_rules, "paired_corpus": _paired_rules}[asset](entries)
-
-
-def _examples_rules() -> list[Rule]:
-    return [
-        *_text("document"),
-        Rule("line_is_positive", "the line is not positive", ("line",), lambda rows: _not(pc.greater(rows["line"], 0))),
-        *_text("english", nullable=True),
-        _is_english(),
-        *(rule for format in FORMATS for rule in _text(format)),
-        _each(rules.PARSES, "the text is no line of its format", _unreadable, *FORMATS, found=("HLXL",)),
-        _each(rules.SAME_VALUE, "the four formats do not have the same value", _disagree, *FORMATS),
-        _is_sha256(),
-        _each(
-            "value_sha256_is_that_of_the_value", "the hash is not that of the value",
-            lambda hlxl, sha256: value_sha256(hlxl) != sha256, "HLXL", "value_sha256",
-        ),
-        _one_of("split", SPLITS),
-    ]  # fmt: skip
-
-
-def _english_rules(entries: EntryState) -> list[Rule]:
-    own = [*_text("english"), _is_english()]
-    return _derived(entries, own, _says(("english",), lambda rows: rows[f"entry_{ENGLISH}"]), "english")
-
-
-def _hlx_rules(entries: EntryState) -> list[Rule]:
-    reason = "the text is no line of its format"
-    own = [
-        _one_of("format", FORMATS),
-        *_text("text"),
-        _is_sha256(),
-        _in_language("text_parses_in_its_format", reason, "format", "text", entries),
-    ]
-    return _derived(entries, own, _says(("format", "text"), lambda rows: _said(rows, "format")), "text")
-
-
-def _paired_rules(entries: EntryState) -> list[Rule]:
-    reason = "the answer is not in the language of its target"
-    own = [
-        _one_of("target", (ENGLISH, *FORMATS)),
-        _one_of("source", (ENGLISH, *FORMATS)),
-        *_text("prompt"),
-        _matches("is_a_prompt", "the prompt has not the form `[HLXL] … → `", "prompt", _PROMPT),
-        *_text("answer"),
-        _in_language("answer_is_in_its_language", reason, "target", "answer", entries),
-    ]
-    pairs = Rule("pairs_within_one_entry", "prompt and answer are not of one entry", ("prompt", "answer"), _mispaired)
-    return _derived(entries, own, pairs, "prompt", "answer")
-
-
-def _derived(entries: EntryState, own: list[Rule], says: Rule, *learned: str) -> list[Rule]:
-    """Return the rules on a derived corpus: its own, what its entries say if they are there, and how long texts are."""
-
-    def too_long(rows: pa.RecordBatch) -> pa.BooleanArray:
-        tokens = 2  # <BOS> and <EOS>
-        for column in learned:
-            tokens = pc.add(pc.utf8_length(rows[column]), tokens)
-        return pc.greater(tokens, POSITIONS)
-
-    other_split = Rule(
-        "split_is_that_of_its_entry", "the split is not that of its entry", ("split", "entry_split"),
-        lambda rows: _not(pc.equal(rows["split"], rows["entry_split"])),
-    )  # fmt: skip
-    return [
-        *own,
-        _one_of("split", SPLITS),
-        *([] if entries == "missing" else [says, other_split]),
-        Rule("fits_the_models_positions", f"longer than the model's {POSITIONS} positions", learned, too_long),
-    ]
 
 
 def _text(column: str, *, nullable: bool = False) -> list[Rule]:
@@ -152,16 +63,8 @@ def _text(column: str, *, nullable: bool = False) -> list[Rule]:
     ]
 
 
-def _is_english() -> Rule:
-    return _each(rules.IS_ENGLISH, "the sentence is not English", lambda text: not rules.is_english(text), "english")
-
-
-def _is_sha256() -> Rule:
-    return _matches("is_sha256", "the hash is no SHA-256", "value_sha256", "^[0-9a-f]{64}$")
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> Rule:
-    known, reason = pa.array(values), f"the {column} is not one of {', '.join(values)}"
+def _one_of(column: str, *values: str) -> Rule:
+    known, reason = pa.array(values, pa.string()), f"the {column} is not one of {', '.join(values)}"
     return Rule(f"{column}_is_known", reason, (column,), lambda rows: _not(pc.is_in(rows[column], known)))
 
 
@@ -174,22 +77,46 @@ def _each(name: str, reason: str, broken: Callable[..., bool], *columns: str, fo
     return Rule(name, reason, found or columns, lambda rows: _where(broken, *map(rows.column, columns)))
 
 
-def _in_language(name: str, reason: str, language: str, text: str, entries: EntryState) -> Rule:
-    """Return the rule that a text is in its language. Of right entries, only other texts than theirs are evaluated."""
+def _in_language(name: str, reason: str, language: str, text: str) -> Rule:
+    """Return the rule that a text is in its language. If entries are right, only other texts than theirs are read."""
 
     def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
         texts = rows[text]
-        if entries == "right":
-            texts = pc.if_else(_not(pc.equal(texts, _said(rows, language))), texts, pa.scalar(None, pa.string()))
+        if "entry_is_right" in rows.schema.names:
+            proven = pc.and_(rows["entry_is_right"], pc.equal(texts, _said(rows, language)))
+            texts = pc.if_else(_not(proven), texts, pa.scalar(None, pa.string()))
         return _where(_is_foreign, rows[language], texts)
 
     return Rule(name, reason, (language, text), broken)
 
 
+def _derived(*learned: str) -> list[Rule]:
+    """Return the rules of all derived corpora: the split is that of the entry, and the learned texts fit the model."""
+
+    def other_split(rows: pa.RecordBatch) -> pa.BooleanArray:
+        return _not(pc.equal(rows["split"], rows["entry_split"]))
+
+    def too_long(rows: pa.RecordBatch) -> pa.BooleanArray:
+        tokens = 2  # <BOS> and <EOS>
+        for column in learned:
+            tokens = pc.add(pc.utf8_length(rows[column]), tokens)
+        return pc.greater(tokens, POSITIONS)
+
+    reason, found = "the split is not that of its entry", ("split", "entry_split")
+    return [
+        _one_of("split", *Split),
+        Rule("split_is_that_of_its_entry", reason, found, other_split, compares=True),
+        Rule("fits_the_models_positions", f"longer than the model's {POSITIONS} positions", learned, too_long),
+    ]
+
+
 def _says(found: tuple[str, ...], said: Callable[[pa.RecordBatch], pa.Array]) -> Rule:
     """Return the rule that the last of these columns is what the entry says."""
-    reason = "the row is not what its entry says"
-    return Rule("says_what_its_entry_says", reason, found, lambda rows: _not(pc.equal(rows[found[-1]], said(rows))))
+
+    def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
+        return _not(pc.equal(rows[found[-1]], said(rows)))
+
+    return Rule("says_what_its_entry_says", "the row is not what its entry says", found, broken, compares=True)
 
 
 def _said(rows: pa.RecordBatch, column: str) -> pa.Array:
@@ -203,12 +130,11 @@ def _said(rows: pa.RecordBatch, column: str) -> pa.Array:
 
 def _mispaired(rows: pa.RecordBatch) -> pa.BooleanArray:
     prompts = pc.binary_join_element_wise("[", rows["target"], "] ", _said(rows, "source"), " → ", "")
-    right = pc.and_(pc.equal(rows["prompt"], prompts), pc.equal(rows["answer"], _said(rows, "target")))
-    return _not(right)
+    return _not(pc.and_(pc.equal(rows["prompt"], prompts), pc.equal(rows["answer"], _said(rows, "target"))))
 
 
 def _not(condition: pa.BooleanArray) -> pa.BooleanArray:
-    """Return where a condition does not hold; it holds for no missing text."""
+    """Return where a condition is false or null."""
     return pc.invert(pc.fill_null(condition, False))
 
 
@@ -234,3 +160,49 @@ def _disagree(*texts: str) -> bool:
 def _unreadable(*texts: str) -> bool:
     """Return whether the HLXL cannot be parsed; four formats of the same value can."""
     return _disagree(*texts) and not rules.parses(texts[0], Format.HLXL)
+
+
+_IS_ENGLISH = _each(rules.IS_ENGLISH, "the sentence is not English", lambda text: not rules.is_english(text), "english")
+_IS_SHA256 = _matches("is_sha256", "the hash is no SHA-256", "value_sha256", "^[0-9a-f]{64}$")
+ROW_RULES = {
+    EXAMPLES: [
+        *_text("document"),
+        Rule("line_is_positive", "the line is not positive", ("line",), lambda rows: _not(pc.greater(rows["line"], 0))),
+        *_text("english", nullable=True),
+        _IS_ENGLISH,
+        *(rule for format in FORMATS for rule in _text(format)),
+        _each(rules.PARSES, "the text is no line of its format", _unreadable, *FORMATS, found=("HLXL",)),
+        _each(rules.SAME_VALUE, "the four formats do not have the same value", _disagree, *FORMATS),
+        _IS_SHA256,
+        _each(
+            "value_sha256_is_that_of_the_value", "the hash is not that of the value",
+            lambda hlxl, sha256: value_sha256(hlxl) != sha256, "HLXL", "value_sha256",
+        ),
+        _one_of("split", *Split),
+    ],
+    "english_corpus": [
+        *_text("english"),
+        _IS_ENGLISH,
+        _says(("english",), lambda rows: rows[f"entry_{ENGLISH}"]),
+        *_derived("english"),
+    ],
+    "hlx_corpus": [
+        _one_of("format", *FORMATS),
+        *_text("text"),
+        _IS_SHA256,
+        _in_language("text_parses_in_its_format", "the text is no line of its format", "format", "text"),
+        _says(("format", "text"), lambda rows: _said(rows, "format")),
+        *_derived("text"),
+    ],
+    "paired_corpus": [
+        _one_of("target", ENGLISH, *FORMATS),
+        _one_of("source", ENGLISH, *FORMATS),
+        *_text("prompt"),
+        _matches("is_a_prompt", "the prompt has not the form `[HLXL] … → `", "prompt", _PROMPT),
+        *_text("answer"),
+        _in_language("answer_is_in_its_language", "the answer is not in its target's language", "target", "answer"),
+        Rule("pairs_within_one_entry", "prompt and answer are of two entries", ("prompt", "answer"), _mispaired, True),
+        *_derived("prompt", "answer"),
+    ],
+}  # fmt: skip
+"""The rules on the rows of each corpus."""

@@ -5,6 +5,7 @@ only strings have quotes, and each bracket is one glyph.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,9 +83,8 @@ def statistics(examples: pa.Table) -> Statistics:
     """Return what `examples` contains: a table as `examples_table` gives it."""
     sentences, lc_r = examples["english"].drop_null(), examples[Format.LC_R]
     notation = pc.replace_substring_regex(lc_r, _STRING, "")
-    of_value = examples.group_by("value_sha256", use_threads=False).aggregate(
-        [("english", "count"), ("split", "first")]
-    )
+    by_value = examples.group_by("value_sha256", use_threads=False)
+    of_value = by_value.aggregate([("english", "count"), ("split", "first")])
     operations = _crosstab(examples, "operation")
     return Statistics(
         entries=examples.num_rows,
@@ -103,7 +103,7 @@ def statistics(examples: pa.Table) -> Statistics:
         negative=_count(notation, _NEGATIVE),
         floating=_count(notation, _FLOAT),
         awkward=_count(lc_r, _AWKWARD),
-        phrasings=dict(sorted(_value_counts(of_value["english_count"]).items())),
+        phrasings=dict(sorted(Counter(of_value["english_count"].to_pylist()).items())),
         rendered={str(format): _count(examples["rendered"], format) for format in Format},
     )
 
@@ -135,12 +135,8 @@ def _crosstab(examples: pa.Table, column: str) -> dict[Any, dict[str, int]]:
 
 
 def _by_split(splits: pa.ChunkedArray) -> dict[str, int]:
-    return {**dict.fromkeys(map(str, Split), 0), **_value_counts(splits)}
-
-
-def _value_counts(column: pa.ChunkedArray) -> dict[Any, int]:
-    counted = pc.value_counts(column)
-    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+    counts = Counter(splits.to_pylist())
+    return {str(split): counts[split] for split in Split}
 
 
 def _lengths(texts: pa.ChunkedArray) -> Lengths | None:
