@@ -1,65 +1,61 @@
 """The assets of the corpora: document → examples → english, hlx and paired corpus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-from pydantic import Field
+from pydantic import ConfigDict
 
 from hlx_assets.common import CORPUS_GROUP, OWNERS, user_errors
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store
 from hlx_model.corpus.build import read_documents
 from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents
+from hlx_model.corpus.gates import SHOWN
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.environment import Environment
 from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.reporting.pages import statistics_markdown
 
-SHOWN = 25
-FAILING = ("document", "line", "English", "reason", "found", "rule")
-"""The columns in which rows that break a rule are shown."""
+_HIDDEN = {"value_sha256", "first_line", "last_line", "section", "document"}
+"""Columns that only programs need."""
 
 
 class CorpusDocumentConfig(dg.Config):
     """Which documents to read: the user's, composed entries, or both."""
 
-    corpus: str | None = Field(
-        default=None,
-        description="Paths of corpus documents, with : between them. Default: $HLX_CORPUS.",
-    )
-    profile: str | None = Field(default=None, description="quick or production. Default: $HLX_PROFILE, or quick.")
-    entries: int | None = Field(
-        default=None,
-        description="Entries to compose, beside the user's documents if there are any. Default: $HLX_ENTRIES; "
-        "without it none beside documents, and the profile's number if there are no documents.",
-    )
-    seed: int | None = Field(default=None, description="Seed of the composition. Default: the profile's.")
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    corpus: str | None = None
+    """Paths of corpus documents, with : between them. Default: $HLX_CORPUS."""
+    profile: str | None = None
+    """quick or production. Default: $HLX_PROFILE, or quick."""
+    entries: int | None = None
+    """Entries to compose, beside the user's documents if there are any. Default: $HLX_ENTRIES; without it none beside
+    documents, and the profile's number if there are no documents."""
+    seed: int | None = None
+    """Seed of the composition. Default: the profile's."""
 
 
 class CorpusExamplesConfig(dg.Config):
     """Settings for reading the documents."""
 
-    seq_length: int | None = Field(
-        default=None,
-        description="Most tokens of an example; longer ones are quarantined. Default: the profile's.",
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    seq_length: int | None = None
+    """Most tokens of an example; longer ones are quarantined. Default: the profile's."""
 
 
-@dg.asset(
-    group_name=CORPUS_GROUP,
-    owners=OWNERS,
-    kinds={"markdown"},
-    code_version="2",
-    description="The corpus documents as they were read: the user's files (`HLX_CORPUS`), entries composed from a "
-    "seed (`HLX_ENTRIES`), or both.",
-)
+@dg.asset(group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"markdown"})
 def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
-    """Copy the documents into a directory that is named by the SHA-256 of their names and bytes."""
+    """Keep the documents: the user's files (`HLX_CORPUS`), entries composed from a seed (`HLX_ENTRIES`), or both.
+
+    Their directory is named by the SHA-256 of their names and bytes.
+    """
     with user_errors():
         defaults = profile(config.profile)
         paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
@@ -78,45 +74,34 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     )
 
 
-@dg.asset(
-    group_name=CORPUS_GROUP,
-    owners=OWNERS,
-    kinds={"parquet"},
-    code_version="2",
-    description="One row an entry: its sentence, its value in the four formats, and its split, decided here once.",
-)
+@dg.asset(group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"parquet"})
 def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.MaterializeResult[Path]:
-    """Read the documents; an entry with any defect goes to quarantine whole, with its line and the reason."""
+    """Keep one row an entry: its sentence, its value in the four formats, and its split, which is decided here once.
+
+    An entry with any defect goes to quarantine whole, with its line and the reason.
+    """
     seq_length = profile().seq_length if config.seq_length is None else config.seq_length
     with user_errors():
         examples, corpus = read_documents(artifacts_at_home(), corpus_document, seq_length=seq_length)
+    readings = [asdict(reading) for reading in corpus.readings]
     return _materialized(
         examples,
         examples.directory,
-        {
-            "entries_read": corpus.entries_read,
-            "quarantined": len(corpus.quarantined),
-            "quarantine": records_metadata(quarantine_rows(examples.directory), FAILING),
-            "readings": records_metadata(
-                [asdict(reading) for reading in corpus.readings], ("document", "line", "places", "reading")
-            ),
-            "statistics": dg.MetadataValue.md(statistics_markdown(statistics(store.load(examples)))),
-        },
+        entries_read=corpus.entries_read,
+        quarantined=len(corpus.quarantined),
+        quarantine=quarantine_table(examples.directory),
+        readings=records_metadata(readings, ("document", "line", "places", "reading")),
+        statistics=dg.MetadataValue.md(statistics_markdown(statistics(store.load(examples)))),
     )
 
 
 def _derived(asset: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(
-        name=asset,
-        group_name=CORPUS_GROUP,
-        owners=OWNERS,
-        kinds={"parquet"},
-        code_version="2",
-        description=description,
+        name=asset, group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"parquet"}, description=description
     )
     def derived(corpus_examples: Path) -> dg.MaterializeResult[Path]:
         with user_errors():
-            return _materialized(store.store_derived(artifacts_at_home(), asset, corpus_examples), corpus_examples, {})
+            return _materialized(store.store_derived(artifacts_at_home(), asset, corpus_examples), corpus_examples)
 
     return derived
 
@@ -128,40 +113,34 @@ paired_corpus = _derived("paired_corpus", "What phase 3 learns from: prompts and
 assets = [corpus_document, corpus_examples, english_corpus, hlx_corpus, paired_corpus]
 
 
-def quarantine_rows(corpus_examples: Path) -> list[dict[str, Any]]:
-    """Return the first quarantined entries, with the columns in which failing rows are shown."""
-    rows = store.quarantined(corpus_examples).slice(0, SHOWN).to_pylist()
-    return [{**row, "English": row["english"]} for row in rows]
+def quarantine_table(examples: Path) -> dg.TableMetadataValue:
+    """Return the first quarantined entries of kept examples as a table for the UI."""
+    return failing_table(store.quarantined(examples).slice(0, SHOWN).to_pylist())
 
 
-def records_metadata(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> dg.TableMetadataValue:
+def failing_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Return rows or entries that break a rule as a table for the UI."""
+    named = [{**row, "English": row["english"]} for row in rows]
+    return records_metadata(named, ("document", "line", "English", "reason", "found", "rule"))
+
+
+def records_metadata(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> dg.TableMetadataValue:
     """Return rows as a table for the UI, with these columns."""
     names = tuple(columns)
     records = [dg.TableRecord({name: _cell(row[name]) for name in names}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, "string") for name in names]))
 
 
-def _sample(rows: pa.RecordBatch) -> dg.TableMetadataValue:
-    """Return the first rows as a table, without columns that only programs need."""
-    hidden = {"value_sha256", "first_line", "last_line", "section", "document"}
-    return records_metadata(rows.slice(0, 8).to_pylist(), [name for name in rows.schema.names if name not in hidden])
-
-
 def _cell(value: object) -> str:
     return "" if value is None else str(value)[:200]
 
 
-def _materialized(corpus: VerifiedCorpus, examples: Path, metadata: dict[str, Any]) -> dg.MaterializeResult[Path]:
+def _materialized(corpus: VerifiedCorpus, examples: Path, **metadata: Any) -> dg.MaterializeResult[Path]:
     """Return what an asset that made a corpus returns; the sample has the lines that these examples have."""
     rows = store.with_places(store.slices(corpus), corpus.directory, examples)
-    sample = next(iter(rows), None)
-    return dg.MaterializeResult(
-        value=corpus.directory,
-        data_version=dg.DataVersion(corpus.version),
-        metadata={
-            "dagster/row_count": corpus.rows,
-            "splits": dict(corpus.splits),
-            **metadata,
-            **({"sample": _sample(sample)} if sample is not None else {}),
-        },
-    )
+    sample = [row for batch in islice(rows, 1) for row in batch.slice(0, 8).to_pylist()]
+    shown = [name for name in (sample[0] if sample else ()) if name not in _HIDDEN]
+    metadata |= {"dagster/row_count": corpus.rows, "splits": dict(corpus.splits)}
+    metadata["sample"] = records_metadata(sample, shown)
+    version = dg.DataVersion(corpus.version)
+    return dg.MaterializeResult(value=corpus.directory, data_version=version, metadata=metadata)

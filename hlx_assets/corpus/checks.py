@@ -1,5 +1,6 @@
 """The gates of the corpora as asset checks: they judge a corpus, write its verdict, and show what it says."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,10 @@ import dagster as dg
 
 from hlx_assets.common import check_result, user_errors
 from hlx_assets.corpus import assets as corpus
-from hlx_assets.corpus.assets import FAILING, quarantine_rows, records_metadata
+from hlx_assets.corpus.assets import failing_table, quarantine_table, records_metadata
 from hlx_assets.corpus.schemas import pandera_rows
-from hlx_model.corpus.verdict import (
-    COVERAGE,
-    QUARANTINED,
-    SCHEMA,
-    CorpusReport,
-    CorpusVerdict,
-    judge_corpus,
-    judged_today,
-    read_report,
-)
+from hlx_model.corpus.gates import COVERAGE, QUARANTINED, SCHEMA
+from hlx_model.corpus.verdict import judge_corpus, judged_today, read_report
 from hlx_model.environment import MOST_QUARANTINED
 
 
@@ -30,16 +23,16 @@ def schema_result(directory: Path) -> dg.AssetCheckResult:
         CorpusError: its rows are missing, or not those of its version.
     """
     gate = judge_corpus(directory, _pandera(directory)).gate(SCHEMA)
-    failing = [{**row.to_json(), "English": row.english} for row in _report(directory).failing]
     metadata: dict[str, Any] = {"rows": gate.samples}
     if gate.outcome == "fail":
-        metadata |= {"failures": gate.value, "failing_rows": records_metadata(failing, FAILING)}
+        failing = failing_table(row.to_json() for row in read_report(directory).failing)
+        metadata |= {"failures": gate.value, "failing_rows": failing}
     return check_result(_asset(directory), gate, metadata)
 
 
 def coverage_result(directory: Path) -> dg.AssetCheckResult:
     """Return the result of the check `coverage` from the verdict on a kept corpus; errors as for `schema_result`."""
-    gate, report = _verdict(directory).gate(COVERAGE), _report(directory)
+    gate, report = judged_today(directory, _pandera(directory)).gate(COVERAGE), read_report(directory)
     counts = [{**count.to_json(), "wanted": count.wanted} for count in report.counts]
     table = records_metadata(counts, ("of", "name", "split", "rows", "wanted"))
     return check_result(_asset(directory), gate, {"rows": report.rows, "counts": table})
@@ -47,13 +40,10 @@ def coverage_result(directory: Path) -> dg.AssetCheckResult:
 
 def quarantine_result(examples: Path) -> dg.AssetCheckResult:
     """Return the result of the check `quarantine` from the verdict on kept examples; errors as for `schema_result`."""
-    gate, rows = _verdict(examples).gate(QUARANTINED), quarantine_rows(examples)
-    metadata = {
-        "quarantined": round((gate.value or 0) * gate.samples),
-        "share": gate.value or 0.0,
-        "failing_rows": records_metadata(rows, FAILING),
-    }
-    return check_result(_asset(examples), gate, metadata)
+    gate = judged_today(examples, _pandera(examples)).gate(QUARANTINED)
+    share = gate.value or 0.0
+    count, failing = round(share * gate.samples), quarantine_table(examples)
+    return check_result(_asset(examples), gate, {"quarantined": count, "share": share, "failing_rows": failing})
 
 
 def _asset(directory: Path) -> dg.AssetKey:
@@ -61,59 +51,26 @@ def _asset(directory: Path) -> dg.AssetKey:
 
 
 def _pandera(directory: Path) -> "partial[Any]":
-    return partial(pandera_rows, directory.parent.name)
+    return partial(pandera_rows, directory.absolute().parent.name)
 
 
-def _verdict(directory: Path) -> CorpusVerdict:
-    return judged_today(directory, _pandera(directory))
-
-
-def _report(directory: Path) -> CorpusReport:
-    return read_report(directory) or CorpusReport(rows={}, counts=(), failing=())
-
-
-def _schema_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset,
-        name=SCHEMA,
-        blocking=True,
-        description=f"Every row keeps the rules of the pandera schema {asset.key.to_user_string()}.",
-    )
-    def schema(rows: Path) -> dg.AssetCheckResult:
+def _check(
+    asset: dg.AssetsDefinition, name: str, result: Callable[[Path], dg.AssetCheckResult], description: str
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, name=name, blocking=True, description=description)
+    def check(rows: Path) -> dg.AssetCheckResult:
         with user_errors():
-            return schema_result(rows)
+            return result(rows)
 
-    return schema
-
-
-def _coverage_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset,
-        name=COVERAGE,
-        blocking=True,
-        description="Each split, format, direction and section has enough rows.",
-    )
-    def coverage(rows: Path) -> dg.AssetCheckResult:
-        with user_errors():
-            return coverage_result(rows)
-
-    return coverage
+    return check
 
 
-@dg.asset_check(
-    asset=corpus.corpus_examples,
-    blocking=True,
-    description=f"At most {MOST_QUARANTINED:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine.",
-)
-def quarantine(corpus_examples: Path) -> dg.AssetCheckResult:
-    """Show the quarantined entries; too many of them mean that the document is not what it should be."""
-    with user_errors():
-        return quarantine_result(corpus_examples)
-
-
+_QUARANTINE = f"At most {MOST_QUARANTINED:.0%} of the entries (HLX_MOST_QUARANTINED) are in quarantine."
+_SCHEMA = "Every row keeps the rules of the pandera schema {}."
+_COVERAGE = "Each split, format, direction and section has enough rows."
 _JUDGED = (corpus.corpus_examples, corpus.english_corpus, corpus.hlx_corpus, corpus.paired_corpus)
 checks = [
-    *(_schema_check(asset) for asset in _JUDGED),
-    *(_coverage_check(asset) for asset in _JUDGED),
-    quarantine,
+    *(_check(asset, SCHEMA, schema_result, _SCHEMA.format(asset.key.to_user_string())) for asset in _JUDGED),
+    *(_check(asset, COVERAGE, coverage_result, _COVERAGE) for asset in _JUDGED),
+    _check(corpus.corpus_examples, QUARANTINED, quarantine_result, _QUARANTINE),
 ]

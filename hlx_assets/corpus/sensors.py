@@ -11,13 +11,12 @@ import dagster as dg
 
 from hlx_assets.common import CORPUS_GROUP
 from hlx_assets.corpus import assets
+from hlx_assets.guard import CHECKPOINTS
 from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import UNFINISHED
 from hlx_model.corpus.documents import StoredDocument, kept_documents
 from hlx_model.files import digest_of, sha256_of
-from hlx_model.phases import PHASES
 
-CHECKPOINTS = frozenset(f"phase{phase}_checkpoint" for phase in PHASES)
 SETTLED_SECONDS = 2.0
 """A file that changed more recently is taken for half written."""
 
@@ -53,9 +52,8 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
             stamp = [status.st_mtime_ns, status.st_size]
             if time.time() - status.st_mtime < SETTLED_SECONDS:
                 return dg.SkipReason(f"{document.source} has just changed: waiting until it is written")
-            before = known.get(document.source)
-            unchanged = before is not None and before[:2] == stamp
-            seen[document.source] = before if unchanged and before else [*stamp, sha256_of(Path(document.source))]
+            before = known.get(document.source, [])
+            seen[document.source] = before if before[:2] == stamp else [*stamp, sha256_of(Path(document.source))]
         except OSError as error:
             return dg.SkipReason(f"{document.source} cannot be read ({error.strerror}): put it back, or name another")
     cursor = json.dumps(seen)
@@ -76,11 +74,8 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
 def _training(instance: dg.DagsterInstance) -> str | None:
     """Return the id of an unfinished run that trains, or may still do so."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
-        if run.asset_selection is None:
-            trains = run.job_name == "curriculum"
-        else:
-            trains = any(key.to_user_string() in CHECKPOINTS for key in run.asset_selection)
-        if trains:
+        selected = {key.to_user_string() for key in run.asset_selection or ()}
+        if selected & CHECKPOINTS.keys() or (run.asset_selection is None and run.job_name == "curriculum"):
             return run.run_id
     return None
 
@@ -89,10 +84,8 @@ def _settings(instance: dg.DagsterInstance, kept: Sequence[StoredDocument]) -> d
     """Return the run configuration that the corpus was last made with: its documents, and the settings of that run."""
     copied = [document.source for document in kept if not document.entries]
     composed = next((document for document in kept if document.entries), None)
-    config: dict[str, Any] = {"corpus": os.pathsep.join(copied), "entries": composed.entries if composed else 0}
-    if composed:
-        config["seed"] = composed.seed
-    settings: dict[str, Any] = {assets.corpus_document.op.name: {"config": config}}
+    made = {"entries": composed.entries, "seed": composed.seed} if composed else {"entries": 0}
+    settings: dict[str, Any] = {"corpus_document": {"config": {"corpus": os.pathsep.join(copied), **made}}}
     event = instance.get_latest_materialization_event(assets.corpus_examples.key)
     run = instance.get_run_by_id(event.run_id) if event else None
     ops: Any = run.run_config.get("ops", {}) if run else {}

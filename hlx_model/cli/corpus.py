@@ -25,11 +25,10 @@ from hlx_model.corpus import (
     read_corpus,
     read_document,
 )
-from hlx_model.corpus.coverage import counts
 from hlx_model.corpus.documents import require_different
+from hlx_model.corpus.gates import Coverage, quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
-from hlx_model.corpus.verdict import quarantine_gate
 from hlx_model.outputs import require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 
@@ -101,7 +100,7 @@ def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
         found.append("no entry has a sentence: phases 1 and 3 have nothing to learn from")
     return found + [
         f"no rows in {count.split}: give the corpus more entries, of words that occur in several of them"
-        for count in counts(examples.to_batches())
+        for count in Coverage(examples.to_batches()).counts()
         if count.of == "all" and count.rows < count.needed
     ]
 

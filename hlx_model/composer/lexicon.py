@@ -6,13 +6,13 @@ built from parts or pairs, handles in camelCase.
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-
-from pydantic import Field
 
 from hlx_model.composer.spelling import camel_case, spell
 from hlx_model.json_model import JsonModel
@@ -61,12 +61,12 @@ class _Table(JsonModel):
     texts: tuple[str, ...] = ()
     bytes: tuple[str, ...] = ()
     numbers: tuple[int | float | str, ...] = ()
-    values: Mapping[str, str] = Field(default_factory=dict)
+    values: Mapping[str, str] = {}
     like: str = ""
     unlike: str = ""
 
     pairs: tuple[tuple[str, str], ...] = ()
-    parts: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    parts: Mapping[str, tuple[str, ...]] = {}
     quoted: bool = False
     above: int | float | None = None
     one_word: bool = False
@@ -76,17 +76,13 @@ _SOURCES = ("handles", "texts", "bytes", "numbers", "values", "like", "unlike")
 _BELONGS_TO = {"pairs": "texts", "parts": "texts", "quoted": "texts", "above": "like", "one_word": "like"}
 
 
-def read_toml(path: Path) -> Mapping[str, object]:
-    """Read a TOML file.
-
-    Raises:
-        ValueError: it is not TOML; names the file and the line.
-        OSError: it cannot be read.
-    """
+@contextmanager
+def named(place: object) -> Iterator[None]:
+    """Begin the message of a `ValueError` with the place that it is about."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        yield
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{place}: {error}") from None
 
 
 def read_lexicon(path: Path) -> dict[str, Slot]:
@@ -97,15 +93,14 @@ def read_lexicon(path: Path) -> dict[str, Slot]:
         OSError: the file cannot be read.
     """
     slots: dict[str, Slot] = {}
-    for name, table in read_toml(path).items():
-        try:
-            if not _NAME.fullmatch(name):
-                raise ValueError("a slot's name consists of small letters, digits and _")
-            if not isinstance(table, dict):
-                raise ValueError("a table such as [name] is expected")
-            slots[name] = _slot(name, _Table.from_json(table), slots)
-        except ValueError as error:
-            raise ValueError(f"{path}: [{name}]: {error}") from None
+    with named(path):
+        for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            with named(f"[{name}]"):
+                if not _NAME.fullmatch(name):
+                    raise ValueError("a slot's name consists of small letters, digits and _")
+                if not isinstance(table, dict):
+                    raise ValueError("a table such as [name] is expected")
+                slots[name] = _slot(name, _Table.from_json(table), slots)
     return slots
 
 
@@ -121,12 +116,11 @@ def _slot(name: str, table: _Table, earlier: Mapping[str, Slot]) -> Slot:
     choices = tuple(_choices(table, earlier))
     if len(choices) < 2:
         raise ValueError("at least two choices are expected")
-    for what, texts in (
-        ("word", [choice.words for choice in choices]),
-        ("value", [render(choice.value, Format.HLXL) for choice in choices]),
-    ):
-        if repeated := next((text for i, text in enumerate(texts) if text in texts[:i]), None):
-            raise ValueError(f"the {what} {repeated} occurs twice")
+    written = [render(choice.value, Format.HLXL) for choice in choices]
+    for what, texts in (("word", [choice.words for choice in choices]), ("value", written)):
+        text, times = Counter(texts).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"the {what} {text} occurs twice")
     return Slot(name, choices, table.unlike)
 
 
@@ -134,19 +128,16 @@ def _choices(table: _Table, earlier: Mapping[str, Slot]) -> Iterator[Choice]:
     if other := table.like or table.unlike:
         if other not in earlier:
             raise ValueError(f"there is no [{other}] above it")
-        yield from (choice for choice in earlier[other].choices if _is_wanted(choice, table))
+        for choice in earlier[other].choices:
+            above = table.above is None or (isinstance(choice.value, int | float) and choice.value > table.above)
+            if above and not (table.one_word and " " in choice.words):
+                yield choice
     yield from (Choice(Handle(camel_case(words)), words) for words in table.handles)
     yield from (Choice(words.encode("ascii"), words) for words in table.bytes)
     yield from (Choice(number, repr(number), spell(number)) for number in _numbers(table.numbers))
     yield from (Choice(parse(value, Format.HLXL), words) for words, value in table.values.items())
     for text in _texts(table):
         yield Choice(text, render(text, Format.HLXL) if table.quoted else text)
-
-
-def _is_wanted(choice: Choice, table: _Table) -> bool:
-    if table.above is not None and not (isinstance(choice.value, int | float) and choice.value > table.above):
-        return False
-    return not (table.one_word and " " in choice.words)
 
 
 def _numbers(entries: Iterable[int | float | str]) -> Iterator[int | float]:

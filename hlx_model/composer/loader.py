@@ -5,13 +5,14 @@ operation at a time. That no sentence has two meanings is checked by `tests/comp
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+import tomllib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
 
-from hlx_model.composer.lexicon import SLOT, Choice, Slot, read_lexicon, read_toml
+from hlx_model.composer.lexicon import SLOT, Choice, Slot, named, read_lexicon
 from hlx_model.json_model import JsonModel
 from hlx_model.language import Contract, Format, Handle, HLXSyntaxError, Value, parse
 
@@ -20,6 +21,8 @@ LEXICON = "lexicon.toml"
 MIN_PHRASINGS, MAX_PHRASINGS = 2, 4
 
 _SAID = re.compile(r"<([a-z][a-z0-9_]*)(:spelled)?>")
+_GAP = re.compile(SLOT.pattern + r"(\s*:)?")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MARK = "_slot_"
 """In a template a handle or a key whose name begins with it is a slot."""
 
@@ -72,25 +75,17 @@ def load_grammar(folder: Path) -> tuple[Operation, ...]:
     slots = read_lexicon(folder / LEXICON)
     grammar: list[Operation] = []
     places: dict[str, str] = {}
-    for path in sorted(folder.glob("*.toml")):
-        if path.name == LEXICON:
-            continue
-        try:
-            section = _Section.from_json(read_toml(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        for number, entry in enumerate(section.operation, start=1):
-            place = f"{path.name}, operation {number}"
-            try:
-                read = _Entry.from_json(entry)
-                grammar.append(_operation(section.section, read, slots))
-                for text in (read.value, *read.phrasings):
-                    if (other := places.setdefault(text, place)) != place:
-                        raise ValueError(f"{text!r} is also in {other}")
-            except ValueError as error:
-                raise ValueError(
-                    f"{path}: operation {number}, {entry.get('value', 'without a value')}: {error}"
-                ) from None
+    for path in sorted({*folder.glob("*.toml")} - {folder / LEXICON}):
+        with named(path):
+            section = _Section.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+            for number, entry in enumerate(section.operation, start=1):
+                with named(f"operation {number}, {entry.get('value', 'without a value')}"):
+                    read = _Entry.from_json(entry)
+                    grammar.append(_operation(section.section, read, slots))
+                    place = f"{path.name}, operation {number}"
+                    for text in (read.value, *read.phrasings):
+                        if (other := places.setdefault(text, place)) != place:
+                            raise ValueError(f"{text!r} is also in {other}")
     return tuple(grammar)
 
 
@@ -112,21 +107,20 @@ def _operation(section: str, entry: _Entry, lexicon: Mapping[str, Slot]) -> Oper
             raise ValueError(f"<{name}:spelled>: only numbers are spelled")
     template = _template(entry.value)
     slots: dict[str, Slot] = {}
-    for name, is_key in _slots_in(template):
+    for name, colon in _GAP.findall(_STRING.sub("", entry.value)):
         slot = lexicon[name]
-        if is_key and not all(isinstance(choice.value, Handle) for choice in slot.choices):
+        if colon and not all(isinstance(choice.value, Handle) for choice in slot.choices):
             raise ValueError(f"<{name}> is a key, expected a slot of handles")
         if slot.unlike and slot.unlike not in slots:
             raise ValueError(f"<{name}> is unlike <{slot.unlike}>, expected before it")
-        slots.setdefault(name, slot)
+        slots[name] = slot
     for name in SLOT.findall(entry.value):
         if name not in slots:
             raise ValueError(f"<{name}> is a part of a string, expected as a whole value or key")
     if not MIN_PHRASINGS <= len(set(entry.phrasings)) == len(entry.phrasings) <= MAX_PHRASINGS:
         raise ValueError(f"{MIN_PHRASINGS} to {MAX_PHRASINGS} different phrasings are expected")
-    return Operation(
-        section, template, tuple(slots.values()), tuple(_phrasing(text, slots) for text in entry.phrasings)
-    )
+    phrasings = tuple(_phrasing(text, slots) for text in entry.phrasings)
+    return Operation(section, template, tuple(slots.values()), phrasings)
 
 
 def _phrasing(text: str, slots: Collection[str]) -> str:
@@ -142,7 +136,8 @@ def _phrasing(text: str, slots: Collection[str]) -> str:
 
 def _template(text: str) -> Value:
     """Return the value of HLXL with slots: a slot becomes a handle, or a key, whose name is marked."""
-    marked = re.sub(SLOT.pattern + r"(?=(\s*:)?)", lambda m: f"{'' if m[2] else '&h_'}{_MARK}{m[1]}", text)
+    # The space ends the name of a handle, so that no letter of the text continues it.
+    marked = _GAP.sub(lambda gap: f"{_MARK}{gap[1]}{gap[2]}" if gap[2] else f"&h_{_MARK}{gap[1]} ", text)
     try:
         return parse(marked, Format.HLXL)
     except HLXSyntaxError as error:
@@ -154,25 +149,7 @@ def _template(text: str) -> Value:
 
 
 def _unmarked(text: str) -> str:
-    return re.sub(rf"(?:&h_)?{_MARK}(\w+)", r"<\1>", text)
-
-
-def _slots_in(template: Value) -> Iterator[tuple[str, bool]]:
-    """Yield the names of a template's slots in its order, and whether each is a key."""
-    match template:
-        case Handle(name) if name.startswith(_MARK):
-            yield name.removeprefix(_MARK), False
-        case Contract(_, fields):
-            for _, field in fields:
-                yield from _slots_in(field)
-        case list():
-            for item in template:
-                yield from _slots_in(item)
-        case dict():
-            for key, member in template.items():
-                if key.startswith(_MARK):
-                    yield key.removeprefix(_MARK), True
-                yield from _slots_in(member)
+    return re.sub(rf"(?:&h_)?{_MARK}(\w+) ?", r"<\1>", text)
 
 
 def _filled(template: Value, filling: Mapping[str, Choice]) -> Value:

@@ -9,7 +9,7 @@ English, and an answer is right if it is any sentence that the corpus has for th
 corpus has all of them.
 
 All cards are dealt before the first line is written, because a document is written section by section. Until then
-an entry is a number of eight bytes, so a million entries need little memory.
+an entry is three numbers of eight bytes each, so a million entries need little memory.
 """
 
 from array import array
@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 from random import Random
 
-from hlx_model.composer.loader import MAX_PHRASINGS, operations
+from hlx_model.composer.loader import operations
 from hlx_model.language import Format, render
 
 
@@ -61,7 +61,7 @@ def compose_lines(entries: int, seed: int, *, without: Collection[str] = frozens
         for number, phrasing in enumerate(operation.phrasings):
             if left_out and phrasing.format(**filling) in left_out:
                 continue
-            dealt[operation.section].append(_packed(position, card, number))
+            dealt[operation.section].extend((position, card, number))
             missing -= 1
             if not missing:
                 return _lines(f"{entries} entries, seed {seed}.", dealt)
@@ -73,28 +73,18 @@ def compose_lines(entries: int, seed: int, *, without: Collection[str] = frozens
 
 def _lines(about: str, dealt: dict[str, "array[int]"]) -> Iterator[str]:
     yield from ("# Composed HLX corpus\n", "\n", f"{about}\n")
-    for section, packed_entries in dealt.items():
-        if packed_entries:
+    for section, numbers in dealt.items():
+        if numbers:
             yield from ("\n", f"## {section}\n")
+        entries = zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True)
         # The entries of a value follow each other: it is filled and rendered once.
-        for (position, card), of_value in groupby(map(_unpacked, packed_entries), key=lambda entry: entry[:2]):
+        for (position, card), of_value in groupby(entries, key=lambda entry: entry[:2]):
             operation = operations()[position]
             filling = operation.filling(card)
             value = operation.value(filling)
             formats = [f"{form}: {render(value, form)}\n" for form in Format]
             for _, _, number in of_value:
                 yield from ("\n", f"English: {operation.phrasings[number].format(**filling)}\n", *formats)
-
-
-def _packed(position: int, card: int, number: int) -> int:
-    """Return one integer for an entry: its operation's position, its value's card, its phrasing's number."""
-    return (card * len(operations()) + position) * MAX_PHRASINGS + number
-
-
-def _unpacked(entry: int) -> tuple[int, int, int]:
-    value, number = divmod(entry, MAX_PHRASINGS)
-    card, position = divmod(value, len(operations()))
-    return position, card, number
 
 
 def _deal(rng: Random) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_docume
 from hlx_model.corpus.documents import collect, read_corpus
 from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined, Reading, operation_of
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256
-from hlx_model.corpus.rules import in_vocabulary, is_english, parses, same_value, within
+from hlx_model.corpus.rules import is_english, parses, same_value
 from hlx_model.corpus.split import Split, assign_splits
 from hlx_model.corpus.store import DataVersion, data_version
 from hlx_model.corpus.tables import DERIVED, ENGLISH_CORPUS, HLX_CORPUS, PAIRED_CORPUS, examples_table, quarantine_table
@@ -19,7 +19,6 @@ __all__ = [
     "DEFAULT_SEQ_LENGTH", "DERIVED", "ENGLISH", "ENGLISH_CORPUS", "HLX_CORPUS", "PAIRED_CORPUS", "Collection",
     "CorpusError", "DataVersion", "Document", "Entry", "Example", "Quarantined", "Reading", "Split",
     "assign_splits", "capacity", "collect", "compose", "compose_lines", "conversion", "data_version",
-    "examples_table", "in_vocabulary", "is_english", "operation_of", "parse_document", "parses", "prompt",
+    "examples_table", "is_english", "operation_of", "parse_document", "parses", "prompt",
     "quarantine_table", "read_corpus", "read_document", "rules", "same_value", "translations", "value_sha256",
-    "within",
 ]  # fmt: skip

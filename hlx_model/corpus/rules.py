@@ -3,12 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from hlx_model.environment import MOST_QUARANTINED as MOST_QUARANTINED
 from hlx_model.environment import Environment
-from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, render, same
-from hlx_model.model.tokenizer import unknown_characters
+from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, parse, render, same
 
-GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark in grammar.marks if not mark.isascii())
+_GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark in grammar.marks if not mark.isascii())
 """The glyphs of the formats, and the arrow between prompt and answer: no English sentence has them."""
 
 _NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
@@ -27,18 +25,13 @@ SENTENCE_ENDS = "sentence_ends_in_its_line"
 SENTENCE_ONCE = "sentence_once"
 
 
-def in_vocabulary(text: str) -> bool:
-    """Return whether every character of `text` is one of the 113 that the tokenizer knows."""
-    return not unknown_characters(text)
-
-
 def why_not_english(text: str) -> str:
-    """Return why `text` is no English sentence, in words; "" for a sentence.
+    """Return why `text` is no English sentence, in words; "" for a sentence. The words are part of a data version.
 
     A sentence has a letter, but no glyph of LC-R, no arrow, no label of a format and no HTML. It is not itself a line
     of a format (`null`, `"hello"`, `{}`).
     """
-    if glyphs := "".join(dict.fromkeys(character for character in text if character in GLYPHS)):
+    if glyphs := "".join(dict.fromkeys(character for character in text if character in _GLYPHS)):
         return f"holds {glyphs}"
     if not any(character.isascii() and character.isalpha() for character in text):
         return "has no letter"
@@ -69,25 +62,10 @@ def same_value(row: Mapping[str, str]) -> bool:
     first, *others = Format
     try:
         value = parse(row[first], first)
-        return all(says(row[format], format, value) for format in others)
+        # The canonical text of a value is not parsed: it is that value.
+        return all(row[form] == render(value, form) or same(parse(row[form], form), value) for form in others)
     except HLXSyntaxError:
         return False
-
-
-def says(text: str, format: Format, value: Value) -> bool:
-    """Return whether `text` is strictly `value`.
-
-    The canonical text of a value is not parsed: it is that value.
-
-    Raises:
-        HLXSyntaxError: `text` is no line of `format`.
-    """
-    return text == render(value, format) or same(parse(text, format), value)
-
-
-def within(text: str, seq_length: int) -> bool:
-    """Return whether `text` has at most `seq_length` tokens: one a character, and `<BOS>` and `<EOS>`."""
-    return len(text) + 2 <= seq_length
 
 
 def max_quarantined_share(share: float | None = None) -> float:

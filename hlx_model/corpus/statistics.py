@@ -1,13 +1,12 @@
-"""What a corpus holds: counts by section, operation, depth and length, and how held-out was chosen.
+"""What a corpus contains: counts by section, operation, depth and length, and how held-out was chosen.
 
-Everything is counted in Arrow, a batch of rows at a time, so a million entries take seconds. What a
-value holds is read off its LC-R: there only strings have quotes, and each bracket is one glyph.
+Everything is counted in Arrow, so a million entries take seconds. What a value contains is read from its LC-R: there
+only strings have quotes, and each bracket is one glyph.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -15,15 +14,14 @@ import pyarrow.compute as pc
 
 from hlx_model.composer.spelling import NUMBER_WORDS
 from hlx_model.corpus.split import Split
+from hlx_model.json_model import JsonModel
 from hlx_model.language import GRAMMARS, Format
 
 BySplit = Mapping[str, int]
 """A count for each of train, validation and test."""
 
-_BATCH = 65_536
-
 _STRING = r'"(?:[^"\\]|\\.)*"'
-# A string that holds a mark of some format, or a character that is written with a backslash.
+# A string that contains a mark of some format, or a character that is written with a backslash.
 _MARKS = "".join(re.escape(mark) for mark in sorted({"\\", "→"}.union(*(g.marks for g in GRAMMARS.values()))))
 _AWKWARD = rf'^(?:[^"]|{_STRING})*"[^"\\]*[{_MARKS}]'
 _NEGATIVE = r"(?:^|[ 🜃])-\d"
@@ -32,8 +30,7 @@ _DIGITS = r"\b\d"
 _SPELLED = rf"(?i)\b(?:{'|'.join(NUMBER_WORDS)}|million)\b"
 
 
-@dataclass(frozen=True)
-class Lengths:
+class Lengths(JsonModel):
     """How long texts are, in characters, which are the model's tokens."""
 
     shortest: int
@@ -44,9 +41,8 @@ class Lengths:
     mean: float
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """What a table of examples holds."""
+class Statistics(JsonModel):
+    """What a table of examples contains."""
 
     entries: int
     sentences: int
@@ -68,127 +64,89 @@ class Statistics:
     number: int
     """Sentences with either."""
     negative: int
-    """Entries whose value holds a number below zero, or -0.0."""
+    """Entries whose value contains a number below zero, or -0.0."""
     floating: int
-    """Entries whose value holds a float."""
+    """Entries whose value contains a float."""
     awkward: int
-    """Entries with a string that holds a mark of some format, or a character that needs a backslash."""
+    """Entries with a string that contains a mark of some format, or a character that needs a backslash."""
     phrasings: Mapping[int, int]
     """How many values have so many sentences."""
     rendered: Mapping[str, int]
     """Entries of which the document lacked the format."""
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON holds it: keys are strings."""
-        figures = asdict(self)
-        for name in ("depths", "phrasings"):
-            figures[name] = {str(key): count for key, count in figures[name].items()}
-        return figures
+        """Return the figures as JSON: its keys are strings."""
+        return self.model_dump(mode="json")
 
 
 def statistics(examples: pa.Table) -> Statistics:
-    """What `examples` holds: a table as `examples_table` gives it."""
-    counts: Counter[str] = Counter()
-    depths: Counter[tuple[int, str]] = Counter()
-    sentence_lengths: Counter[int] = Counter()
-    hlxl_lengths: Counter[int] = Counter()
-    for batch in examples.to_batches(max_chunksize=_BATCH):
-        sentences = pc.drop_null(batch["english"])
-        digits, spelled = _matching(sentences, _DIGITS), _matching(sentences, _SPELLED)
-        counts["sentences"] += len(sentences)
-        counts["digits"] += _true(digits)
-        counts["spelled"] += _true(spelled)
-        counts["number"] += _true(pc.or_(digits, spelled))
-        notation = pc.replace_substring_regex(batch[Format.LC_R], _STRING, "")
-        counts["negative"] += _true(_matching(notation, _NEGATIVE))
-        counts["floating"] += _true(_matching(notation, _FLOAT))
-        counts["awkward"] += _true(_matching(batch[Format.LC_R], _AWKWARD))
-        depths.update(zip(_depths(notation).to_pylist(), batch["split"].to_pylist(), strict=True))
-        sentence_lengths.update(pc.utf8_length(sentences).to_pylist())
-        hlxl_lengths.update(pc.utf8_length(batch[Format.HLXL]).to_pylist())
-    operations = _crosstab(_counted(examples, "operation"))
-    of_value = examples.group_by("value_sha256", use_threads=False).aggregate(
-        [("english", "count"), ("split", "first")]
-    )
+    """Return what `examples` contains: a table as `examples_table` gives it."""
+    sentences, lc_r = examples["english"].drop_null(), examples[Format.LC_R]
+    notation = pc.replace_substring_regex(lc_r, _STRING, "")
+    by_value = examples.group_by("value_sha256", use_threads=False)
+    of_value = by_value.aggregate([("english", "count"), ("split", "first")])
+    operations = _crosstab(examples, "operation")
     return Statistics(
         entries=examples.num_rows,
-        sentences=counts["sentences"],
+        sentences=len(sentences),
         values=of_value.num_rows,
-        entries_by_split=_by_split(_value_counts(examples["split"])),
-        values_by_split=_by_split(_value_counts(of_value["split_first"])),
-        sections=_crosstab(_counted(examples, "section")),
+        entries_by_split=_by_split(examples["split"]),
+        values_by_split=_by_split(of_value["split_first"]),
+        sections=_crosstab(examples, "section"),
         operations=dict(sorted(operations.items(), key=lambda item: (-sum(item[1].values()), item[0]))),
-        depths=dict(sorted(_crosstab((*key, count) for key, count in depths.items()).items())),
-        sentence_lengths=_lengths(sentence_lengths),
-        hlxl_lengths=_lengths(hlxl_lengths),
-        digits=counts["digits"],
-        spelled=counts["spelled"],
-        number=counts["number"],
-        negative=counts["negative"],
-        floating=counts["floating"],
-        awkward=counts["awkward"],
-        phrasings=dict(sorted(_value_counts(of_value["english_count"]).items())),
-        rendered=_rendered(examples["rendered"]),
+        depths=dict(sorted(_crosstab(examples.append_column("depth", _depths(notation)), "depth").items())),
+        sentence_lengths=_lengths(sentences),
+        hlxl_lengths=_lengths(examples[Format.HLXL]),
+        digits=_count(sentences, _DIGITS),
+        spelled=_count(sentences, _SPELLED),
+        number=_count(sentences, f"{_DIGITS}|{_SPELLED}"),
+        negative=_count(notation, _NEGATIVE),
+        floating=_count(notation, _FLOAT),
+        awkward=_count(lc_r, _AWKWARD),
+        phrasings=dict(sorted(Counter(of_value["english_count"].to_pylist()).items())),
+        rendered={str(format): _count(examples["rendered"], format) for format in Format},
     )
 
 
-def _matching(texts: pa.Array, pattern: str) -> pa.Array:
-    return pc.match_substring_regex(texts, pattern)
+def _count(texts: pa.ChunkedArray, pattern: str) -> int:
+    """Return how many texts contain a match."""
+    return int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0)
 
 
-def _true(booleans: pa.Array) -> int:
-    return int(pc.sum(booleans).as_py() or 0)
-
-
-def _depths(notation: pa.Array) -> pa.Array:
-    """The depth of each value, from LC-R without its strings: how often its innermost brackets can be taken away."""
+def _depths(notation: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the depth of each value, from LC-R without strings: how often its innermost brackets can be removed."""
     brackets = pc.replace_substring_regex(notation, "[^🜊🜂🜃🜄◇◆]", "")
     brackets = pc.replace_substring_regex(brackets, "[🜊🜃◇]", "(")
     brackets = pc.replace_substring_regex(brackets, "[🜂🜄◆]", ")")
     depths = pc.multiply(pc.binary_length(brackets), 0)
-    while _true(remain := pc.not_equal(brackets, "")):
+    while pc.any(remain := pc.not_equal(brackets, "")).as_py():
         depths = pc.add(depths, pc.cast(remain, depths.type))
         brackets = pc.replace_substring(brackets, "()", "")
     return depths
 
 
-def _counted(examples: pa.Table, column: str) -> Iterator[tuple[str, str, int]]:
-    """Each content of `column` and each split with its number of rows, in the order of the rows."""
+def _crosstab(examples: pa.Table, column: str) -> dict[Any, dict[str, int]]:
+    """Return the number of rows by what a column contains and by split, in the order of the rows."""
     counted = examples.group_by([column, "split"], use_threads=False).aggregate([([], "count_all")])
-    yield from zip(*(counted[name].to_pylist() for name in (column, "split", "count_all")), strict=True)
-
-
-def _crosstab(counted: Iterable[tuple[Any, str, int]]) -> dict[Any, dict[str, int]]:
     table: dict[Any, dict[str, int]] = {}
-    for name, split, count in counted:
-        table.setdefault(name, _by_split({}))[split] = count
+    for row in counted.to_pylist():
+        table.setdefault(row[column], dict.fromkeys(map(str, Split), 0))[row["split"]] = row["count_all"]
     return table
 
 
-def _by_split(counts: Mapping[str, int]) -> dict[str, int]:
-    return {str(split): counts.get(split, 0) for split in Split}
+def _by_split(splits: pa.ChunkedArray) -> dict[str, int]:
+    counts = Counter(splits.to_pylist())
+    return {str(split): counts[split] for split in Split}
 
 
-def _value_counts(column: pa.ChunkedArray) -> dict[Any, int]:
-    counted = pc.value_counts(column)
-    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-
-
-def _lengths(counts: Counter[int]) -> Lengths | None:
-    if not counts:
+def _lengths(texts: pa.ChunkedArray) -> Lengths | None:
+    lengths = sorted(pc.utf8_length(texts).to_pylist())
+    if not lengths:
         return None
-    total = counts.total()
-    at_most = 0
-    median = ninety_percent = 0
-    for length in sorted(counts):
-        # Ranks are those of the lower median and of the nearest rank above nine tenths.
-        median = length if at_most < (total + 1) // 2 else median
-        ninety_percent = length if at_most < -(-total * 9 // 10) else ninety_percent
-        at_most += counts[length]
-    mean = sum(length * count for length, count in counts.items()) / total
-    return Lengths(min(counts), median, ninety_percent, max(counts), mean)
-
-
-def _rendered(column: pa.ChunkedArray) -> dict[str, int]:
-    """Rows by format, of texts in which the tags stand."""
-    return {str(format): _true(pc.match_substring(column, str(format))) for format in Format}
+    return Lengths(
+        shortest=lengths[0],
+        median=lengths[(len(lengths) - 1) // 2],
+        ninety_percent=lengths[-(-len(lengths) * 9 // 10) - 1],
+        longest=lengths[-1],
+        mean=sum(lengths) / len(lengths),
+    )

@@ -7,18 +7,16 @@ the corpus was judged; they are recorded as thresholds.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from hlx_model.corpus import store
+from hlx_model.corpus import gates, store
 from hlx_model.corpus.build import BuiltCorpora
-from hlx_model.corpus.coverage import Count, Coverage, coverage_gate
 from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.rules import max_quarantined_share
-from hlx_model.corpus.schema_gate import CheckRows, Entries, FailingRow, check_schema
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.tables import DERIVED
 from hlx_model.files import write_json
@@ -28,15 +26,14 @@ from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, wor
 
 CORPUS_GATES_VERSION = "1"
 """Verdicts of another version are void. It is raised by hand when a gate on corpora changes."""
-SCHEMA, COVERAGE, QUARANTINED = "schema", "coverage", "quarantine"
 GATES_OF_CORPUS = {
-    EXAMPLES: (SCHEMA, COVERAGE, QUARANTINED),
-    **dict.fromkeys(DERIVED, (SCHEMA, COVERAGE)),
+    EXAMPLES: (gates.SCHEMA, gates.COVERAGE, gates.QUARANTINED),
+    **dict.fromkeys(DERIVED, (gates.SCHEMA, gates.COVERAGE)),
 }
 """The gates of each corpus."""
 _REMEDIES = {
-    COVERAGE: "give the documents more entries, of words that occur in several of them",
-    QUARANTINED: "mend them (`hlx corpus check` lists them)",
+    gates.COVERAGE: "give the documents more entries, of words that occur in several of them",
+    gates.QUARANTINED: "mend them (`hlx corpus check` lists them)",
 }
 _COUNTS_KEPT = 100
 log = logging.getLogger(__name__)
@@ -61,26 +58,12 @@ class CorpusVerdict(JsonModel):
 class CorpusReport(JsonModel):
     """What was found in detail, beside the verdict."""
 
-    rows: dict[str, int]
+    rows: Mapping[str, int] = {}
     """Rows by split."""
-    counts: tuple[Count, ...]
+    counts: tuple[gates.Count, ...] = ()
     """Rows by kind, the kinds that have too few first."""
-    failing: tuple[FailingRow, ...]
+    failing: tuple[gates.FailingRow, ...] = ()
     """The first rows that break a rule."""
-
-
-def quarantine_gate(quarantined: int, entries: int, limit: float) -> GateResult:
-    """Return the result of the gate `quarantine`: it warns if an entry is in quarantine, and fails above the limit.
-
-    Args:
-        quarantined: entries in quarantine.
-        entries: all entries, quarantined ones included.
-        limit: the largest share that is allowed, 0 to 1.
-    """
-    share = quarantined / max(1, entries)
-    outcome: Outcome = "fail" if share > limit else "warn" if quarantined else "pass"
-    reason = f"{quarantined} of {entries} entries are in quarantine ({share:.1%}, required ≤ {limit:.1%})"
-    return GateResult(QUARANTINED, outcome, reason, share, limit, entries)
 
 
 def require_corpus_passed(directory: Path) -> CorpusVerdict:
@@ -121,31 +104,31 @@ def recorded_verdict(directory: Path) -> CorpusVerdict | None:
         verdict = CorpusVerdict.from_json(content)
     except ValueError:
         return None
-    asset, gates = directory.parent.name, tuple(gate.name for gate in verdict.gates)
+    asset, names = directory.parent.name, tuple(gate.name for gate in verdict.gates)
     expected = asset, directory.name, CORPUS_GATES_VERSION, GATES_OF_CORPUS.get(asset)
-    return verdict if (verdict.asset, verdict.data_version, verdict.gates_version, gates) == expected else None
+    return verdict if (verdict.asset, verdict.data_version, verdict.gates_version, names) == expected else None
 
 
-def read_report(directory: Path) -> CorpusReport | None:
-    """Return the report beside the verdict on a kept corpus; None if there is none."""
+def read_report(directory: Path) -> CorpusReport:
+    """Return the report beside the verdict on a kept corpus; an empty one if there is none."""
     folder = store.report_folder(directory)
     try:
-        return None if folder is None else CorpusReport.read(folder / REPORT)
+        return CorpusReport() if folder is None else CorpusReport.read(folder / REPORT)
     except (OSError, ValueError):
-        return None
+        return CorpusReport()
 
 
-def judged_today(directory: Path, check_rows: CheckRows = broken_rows) -> CorpusVerdict:
+def judged_today(directory: Path, check_rows: gates.CheckRows = broken_rows) -> CorpusVerdict:
     """Return the verdict on record if its limits are those in force today; else judge the corpus."""
     verdict = recorded_verdict(directory)
     limit = max_quarantined_share()
-    if verdict is None or any(gate.threshold != limit for gate in verdict.gates if gate.name == QUARANTINED):
+    if verdict is None or any(gate.threshold != limit for gate in verdict.gates if gate.name == gates.QUARANTINED):
         return judge_corpus(directory, check_rows)
     return verdict
 
 
 def judge_corpus(
-    corpus: VerifiedCorpus | Path, check_rows: CheckRows = broken_rows, *, examples: VerifiedCorpus | None = None
+    corpus: VerifiedCorpus | Path, check_rows: gates.CheckRows = broken_rows, *, examples: VerifiedCorpus | None = None
 ) -> CorpusVerdict:
     """Judge a corpus with the limits in force today, and write the verdict.
 
@@ -160,83 +143,58 @@ def judge_corpus(
         CorpusError: the rows are missing, or not those of the version.
         ValueError: `HLX_MOST_QUARANTINED` is no share.
     """
-    directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
-    limit = max_quarantined_share()
-    source = _examples_of(directory) if examples is None else examples.directory
-    version = None if source is None else source.name
+    directory, limit = _directory(corpus), max_quarantined_share()
+    source = examples or _examples_of(directory)
+    version = None if source is None else _directory(source).name
     verdict, report = recorded_verdict(directory), None
     if verdict is not None and verdict.examples == version:
         if isinstance(corpus, Path):
             store.verify(directory)
-        gates = [verdict.gate(SCHEMA), verdict.gate(COVERAGE)]
+        results = [verdict.gate(gates.SCHEMA), verdict.gate(gates.COVERAGE)]
     else:
-        gates, report = _examine(_Rows(corpus, source), _entries(examples or source), check_rows)
+        results, report = _examine(corpus, source, check_rows)
     if directory.parent.name == EXAMPLES:
-        gates.append(_judge_quarantine(directory, gates[0].samples, limit))
+        results.append(_judge_quarantine(directory, results[0].samples, limit))
     judged = CorpusVerdict(
-        asset=directory.parent.name,
-        data_version=directory.name,
-        examples=version,
-        outcome=worst(gates),
-        gates=tuple(gates),
-        gates_version=CORPUS_GATES_VERSION,
-    )
+        asset=directory.parent.name, data_version=directory.name, examples=version,
+        outcome=worst(results), gates=tuple(results), gates_version=CORPUS_GATES_VERSION,
+    )  # fmt: skip
     if judged != verdict:
         _write(directory, judged, report)
     return judged
 
 
-def _examine(rows: "_Rows", entries: Entries | None, check_rows: CheckRows) -> tuple[list[GateResult], CorpusReport]:
+def _examine(
+    corpus: VerifiedCorpus | Path, examples: VerifiedCorpus | Path | None, check_rows: gates.CheckRows
+) -> tuple[list[GateResult], CorpusReport]:
     """Read a corpus once, and return the gates `schema` and `coverage` with the details."""
-    found = check_schema(rows.directory.parent.name, rows, entries, check_rows)
-    counts = rows.coverage.counts()
+    directory, entries = _directory(corpus), None
+    if examples is not None:
+        verdict = recorded_verdict(_directory(examples))
+        right = verdict is not None and verdict.gate(gates.SCHEMA).outcome == "pass"
+        entries = gates.Entries(store.slices(examples), right=right)
+
+    def slices() -> Iterable[pa.RecordBatch]:
+        rows = store.slices(corpus)
+        return rows if examples is None else store.with_places(rows, directory, _directory(examples))
+
+    found = gates.check_schema(directory.parent.name, slices, entries, check_rows)
+    counts = found.coverage.counts()
     report = CorpusReport(
         rows={count.split: count.rows for count in counts if count.of == "all"},
         counts=tuple(sorted(counts, key=lambda count: count.rows >= count.wanted)[:_COUNTS_KEPT]),
         failing=tuple(found.failing),
     )
-    return [found.gate(), coverage_gate(counts)], report
-
-
-def _entries(examples: VerifiedCorpus | Path | None) -> Entries | None:
-    if examples is None:
-        return None
-    verdict = recorded_verdict(examples if isinstance(examples, Path) else examples.directory)
-    right = verdict is not None and verdict.gate(SCHEMA).outcome == "pass"
-    return Entries(store.slices(examples), right=right)
-
-
-class _Rows:
-    """Reads the rows of a corpus slice by slice; the first time they are verified and counted.
-
-    Args:
-        corpus: its directory, or a verified corpus.
-        examples: whose places a derived corpus is given.
-    """
-
-    def __init__(self, corpus: VerifiedCorpus | Path, examples: Path | None) -> None:
-        self.directory = (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
-        self.coverage = Coverage()
-        self._corpus, self._examples, self._counted = corpus, examples, False
-
-    def __call__(self) -> Iterator[pa.RecordBatch]:
-        rows = store.slices(self._corpus)
-        if self._examples is not None:
-            rows = store.with_places(rows, self.directory, self._examples)
-        for batch in rows:
-            if not self._counted:
-                self.coverage.add(batch)
-            yield batch
-        self._counted = True
+    return [found.gate(), gates.coverage_gate(counts)], report
 
 
 def _judge_quarantine(directory: Path, kept: int, limit: float) -> GateResult:
     quarantine = store.quarantined(directory)
-    gate = quarantine_gate(quarantine.num_rows, quarantine.num_rows + kept, limit)
-    if not quarantine.num_rows:
-        return gate
-    document, line, reason = (quarantine[name][0] for name in ("document", "line", "reason"))
-    return replace(gate, reason=f"{gate.reason}; first: {document} line {line}: {reason}")
+    gate = gates.quarantine_gate(quarantine.num_rows, quarantine.num_rows + kept, limit)
+    for first in quarantine.slice(0, 1).to_pylist():
+        where = f"{first['document']} line {first['line']}"
+        gate = replace(gate, reason=f"{gate.reason}; first: {where}: {first['reason']}")
+    return gate
 
 
 def _write(directory: Path, verdict: CorpusVerdict, report: CorpusReport | None) -> None:
@@ -265,6 +223,10 @@ def _require(directory: Path, verdict: CorpusVerdict, of: str = "") -> CorpusVer
     folder = store.report_folder(directory)
     remedy = _REMEDIES.get(failed[0].name, f"see {folder / REPORT}" if folder else "make it again")
     raise GateClosed(f"{of}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}")
+
+
+def _directory(corpus: VerifiedCorpus | Path) -> Path:
+    return (corpus if isinstance(corpus, Path) else corpus.directory).absolute()
 
 
 def _examples_of(directory: Path) -> Path | None:

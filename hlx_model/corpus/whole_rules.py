@@ -6,51 +6,46 @@ hashes coincide the texts are compared, in another pass, and the rows that break
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.corpus import rules
 from hlx_model.corpus.row_rules import Rule
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import PLACE
 from hlx_model.layout import EXAMPLES
 
-_SPANS = [*PLACE, "first_line", "last_line"]
 Slices = Callable[[], Iterable[pa.RecordBatch]]
 """Reads the rows of a corpus once more, slice by slice."""
 
 
-@dataclass(frozen=True)
-class _Corpus:
+_Key: TypeAlias = tuple[Any, ...]
+_SPAN = (*PLACE, "first_line", "last_line")
+
+
+class _Corpus(NamedTuple):
     """What the rules on one corpus are about."""
 
-    once: str
-    """The name of the rule that no two rows have the same key."""
-    reason: str
+    unique: str
+    """What occurs once: a sentence, a line or a pair."""
     key: tuple[str, ...]
-    held_out: tuple[str, ...]
-    """Columns whose texts are in train or held out, never in both."""
+    """The columns that no two rows have alike."""
     found: tuple[str, ...]
+    """The columns that show a row that occurs twice."""
+    apart: tuple[str, ...]
+    """Columns whose texts are in train or held out, never in both."""
 
 
 _CORPORA = {
-    EXAMPLES: _Corpus(
-        rules.SENTENCE_ONCE, "the sentence occurs twice", ("english",), ("value_sha256", "english"), ("english",)
-    ),
-    "english_corpus": _Corpus(
-        rules.SENTENCE_ONCE, "the sentence occurs twice", ("english",), ("english",), ("english",)
-    ),
-    "hlx_corpus": _Corpus(
-        "line_once", "the line occurs twice", ("format", "text"), ("value_sha256", "text"), ("format", "text")
-    ),
-    "paired_corpus": _Corpus(
-        "pair_once", "the pair occurs twice", (*PLACE, "target", "source"), ("prompt",), ("prompt", "answer")
-    ),
+    EXAMPLES: _Corpus("sentence", ("english",), ("english",), ("value_sha256", "english")),
+    "english_corpus": _Corpus("sentence", ("english",), ("english",), ("english",)),
+    "hlx_corpus": _Corpus("line", ("format", "text"), ("format", "text"), ("value_sha256", "text")),
+    "paired_corpus": _Corpus("pair", (*PLACE, "target", "source"), ("prompt", "answer"), ("prompt",)),
 }
-_LEAKS = {"value_sha256": "value", "english": "sentence", "text": "line", "prompt": "prompt"}
+_NAMES = {"value_sha256": "value", "english": "sentence", "text": "line", "prompt": "prompt"}
 
 
 class WholeRules:
@@ -59,104 +54,76 @@ class WholeRules:
     def __init__(self, asset: str) -> None:
         self._corpus = _CORPORA[asset]
         self._keys = array("q")
-        self._train = {column: array("q") for column in self._corpus.held_out}
-        self._apart = {column: array("q") for column in self._corpus.held_out}
-        self._spans: list[pa.RecordBatch] | None = [] if asset == EXAMPLES else None
+        self._train = {column: array("q") for column in self._corpus.apart}
+        self._held_out = {column: array("q") for column in self._corpus.apart}
+        self._spans: list[pa.RecordBatch] = []
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take in the next rows."""
-        self._keys.extend(hash(key) for key in _keys(rows, self._corpus.key))
-        train = pc.fill_null(pc.equal(rows["split"], str(Split.TRAIN)), False)
-        for column in self._corpus.held_out:
-            self._train[column].extend(map(hash, _texts(rows[column], train)))
-            self._apart[column].extend(map(hash, _texts(rows[column], pc.invert(train))))
-        if self._spans is not None:
-            self._spans.append(rows.select(_SPANS))
+        self._keys.extend(map(hash, _keys(rows, self._corpus.key)))
+        train = pc.fill_null(pc.equal(rows["split"], Split.TRAIN), False)
+        for column in self._corpus.apart:
+            for hashes, wanted in ((self._train, train), (self._held_out, pc.invert(train))):
+                hashes[column].extend(map(hash, rows[column].filter(wanted).drop_null().to_pylist()))
+        if "first_line" in rows.schema.names:
+            self._spans.append(rows.select(_SPAN))
 
     def broken(self, slices: Slices) -> list[Rule]:
         """Return the rules that some row breaks; their rows are found by evaluating them on every slice."""
-        found = [*self._repeated(slices), *self._leaks(slices)]
-        if overlapping := _overlapping(self._spans or []):
+        found, corpus = [], self._corpus
+        counts = pc.value_counts(_integers(self._keys))
+        if alike := set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()):
+            keys = Counter(key for rows in slices() for key in _keys(rows, corpus.key) if hash(key) in alike)
+            twice = {key for key, count in keys.items() if count > 1}
+            reason = f"the {corpus.unique} occurs twice"
+            found.append(_keyed(f"{corpus.unique}_once", reason, corpus.key, twice, corpus.found))
+        for column in corpus.apart:
+            train = _integers(self._train[column])
+            if alike := set(train.filter(pc.is_in(train, _integers(self._held_out[column]))).to_pylist()):
+                texts = (key for rows in slices() for key in _keys(rows, ("split", column)))
+                leaked = {(Split.TRAIN, text) for split, text in texts if split != Split.TRAIN and hash(text) in alike}
+                name, reason = f"{column}_not_in_train_and_held_out", f"a held-out {_NAMES[column]} is in train"
+                found.append(_keyed(name, reason, ("split", column), leaked, (column,)))
+        if overlapping := _overlapping(self._spans):
             reason = "its lines are also another entry's, or its line is outside of them"
             found.append(_keyed("lines_of_one_entry_only", reason, PLACE, overlapping, ("first_line", "last_line")))
         return found
 
-    def _repeated(self, slices: Slices) -> Iterator[Rule]:
-        counts = pc.value_counts(_integers(self._keys))
-        alike = set(pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1)).to_pylist())
-        if alike:
-            keys = Counter(key for rows in slices() for key in _keys(rows, self._corpus.key) if hash(key) in alike)
-            if repeated := {key for key, count in keys.items() if count > 1}:
-                corpus = self._corpus
-                yield _keyed(corpus.once, corpus.reason, corpus.key, repeated, corpus.found)
 
-    def _leaks(self, slices: Slices) -> Iterator[Rule]:
-        for column in self._corpus.held_out:
-            train = _integers(self._train[column])
-            alike = set(pc.filter(train, pc.is_in(train, _integers(self._apart[column]))).to_pylist())
-            if not alike:
-                continue
-            held_out = {
-                text
-                for rows in slices()
-                for text in _texts(rows[column], pc.not_equal(rows["split"], str(Split.TRAIN)))
-                if hash(text) in alike
-            }
-            if held_out:
-                yield _leak(column, held_out)
-
-
-def _keyed(name: str, reason: str, columns: tuple[str, ...], wrong: set[Hashable], found: tuple[str, ...]) -> Rule:
+def _keyed(name: str, reason: str, columns: tuple[str, ...], wrong: set[_Key], found: tuple[str, ...]) -> Rule:
     """Return a rule that the rows with some keys break."""
 
     def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
-        return pa.array([key in wrong for key in _row_keys(rows, columns)], pa.bool_())
+        return pa.array([key in wrong for key in _cells(rows, columns)], pa.bool_())
 
     return Rule(name, reason, found, broken)
 
 
-def _leak(column: str, held_out: set[str]) -> Rule:
-    def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
-        return pc.and_(
-            pc.equal(rows["split"], str(Split.TRAIN)), pc.is_in(rows[column], pa.array(sorted(held_out), pa.string()))
-        )
-
-    return Rule(f"{column}_not_in_train_and_held_out", f"a held-out {_LEAKS[column]} is in train", (column,), broken)
+def _cells(rows: pa.RecordBatch | pa.Table, columns: Iterable[str]) -> Iterator[_Key]:
+    """Yield the cells of every row."""
+    return zip(*(rows[column].to_pylist() for column in columns), strict=True)
 
 
-def _row_keys(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[Hashable]:
-    """Yield the key of every row: one text, or a tuple."""
-    cells = [rows[column].to_pylist() for column in columns]
-    return iter(cells[0]) if len(cells) == 1 else zip(*cells, strict=True)
-
-
-def _keys(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[Hashable]:
-    """Yield the keys of the rows that have one."""
-    return (key for key in _row_keys(rows, columns) if key is not None)
-
-
-def _texts(column: pa.Array, wanted: pa.BooleanArray) -> Iterator[str]:
-    """Yield the texts of the wanted rows that have one."""
-    return iter(pc.drop_null(pc.filter(column, wanted)).to_pylist())
+def _keys(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[_Key]:
+    """Yield the cells of the rows that lack none of them."""
+    return (key for key in _cells(rows, columns) if None not in key)
 
 
 def _integers(hashes: "array[int]") -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
 
 
-def _overlapping(spans: list[pa.RecordBatch]) -> set[Hashable]:
+def _overlapping(spans: list[pa.RecordBatch]) -> set[_Key]:
     """Return document and line of entries with a line that another entry has too, or with `line` outside their own."""
-    found: set[Hashable] = set()
     if not spans:
-        return found
-    table = pa.Table.from_batches(spans)
+        return set()
+    table = pa.Table.from_batches(spans).sort_by([("document", "ascending"), ("first_line", "ascending")])
     outside = pc.or_(pc.less(table["line"], table["first_line"]), pc.greater(table["line"], table["last_line"]))
-    found |= set(_row_keys(table.filter(outside), PLACE))
-    table = table.sort_by([("document", "ascending"), ("first_line", "ascending")])
-    before: tuple[str | None, int, tuple[str | None, int]] | None = None  # document, last line so far, its entry
-    for document, line, first, last in zip(*(table[name].to_pylist() for name in _SPANS), strict=True):
-        if before is not None and before[0] == document and first <= before[1]:
-            found |= {(document, line), before[2]}
-        if before is None or before[0] != document or last > before[1]:
-            before = document, last, (document, line)
+    found = set(_cells(table.filter(outside), PLACE))
+    entries = list(_keys(table, _SPAN))
+    # The entry that ends last of those before, in the same document: documents are in their order.
+    ending_last = accumulate(((document, last, line) for document, line, _, last in entries), max)
+    for (ended, end, its_line), (document, line, first, _) in zip(ending_last, entries[1:], strict=False):
+        if ended == document and first <= end:
+            found |= {(document, line), (document, its_line)}
     return found

@@ -75,6 +75,7 @@ def test_a_slot_that_is_unlike_another_never_has_its_choice(tmp_path: Path) -> N
         (operation("[<thigs>]", "A <thigs>", "B <thigs>"), "unknown slot <thigs>: lexicon.toml has no [thigs]"),
         (operation("[<n>, 2", "A <n>", "B <n>"), "no HLXL: column 8, found the end of the text, expected ',' or ']'"),
         (operation("[<n> <n>]", "A <n>", "B <n>"), "no HLXL: column 6, found a slot, expected ',' or ']'"),
+        (operation("[<n>5]", "A <n>", "B <n>"), "no HLXL: column 5, found '5', expected ',' or ']'"),
         (operation("[<n:spelled>]", "A <n>", "B <n>"), "no HLXL: column 2, found '<'"),
         (operation("[<n>]", "A <n>", "B"), "the phrasing 'B' has <n> 0 times, expected once"),
         (operation("[<n>]", "A <n>", "B <n> <n:spelled>"), "the phrasing 'B <n> <n:spelled>' has <n> 2 times"),

@@ -6,11 +6,11 @@ import pytest
 
 from hlx_model.corpus import CorpusError, store
 from hlx_model.corpus.build import BuiltCorpora, build
+from hlx_model.corpus.gates import quarantine_gate
 from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.verdict import (
     judge_corpus,
     judged_today,
-    quarantine_gate,
     read_report,
     recorded_verdict,
     require_built_passed,

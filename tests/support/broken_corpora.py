@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import DERIVED, collect, examples_table, parse_document
-from hlx_model.corpus.schema_gate import CheckRows, Entries, SchemaFindings, check_schema
+from hlx_model.corpus.gates import CheckRows, Entries, SchemaFindings, check_schema
 from hlx_model.layout import EXAMPLES
 
 _EXAMPLES = examples_table(collect([parse_document(compose(300, 0), "composed.md")]))
