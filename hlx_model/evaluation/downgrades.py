@@ -14,6 +14,7 @@ from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.spec import Excuse, GateSpec
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateResult
 
 
@@ -51,7 +52,7 @@ def few_held_out_reason(values: int | None, t: Thresholds) -> str | None:
 
 def short_training_reason(record: EvaluationTarget, tokens: int | None, t: Thresholds) -> str | None:
     """Return why a training of that many tokens was too short to have learned its corpus; None if it was not."""
-    required = t.min_tokens_to_learn[record.phase]
+    required = t.min_tokens_to_learn[PHASES[record.phase].writes]
     if tokens is None or record.step is None or (record.step >= t.min_steps_to_learn and tokens >= required):
         return None
     return f"{record.step} steps and {tokens} tokens are too few to require it ({t.min_steps_to_learn} and {required})"

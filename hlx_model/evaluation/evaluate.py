@@ -97,7 +97,7 @@ def evaluate_model(
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(target.phase, measured, gates, target.curve, target.stopped),
+        "grade": grade(measured, gates, target.curve, target.stopped),
         "comparison": None,
         "figures": measured,
         "examples": examples(measurements),

@@ -15,7 +15,7 @@ from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
-from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.phases import PHASES, Writes
 from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
 
 # PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
@@ -33,8 +33,9 @@ Need = Literal[
     "record", "predictions", "continuations", "completions", "translations", "standard_answers", "outputs",
     "sampled_texts", "earlier_phases",
 ]  # fmt: skip
-"""A measurement that a gate needs: an attribute of `Measurements`. `continuations` exist in phase 1, `completions` in
-phase 2, `translations`, `standard_answers` and `earlier_phases` in phase 3, the others in all."""
+"""A measurement that a gate needs: an attribute of `Measurements`. `continuations`, `completions` and
+`translations` exist in the phases that write them, `standard_answers` and `earlier_phases` with `translations`, the
+others in all phases."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Sample:
     texts: int = 512
     """Held-out and training texts of each corpus, for losses."""
     prefixes: int = 128
-    """Sentences that phase 1 continues."""
+    """Sentences that are continued."""
     rows: int = 128
-    """Held-out rows in each format; in phase 3 in each format and direction."""
+    """Held-out rows in each format; if the model translates, in each format and direction."""
     conversions: int = 64
     """Held-out values in each of the 12 pairs of formats."""
     training: int = 256
@@ -75,7 +76,7 @@ class Predictions(NamedTuple):
 
 
 class Translations(NamedTuple):
-    """Answers of phase 3."""
+    """Answers of a model that translates."""
 
     rows: list[PairRow]
     """The held-out rows from and into English."""
@@ -110,7 +111,8 @@ class Measurements:
         device = model.output_projection.weight.device.type
         self.record, self.thresholds, self._model, self._corpora = record, thresholds, model, corpora
         self.sample = sample or Sample.for_model(model.architecture.parameters, device)
-        self._rows = corpora[CORPUS_OF_PHASE[record.phase]]
+        phase = PHASES[record.phase]
+        self.writes, self._rows = phase.writes, corpora[phase.corpus]
         splits = set(self._rows["split"].to_pylist())
         # A corpus of which a single value could be held out has a validation split alone.
         self._split = "test" if "test" in splits else "validation"
@@ -183,7 +185,7 @@ class Measurements:
     @cached_property
     def outputs(self) -> writing.Outputs:
         """Run the text detectors on what the model wrote freely in this phase."""
-        return _OUTPUTS[self.record.phase](self)
+        return _OUTPUTS[self.writes](self)
 
     @cached_property
     def sampled_texts(self) -> list[str]:
@@ -205,10 +207,10 @@ class Measurements:
         return pick(texts, self.sample.texts, SEED)
 
 
-_OUTPUTS: Mapping[int, Callable[[Measurements], writing.Outputs]] = {
-    1: lambda m: writing.continued_outputs(m.continuations),
-    2: lambda m: writing.completed_outputs(m.completions),
-    3: lambda m: writing.answered_outputs(m.translations.held_out),
+_OUTPUTS: Mapping[Writes, Callable[[Measurements], writing.Outputs]] = {
+    "continuations": lambda m: writing.continued_outputs(m.continuations),
+    "completions": lambda m: writing.completed_outputs(m.completions),
+    "translations": lambda m: writing.answered_outputs(m.translations.held_out),
 }
 
 

@@ -14,13 +14,13 @@ from hlx_model.reporting.models import Example, Figures, SampleSizes, Translatio
 T = TypeVar("T")
 
 SPREAD = 12
-"""Examples that a report shows of phases 1 and 2."""
+"""Examples that a report shows of texts without a right answer."""
 OF_EACH = 6
-"""Right and wrong examples that it shows of phase 3."""
+"""Right and wrong translations that it shows."""
 
 
 def metrics(m: Measurements) -> Figures:
-    """Return the metrics of every phase; in phase 3 those of translation too."""
+    """Return the metrics of every phase, and those of translation if the model translates."""
     p = m.predictions
     figures = Figures(
         sample=SampleSizes(**asdict(m.sample)),
@@ -33,7 +33,7 @@ def metrics(m: Measurements) -> Figures:
         held_out_tokens=p.held_out.tokens,
         training_tokens=p.baselines.train_tokens,
     )
-    return _with_translation(figures, m) if m.record.phase == 3 else figures
+    return _with_translation(figures, m) if m.writes == "translations" else figures
 
 
 def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
@@ -61,10 +61,10 @@ def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
 
 
 def examples(m: Measurements) -> Sequence[Example]:
-    """Return examples of what the model wrote, spread over all; in phase 3 right and wrong ones."""
-    if m.record.phase == 1:
+    """Return examples of what the model wrote, spread over all; of translations right and wrong ones."""
+    if m.writes == "continuations":
         return spread(m.continuations, SPREAD)
-    if m.record.phase == 2:
+    if m.writes == "completions":
         return spread(m.completions, SPREAD)
     answers = m.translations.held_out
     right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
@@ -72,8 +72,8 @@ def examples(m: Measurements) -> Sequence[Example]:
 
 
 def worst_answers(m: Measurements) -> list[WorstTranslation]:
-    """Return the worst answers on held-out pairs of phase 3; none in the other phases."""
-    if m.record.phase != 3:
+    """Return the worst answers on held-out pairs; none if the model does not translate."""
+    if m.writes != "translations":
         return []
     return translation.worst_answers([*m.translations.held_out, *m.translations.between])
 

@@ -38,7 +38,7 @@ def evaluate_pt_file(
     Args:
         path: the file.
         corpus: documents, or the directory of a kept corpus of that phase.
-        phase: 1, 2 or 3.
+        phase: the number of a phase.
         heads: attention heads, if the size table does not have them.
         device: what to compute on.
 

@@ -5,7 +5,7 @@
         description="Sampled texts differ from each other.",
         requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
         needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
-        phases=(1, 2), position=120,
+        writes=("continuations", "completions"), position=120,
     )  # fmt: skip
 
 The specs give the gates of a report, Dagster's checks with their descriptions, what the guard requires of a verdict,
@@ -14,11 +14,11 @@ and the tables in `docs/gates.md`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.phases import PHASES
+from hlx_model.phases import Writes, phases_that_write
 from hlx_model.verdicts import GateResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class GateSpec:
     needs: tuple["Need", ...] = field(kw_only=True)
     """The measurements that `check` reads. Each is made once, whoever needs it."""
     check: Callable[["Measurements"], GateResult] = field(kw_only=True)
-    phases: tuple[int, ...] = tuple(PHASES)
+    writes: tuple[Writes, ...] = get_args(Writes)
+    """It applies to the phases whose models write one of these."""
     position: int = 1000
     """Its place in reports, verdicts and among Dagster's checks: lower ones come first."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -51,6 +52,11 @@ class GateSpec:
     warns_if: tuple[Excuse, ...] = ()
     inconclusive_if_few: bool = False
     """With few held-out values it warns even if it passes: so small a sample proves nothing."""
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Return the numbers of the phases that it applies to."""
+        return phases_that_write(*self.writes)
 
     def requirement_text(self) -> str:
         """Return what is required, with the thresholds' values."""

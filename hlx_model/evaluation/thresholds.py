@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hlx_model.files import digest_of
+from hlx_model.phases import Writes
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class Thresholds:
 
     # At the end, in the report.
     min_steps_to_learn: int = 300
-    min_tokens_to_learn: Mapping[int, int] = field(default_factory=lambda: {1: 300_000, 2: 300_000, 3: 1_200_000})
-    """By phase. In a shorter training, what the model has not learned yet gives a warning (benchmark).
+    min_tokens_to_learn: Mapping[Writes, int] = field(
+        default_factory=lambda: {"continuations": 300_000, "completions": 300_000, "translations": 1_200_000}
+    )
+    """By what a phase writes. In a shorter training, what the model has not learned yet gives a warning (benchmark).
 
     Phase 1 with 24 to 128 steps, or 60k to 200k tokens, has a word rate of 0.47 to 0.93 and 0.06 to 1.00 of its texts
     loop; with 173 steps and 250k tokens 0.76 and none. Phase 2 with 120k tokens completes nothing, with 300k 0.7. Phase

@@ -5,12 +5,13 @@ go from 0 to 1 and have 95% Wilson intervals. Without samples a rate is 0 and it
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from hlx_model.json_model import JsonModel, Number
 from hlx_model.language import Format
+from hlx_model.phases import PHASES, require_phase
 from hlx_model.verdicts import GateResult, Milestone, Outcome
 
 REPORT_SCHEMA = "hlx-report/2"
@@ -215,6 +216,10 @@ class GradeGiven(_Part):
     parts: list[GradePart]
 
 
+def _known_phase(number: int) -> int:
+    return require_phase(number).number
+
+
 class Report(_Part):
     """The report on one checkpoint of the HLX Brain."""
 
@@ -229,7 +234,7 @@ class Report(_Part):
     """Data versions by asset: of the corpora that the checkpoint was made from; for a `.pt` file, of the corpora that
     it was evaluated on."""
     gates_version: str
-    phase: Literal[1, 2, 3]
+    phase: Annotated[int, AfterValidator(_known_phase), Field(json_schema_extra={"enum": list(PHASES)})]
     """1 English, 2 HLX, 3 translation."""
     size: str
     epoch: int | None

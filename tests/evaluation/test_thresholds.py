@@ -13,5 +13,5 @@ def test_the_gates_version_is_that_of_every_kept_verdict() -> None:
 def test_every_changed_threshold_changes_the_digest() -> None:
     t = Thresholds()
     changed = [replace(t, **{name: value + 1}) for name, value in vars(t).items() if name != "min_tokens_to_learn"]
-    changed.append(replace(t, min_tokens_to_learn={**t.min_tokens_to_learn, 3: 1}))
+    changed.append(replace(t, min_tokens_to_learn={**t.min_tokens_to_learn, "translations": 1}))
     assert len({t.digest, *(other.digest for other in changed)}) == len(vars(t)) + 1

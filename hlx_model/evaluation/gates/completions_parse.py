@@ -22,6 +22,6 @@ COMPLETIONS_PARSE = GateSpec(
     "completions_parse",
     description="Completions of held-out HLX lines parse, in each format.",
     requirement="parse rate ≥ {t.min_parse_rate:.0%} in the worst of the formats (good ≥ {t.good_parse_rate:.0%})",
-    needs=("completions",), check=lambda m: completions_parse(m.completions, m.thresholds), phases=(2,), position=61,
-    warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+    needs=("completions",), check=lambda m: completions_parse(m.completions, m.thresholds),
+    writes=("completions",), position=61, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
 )  # fmt: skip

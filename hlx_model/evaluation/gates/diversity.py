@@ -18,5 +18,6 @@ DIVERSITY = GateSpec(
     "diversity",
     description="Sampled texts differ from each other.",
     requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
-    needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts), phases=(1, 2), position=120,
+    needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
+    writes=("continuations", "completions"), position=120,
 )  # fmt: skip

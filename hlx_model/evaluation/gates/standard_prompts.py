@@ -22,6 +22,6 @@ STANDARD_PROMPTS = GateSpec(
     description="The eight standard prompts are answered with a line that parses, in each format.",
     requirement="parse rate ≥ {t.min_standard_prompt_parse_rate:.0%} (good ≥ "
     "{t.good_standard_prompt_parse_rate:.0%})",
-    needs=("standard_answers",), check=lambda m: standard_prompts(m.standard_answers, m.thresholds), phases=(3,),
-    position=100, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+    needs=("standard_answers",), check=lambda m: standard_prompts(m.standard_answers, m.thresholds),
+    writes=("translations",), position=100, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
 )  # fmt: skip

@@ -52,27 +52,29 @@ PARSE_RATE = GateSpec(
     "parse_rate",
     description="Answers in HLX parse, in each format.",
     requirement="parse rate ≥ {t.min_parse_rate:.0%} in the worst of the formats (good ≥ {t.good_parse_rate:.0%})",
-    needs=("translations",), check=lambda m: parse_rate(m.translations.held_out, m.thresholds), phases=(3,),
-    position=70, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+    needs=("translations",), check=lambda m: parse_rate(m.translations.held_out, m.thresholds),
+    writes=("translations",), position=70, warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
 )  # fmt: skip
 EXACT_MATCH_TO_HLX = GateSpec(
     "exact_match_to_hlx",
     description="English→HLX answers on held-out pairs are right to the letter.",
     requirement="exact match ≥ {t.min_exact_match_to_hlx:.0%} (good ≥ {t.good_exact_match_to_hlx:.0%})",
-    needs=("translations",), check=lambda m: exact_match_to_hlx(m.translations.held_out, m.thresholds), phases=(3,),
-    position=80, warns_if=("short_training", "few_pairs", "unlearned"), inconclusive_if_few=True,
+    needs=("translations",), check=lambda m: exact_match_to_hlx(m.translations.held_out, m.thresholds),
+    writes=("translations",), position=80, warns_if=("short_training", "few_pairs", "unlearned"),
+    inconclusive_if_few=True,
 )  # fmt: skip
 EXACT_MATCH_TO_ENGLISH = GateSpec(
     "exact_match_to_english",
     description="HLX→English answers on held-out pairs are a sentence of the same value.",
     requirement="exact match ≥ {t.min_exact_match_to_english:.0%} (good ≥ {t.good_exact_match_to_english:.0%})",
     needs=("translations",), check=lambda m: exact_match_to_english(m.translations.held_out, m.thresholds),
-    phases=(3,), position=81, warns_if=("short_training", "few_pairs", "unlearned"), inconclusive_if_few=True,
+    writes=("translations",), position=81, warns_if=("short_training", "few_pairs", "unlearned"),
+    inconclusive_if_few=True,
 )  # fmt: skip
 TRAINING_PAIRS = GateSpec(
     "training_pairs",
     description="The model reproduces the pairs that it was trained on.",
     requirement="≥ {t.min_training_pairs:.0%} of the training pairs (good ≥ {t.good_training_pairs:.0%})",
-    needs=("translations",), check=lambda m: training_pairs(m.translations.training, m.thresholds), phases=(3,),
-    position=90, warns_if=("short_training", "unlearned"),
+    needs=("translations",), check=lambda m: training_pairs(m.translations.training, m.thresholds),
+    writes=("translations",), position=90, warns_if=("short_training", "unlearned"),
 )  # fmt: skip

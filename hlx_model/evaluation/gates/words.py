@@ -20,6 +20,6 @@ WORDS = GateSpec(
     description="Free-running text consists of words of the corpus.",
     requirement="≥ {t.min_word_rate:.0%} of the written words are words of the corpus (good ≥ "
     "{t.good_word_rate:.0%})",
-    needs=("continuations",), check=lambda m: words(m.continuations, m.thresholds), phases=(1,), position=60,
-    warns_if=("short_training", "unlearned"),
+    needs=("continuations",), check=lambda m: words(m.continuations, m.thresholds),
+    writes=("continuations",), position=60, warns_if=("short_training", "unlearned"),
 )  # fmt: skip
