@@ -19,7 +19,7 @@ from itertools import pairwise, product
 from math import ceil
 
 from hlx_model.corpus import parses
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.thresholds import T
 from hlx_model.language import GRAMMARS, Contract, Format, Handle, Value, render
 
 
@@ -36,8 +36,6 @@ class Detection:
     reason: str
     """One line for a person: what was measured, its value and the threshold."""
 
-
-THRESHOLDS = Thresholds()
 
 _MIN_ECHO = 4
 """A text may begin with a prompt of fewer symbols by chance (`5` and `[5]`)."""
@@ -123,7 +121,7 @@ def parroting(given: str, written: str, expected: str | None = None) -> Detectio
     if expected is not None and _similarity(_core(expected), text) >= similarity:
         similarity = 0.0
     what = f"similarity to what was given ({given[:40]!r})"
-    return _detection("parroting", similarity, THRESHOLDS.max_prompt_similarity, written, what)
+    return _detection("parroting", similarity, T.max_prompt_similarity, written, what)
 
 
 def collapse(written: str) -> Detection:
@@ -140,7 +138,7 @@ def collapse(written: str) -> Detection:
     whole = min(len(text), _FULL_STRETCH)
     share = min(1.0, longest / max(1, whole))
     what = f"share of one repeated symbol or unit ({longest} of {whole} symbols)"
-    return _detection("collapse", share, THRESHOLDS.max_repeated_share, written, what)
+    return _detection("collapse", share, T.max_repeated_share, written, what)
 
 
 def scrambled(written: str) -> Detection:
@@ -157,7 +155,7 @@ def scrambled(written: str) -> Detection:
     joints = len(tokens) - 1
     share = invalid / max(joints, _MIN_JOINTS)
     what = f"share of joints that neither English nor one format writes ({invalid} of {joints})"
-    return _detection("scrambled", share, THRESHOLDS.max_invalid_joint_share, written, what)
+    return _detection("scrambled", share, T.max_invalid_joint_share, written, what)
 
 
 def diversity(texts: Sequence[str], corpus_texts: int) -> Detection:
@@ -172,7 +170,7 @@ def diversity(texts: Sequence[str], corpus_texts: int) -> Detection:
     """
     expected = max(1, round(corpus_texts * (1 - (1 - 1 / corpus_texts) ** len(texts))))
     distinct = len(set(texts))
-    share, limit = min(1.0, distinct / expected), THRESHOLDS.min_distinct_share
+    share, limit = min(1.0, distinct / expected), T.min_distinct_share
     reason = f"{distinct} distinct texts among {len(texts)}, {share:.2f} of the {expected} that the corpus would give"
     return Detection("diversity", share < limit, share, limit, f"{reason} (required ≥ {limit:.2f})")
 

@@ -22,7 +22,6 @@ from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
 from hlx_model.evaluation.metrics import examples, metrics, worst_answers
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
@@ -86,7 +85,7 @@ def evaluate_model(
         directory: of the report.
         previous: the report of the same phase to compare with.
     """
-    measurements = Measurements(target, model, corpora, Thresholds())
+    measurements = Measurements(target, model, corpora)
     with threads_for(model.architecture):
         gates = evaluate_gates(measurements)
         measured = metrics(measurements)
@@ -107,40 +106,28 @@ def evaluate_model(
     })  # fmt: skip
     if previous:
         report = report.model_copy(update={"comparison": compare_reports(previous, report)})
-    _write(directory, report)
-    verdict.write(directory)
-    return EvaluationResult(directory, report, verdict)
-
-
-def _write(directory: Path, report: Report) -> None:
-    """Write the report as JSON, as a page and as Markdown, and the plot of the losses."""
     write_json(directory / REPORT, report.to_json())
     write_text(directory / PAGE, report_page(report))
     write_text(directory / LOSS_PLOT, loss_svg(report))
     write_text(directory / REPORT_MARKDOWN, report_markdown(report))
+    verdict.write(directory)
+    return EvaluationResult(directory, report, verdict)
 
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
     m, state, training = manifest, read_state(checkpoint), checkpoint.absolute().parents[1]
     return EvaluationTarget(
-        name=f"{m.training_id}/{checkpoint.name}",
-        phase=m.phase,
-        size=m.size,
-        weights_sha256=m.weights_sha256,
+        f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
         corpora={asset: version.data_version for asset, version in m.corpora.items()},
         ungated=tuple(m.ungated),
         reported_loss=state.epoch_losses[-1] if state.epoch_losses else None,
         earlier_losses=_earlier_losses(checkpoint, m),
         replay=m.settings["replay"],
-        kind=m.kind,
-        epoch=m.epoch,
-        epochs=m.epochs,
-        step=m.step,
-        stopped=m.stopped,
+        kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training) if row["step"] <= m.step],
-    )
+    )  # fmt: skip
 
 
 def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:

@@ -2,27 +2,27 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
 from hlx_model.phases import PHASES, Writes
-from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
+from hlx_model.reporting.models import Completion, Continuation, Forgotten, SampleSizes, StandardAnswer
 
 # PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
 if TYPE_CHECKING:
     from hlx_model.model.transformer import Transformer
 
 T = TypeVar("T")
+Row = TypeVar("Row", writing.HlxRow, PairRow)
 
 CPU_PARAMETERS = 8_000_000
 """The largest model that is measured in full on a CPU. Larger ones are measured on fewer samples, so that the report on
@@ -38,33 +38,14 @@ Need = Literal[
 others in all phases."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """How many samples are measured at most."""
+WHOLE_SAMPLE = SampleSizes(texts=512, prefixes=128, rows=128, conversions=64, training=256)
+SMALLEST_SAMPLE = SampleSizes(texts=32, prefixes=32, rows=12, conversions=4, training=32)
 
-    texts: int = 512
-    """Held-out and training texts of each corpus, for losses."""
-    prefixes: int = 128
-    """Sentences that are continued."""
-    rows: int = 128
-    """Held-out rows in each format; if the model translates, in each format and direction."""
-    conversions: int = 64
-    """Held-out values in each of the 12 pairs of formats."""
-    training: int = 256
-    """Training pairs."""
 
-    @classmethod
-    def for_model(cls, parameters: int, device: str) -> "Sample":
-        """Return the sample for a model with that many parameters on a device (`cpu`, `cuda`)."""
-        share = min(1.0, CPU_PARAMETERS / parameters) if device == "cpu" else 1.0
-        whole = cls()
-        return cls(
-            max(32, round(whole.texts * share)),
-            max(32, round(whole.prefixes * share)),
-            max(12, round(whole.rows * share)),
-            max(4, round(whole.conversions * share)),
-            max(32, round(whole.training * share)),
-        )
+def sample_for(parameters: int, device: str) -> SampleSizes:
+    """Return how many samples to measure of a model with that many parameters on a device (`cpu`, `cuda`)."""
+    share = min(1.0, CPU_PARAMETERS / parameters) if device == "cpu" else 1.0
+    return SampleSizes(**{name: max(least, round(dict(WHOLE_SAMPLE)[name] * share)) for name, least in SMALLEST_SAMPLE})
 
 
 class Predictions(NamedTuple):
@@ -96,8 +77,7 @@ class Measurements:
         record: EvaluationTarget,
         model: "Transformer",
         corpora: Mapping[str, pa.Table],
-        thresholds: Thresholds,
-        sample: Sample | None = None,
+        sample: SampleSizes | None = None,
     ) -> None:
         """Keep what the measurements are made from.
 
@@ -105,17 +85,15 @@ class Measurements:
             record: what is known of the model.
             model: on the device to measure it on.
             corpora: rows by asset, those of the phase's corpus among them.
-            thresholds: the limits of the gates.
             sample: how much to measure; by default what suits model and device.
         """
         device = model.output_projection.weight.device.type
-        self.record, self.thresholds, self._model, self._corpora = record, thresholds, model, corpora
-        self.sample = sample or Sample.for_model(model.architecture.parameters, device)
+        self.record, self._model, self._corpora = record, model, corpora
+        self.sample = sample or sample_for(model.architecture.parameters, device)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
-        splits = set(self._rows["split"].to_pylist())
         # A corpus of which a single value could be held out has a validation split alone.
-        self._split = "test" if "test" in splits else "validation"
+        self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
 
     @property
     def corpus_texts(self) -> int:
@@ -128,8 +106,7 @@ class Measurements:
         """Return the number of distinct held-out values; None for a corpus of sentences, which has no values."""
         if "value_sha256" not in self._rows.column_names:
             return None
-        values, splits = (self._rows[name].to_pylist() for name in ("value_sha256", "split"))
-        return len({value for value, split in zip(values, splits, strict=True) if split == self._split})
+        return len(self._rows.filter(pc.field("split") == self._split)["value_sha256"].unique())
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -137,11 +114,8 @@ class Measurements:
         from hlx_model.evaluation.losses import baselines, predict
 
         train, held_out = store.model_texts(self._rows, "train"), store.model_texts(self._rows, self._split)
-        return Predictions(
-            predict(self._model, self._texts(held_out)),
-            predict(self._model, self._texts(train)),
-            baselines(train, held_out),
-        )
+        of_held_out, of_train = (predict(self._model, self._texts(texts)) for texts in (held_out, train))
+        return Predictions(of_held_out, of_train, baselines(train, held_out))
 
     @cached_property
     def continuations(self) -> list[Continuation]:
@@ -153,14 +127,14 @@ class Measurements:
     @cached_property
     def completions(self) -> list[Completion]:
         """Let the model complete held-out lines in each format."""
-        rows = [row for row in writing.hlx_rows(self._rows) if row.split == self._split]
+        rows = [row for row in table_rows(self._rows, writing.HlxRow) if row.split == self._split]
         chosen = [r for f in Format for r in pick([r for r in rows if r.format == f], self.sample.rows, SEED)]
         return writing.completions(self._model, chosen)
 
     @cached_property
     def translations(self) -> Translations:
         """Let the model translate held-out rows, held-out values between all formats, and training pairs."""
-        every = translation.pair_rows(self._rows)
+        every = table_rows(self._rows, PairRow)
         sentences, sample = translation.sentences_by_value(every), self.sample
         held_out = [row for row in every if row.split == self._split]
         trained = [row for row in every if row.split == "train" and ENGLISH in (row.source, row.target)]
@@ -212,6 +186,11 @@ _OUTPUTS: Mapping[Writes, Callable[[Measurements], writing.Outputs]] = {
     "completions": lambda m: writing.completed_outputs(m.completions),
     "translations": lambda m: writing.answered_outputs(m.translations.held_out),
 }
+
+
+def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:
+    """Return the rows of a table as named tuples of their fields' columns."""
+    return [row(**cells) for cells in table.select(row._fields).to_pylist()]
 
 
 def pick(rows: Sequence[T], samples: int, seed: int) -> list[T]:

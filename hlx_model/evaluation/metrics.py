@@ -1,7 +1,6 @@
 """What a report contains of the measurements: its metrics (`figures` in JSON), its examples and its worst answers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TypeVar
 
 from hlx_model.corpus import ENGLISH
@@ -9,7 +8,7 @@ from hlx_model.evaluation import translation
 from hlx_model.evaluation.measurements import Measurements
 from hlx_model.evaluation.translation import rates
 from hlx_model.language import Format
-from hlx_model.reporting.models import Example, Figures, SampleSizes, TranslationFigures, WorstTranslation
+from hlx_model.reporting.models import Example, Figures, TranslationFigures, WorstTranslation
 
 T = TypeVar("T")
 
@@ -23,7 +22,7 @@ def metrics(m: Measurements) -> Figures:
     """Return the metrics of every phase, and those of translation if the model translates."""
     p = m.predictions
     figures = Figures(
-        sample=SampleSizes(**asdict(m.sample)),
+        sample=m.sample,
         held_out_loss=p.held_out.loss,
         training_loss=p.training.loss,
         perplexity=p.held_out.perplexity,

@@ -144,3 +144,7 @@ class Thresholds:
             "repeated": self.max_repeated_share, "strange": self.max_invalid_joint_share,
             "distinct": self.min_distinct_share,
         })  # fmt: skip
+
+
+T = Thresholds()
+"""The thresholds of this version of the gates."""

@@ -4,24 +4,23 @@ HLX→English has several right answers: every sentence that the corpus maps to 
 """
 
 import heapq
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-import pyarrow as pa
-
-from hlx_model.corpus import ENGLISH, prompt
+from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation.intervals import wilson
-from hlx_model.language import Format, HLXSyntaxError, parse, same
+from hlx_model.language import Format, parse, same
 from hlx_model.reporting.models import Rates, Translation, WorstTranslation
 
 # PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
 if TYPE_CHECKING:
     from hlx_model.model.transformer import Transformer
 
+Key = TypeVar("Key")
 DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
 """What happens to a piece of the expected text, and the piece."""
 
@@ -58,22 +57,6 @@ class Answer(Translation):
     def given(self) -> str:
         """Return what was to be translated: the prompt without its tag and arrow."""
         return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
-
-
-@dataclass(frozen=True)
-class Score:
-    """Numbers of right answers among `samples`."""
-
-    samples: int
-    exact: int
-    same_value: int
-    parses: int
-
-
-def pair_rows(table: pa.Table) -> list[PairRow]:
-    """Return the rows of the paired corpus."""
-    columns = (table[name].to_pylist() for name in PairRow._fields)
-    return [PairRow(*cells) for cells in zip(*columns, strict=True)]
 
 
 def sentences_by_value(rows: Iterable[PairRow]) -> dict[str, set[str]]:
@@ -117,95 +100,78 @@ def translate(model: "Transformer", rows: Sequence[PairRow], sentences: Mapping[
     """
     from hlx_model.model.generation import generate
 
-    similar: dict[int, list[int]] = defaultdict(list)
     limits = [_limit(row, sentences) for row in rows]
+    similar: dict[int, list[int]] = defaultdict(list)
     for i, limit in enumerate(limits):
         similar[limit // _SIMILAR_LENGTH].append(i)
-    written = [""] * len(rows)
+    written: dict[int, str] = {}
     for group in similar.values():
         longest = max(limits[i] for i in group)
         texts = generate(model, [rows[i].prompt for i in group], max_new_tokens=longest)
-        for i, text in zip(group, texts, strict=True):
-            written[i] = text
-    return [_compare(row, text, sentences) for row, text in zip(rows, written, strict=True)]
+        written.update(zip(group, texts, strict=True))
+    return [_compare(row, written[i], sentences) for i, row in enumerate(rows)]
 
 
 def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:
-    others = sentences.get(row.value_sha256, set()) if row.target == ENGLISH else set()
-    longest = max(map(len, {row.answer, *others}))
+    others = sentences.get(row.value_sha256, ()) if row.target == ENGLISH else ()
+    longest = max(map(len, (row.answer, *others)))
     return min(MAX_ANSWER, longest * 3 // 2 + 8)
 
 
 def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Answer:
     if row.target == ENGLISH:
-        exact = written in sentences.get(row.value_sha256, {row.answer})
-        parses, same_value = True, exact
+        well_formed, exact = True, written in sentences.get(row.value_sha256, {row.answer})
+        same_value = exact
     else:
-        exact = written == row.answer
-        parses, same_value = _parse_and_compare(written, row.answer, Format(row.target))
+        well_formed, exact = parses(written, Format(row.target)), written == row.answer
+        same_value = well_formed and same(parse(written, Format(row.target)), parse(row.answer, Format(row.target)))
     return Answer(
         target=row.target, source=row.source, prompt=row.prompt, expected=row.answer, written=written,
-        exact=exact, parses=parses, same_value=same_value,
+        exact=exact, parses=well_formed, same_value=same_value,
     )  # fmt: skip
-
-
-def _parse_and_compare(written: str, expected: str, format: Format) -> tuple[bool, bool]:
-    try:
-        value = parse(written, format)
-    except HLXSyntaxError:
-        return False, False
-    return True, same(value, parse(expected, format))
-
-
-def score(answers: Iterable[Answer]) -> Score:
-    """Count the right answers."""
-    answers = list(answers)
-    return Score(
-        len(answers),
-        sum(a.exact for a in answers),
-        sum(a.same_value for a in answers),
-        sum(a.parses for a in answers),
-    )
 
 
 def rates(answers: Iterable[Answer]) -> Rates:
     """Return exact match, value match and parse rate, each with its Wilson interval; 0 without samples."""
-    s = score(answers)
-    n = max(1, s.samples)
+    answers = list(answers)
+    samples, n = len(answers), max(1, len(answers))
+    exact, same_value, parsed = (sum(getattr(a, name) for a in answers) for name in ("exact", "same_value", "parses"))
     return Rates(
-        samples=s.samples,
-        exact_match=s.exact / n, exact_match_interval=wilson(s.exact, s.samples),
-        value_match=s.same_value / n, value_match_interval=wilson(s.same_value, s.samples),
-        parse_rate=s.parses / n, parse_rate_interval=wilson(s.parses, s.samples),
+        samples=samples,
+        exact_match=exact / n, exact_match_interval=wilson(exact, samples),
+        value_match=same_value / n, value_match_interval=wilson(same_value, samples),
+        parse_rate=parsed / n, parse_rate_interval=wilson(parsed, samples),
     )  # fmt: skip
+
+
+def _rates_by_key(keyed: Iterable[tuple[Key, Answer]]) -> dict[Key, Rates]:
+    """Return the rates of the answers that have the same key, the most frequent key first."""
+    groups: dict[Key, list[Answer]] = defaultdict(list)
+    for key, answer in keyed:
+        groups[key].append(answer)
+    return {key: rates(groups[key]) for key in sorted(groups, key=lambda key: len(groups[key]), reverse=True)}
 
 
 def rates_by_direction(answers: Iterable[Answer]) -> dict[str, dict[str, Rates]]:
     """Return rates by source and then by target: `English` and the four formats, without English→English."""
-    groups: dict[tuple[str, str], list[Answer]] = defaultdict(list)
-    for answer in answers:
-        groups[answer.source, answer.target].append(answer)
-    tags = (ENGLISH, *map(str, Format))
-    return {source: {target: rates(groups[source, target]) for target in tags if target != source} for source in tags}
+    found = _rates_by_key(((a.source, a.target), a) for a in answers)
+    tags, none = (ENGLISH, *map(str, Format)), rates([])
+    return {
+        source: {target: found.get((source, target), none) for target in tags if target != source} for source in tags
+    }
 
 
 def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Answer]) -> dict[str, Rates]:
     """Return rates by the operation of the value, the most frequent first; `answers` are those to `rows`."""
-    groups: dict[str, list[Answer]] = defaultdict(list)
-    for row, answer in zip(rows, answers, strict=True):
-        groups[row.operation].append(answer)
-    frequent = Counter({operation: len(found) for operation, found in groups.items()})
-    return {operation: rates(groups[operation]) for operation, _ in frequent.most_common()}
+    return _rates_by_key((row.operation, answer) for row, answer in zip(rows, answers, strict=True))
 
 
 def rates_by_length(answers: Sequence[Answer]) -> dict[str, Rates]:
     """Return rates by the length of the expected answer in characters, in the steps of `LENGTHS`."""
     lowest = (1, *(length + 1 for length in LENGTHS))
     names = [*(f"{low}–{high}" for low, high in zip(lowest, LENGTHS, strict=False)), f"{lowest[-1]}–"]
-    groups: dict[str, list[Answer]] = {name: [] for name in names}
-    for answer in answers:
-        groups[names[sum(len(answer.expected) > length for length in LENGTHS)]].append(answer)
-    return {name: rates(found) for name, found in groups.items()}
+    found = _rates_by_key((names[bisect_left(LENGTHS, len(a.expected))], a) for a in answers)
+    return {name: found.get(name, rates([])) for name in names}
 
 
 def difference(expected: str, written: str) -> list[DiffPiece]:

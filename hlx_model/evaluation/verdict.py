@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
+from hlx_model.checkpoints.manifest import ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import PAGE, VERDICT, Artifacts
@@ -22,8 +22,7 @@ from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, wor
 
 def _thresholds_digest() -> str:
     own = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
-    digest = Thresholds().digest
-    return digest_of([digest, own]) if own else digest
+    return digest_of([T.digest, own]) if own else T.digest
 
 
 GATES_VERSION = f"3-{_thresholds_digest()[:8]}"
@@ -47,23 +46,9 @@ class Verdict(JsonModel):
     def of(cls, gates: Sequence[GateResult], *, checkpoint: str, weights_sha256: str, corpora: dict[str, str]) -> Self:
         """Return the verdict that follows from the gates' results."""
         return cls(
-            outcome=worst(gates),
-            gates=tuple(gates),
-            checkpoint=checkpoint,
-            weights_sha256=weights_sha256,
-            corpora=corpora,
-            gates_version=GATES_VERSION,
-        )
-
-    @classmethod
-    def on(cls, checkpoint: Path, manifest: Manifest, gates: Sequence[GateResult]) -> Self:
-        """Return the verdict on a checkpoint that follows from the gates' results."""
-        return cls.of(
-            gates,
-            checkpoint=f"{manifest.training_id}/{checkpoint.name}",
-            weights_sha256=manifest.weights_sha256,
-            corpora={asset: version.data_version for asset, version in manifest.corpora.items()},
-        )
+            outcome=worst(gates), gates=tuple(gates), checkpoint=checkpoint, weights_sha256=weights_sha256,
+            corpora=corpora, gates_version=GATES_VERSION,
+        )  # fmt: skip
 
     @property
     def digest(self) -> str:
@@ -120,10 +105,14 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
         raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
-    expected = Verdict.on(checkpoint, manifest, [])
-    for field in ("checkpoint", "weights_sha256", "corpora", "gates_version"):
-        found, required = getattr(verdict, field), getattr(expected, field)
-        if found != required:
+    expected = {
+        "checkpoint": verified.ref,
+        "weights_sha256": manifest.weights_sha256,
+        "corpora": {asset: version.data_version for asset, version in manifest.corpora.items()},
+        "gates_version": GATES_VERSION,
+    }
+    for field, required in expected.items():
+        if (found := getattr(verdict, field)) != required:
             raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
     missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
     if missing:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-
 from hlx_model.corpus import parses, prompt
 from hlx_model.evaluation.detectors import Detection, diagnose
 from hlx_model.evaluation.translation import Answer
@@ -53,12 +51,6 @@ class Outputs(NamedTuple):
     """The number of all outputs, right ones included."""
 
 
-def hlx_rows(table: pa.Table) -> list[HlxRow]:
-    """Return the rows of the corpus of HLX lines."""
-    columns = (table[name].to_pylist() for name in HlxRow._fields)
-    return [HlxRow(*cells) for cells in zip(*columns, strict=True)]
-
-
 def words_of(text: str) -> list[str]:
     """Return the runs of letters of a text."""
     return re.findall(r"[A-Za-z]+", text)
@@ -98,14 +90,11 @@ def completions(model: "Transformer", rows: Iterable[HlxRow]) -> list[Completion
     written = generate(model, halves, max_new_tokens=160)
     return [
         Completion(
-            format=Format(row.format),
-            prompt=half,
-            expected=row.text[len(half) :],
-            written=text,
-            parses=parses(half + text, Format(row.format)),
+            format=(format := Format(row.format)), prompt=half, expected=row.text[len(half) :], written=text,
+            parses=parses(half + text, format),
         )
         for row, half, text in zip(rows, halves, written, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def standard_answers(model: "Transformer") -> list[StandardAnswer]:

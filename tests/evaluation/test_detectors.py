@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from hlx_model.composer.sampling import compose
-from hlx_model.evaluation.detectors import THRESHOLDS, collapse, diagnose, diversity, parroting, scrambled
+from hlx_model.evaluation.detectors import collapse, diagnose, diversity, parroting, scrambled
+from hlx_model.evaluation.thresholds import T
 from hlx_model.language import Format
 from hlx_model.model.tokenizer import CHARACTERS
 from tests.shared import real_corpus, shared
@@ -109,7 +110,7 @@ def test_similar_texts_get_one_right_name_or_none(given: str, written: str, expe
     ],
 )
 def test_sentences_with_names_numbers_and_quotes_pass(sentence: str) -> None:
-    assert scrambled(sentence).value < THRESHOLDS.max_invalid_joint_share / 2
+    assert scrambled(sentence).value < T.max_invalid_joint_share / 2
     assert diagnose("", sentence) is None
 
 
@@ -175,7 +176,7 @@ def test_a_run_that_parses_is_a_collapse_where_none_was_expected(
 def test_collapse_measures_the_longest_stretch(text: str, value: float) -> None:
     finding = collapse(text)
     assert finding.value == pytest.approx(value)
-    assert finding.found == (value >= THRESHOLDS.max_repeated_share)
+    assert finding.found == (value >= T.max_repeated_share)
 
 
 def test_a_detection_gives_one_line_of_reason() -> None:

@@ -15,7 +15,6 @@ from hlx_model.evaluation.translation import (
     rates_by_direction,
     rates_by_length,
     rates_by_operation,
-    score,
     sentences_by_value,
     translate,
     worst_answers,
@@ -79,8 +78,8 @@ def test_answers_are_counted_in_the_order_of_their_rows() -> None:
     answers = translate(Writer(lambda prompt: "42" if "LC-B" not in prompt else "[42]"), rows, {})
     assert [answer.target for answer in answers] == list(Format)
     assert [answer.exact for answer in answers] == [True, True, True, False]
-    counted = score(answers)
-    assert (counted.samples, counted.exact, counted.same_value, counted.parses) == (4, 3, 4, 4)
+    found = rates(answers)
+    assert (found.samples, found.exact_match, found.value_match, found.parse_rate) == (4, 0.75, 1, 1)
     assert translate(Writer(str), [], {}) == []
 
 

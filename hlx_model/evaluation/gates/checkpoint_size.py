@@ -1,9 +1,9 @@
 """Whether the weights in a checkpoint are those of the size in the settings: in parameters and in bytes."""
 
 from pathlib import Path
+from typing import cast
 
 from hlx_model.checkpoints.seal import stored_weights
-from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.spec import MilestoneSpec
 from hlx_model.model.sizes import SIZES
 from hlx_model.verdicts import GateResult
@@ -35,20 +35,13 @@ def checkpoint_gates(checkpoint: Path, size: str) -> list[GateResult]:
     return [parameter_count(checkpoint, size), file_size(checkpoint, size)]
 
 
-def _checkpoint_of(m: EpochMeasurements) -> Path:
-    assert m.checkpoint is not None
-    return m.checkpoint
-
-
 PARAMETER_COUNT = MilestoneSpec(
-    "parameter_count",
-    description="The model has exactly the parameters of the size in the settings.",
+    "parameter_count", description="The model has exactly the parameters of the size in the settings.",
     requirement="the number of parameters of the size",
-    check=lambda m: parameter_count(_checkpoint_of(m), m.size), position=10, needs_checkpoint=True,
+    check=lambda m: parameter_count(cast(Path, m.checkpoint), m.size), position=10, needs_checkpoint=True,
 )  # fmt: skip
 FILE_SIZE = MilestoneSpec(
-    "file_size",
-    description="The weights take the bytes that their parameters need.",
+    "file_size", description="The weights take the bytes that their parameters need.",
     requirement="4 bytes for each parameter of the size, and a header",
-    check=lambda m: file_size(_checkpoint_of(m), m.size), position=20, needs_checkpoint=True,
+    check=lambda m: file_size(cast(Path, m.checkpoint), m.size), position=20, needs_checkpoint=True,
 )  # fmt: skip

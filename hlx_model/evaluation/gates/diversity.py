@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hlx_model.evaluation import detectors
 from hlx_model.evaluation.spec import GateSpec
+from hlx_model.evaluation.thresholds import T
 from hlx_model.verdicts import GateResult, Outcome
 
 
@@ -15,9 +16,8 @@ def diversity(texts: Sequence[str], corpus_texts: int) -> GateResult:
 
 
 DIVERSITY = GateSpec(
-    "diversity",
-    description="Sampled texts differ from each other.",
-    requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
+    "diversity", description="Sampled texts differ from each other.",
+    requirement=f"distinct texts ≥ {T.min_distinct_share:.0%} of those that the corpus would give",
     needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
     writes=("continuations", "completions"), position=120,
 )  # fmt: skip
