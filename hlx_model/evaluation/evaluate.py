@@ -6,8 +6,8 @@ need it.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -22,7 +22,7 @@ from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
 from hlx_model.evaluation.metrics import examples, metrics, worst_answers
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.verdict import Verdict
+from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
 from hlx_model.model.device import threads_for
@@ -32,22 +32,19 @@ from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Report
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
+from hlx_model.verdicts import worst
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
+class EvaluationResult(NamedTuple):
     """A report that was written, and its verdict."""
 
     directory: Path
     report: Report
     verdict: Verdict
-
-    @property
-    def markdown(self) -> str:
-        """Return the report for people."""
-        return (self.directory / REPORT_MARKDOWN).read_text(encoding="utf-8")
+    markdown: str
+    """The report for people."""
 
 
 def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
@@ -70,12 +67,9 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
 
 
 def evaluate_model(
-    target: EvaluationTarget,
-    model: Transformer,
-    corpora: Mapping[str, pa.Table],
-    directory: Path,
+    target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
     previous: Report | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
 
     Args:
@@ -89,29 +83,27 @@ def evaluate_model(
     with threads_for(model.architecture):
         gates = evaluate_gates(measurements)
         measured = metrics(measurements)
-    verdict = Verdict.of(
-        gates, checkpoint=target.name, weights_sha256=target.weights_sha256, corpora=dict(target.corpora)
-    )
+    verdict = Verdict(
+        outcome=worst(gates), gates=tuple(gates), checkpoint=target.name, weights_sha256=target.weights_sha256,
+        corpora=dict(target.corpora), gates_version=GATES_VERSION,
+    )  # fmt: skip
     report = Report.model_validate({
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(measured, gates, target.curve, target.stopped),
-        "comparison": None,
-        "figures": measured,
-        "examples": examples(measurements),
-        "worst": worst_answers(measurements),
-        "milestones": target.milestones,
-        "curve": target.curve,
+        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None, "figures": measured,
+        "examples": examples(measurements), "worst": worst_answers(measurements),
+        "milestones": target.milestones, "curve": target.curve,
     })  # fmt: skip
     if previous:
         report = report.model_copy(update={"comparison": compare_reports(previous, report)})
     write_json(directory / REPORT, report.to_json())
     write_text(directory / PAGE, report_page(report))
     write_text(directory / LOSS_PLOT, loss_svg(report))
-    write_text(directory / REPORT_MARKDOWN, report_markdown(report))
+    markdown = report_markdown(report)
+    write_text(directory / REPORT_MARKDOWN, markdown)
     verdict.write(directory)
-    return EvaluationResult(directory, report, verdict)
+    return EvaluationResult(directory, report, verdict, markdown)
 
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:

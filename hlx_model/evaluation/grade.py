@@ -18,12 +18,10 @@ A small corpus is graded on what little it holds out, though that cannot show ge
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
-from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, TranslationFigures
+from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, Letter, PartName, TranslationFigures
 from hlx_model.verdicts import GateResult
 
-Letter = Literal["A", "B", "C", "D", "F"]
 LETTERS: tuple[tuple[Letter, float], ...] = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
 """Letters with the points from which each is given; F below."""
 FORMAT_GATES = {
@@ -34,9 +32,6 @@ FORMAT_GATES = {
 _PARTS = 10
 _MAX_RISE = 0.02
 _LEARNED = 0.5
-
-
-PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
 
 
 def grade(
@@ -73,12 +68,12 @@ def _part(name: PartName, share: float, of: int, why: str) -> GradePart:
 def _convergence(metrics: Figures, stopped: str | None) -> GradePart:
     if stopped:
         return _part("convergence", 0.0, 30, f"the training was stopped: {stopped}")
-    return _part("convergence", *_below_baselines(metrics, metrics.training_loss, 30, "training text"))
+    return _below_baselines("convergence", metrics, metrics.training_loss, "training text")
 
 
 def _accuracy(metrics: Figures) -> GradePart:
     if not isinstance(metrics, TranslationFigures):
-        return _part("accuracy", *_below_baselines(metrics, metrics.held_out_loss, 30, "held-out text"))
+        return _below_baselines("accuracy", metrics, metrics.held_out_loss, "held-out text")
     hlx, english = metrics.all_to_hlx, metrics.all_to_english
     why = (
         f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
@@ -87,11 +82,11 @@ def _accuracy(metrics: Figures) -> GradePart:
     return _part("accuracy", (hlx.exact_match + english.exact_match) / 2, 30, why)
 
 
-def _below_baselines(metrics: Figures, loss: float, of: int, what: str) -> tuple[float, int, str]:
+def _below_baselines(name: PartName, metrics: Figures, loss: float, what: str) -> GradePart:
     unigram = metrics.unigram_baseline
     full = _LEARNED * min(unigram, metrics.bigram_baseline)
     why = f"loss {loss:.3f} nats on {what}: all points at {full:.3f} or less, none at {unigram:.3f} (unigram) or more"
-    return (unigram - loss) / (unigram - full), of, why
+    return _part(name, (unigram - loss) / (unigram - full), 30, why)
 
 
 def _format_correctness(metrics: Figures, gates: Sequence[GateResult]) -> GradePart:

@@ -3,23 +3,22 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
+from hlx_model.evaluation.detectors import Outputs
+from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.translation import Answer, PairRow
+from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.language import Format
+from hlx_model.model.transformer import Transformer
 from hlx_model.phases import PHASES, Writes
-from hlx_model.reporting.models import Completion, Continuation, Forgotten, SampleSizes, StandardAnswer
-
-# PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
-if TYPE_CHECKING:
-    from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.models import Completion, Continuation, Forgotten, SampleSizes, StandardAnswer, Translation
 
 T = TypeVar("T")
 Row = TypeVar("Row", writing.HlxRow, PairRow)
@@ -61,11 +60,11 @@ class Translations(NamedTuple):
 
     rows: list[PairRow]
     """The held-out rows from and into English."""
-    held_out: list[Answer]
+    held_out: list[Translation]
     """The answers to `rows`."""
-    between: list[Answer]
+    between: list[Translation]
     """Between two formats, on held-out values."""
-    training: list[Answer]
+    training: list[Translation]
     """To pairs that the model was trained on."""
 
 
@@ -75,7 +74,7 @@ class Measurements:
     def __init__(
         self,
         record: EvaluationTarget,
-        model: "Transformer",
+        model: Transformer,
         corpora: Mapping[str, pa.Table],
         sample: SampleSizes | None = None,
     ) -> None:
@@ -92,14 +91,9 @@ class Measurements:
         self.sample = sample or sample_for(model.architecture.parameters, device)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
+        self.corpus_texts: int = self._rows.num_rows
         # A corpus of which a single value could be held out has a validation split alone.
         self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
-
-    @property
-    def corpus_texts(self) -> int:
-        """Return the number of texts in the phase's corpus."""
-        count: int = self._rows.num_rows
-        return count
 
     @cached_property
     def held_out_values(self) -> int | None:
@@ -111,8 +105,6 @@ class Measurements:
     @cached_property
     def predictions(self) -> Predictions:
         """Measure losses and copy rates on held-out and on training text, and what counting reaches."""
-        from hlx_model.evaluation.losses import baselines, predict
-
         train, held_out = store.model_texts(self._rows, "train"), store.model_texts(self._rows, self._split)
         of_held_out, of_train = (predict(self._model, self._texts(texts)) for texts in (held_out, train))
         return Predictions(of_held_out, of_train, baselines(train, held_out))
@@ -144,12 +136,9 @@ class Measurements:
                 rows += pick([row for row in held_out if (row.source, row.target) == pair], sample.rows, SEED)
         by_pair = translation.conversions(held_out).values()
         converted = [row for rows_of_pair in by_pair for row in pick(rows_of_pair, sample.conversions, SEED)]
-        return Translations(
-            rows,
-            translation.translate(self._model, rows, sentences),
-            translation.translate(self._model, converted, sentences),
-            translation.translate(self._model, pick(trained, sample.training, SEED), sentences),
-        )
+        prompts = (rows, converted, pick(trained, sample.training, SEED))
+        held_out_answers, between, training = (translate(self._model, some, sentences) for some in prompts)
+        return Translations(rows, held_out_answers, between, training)
 
     @cached_property
     def standard_answers(self) -> list[StandardAnswer]:
@@ -157,7 +146,7 @@ class Measurements:
         return writing.standard_answers(self._model)
 
     @cached_property
-    def outputs(self) -> writing.Outputs:
+    def outputs(self) -> Outputs:
         """Run the text detectors on what the model wrote freely in this phase."""
         return _OUTPUTS[self.writes](self)
 
@@ -169,8 +158,6 @@ class Measurements:
     @cached_property
     def earlier_phases(self) -> dict[str, Forgotten]:
         """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
-        from hlx_model.evaluation.losses import predict
-
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)
@@ -181,7 +168,7 @@ class Measurements:
         return pick(texts, self.sample.texts, SEED)
 
 
-_OUTPUTS: Mapping[Writes, Callable[[Measurements], writing.Outputs]] = {
+_OUTPUTS: Mapping[Writes, Callable[[Measurements], Outputs]] = {
     "continuations": lambda m: writing.continued_outputs(m.continuations),
     "completions": lambda m: writing.completed_outputs(m.completions),
     "translations": lambda m: writing.answered_outputs(m.translations.held_out),
@@ -190,7 +177,8 @@ _OUTPUTS: Mapping[Writes, Callable[[Measurements], writing.Outputs]] = {
 
 def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:
     """Return the rows of a table as named tuples of their fields' columns."""
-    return [row(**cells) for cells in table.select(row._fields).to_pylist()]
+    columns = (table[name].to_pylist() for name in row._fields)
+    return [row(*cells) for cells in zip(*columns, strict=True)]
 
 
 def pick(rows: Sequence[T], samples: int, seed: int) -> list[T]:

@@ -20,33 +20,24 @@ OF_EACH = 6
 
 def metrics(m: Measurements) -> Figures:
     """Return the metrics of every phase, and those of translation if the model translates."""
-    p = m.predictions
+    held_out, training, baselines = m.predictions
     figures = Figures(
-        sample=m.sample,
-        held_out_loss=p.held_out.loss,
-        training_loss=p.training.loss,
-        perplexity=p.held_out.perplexity,
-        unigram_baseline=p.baselines.unigram,
-        bigram_baseline=p.baselines.bigram,
-        copy_rate=p.held_out.copy_rate,
-        held_out_tokens=p.held_out.tokens,
-        training_tokens=p.baselines.train_tokens,
-    )
+        sample=m.sample, held_out_loss=held_out.loss, training_loss=training.loss, perplexity=held_out.perplexity,
+        unigram_baseline=baselines.unigram, bigram_baseline=baselines.bigram, copy_rate=held_out.copy_rate,
+        held_out_tokens=held_out.tokens, training_tokens=baselines.train_tokens,
+    )  # fmt: skip
     return _with_translation(figures, m) if m.writes == "translations" else figures
 
 
 def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
     rows, held_out, between, training = m.translations
-    by_source = translation.rates_by_direction([*held_out, *between])
+    by_direction = translation.rates_by_direction([*held_out, *between])
     assert m.held_out_values is not None
     return TranslationFigures(
         **dict(figures),
-        to_hlx={format: by_source[ENGLISH][format] for format in Format},
-        to_english={format: by_source[format][ENGLISH] for format in Format},
-        between={
-            source: {target: by_source[source][target] for target in Format if target is not source}
-            for source in Format
-        },
+        to_hlx={format: by_direction[ENGLISH, format] for format in Format},
+        to_english={format: by_direction[format, ENGLISH] for format in Format},
+        between={a: {b: by_direction[a, b] for b in Format if b is not a} for a in Format},
         between_formats=rates(between),
         all_to_hlx=rates(a for a in held_out if a.source == ENGLISH),
         all_to_english=rates(a for a in held_out if a.target == ENGLISH),
@@ -61,10 +52,8 @@ def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
 
 def examples(m: Measurements) -> Sequence[Example]:
     """Return examples of what the model wrote, spread over all; of translations right and wrong ones."""
-    if m.writes == "continuations":
-        return spread(m.continuations, SPREAD)
-    if m.writes == "completions":
-        return spread(m.completions, SPREAD)
+    if m.writes != "translations":
+        return spread(m.continuations if m.writes == "continuations" else m.completions, SPREAD)
     answers = m.translations.held_out
     right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
     return [answer for some in (right, wrong) for answer in spread(some, OF_EACH)[:OF_EACH]]

@@ -9,16 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, parse, same
+from hlx_model.model.generation import generate
+from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import Rates, Translation, WorstTranslation
-
-# PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
-if TYPE_CHECKING:
-    from hlx_model.model.transformer import Transformer
 
 Key = TypeVar("Key")
 DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
@@ -45,20 +43,6 @@ class PairRow(NamedTuple):
     split: str = ""
 
 
-class Answer(Translation):
-    """A prompt, the expected answer and what the model wrote.
-
-    `exact`: the text is the expected one; into English, any sentence of the same value. `parses`: it is a line of the
-    target format; into English, always true. `same_value`: the parsed value is the expected one, however it is written;
-    into English, the same as `exact`.
-    """
-
-    @property
-    def given(self) -> str:
-        """Return what was to be translated: the prompt without its tag and arrow."""
-        return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
-
-
 def sentences_by_value(rows: Iterable[PairRow]) -> dict[str, set[str]]:
     """Return, by the hash of a value, every sentence that the paired corpus maps to it."""
     sentences: dict[str, set[str]] = defaultdict(set)
@@ -74,32 +58,26 @@ def conversions(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]
     The corpus contains one conversion of each value. Here each value is converted in all twelve, so that the pairs are
     measured on the same values.
     """
-    texts: dict[str, dict[str, str]] = defaultdict(dict)
-    about: dict[str, PairRow] = {}
+    by_value: dict[str, dict[str, PairRow]] = defaultdict(dict)
     for row in rows:
         if row.source == ENGLISH:
-            texts[row.value_sha256][row.target] = row.answer
-            about[row.value_sha256] = row
+            by_value[row.value_sha256][row.target] = row
     return {
         (source, target): [
-            about[value]._replace(
-                source=source, target=target, prompt=prompt(target, written[source]), answer=written[target]
-            )
-            for value, written in texts.items()
-            if source in written and target in written
+            of[target]._replace(source=source, prompt=prompt(target, of[source].answer))
+            for of in by_value.values()
+            if source in of and target in of
         ]
         for source, target in permutations(map(str, Format), 2)
     }
 
 
-def translate(model: "Transformer", rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Answer]:
+def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Translation]:
     """Return the model's greedy answers to rows of the paired corpus, in their order, with what is right in each.
 
     An answer is cut at one and a half times the longest right answer among the rows of similar length, so that a model
     that never ends its answers does not take long.
     """
-    from hlx_model.model.generation import generate
-
     limits = [_limit(row, sentences) for row in rows]
     similar: dict[int, list[int]] = defaultdict(list)
     for i, limit in enumerate(limits):
@@ -118,20 +96,20 @@ def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:
     return min(MAX_ANSWER, longest * 3 // 2 + 8)
 
 
-def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Answer:
+def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Translation:
     if row.target == ENGLISH:
         well_formed, exact = True, written in sentences.get(row.value_sha256, {row.answer})
         same_value = exact
     else:
         well_formed, exact = parses(written, Format(row.target)), written == row.answer
         same_value = well_formed and same(parse(written, Format(row.target)), parse(row.answer, Format(row.target)))
-    return Answer(
+    return Translation(
         target=row.target, source=row.source, prompt=row.prompt, expected=row.answer, written=written,
         exact=exact, parses=well_formed, same_value=same_value,
     )  # fmt: skip
 
 
-def rates(answers: Iterable[Answer]) -> Rates:
+def rates(answers: Iterable[Translation]) -> Rates:
     """Return exact match, value match and parse rate, each with its Wilson interval; 0 without samples."""
     answers = list(answers)
     samples, n = len(answers), max(1, len(answers))
@@ -144,29 +122,26 @@ def rates(answers: Iterable[Answer]) -> Rates:
     )  # fmt: skip
 
 
-def _rates_by_key(keyed: Iterable[tuple[Key, Answer]]) -> dict[Key, Rates]:
+def _rates_by_key(keyed: Iterable[tuple[Key, Translation]]) -> dict[Key, Rates]:
     """Return the rates of the answers that have the same key, the most frequent key first."""
-    groups: dict[Key, list[Answer]] = defaultdict(list)
+    groups: dict[Key, list[Translation]] = defaultdict(list)
     for key, answer in keyed:
         groups[key].append(answer)
     return {key: rates(groups[key]) for key in sorted(groups, key=lambda key: len(groups[key]), reverse=True)}
 
 
-def rates_by_direction(answers: Iterable[Answer]) -> dict[str, dict[str, Rates]]:
-    """Return rates by source and then by target: `English` and the four formats, without English→English."""
-    found = _rates_by_key(((a.source, a.target), a) for a in answers)
-    tags, none = (ENGLISH, *map(str, Format)), rates([])
-    return {
-        source: {target: found.get((source, target), none) for target in tags if target != source} for source in tags
-    }
+def rates_by_direction(answers: Iterable[Translation]) -> Mapping[tuple[str, str], Rates]:
+    """Return rates by source and target, each `English` or a format; those of no answers for any other direction."""
+    found = _rates_by_key(((answer.source, answer.target), answer) for answer in answers)
+    return defaultdict(lambda: rates([]), found)
 
 
-def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Answer]) -> dict[str, Rates]:
+def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Translation]) -> dict[str, Rates]:
     """Return rates by the operation of the value, the most frequent first; `answers` are those to `rows`."""
     return _rates_by_key((row.operation, answer) for row, answer in zip(rows, answers, strict=True))
 
 
-def rates_by_length(answers: Sequence[Answer]) -> dict[str, Rates]:
+def rates_by_length(answers: Sequence[Translation]) -> dict[str, Rates]:
     """Return rates by the length of the expected answer in characters, in the steps of `LENGTHS`."""
     lowest = (1, *(length + 1 for length in LENGTHS))
     names = [*(f"{low}–{high}" for low, high in zip(lowest, LENGTHS, strict=False)), f"{lowest[-1]}–"]
@@ -194,7 +169,7 @@ def distance(pieces: Iterable[DiffPiece]) -> float:
     return unlike / max(1, equal + unlike)
 
 
-def worst_answers(answers: Iterable[Answer]) -> list[WorstTranslation]:
+def worst_answers(answers: Iterable[Translation]) -> list[WorstTranslation]:
     """Return the `WORST` answers of another value than the expected one that differ most from it, the worst first."""
     wrong = [answer for answer in answers if not answer.same_value]
     diffs = [difference(answer.expected, answer.written) for answer in wrong]

@@ -5,7 +5,6 @@
 closed until the checkpoint is evaluated again.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +16,7 @@ from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import PAGE, VERDICT, Artifacts
-from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
+from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, write_sealed
 
 
 def _thresholds_digest() -> str:
@@ -42,14 +41,6 @@ class Verdict(JsonModel):
     """Data versions by asset."""
     gates_version: str
 
-    @classmethod
-    def of(cls, gates: Sequence[GateResult], *, checkpoint: str, weights_sha256: str, corpora: dict[str, str]) -> Self:
-        """Return the verdict that follows from the gates' results."""
-        return cls(
-            outcome=worst(gates), gates=tuple(gates), checkpoint=checkpoint, weights_sha256=weights_sha256,
-            corpora=corpora, gates_version=GATES_VERSION,
-        )  # fmt: skip
-
     @property
     def digest(self) -> str:
         """Return the SHA-256 of what was found: an evaluation with the same results has the same digest."""
@@ -59,11 +50,6 @@ class Verdict(JsonModel):
     def parent_verdict(self) -> ParentVerdict:
         """Return what the manifest of a checkpoint that is trained from this one records of it."""
         return ParentVerdict(outcome=self.outcome, digest=self.digest, gates_version=self.gates_version)
-
-    @property
-    def failed(self) -> list[GateResult]:
-        """Return the gates that failed."""
-        return [gate for gate in self.gates if gate.outcome == "fail"]
 
     def write(self, directory: Path) -> None:
         """Write `verdict.json` into the directory of a report, last: with the hash of each file there, and a digest."""
@@ -117,7 +103,7 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
     if missing:
         raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
-    if failed := verdict.failed:
+    if failed := [gate for gate in verdict.gates if gate.outcome == "fail"]:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise GateClosed(f"{closed}: {failed[0].name}{more}: {failed[0].reason}: see {directory / PAGE}")
     return verdict

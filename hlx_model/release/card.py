@@ -103,5 +103,5 @@ def _right_answer(record: CheckpointRecord) -> tuple[str, str]:
     """Return a target format and a sentence: of a held-out pair that the model translated rightly, if there is one."""
     for example in record.report.examples if record.report else ():
         if isinstance(example, Translation) and example.source == ENGLISH and example.exact:
-            return example.target, example.prompt.removeprefix(f"[{example.target}] ").removesuffix(" → ")
+            return example.target, example.given
     return Format.HLXL, _SENTENCE

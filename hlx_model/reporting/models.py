@@ -20,6 +20,8 @@ REPORT_SCHEMA = "hlx-report/2"
 Share = float
 Change = Literal["better", "same", "worse"]
 Interval = tuple[Share, Share]
+PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
+Letter = Literal["A", "B", "C", "D", "F"]
 
 
 class _Part(JsonModel):
@@ -150,8 +152,16 @@ class Translation(_Part):
     expected: str
     written: str
     exact: bool
+    """The text is the expected one. Into English: any sentence of the same value."""
     parses: bool
+    """It is a line of the target format. Into English: always true."""
     same_value: bool
+    """The parsed value is the expected one, however it is spelled. Into English: as `exact`."""
+
+    @property
+    def given(self) -> str:
+        """What was to be translated: the prompt without its tag and arrow."""
+        return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
 
 
 class WorstTranslation(Translation):
@@ -200,7 +210,7 @@ class Comparison(_Part):
 class GradePart(_Part):
     """One of the four parts of the grade, with its points and the figure that they follow from."""
 
-    name: Literal["convergence", "accuracy", "format correctness", "steady progress"]
+    name: PartName
     points: float
     of: int
     """The points that this part gives at most."""
@@ -212,7 +222,7 @@ class GradeGiven(_Part):
 
     points: float
     """Of 100."""
-    letter: Literal["A", "B", "C", "D", "F"]
+    letter: Letter
     parts: list[GradePart]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation import writing
-from hlx_model.evaluation.detectors import diagnose
+from hlx_model.evaluation.detectors import Outputs, diagnose
 from hlx_model.evaluation.gates import GATES, diversity, standard_prompts, training_record, translation, words
 from hlx_model.evaluation.gates.completions_parse import completions_parse
 from hlx_model.evaluation.gates.not_forgotten import not_forgotten
@@ -20,7 +20,7 @@ from hlx_model.evaluation.measurements import Measurements, pick
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
-from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow, Outputs
+from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
 from hlx_model.language import Format
 from hlx_model.reporting.models import Forgotten
 from hlx_model.verdicts import GateResult, Outcome
@@ -121,7 +121,7 @@ RUN, SCRAMBLED = ":" * 30, 'h"o{@rorm"s"🜁1 &d{och1&h_1p{nts2'
     ],
 )
 def test_a_share_of_broken_texts_fails_and_shows_one(name: str, texts: list[str], outcome: Outcome) -> None:
-    suspects = [(text, found) for text in texts if (found := diagnose("Count the items", text))]
+    suspects = [(text, diagnose("Count the items", text)) for text in texts]
     gates = broken(Outputs("answers", suspects, 20))
     assert gates[name].outcome == outcome and f"for example {texts[0]!r}" in gates[name].reason
     assert {gate.outcome for other, gate in gates.items() if other != name} == {"pass"}

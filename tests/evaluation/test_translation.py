@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import (
-    Answer,
     PairRow,
     conversions,
     difference,
@@ -20,6 +19,7 @@ from hlx_model.evaluation.translation import (
     worst_answers,
 )
 from hlx_model.language import Format
+from hlx_model.reporting.models import Translation
 from tests.evaluation.models import Writer
 
 
@@ -35,7 +35,7 @@ ENGLISH_ROWS = [
 ]
 
 
-def answered(one: PairRow, written: str) -> Answer:
+def answered(one: PairRow, written: str) -> Translation:
     (answer,) = translate(Writer(lambda prompt: written), [one], sentences_by_value(ENGLISH_ROWS))
     assert (answer.prompt, answer.expected, answer.written) == (one.prompt, one.answer, written)
     return answer
@@ -114,10 +114,10 @@ def test_every_value_is_converted_in_all_twelve_pairs_of_formats() -> None:
     right = {found.prompt: found.answer for found in flat}
     by_direction = rates_by_direction(translate(Writer(right.__getitem__), flat, {}))
     for source, target in pairs:
-        assert (by_direction[source][target].samples, by_direction[source][target].exact_match) == (1, 1)
+        assert (by_direction[source, target].samples, by_direction[source, target].exact_match) == (1, 1)
 
 
-def answer_of(target: str, expected: str, written: str) -> Answer:
+def answer_of(target: str, expected: str, written: str) -> Translation:
     (answer,) = translate(Writer(lambda prompt: written), [row(target, "English", "x", expected)], {})
     return answer
 

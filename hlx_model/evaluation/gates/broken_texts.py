@@ -1,25 +1,25 @@
 """Whether outputs are free of what broken models write: collapsed, scrambled and repeated text."""
 
+from hlx_model.evaluation.detectors import Fault, Outputs
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
-from hlx_model.evaluation.writing import Outputs
 from hlx_model.verdicts import GateResult, Outcome
 
 _EXAMPLE = 60
 """Characters of the output that a reason quotes."""
 
 
-def broken_texts(name: str, what: str, outputs: Outputs, allowed: float = T.max_broken_share) -> GateResult:
+def broken_texts(name: Fault, what: str, outputs: Outputs, allowed: float = T.max_broken_share) -> GateResult:
     """Require that few outputs have a fault: warn above `max_broken_share`, fail if more than `allowed` have it.
 
     Args:
-        name: of the detector and of the gate.
-        what: the fault, in words.
+        name: of the fault and of the gate.
+        what: the outputs that have it: "collapsed".
         outputs: what the detectors found.
         allowed: the share above which it fails.
     """
-    broken = [text for text, detection in outputs.suspects if detection.name == name]
+    broken = [text for text, fault in outputs.faults if fault == name]
     samples = outputs.samples
     share = len(broken) / samples if samples else 0.0
     reason = f"{what} {outputs.what} {share:.1%} ({len(broken)} of {samples}; required ≤ {allowed:.0%})"

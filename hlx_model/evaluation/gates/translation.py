@@ -6,31 +6,31 @@ from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation.rate_gate import rate_gate, worst_format_gate
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
-from hlx_model.evaluation.translation import Answer
+from hlx_model.reporting.models import Translation
 from hlx_model.verdicts import GateResult
 
 
-def parse_rate(held_out: Sequence[Answer]) -> GateResult:
+def parse_rate(held_out: Sequence[Translation]) -> GateResult:
     """Require that answers in HLX parse, in the target format in which fewest do."""
     parsed = [(a.target, a.parses) for a in held_out if a.source == ENGLISH]
     return worst_format_gate("parse_rate", "English→HLX parse rate", parsed)
 
 
-def exact_match_to_hlx(held_out: Sequence[Answer]) -> GateResult:
+def exact_match_to_hlx(held_out: Sequence[Translation]) -> GateResult:
     """Require that English→HLX answers on held-out pairs are right to the letter."""
     exact = [a.exact for a in held_out if a.source == ENGLISH]
     required, good = T.min_exact_match_to_hlx, T.good_exact_match_to_hlx
     return rate_gate("exact_match_to_hlx", "English→HLX exact match", sum(exact), len(exact), required, good)
 
 
-def exact_match_to_english(held_out: Sequence[Answer]) -> GateResult:
+def exact_match_to_english(held_out: Sequence[Translation]) -> GateResult:
     """Require that HLX→English answers on held-out pairs are a sentence of the same value."""
     exact = [a.exact for a in held_out if a.target == ENGLISH]
     required, good = T.min_exact_match_to_english, T.good_exact_match_to_english
     return rate_gate("exact_match_to_english", "HLX→English exact match", sum(exact), len(exact), required, good)
 
 
-def training_pairs(training: Sequence[Answer]) -> GateResult:
+def training_pairs(training: Sequence[Translation]) -> GateResult:
     """Require that the model reproduces pairs that it was trained on."""
     exact, required, good = sum(a.exact for a in training), T.min_training_pairs, T.good_training_pairs
     return rate_gate("training_pairs", "training pairs reproduced", exact, len(training), required, good)
