@@ -46,22 +46,19 @@ PHASES = {
     phase.number: phase
     for phase in (
         Phase(
-            1, "English", "english_corpus",
+            1, "English", "english_corpus", writes="continuations",
             learns="learns English, from fresh weights",
             ability="English: it continues sentences",
-            writes="continuations",
         ),
         Phase(
-            2, "HLX", "hlx_corpus",
+            2, "HLX", "hlx_corpus", writes="completions",
             learns="learns the formats of HLX, from phase 1's weights",
             ability="HLX: it continues lines in every format of HLX",
-            writes="completions",
         ),
         Phase(
-            3, "Translation", "paired_corpus",
+            3, "Translation", "paired_corpus", writes="translations",
             learns="learns to translate between English and HLX, from phase 2's weights",
             ability="translation: between English and the formats of HLX, and between the formats",
-            writes="translations",
         ),
     )
 }  # fmt: skip

@@ -5,7 +5,6 @@ import math
 from pathlib import Path
 
 from hlx_model.evaluation.grade import FORMAT_GATES
-from hlx_model.json_model import Number
 from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Report
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ def _rate(before: _Rate, now: _Rate) -> Changed:
     return Changed(before=rate_before, now=rate_now, outcome=outcome)
 
 
-def _loss(before: Number, now: Number) -> Changed:
+def _loss(before: float, now: float) -> Changed:
     """Compare losses in nats; NaN counts as infinity."""
     then, here = (float("inf") if math.isnan(loss) else loss for loss in (before, now))
     outcome: Change = "better" if here < then - LOSS_MARGIN else "worse" if here > then + LOSS_MARGIN else "same"

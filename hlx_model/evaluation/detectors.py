@@ -65,7 +65,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_CHUNK = re.compile(r"\S+")
 _ENGLISH_CHUNK = re.compile(
     r"""
       [-+*/=<>&|%]                                                        # an operator by itself
@@ -181,7 +180,7 @@ class _Token(NamedTuple):
 
 def _tokens(text: str) -> Iterator[_Token]:
     """Yield the tokens of a text; its start is the first."""
-    english = [chunk.span() for chunk in _CHUNK.finditer(text) if _ENGLISH_CHUNK.fullmatch(chunk.group())]
+    english = [chunk.span() for chunk in re.finditer(r"\S+", text) if _ENGLISH_CHUNK.fullmatch(chunk.group())]
     covered = {place for start, stop in english for place in range(start, stop)}
     yield _Token("start", True, False)
     for token in _TOKEN.finditer(text):

@@ -75,10 +75,8 @@ def _accuracy(metrics: Figures) -> GradePart:
     if not isinstance(metrics, TranslationFigures):
         return _below_baselines("accuracy", metrics, metrics.held_out_loss, "held-out text")
     hlx, english = metrics.all_to_hlx, metrics.all_to_english
-    why = (
-        f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
-        f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
-    )
+    why = f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
+    why += f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
     return _part("accuracy", (hlx.exact_match + english.exact_match) / 2, 30, why)
 
 

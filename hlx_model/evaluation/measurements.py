@@ -1,7 +1,7 @@
 """What gates are evaluated on: each measurement of a model is made once, when a gate or the report first reads it."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.language import Format
 from hlx_model.model.transformer import Transformer
-from hlx_model.phases import PHASES, Writes
+from hlx_model.phases import PHASES
 from hlx_model.reporting.models import Completion, Continuation, Forgotten, SampleSizes, StandardAnswer, Translation
 
 T = TypeVar("T")
@@ -72,12 +72,9 @@ class Measurements:
     """The measurements of one model, for the gates of its phase and for its report."""
 
     def __init__(
-        self,
-        record: EvaluationTarget,
-        model: Transformer,
-        corpora: Mapping[str, pa.Table],
+        self, record: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table],
         sample: SampleSizes | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Keep what the measurements are made from.
 
         Args:
@@ -86,21 +83,21 @@ class Measurements:
             corpora: rows by asset, those of the phase's corpus among them.
             sample: how much to measure; by default what suits model and device.
         """
-        device = model.output_projection.weight.device.type
         self.record, self._model, self._corpora = record, model, corpora
-        self.sample = sample or sample_for(model.architecture.parameters, device)
+        self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
         self.corpus_texts: int = self._rows.num_rows
         # A corpus of which a single value could be held out has a validation split alone.
         self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
+        self._held_out = self._rows.filter(pc.field("split") == self._split)
 
     @cached_property
     def held_out_values(self) -> int | None:
         """Return the number of distinct held-out values; None for a corpus of sentences, which has no values."""
         if "value_sha256" not in self._rows.column_names:
             return None
-        return len(self._rows.filter(pc.field("split") == self._split)["value_sha256"].unique())
+        return len(self._held_out["value_sha256"].unique())
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -119,7 +116,7 @@ class Measurements:
     @cached_property
     def completions(self) -> list[Completion]:
         """Let the model complete held-out lines in each format."""
-        rows = [row for row in table_rows(self._rows, writing.HlxRow) if row.split == self._split]
+        rows = table_rows(self._held_out, writing.HlxRow)
         chosen = [r for f in Format for r in pick([r for r in rows if r.format == f], self.sample.rows, SEED)]
         return writing.completions(self._model, chosen)
 
@@ -148,7 +145,11 @@ class Measurements:
     @cached_property
     def outputs(self) -> Outputs:
         """Run the text detectors on what the model wrote freely in this phase."""
-        return _OUTPUTS[self.writes](self)
+        if self.writes == "continuations":
+            return writing.continued_outputs(self.continuations)
+        if self.writes == "completions":
+            return writing.completed_outputs(self.completions)
+        return writing.answered_outputs(self.translations.held_out)
 
     @cached_property
     def sampled_texts(self) -> list[str]:
@@ -168,13 +169,6 @@ class Measurements:
         return pick(texts, self.sample.texts, SEED)
 
 
-_OUTPUTS: Mapping[Writes, Callable[[Measurements], Outputs]] = {
-    "continuations": lambda m: writing.continued_outputs(m.continuations),
-    "completions": lambda m: writing.completed_outputs(m.completions),
-    "translations": lambda m: writing.answered_outputs(m.translations.held_out),
-}
-
-
 def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:
     """Return the rows of a table as named tuples of their fields' columns."""
     columns = (table[name].to_pylist() for name in row._fields)
@@ -183,6 +177,5 @@ def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:
 
 def pick(rows: Sequence[T], samples: int, seed: int) -> list[T]:
     """Return at most `samples` of the rows, chosen by the seed, in their order."""
-    if len(rows) <= samples:
-        return list(rows)
-    return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), samples))]
+    chosen = random.Random(seed).sample(range(len(rows)), min(samples, len(rows)))
+    return [rows[i] for i in sorted(chosen)]

@@ -4,7 +4,7 @@ HLX→English has several right answers: every sentence that the corpus maps to 
 """
 
 import heapq
-from bisect import bisect_left
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -24,8 +24,8 @@ DiffPiece = tuple[Literal["equal", "insert", "delete"], str]
 
 MAX_ANSWER = 200
 """The longest answer that is generated, in tokens."""
-LENGTHS = (16, 32, 64, 128)
-"""Expected answers are grouped by length in characters: at most 16, 17 to 32, …, more than 128."""
+LENGTHS = {"1–16": 16, "17–32": 32, "33–64": 64, "65–128": 128, "129–": math.inf}
+"""The groups by length of the expected answer: the most characters of each, by its name."""
 WORST = 10
 """Number of worst answers in a report."""
 _SIMILAR_LENGTH = 32
@@ -92,8 +92,7 @@ def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[st
 
 def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:
     others = sentences.get(row.value_sha256, ()) if row.target == ENGLISH else ()
-    longest = max(map(len, (row.answer, *others)))
-    return min(MAX_ANSWER, longest * 3 // 2 + 8)
+    return min(MAX_ANSWER, max(map(len, (row.answer, *others))) * 3 // 2 + 8)
 
 
 def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Translation:
@@ -143,27 +142,25 @@ def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Translation]) 
 
 def rates_by_length(answers: Sequence[Translation]) -> dict[str, Rates]:
     """Return rates by the length of the expected answer in characters, in the steps of `LENGTHS`."""
-    lowest = (1, *(length + 1 for length in LENGTHS))
-    names = [*(f"{low}–{high}" for low, high in zip(lowest, LENGTHS, strict=False)), f"{lowest[-1]}–"]
-    found = _rates_by_key((names[bisect_left(LENGTHS, len(a.expected))], a) for a in answers)
-    return {name: found.get(name, rates([])) for name in names}
+
+    def group(answer: Translation) -> str:
+        return next(name for name, most in LENGTHS.items() if len(answer.expected) <= most)
+
+    found = _rates_by_key((group(answer), answer) for answer in answers)
+    return {name: found.get(name, rates([])) for name in LENGTHS}
 
 
 def difference(expected: str, written: str) -> list[DiffPiece]:
     """Return the pieces that lead from `expected` to `written`, in order: `equal`, `delete` or `insert`, and text."""
     pieces: list[DiffPiece] = []
     for kind, i, j, k, m in SequenceMatcher(None, expected, written, autojunk=False).get_opcodes():
-        if kind == "equal":
-            pieces.append(("equal", expected[i:j]))
-        else:
-            pieces += [("delete", expected[i:j])] if i < j else []
-            pieces += [("insert", written[k:m])] if k < m else []
-    return pieces
+        pieces += [("equal" if kind == "equal" else "delete", expected[i:j])]
+        pieces += [("insert", written[k:m])] if kind != "equal" else []
+    return [(kind, text) for kind, text in pieces if text]
 
 
-def distance(pieces: Iterable[DiffPiece]) -> float:
+def distance(pieces: Sequence[DiffPiece]) -> float:
     """Return the share of the characters of both texts that differ: 0 if they are equal, 1 if nothing is."""
-    pieces = list(pieces)
     equal = 2 * sum(len(text) for kind, text in pieces if kind == "equal")
     unlike = sum(len(text) for kind, text in pieces if kind != "equal")
     return unlike / max(1, equal + unlike)

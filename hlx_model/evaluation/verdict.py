@@ -18,13 +18,8 @@ from hlx_model.json_model import JsonModel
 from hlx_model.layout import PAGE, VERDICT, Artifacts
 from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, write_sealed
 
-
-def _thresholds_digest() -> str:
-    own = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
-    return digest_of([T.digest, own]) if own else T.digest
-
-
-GATES_VERSION = f"3-{_thresholds_digest()[:8]}"
+_OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
+GATES_VERSION = f"3-{(digest_of([T.digest, _OWN]) if _OWN else T.digest)[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 
@@ -92,16 +87,14 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
         raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
     expected = {
-        "checkpoint": verified.ref,
-        "weights_sha256": manifest.weights_sha256,
+        "checkpoint": verified.ref, "weights_sha256": manifest.weights_sha256,
         "corpora": {asset: version.data_version for asset, version in manifest.corpora.items()},
         "gates_version": GATES_VERSION,
-    }
+    }  # fmt: skip
     for field, required in expected.items():
         if (found := getattr(verdict, field)) != required:
             raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
-    missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
-    if missing:
+    if missing := set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}:
         raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
     if failed := [gate for gate in verdict.gates if gate.outcome == "fail"]:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from hlx_model.corpus import parses, prompt
@@ -13,15 +12,10 @@ from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import Completion, Continuation, StandardAnswer, Translation
 
 STANDARD_PROMPTS = (
-    "Search for documents",
-    "Filter active users",
-    "HLX: search documents",
-    "HLXL: SEARCH documents WHERE status = active",
-    'LC-R: 🜊1000🜁0 "search"🜁1',
-    "Map each item to its name",
-    "Sort users by age descending",
-    "Count the items",
-)
+    "Search for documents", "Filter active users", "HLX: search documents",
+    "HLXL: SEARCH documents WHERE status = active", 'LC-R: 🜊1000🜁0 "search"🜁1',
+    "Map each item to its name", "Sort users by age descending", "Count the items",
+)  # fmt: skip
 """Five prompts that the broken models on record were tested with, and three more of the same kind."""
 SAMPLED = 64
 """Texts that are sampled to measure their diversity."""
@@ -33,8 +27,6 @@ class HlxRow(NamedTuple):
 
     format: str
     text: str
-    value_sha256: str = ""
-    split: str = ""
 
 
 def words_of(text: str) -> list[str]:
@@ -42,7 +34,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[A-Za-z]+", text)
 
 
-def continuations(model: Transformer, held_out: Sequence[str], words: AbstractSet[str]) -> list[Continuation]:
+def continuations(model: Transformer, held_out: Sequence[str], words: set[str]) -> list[Continuation]:
     """Return how a model continues the standard English prompts and the first halves of held-out sentences.
 
     Args:
@@ -89,9 +81,9 @@ def standard_answers(model: Transformer) -> list[StandardAnswer]:
     ]
 
 
-def sampled_texts(model: Transformer, samples: int = SAMPLED) -> list[str]:
+def sampled_texts(model: Transformer) -> list[str]:
     """Return texts that the model samples from an empty prompt at temperature 1."""
-    return generate(model, [""] * samples, temperature=1.0, max_new_tokens=64)
+    return generate(model, [""] * SAMPLED, temperature=1.0, max_new_tokens=64)
 
 
 def continued_outputs(found: Sequence[Continuation]) -> Outputs:

@@ -25,5 +25,4 @@ MILESTONE_GATES = {spec.name: spec for spec in _MILESTONE_SPECS}
 COMPLETED = "training_completed"
 """The gate that fails if a training was stopped."""
 
-assert len(GATES) == len(_SPECS), "two gates have the same name"
-assert len(MILESTONE_GATES) == len(_MILESTONE_SPECS), "two gates during training have the same name"
+assert (len(GATES), len(MILESTONE_GATES)) == (len(_SPECS), len(_MILESTONE_SPECS)), "two gates have the same name"

@@ -17,8 +17,7 @@ def copy_rate(held_out: Prediction) -> GateResult:
 
 
 COPY_RATE = GateSpec(
-    "copy_rate",
-    description="The likeliest next symbol is mostly not the current one; else labels are not shifted.",
+    "copy_rate", description="The likeliest next symbol is mostly not the current one; else labels are not shifted.",
     requirement=f"copy rate ≤ {T.max_copy_rate:.0%} of the positions",
     needs=("predictions",), check=lambda m: copy_rate(m.predictions.held_out), position=40,
 )  # fmt: skip

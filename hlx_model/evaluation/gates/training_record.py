@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.verdicts import GateResult
 
-_NOT_RECORDED = (
-    "not recorded: the file contains neither how its training ended nor which rows it was trained on, so training may "
-    "have used what is held out here"
-)
+_NOT_RECORDED = "not recorded: how its training ended, and on which rows; it may have learned what is held out here"
 
 
 def training_completed(kind: str, epoch: int | None, epochs: int | None, stopped: str | None) -> GateResult:
