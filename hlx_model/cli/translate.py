@@ -16,13 +16,17 @@ from hlx_model.layout import MANIFEST, WEIGHTS, default_training
 from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
+from hlx_model.phases import phases_that_write
+
+_TRANSLATING = phases_that_write("translations")
+_NAMED = " or ".join(map(str, _TRANSLATING))
 
 
 def translate_command(
     text: Annotated[str, typer.Argument(help="An English sentence, or a line of HLX.", show_default=False)],
     target: Annotated[str, typer.Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A phase 3 checkpoint.", show_default="the newest FINAL one")
+        Path | None, typer.Option(help=f"A phase {_NAMED} checkpoint.", show_default="the newest FINAL one")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,8 +54,10 @@ def _newest(training: Path) -> Path:
         path
         for directory in (training.iterdir() if training.is_dir() else ())
         for path in list_checkpoints(directory / "checkpoints")
-        if path.name.startswith("phase3_FINAL")
+        if path.name.startswith(tuple(f"phase{phase}_FINAL" for phase in _TRANSLATING))
     ]
     if not found:
-        raise CheckpointError(f"{training} contains no finished phase 3: run `make curriculum`, or name a --checkpoint")
+        raise CheckpointError(
+            f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
+        )
     return max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)

@@ -15,6 +15,7 @@ from hlx_model.files import json_text
 from hlx_model.layout import PAGE, Artifacts
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output, write_output
+from hlx_model.phases import ANY_PHASE
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
@@ -30,7 +31,7 @@ def validate_command(
         ),
     ] = None,
     phase: Annotated[
-        int | None, typer.Option(help="The phase whose gates apply to a .pt: 1, 2 or 3.", show_default=False)
+        int | None, typer.Option(help=f"The phase whose gates apply to a .pt: {ANY_PHASE}.", show_default=False)
     ] = None,
     heads: Annotated[
         int | None, typer.Option(help="Attention heads of a .pt.", show_default="by the shapes of its weights")
@@ -79,5 +80,5 @@ def _evaluate(
     if not corpus:
         raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
     if phase is None:
-        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase 1, 2 or 3")
+        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase {ANY_PHASE}")
     return evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device)

@@ -4,7 +4,7 @@ import logging
 import math
 from pathlib import Path
 
-from hlx_model.json_model import Number
+from hlx_model.evaluation.grade import FORMAT_GATES
 from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Report
 
 log = logging.getLogger(__name__)
@@ -13,8 +13,6 @@ LOSS_MARGIN = 0.05
 """Nats by which held-out losses must differ to count. Healthy `quick` trainings with different seeds ended 0.009 apart
 in phase 1 and 0.017 in phase 2, two with the same settings 0.001 in phase 3. The loss of a
 forgotten phase rose by 1."""
-_GATES = {1: ("words",), 2: ("completions_parse",), 3: ()}
-"""The gates of each phase whose rate is compared."""
 _DIRECTIONS = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
 
 
@@ -61,7 +59,7 @@ def _rates(report: Report) -> dict[str, _Rate]:
     found = {
         gate.name: (float(gate.value), gate.interval)
         for gate in report.gates
-        if gate.name in _GATES[report.phase] and gate.value is not None and gate.interval is not None and gate.samples
+        if gate.name in FORMAT_GATES and gate.value is not None and gate.interval is not None and gate.samples
     }
     if f := report.translation:
         for direction in _DIRECTIONS:
@@ -79,7 +77,7 @@ def _rate(before: _Rate, now: _Rate) -> Changed:
     return Changed(before=rate_before, now=rate_now, outcome=outcome)
 
 
-def _loss(before: Number, now: Number) -> Changed:
+def _loss(before: float, now: float) -> Changed:
     """Compare losses in nats; NaN counts as infinity."""
     then, here = (float("inf") if math.isnan(loss) else loss for loss in (before, now))
     outcome: Change = "better" if here < then - LOSS_MARGIN else "worse" if here > then + LOSS_MARGIN else "same"

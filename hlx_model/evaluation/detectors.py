@@ -1,9 +1,9 @@
 """Text detectors: they tell the outputs of broken models from those of healthy ones.
 
-They judge strings, without a model: `parroting`, `collapse` and `scrambled` one text, `diversity` several. `diagnose`
-applies the first three in the order that gives an answer its one right name:
+They judge strings, without a model. `parroting`, `collapse` and `scrambled` return a share each; `diagnose` compares
+them with the thresholds, in the order that gives an answer its one right name:
 
-    >>> diagnose("Search for documents", 'Search for documents000:{@rorm"s"🜁1 &doch1').name
+    >>> diagnose("Search for documents", 'Search for documents000:{@rorm"s"🜁1 &doch1')
     'scrambled'
 
 Only the parser decides whether a text is HLX, never its punctuation. A text that parses in some format is not broken,
@@ -11,33 +11,30 @@ however odd it looks (`🜃1, 1, 1, 1, 1, 1, 1, 1, 1🜄`), though it may be wro
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache
 from itertools import pairwise, product
 from math import ceil
+from typing import Literal, NamedTuple
 
 from hlx_model.corpus import parses
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.thresholds import T
 from hlx_model.language import GRAMMARS, Contract, Format, Handle, Value, render
 
-
-@dataclass(frozen=True)
-class Detection:
-    """What one detector found in a text, or in several."""
-
-    name: str
-    """The detector: `parroting`, `collapse`, `scrambled` or `diversity`."""
-    found: bool
-    """The text is broken in this way. For `diversity`: the texts do not differ enough."""
-    value: float
-    threshold: float
-    reason: str
-    """One line for a person: what was measured, its value and the threshold."""
+Fault = Literal["parroting", "collapse", "scrambled"]
 
 
-THRESHOLDS = Thresholds()
+class Outputs(NamedTuple):
+    """The outputs of a model, in which the detectors look for broken ones."""
+
+    what: str
+    """`texts`, `completions` or `answers`."""
+    faults: list[tuple[str, Fault | None]]
+    """Each output in which the detectors looked, and what is wrong with it."""
+    samples: int
+    """The number of all outputs, right ones included."""
+
 
 _MIN_ECHO = 4
 """A text may begin with a prompt of fewer symbols by chance (`5` and `[5]`)."""
@@ -68,7 +65,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_CHUNK = re.compile(r"\S+")
 _ENGLISH_CHUNK = re.compile(
     r"""
       [-+*/=<>&|%]                                                        # an operator by itself
@@ -82,7 +78,7 @@ _SPACED = {"word", "number"}
 """Kinds of tokens that English writes next to each other, with a space between them."""
 
 
-def diagnose(given: str, written: str, expected: str | None = None) -> Detection | None:
+def diagnose(given: str, written: str, expected: str | None = None) -> Fault | None:
     """Return what is wrong with an answer, by its one right name; None if the detectors find nothing.
 
     The part of an answer after the echo of its prompt names the fault: garbage is `collapse` or `scrambled`, nothing or
@@ -101,35 +97,44 @@ def diagnose(given: str, written: str, expected: str | None = None) -> Detection
     if expected is not None and _core(expected) in (text, added.strip()):
         return None
     if any(parses(text, format) for format in Format):
-        detections = []
-        if expected is not None:
-            collapsed = [] if collapse(expected).found else [collapse(text)]
-            detections = [parroting(given, text, expected), *collapsed]
-    else:
-        detections = [collapse(added), scrambled(added), parroting(given, text, expected)]
-    return next((detection for detection in detections if detection.found), None)
+        if expected is None:
+            return None
+        collapsed = _collapsed(text) and not _collapsed(expected)
+        return "parroting" if _is_parrot(given, text, expected) else "collapse" if collapsed else None
+    if _collapsed(added):
+        return "collapse"
+    if scrambled(added) >= T.max_invalid_joint_share:
+        return "scrambled"
+    return "parroting" if _is_parrot(given, text, expected) else None
 
 
-def parroting(given: str, written: str, expected: str | None = None) -> Detection:
-    """Detect a text that begins with all of what was given, or is nearly the same.
+def _collapsed(text: str) -> bool:
+    return collapse(text) >= T.max_repeated_share
 
-    The value is their similarity, ignoring case (`difflib`'s ratio): 1 if the text begins with what was given, 0 if the
-    text is at least as similar to what is expected, since two formats may write a value alike.
+
+def _is_parrot(given: str, written: str, expected: str | None) -> bool:
+    return parroting(given, written, expected) >= T.max_prompt_similarity
+
+
+def parroting(given: str, written: str, expected: str | None = None) -> float:
+    """Return how similar a text is to what was given, ignoring case (`difflib`'s ratio).
+
+    It is 1 if the text begins with what was given, 0 if the text is at least as similar to what is expected, since two
+    formats may write a value alike.
     """
     given, text = _core(given), _core(written)
     similarity = _similarity(given, text)
     if len(given) >= _MIN_ECHO and text.startswith(given):
         similarity = 1.0
     if expected is not None and _similarity(_core(expected), text) >= similarity:
-        similarity = 0.0
-    what = f"similarity to what was given ({given[:40]!r})"
-    return _detection("parroting", similarity, THRESHOLDS.max_prompt_similarity, written, what)
+        return 0.0
+    return similarity
 
 
-def collapse(written: str) -> Detection:
-    """Detect a text that repeats one symbol, or one short unit (`::::pppp::::pppp`).
+def collapse(written: str) -> float:
+    """Return the share of a text that repeats one symbol, or one short unit (`::::pppp::::pppp`).
 
-    The value is the longer of two lengths, as a share of the text (of 24 symbols if the text is longer): the longest
+    It is the longer of two lengths, as a share of the text (of 24 symbols if the text is longer): the longest
     stretch that repeats one unit (at most 24 symbols, three times or more, at least 8 symbols in all), or all runs of
     one symbol (at least 4 symbols each, 8 in all).
     """
@@ -137,49 +142,20 @@ def collapse(written: str) -> Detection:
     longest = max((len(found.group()) for pattern in _REPEATED for found in pattern.finditer(text)), default=0)
     runs = sum(len(found.group()) for found in _RUN.finditer(text))
     longest = max(longest, runs if runs >= _MIN_STRETCH else 0)
-    whole = min(len(text), _FULL_STRETCH)
-    share = min(1.0, longest / max(1, whole))
-    what = f"share of one repeated symbol or unit ({longest} of {whole} symbols)"
-    return _detection("collapse", share, THRESHOLDS.max_repeated_share, written, what)
+    return min(1.0, longest / max(1, min(len(text), _FULL_STRETCH)))
 
 
-def scrambled(written: str) -> Detection:
-    """Detect a text that is put together as neither English nor any format puts texts together.
+def scrambled(written: str) -> float:
+    """Return the share of a text that is put together as neither English nor any format puts texts together.
 
-    The text is cut into tokens (strings, numbers, words, symbols). The value is the share of its joints, from one token
-    to the next, that neither English nor the format that explains most of them ever writes. At least 8 joints are
-    counted, since a single slip breaks two or three.
+    The text is cut into tokens (strings, numbers, words, symbols). It is the share of the joints, from one token to the
+    next, that neither English nor the format that explains most of them ever writes. At least 8 joints are counted,
+    since a single slip breaks two or three.
     """
-    text = _core(written)
-    tokens = list(_tokens(text))
+    tokens = list(_tokens(_core(written)))
     foreign = [(left.kind, right.kind) for left, right in pairwise(tokens) if not _joined_in_english(left, right)]
     invalid = min(sum(joint not in _joints_of(format) for joint in foreign) for format in Format)
-    joints = len(tokens) - 1
-    share = invalid / max(joints, _MIN_JOINTS)
-    what = f"share of joints that neither English nor one format writes ({invalid} of {joints})"
-    return _detection("scrambled", share, THRESHOLDS.max_invalid_joint_share, written, what)
-
-
-def diversity(texts: Sequence[str], corpus_texts: int) -> Detection:
-    """Detect sampled texts that differ from each other less than texts of the corpus would.
-
-    `s` texts drawn at random from a corpus of `n` texts contain n (1 - (1 - 1/n)^s) different ones. The value is the
-    number of distinct texts as a share of that, at most 1.
-
-    Args:
-        texts: the sampled texts; at least one.
-        corpus_texts: the number of texts in the corpus; at least one.
-    """
-    expected = max(1, round(corpus_texts * (1 - (1 - 1 / corpus_texts) ** len(texts))))
-    distinct = len(set(texts))
-    share, limit = min(1.0, distinct / expected), THRESHOLDS.min_distinct_share
-    reason = f"{distinct} distinct texts among {len(texts)}, {share:.2f} of the {expected} that the corpus would give"
-    return Detection("diversity", share < limit, share, limit, f"{reason} (required ≥ {limit:.2f})")
-
-
-def _detection(name: str, value: float, threshold: float, written: str, what: str) -> Detection:
-    reason = f"{what} {value:.2f}, required < {threshold:.2f}: {written[:40]!r}"
-    return Detection(name, value >= threshold, value, threshold, reason)
+    return invalid / max(len(tokens) - 1, _MIN_JOINTS)
 
 
 def _core(text: str) -> str:
@@ -193,8 +169,7 @@ def _similarity(one: str, other: str) -> float:
     return matcher.ratio() if one and other else 0.0
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     """The group of `_TOKEN`; a symbol is a kind of its own."""
     english: bool
@@ -205,7 +180,7 @@ class _Token:
 
 def _tokens(text: str) -> Iterator[_Token]:
     """Yield the tokens of a text; its start is the first."""
-    english = [chunk.span() for chunk in _CHUNK.finditer(text) if _ENGLISH_CHUNK.fullmatch(chunk.group())]
+    english = [chunk.span() for chunk in re.finditer(r"\S+", text) if _ENGLISH_CHUNK.fullmatch(chunk.group())]
     covered = {place for start, stop in english for place in range(start, stop)}
     yield _Token("start", True, False)
     for token in _TOKEN.finditer(text):

@@ -10,10 +10,8 @@ from dataclasses import replace
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.gates.perplexity import loss_limit
 from hlx_model.evaluation.measurements import Measurements
-from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.spec import Excuse, GateSpec
-from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.thresholds import T
 from hlx_model.verdicts import GateResult
 
 
@@ -24,55 +22,54 @@ def evaluate_gates(m: Measurements) -> list[GateResult]:
 
 def evaluate_gate(spec: GateSpec, m: Measurements) -> GateResult:
     """Return the result of one gate, as a warning if a reason excuses its failure."""
-    result, t = spec.check(m), m.thresholds
-    if spec.inconclusive_if_few and (reason := few_held_out_reason(m.held_out_values, t)):
-        result = warned(result, reason)
+    result = spec.check(m)
+    if spec.inconclusive_if_few:
+        result = _warned(result, few_held_out_reason(m))
     for excuse in spec.warns_if:
-        result = downgraded(result, _REASONS[excuse](m))
+        if result.outcome == "fail":
+            result = _warned(result, _REASONS[excuse](m))
     return result
 
 
-def warned(result: GateResult, reason: str) -> GateResult:
-    """Return the result as a warning, with the reason."""
+def _warned(result: GateResult, reason: str | None) -> GateResult:
+    """Return the result as a warning with the reason, if there is one."""
+    if reason is None:
+        return result
     return replace(result, outcome="warn", reason=f"{result.reason}; only a warning, since {reason}")
 
 
-def downgraded(result: GateResult, reason: str | None) -> GateResult:
-    """Return a failed result as a warning with the reason, if there is one; any other result as it is."""
-    return warned(result, reason) if reason and result.outcome == "fail" else result
-
-
-def few_held_out_reason(values: int | None, t: Thresholds) -> str | None:
+def few_held_out_reason(m: Measurements) -> str | None:
     """Return why so few held-out values cannot show generalization; None if they can, or if there are no values."""
-    if values is None or values >= t.min_held_out_values:
+    if m.held_out_values is None or m.held_out_values >= T.min_held_out_values:
         return None
-    return f"only {values} held-out values cannot show generalization (required ≥ {t.min_held_out_values})"
+    return f"only {m.held_out_values} held-out values cannot show generalization (required ≥ {T.min_held_out_values})"
 
 
-def short_training_reason(record: EvaluationTarget, tokens: int | None, t: Thresholds) -> str | None:
-    """Return why a training of that many tokens was too short to have learned its corpus; None if it was not."""
-    required = t.min_tokens_to_learn[record.phase]
-    if tokens is None or record.step is None or (record.step >= t.min_steps_to_learn and tokens >= required):
+def short_training_reason(m: Measurements) -> str | None:
+    """Return why the training was too short to have learned its corpus; None if it was not."""
+    steps, tokens, required = m.record.step, _training_tokens(m), T.min_tokens_to_learn[m.writes]
+    if tokens is None or steps is None or (steps >= T.min_steps_to_learn and tokens >= required):
         return None
-    return f"{record.step} steps and {tokens} tokens are too few to require it ({t.min_steps_to_learn} and {required})"
+    return f"{steps} steps and {tokens} tokens are too few to require it ({T.min_steps_to_learn} and {required})"
 
 
-def short_translation_reason(tokens: int | None, t: Thresholds) -> str | None:
-    """Return why a training of that many tokens of pairs was too short to translate; None if it was not."""
-    if tokens is None or tokens >= t.min_tokens_to_translate:
+def few_pairs_reason(m: Measurements) -> str | None:
+    """Return why a training on so few tokens of pairs was too short to translate; None if it was not."""
+    tokens = _training_tokens(m)
+    if tokens is None or tokens >= T.min_tokens_to_translate:
         return None
-    return f"{tokens} tokens are too few to require it ({t.min_tokens_to_translate})"
+    return f"{tokens} tokens are too few to require it ({T.min_tokens_to_translate})"
 
 
-def unlearned_reason(training: Prediction, baselines: Baselines, t: Thresholds) -> str | None:
+def unlearned_reason(m: Measurements) -> str | None:
     """Return why a model with this loss on its training text has not learned to write yet; None if it has.
 
     Until then greedy text repeats itself, in healthy trainings too.
     """
-    limit = loss_limit(baselines, t)
-    if training.loss < limit:
+    loss, limit = m.predictions.training.loss, loss_limit(m.predictions.baselines)
+    if loss < limit:
         return None
-    return f"a loss of {training.loss:.2f} nats on training text is too high to write (required < {limit:.2f})"
+    return f"a loss of {loss:.2f} nats on training text is too high to write (required < {limit:.2f})"
 
 
 def _training_tokens(m: Measurements) -> int | None:
@@ -84,8 +81,8 @@ def _training_tokens(m: Measurements) -> int | None:
 
 
 _REASONS: Mapping[Excuse, Callable[[Measurements], str | None]] = {
-    "few_held_out": lambda m: few_held_out_reason(m.held_out_values, m.thresholds),
-    "short_training": lambda m: short_training_reason(m.record, _training_tokens(m), m.thresholds),
-    "few_pairs": lambda m: short_translation_reason(_training_tokens(m), m.thresholds),
-    "unlearned": lambda m: unlearned_reason(m.predictions.training, m.predictions.baselines, m.thresholds),
+    "few_held_out": few_held_out_reason,
+    "short_training": short_training_reason,
+    "few_pairs": few_pairs_reason,
+    "unlearned": unlearned_reason,
 }

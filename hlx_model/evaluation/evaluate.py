@@ -5,9 +5,9 @@ need it.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -15,40 +15,43 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.corpus import store
+from hlx_model.corpus import ENGLISH, store
+from hlx_model.evaluation import translation
 from hlx_model.evaluation.compare import compare_reports, previous_report
 from hlx_model.evaluation.downgrades import evaluate_gates
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
-from hlx_model.evaluation.metrics import examples, metrics, worst_answers
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.evaluation.verdict import Verdict
+from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
+from hlx_model.language import Format
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
 from hlx_model.model.device import threads_for
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Report
+from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Example, Figures, Report, TranslationFigures
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
+from hlx_model.verdicts import worst
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_SPREAD = 12
+"""Examples that a report shows of texts without a right answer."""
+_OF_EACH = 6
+"""Right and wrong translations that it shows."""
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
+class EvaluationResult(NamedTuple):
     """A report that was written, and its verdict."""
 
     directory: Path
     report: Report
     verdict: Verdict
-
-    @property
-    def markdown(self) -> str:
-        """Return the report for people."""
-        return (self.directory / REPORT_MARKDOWN).read_text(encoding="utf-8")
+    markdown: str
+    """The report for people."""
 
 
 def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
@@ -61,9 +64,6 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
     manifest = verified.manifest
     artifacts = Artifacts.of_checkpoint(checkpoint)
     corpora = {asset: store.load(artifacts.root / v.path) for asset, v in manifest.corpora.items()}
-    own = CORPUS_OF_PHASE[manifest.phase]
-    if own not in corpora:
-        raise CheckpointError(f"{checkpoint}: its manifest does not name {own}, on which phase {manifest.phase} is run")
     model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
@@ -71,12 +71,9 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
 
 
 def evaluate_model(
-    target: EvaluationTarget,
-    model: Transformer,
-    corpora: Mapping[str, pa.Table],
-    directory: Path,
+    target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
     previous: Report | None = None,
-) -> EvaluationResult:
+) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
 
     Args:
@@ -86,61 +83,48 @@ def evaluate_model(
         directory: of the report.
         previous: the report of the same phase to compare with.
     """
-    measurements = Measurements(target, model, corpora, Thresholds())
+    m = Measurements(target, model, corpora)
     with threads_for(model.architecture):
-        gates = evaluate_gates(measurements)
-        measured = metrics(measurements)
-    verdict = Verdict.of(
-        gates, checkpoint=target.name, weights_sha256=target.weights_sha256, corpora=dict(target.corpora)
-    )
+        gates = evaluate_gates(m)
+        measured = _metrics(m)
+    pairs = [*m.translations.held_out, *m.translations.between] if m.writes == "translations" else []
+    verdict = Verdict(
+        outcome=worst(gates), gates=tuple(gates), checkpoint=target.name, weights_sha256=target.weights_sha256,
+        corpora=dict(target.corpora), gates_version=GATES_VERSION,
+    )  # fmt: skip
     report = Report.model_validate({
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(target.phase, measured, gates, target.curve, target.stopped),
-        "comparison": None,
-        "figures": measured,
-        "examples": examples(measurements),
-        "worst": worst_answers(measurements),
-        "milestones": target.milestones,
-        "curve": target.curve,
+        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None, "figures": measured,
+        "examples": _examples(m), "worst": translation.worst_answers(pairs),
+        "milestones": target.milestones, "curve": target.curve,
     })  # fmt: skip
     if previous:
         report = report.model_copy(update={"comparison": compare_reports(previous, report)})
-    _write(directory, report)
-    verdict.write(directory)
-    return EvaluationResult(directory, report, verdict)
-
-
-def _write(directory: Path, report: Report) -> None:
-    """Write the report as JSON, as a page and as Markdown, and the plot of the losses."""
     write_json(directory / REPORT, report.to_json())
     write_text(directory / PAGE, report_page(report))
     write_text(directory / LOSS_PLOT, loss_svg(report))
-    write_text(directory / REPORT_MARKDOWN, report_markdown(report))
+    markdown = report_markdown(report)
+    write_text(directory / REPORT_MARKDOWN, markdown)
+    verdict.write(directory)
+    return EvaluationResult(directory, report, verdict, markdown)
 
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
     m, state, training = manifest, read_state(checkpoint), checkpoint.absolute().parents[1]
     return EvaluationTarget(
-        name=f"{m.training_id}/{checkpoint.name}",
-        phase=m.phase,
-        size=m.size,
-        weights_sha256=m.weights_sha256,
+        f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
         corpora={asset: version.data_version for asset, version in m.corpora.items()},
         ungated=tuple(m.ungated),
         reported_loss=state.epoch_losses[-1] if state.epoch_losses else None,
         earlier_losses=_earlier_losses(checkpoint, m),
         replay=m.settings["replay"],
-        kind=m.kind,
-        epoch=m.epoch,
-        epochs=m.epochs,
-        step=m.step,
-        stopped=m.stopped,
+        kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training) if row["step"] <= m.step],
-    )
+    )  # fmt: skip
 
 
 def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
@@ -161,3 +145,49 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
             continue
         losses.setdefault(CORPUS_OF_PHASE[manifest.phase], float(report["figures"]["held_out_loss"]))
     return losses
+
+
+def _metrics(m: Measurements) -> Figures:
+    """Return the metrics of every phase, and those of translation if the model translates."""
+    held_out, training, baselines = m.predictions
+    figures = Figures(
+        sample=m.sample, held_out_loss=held_out.loss, training_loss=training.loss, perplexity=held_out.perplexity,
+        unigram_baseline=baselines.unigram, bigram_baseline=baselines.bigram, copy_rate=held_out.copy_rate,
+        held_out_tokens=held_out.tokens, training_tokens=baselines.train_tokens,
+    )  # fmt: skip
+    return _with_translation(figures, m) if m.writes == "translations" else figures
+
+
+def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
+    rows, held_out, between, training = m.translations
+    by_direction = translation.rates_by_direction([*held_out, *between])
+    assert m.held_out_values is not None
+    return TranslationFigures(
+        **dict(figures),
+        to_hlx={format: by_direction[ENGLISH, format] for format in Format},
+        to_english={format: by_direction[format, ENGLISH] for format in Format},
+        between={a: {b: by_direction[a, b] for b in Format if b is not a} for a in Format},
+        between_formats=translation.rates(between),
+        all_to_hlx=translation.rates(a for a in held_out if a.source == ENGLISH),
+        all_to_english=translation.rates(a for a in held_out if a.target == ENGLISH),
+        training_pairs=translation.rates(training),
+        by_operation=translation.rates_by_operation(rows, held_out),
+        by_length=translation.rates_by_length(held_out),
+        held_out_values=m.held_out_values,
+        standard_prompts=m.standard_answers,
+        earlier_phases=m.earlier_phases,
+    )
+
+
+def _examples(m: Measurements) -> Sequence[Example]:
+    """Return examples of what the model wrote, spread over all; of translations right and wrong ones."""
+    if m.writes != "translations":
+        return _spread(m.continuations if m.writes == "continuations" else m.completions, _SPREAD)
+    answers = m.translations.held_out
+    right, wrong = [a for a in answers if a.exact], [a for a in answers if not a.exact]
+    return [answer for some in (right, wrong) for answer in _spread(some, _OF_EACH)[:_OF_EACH]]
+
+
+def _spread(items: Sequence[T], number: int) -> list[T]:
+    """Return about `number` of the items, at equal distances."""
+    return list(items[:: max(1, len(items) // number)])

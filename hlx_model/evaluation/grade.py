@@ -4,10 +4,10 @@ Each part follows from one metric that a report contains anyway:
 
 - convergence, 30: the loss on training text. No points at the unigram baseline or above, all of them at half of the
   bigram baseline or below; healthy quick runs end at a tenth to a third of it. None if the training was stopped.
-- accuracy, 30: on held-out text. In phase 3 the mean of the exact match in both directions; in phases 1 and 2, which
-  give no answers, the held-out loss, measured as for convergence.
-- format correctness, 20: in phase 3 the parse rate of answers in HLX; in phase 2 that of completions, in the format
-  with the lowest rate; in phase 1 the share of written words that are words of the corpus.
+- accuracy, 30: on held-out text. The mean of the exact match in both directions if the model translates; else the
+  held-out loss, measured as for convergence.
+- format correctness, 20: the parse rate of answers in HLX, or of completions in the format with the lowest rate, or the
+  share of written words that are words of the corpus: what the phase writes.
 - steady progress, 20: the training losses in ten equal parts, by their means. The points are the share of the nine
   steps from one part to the next at which the loss does not rise by more than 2% of its whole fall. None if the
   training was stopped, or if no losses were recorded.
@@ -16,31 +16,30 @@ A small corpus is graded on what little it holds out, though that cannot show ge
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
-from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, TranslationFigures
+from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, Letter, PartName, TranslationFigures
 from hlx_model.verdicts import GateResult
 
-Letter = Literal["A", "B", "C", "D", "F"]
 LETTERS: tuple[tuple[Letter, float], ...] = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
 """Letters with the points from which each is given; F below."""
+FORMAT_GATES = {
+    "words": "written words are words of the corpus",
+    "completions_parse": "completions parse, in the worst format",
+}
+"""The gates that measure how well formed a text is that is no translation, and what their rate says."""
 _PARTS = 10
 _MAX_RISE = 0.02
 _LEARNED = 0.5
 
 
-PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
-
-
 def grade(
-    phase: int, metrics: Figures, gates: Sequence[GateResult], curve: Sequence[CurvePoint], stopped: str | None
+    metrics: Figures, gates: Sequence[GateResult], curve: Sequence[CurvePoint], stopped: str | None
 ) -> GradeGiven:
     """Return the grade that follows from a report.
 
     Args:
-        phase: 1, 2 or 3.
         metrics: the report's metrics.
         gates: the results of the gates.
         curve: the records of the training.
@@ -49,7 +48,7 @@ def grade(
     parts = [
         _convergence(metrics, stopped),
         _accuracy(metrics),
-        _format_correctness(phase, metrics, {gate.name: gate for gate in gates}),
+        _format_correctness(metrics, gates),
         _steady_progress(curve, stopped),
     ]
     points = round(sum(part.points for part in parts), 1)
@@ -69,36 +68,33 @@ def _part(name: PartName, share: float, of: int, why: str) -> GradePart:
 def _convergence(metrics: Figures, stopped: str | None) -> GradePart:
     if stopped:
         return _part("convergence", 0.0, 30, f"the training was stopped: {stopped}")
-    return _part("convergence", *_below_baselines(metrics, metrics.training_loss, 30, "training text"))
+    return _below_baselines("convergence", metrics, metrics.training_loss, "training text")
 
 
 def _accuracy(metrics: Figures) -> GradePart:
     if not isinstance(metrics, TranslationFigures):
-        return _part("accuracy", *_below_baselines(metrics, metrics.held_out_loss, 30, "held-out text"))
+        return _below_baselines("accuracy", metrics, metrics.held_out_loss, "held-out text")
     hlx, english = metrics.all_to_hlx, metrics.all_to_english
-    why = (
-        f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
-        f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
-    )
+    why = f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
+    why += f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
     return _part("accuracy", (hlx.exact_match + english.exact_match) / 2, 30, why)
 
 
-def _below_baselines(metrics: Figures, loss: float, of: int, what: str) -> tuple[float, int, str]:
+def _below_baselines(name: PartName, metrics: Figures, loss: float, what: str) -> GradePart:
     unigram = metrics.unigram_baseline
     full = _LEARNED * min(unigram, metrics.bigram_baseline)
     why = f"loss {loss:.3f} nats on {what}: all points at {full:.3f} or less, none at {unigram:.3f} (unigram) or more"
-    return (unigram - loss) / (unigram - full), of, why
+    return _part(name, (unigram - loss) / (unigram - full), 30, why)
 
 
-def _format_correctness(phase: int, metrics: Figures, gates: Mapping[str, GateResult]) -> GradePart:
+def _format_correctness(metrics: Figures, gates: Sequence[GateResult]) -> GradePart:
     if isinstance(metrics, TranslationFigures):
         rates = metrics.all_to_hlx
         why = f"{rates.parse_rate:.1%} of {rates.samples} answers in HLX parse"
         return _part("format correctness", rates.parse_rate, 20, why)
-    gate = gates["words" if phase == 1 else "completions_parse"]
+    gate = next(gate for gate in gates if gate.name in FORMAT_GATES)
     rate = gate.value or 0.0
-    what = "written words are words of the corpus" if phase == 1 else "completions parse, in the worst format"
-    return _part("format correctness", rate, 20, f"{rate:.1%} of {gate.samples} {what}")
+    return _part("format correctness", rate, 20, f"{rate:.1%} of {gate.samples} {FORMAT_GATES[gate.name]}")
 
 
 def _steady_progress(curve: Sequence[CurvePoint], stopped: str | None) -> GradePart:

@@ -6,8 +6,8 @@ them as the check `gate_at_epoch_N` during training. A gate that fails ends the 
 
 from collections.abc import Sequence
 
-from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.gates import MILESTONE_GATES
+from hlx_model.evaluation.target import EpochMeasurements
 from hlx_model.verdicts import GateResult, Milestone, worst
 
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)

@@ -20,7 +20,7 @@ from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.outputs import require_output
-from hlx_model.phases import CORPUS_OF_PHASE, require_phase
+from hlx_model.phases import require_phase
 
 log = logging.getLogger(__name__)
 
@@ -38,31 +38,27 @@ def evaluate_pt_file(
     Args:
         path: the file.
         corpus: documents, or the directory of a kept corpus of that phase.
-        phase: 1, 2 or 3.
+        phase: the number of a phase.
         heads: attention heads, if the size table does not have them.
         device: what to compute on.
 
     Raises:
         ValueError: the file (`CheckpointError`), the corpus (`CorpusError`) or the phase cannot be used.
     """
-    require_phase(phase)
-    report = require_output(
-        report_beside(path), inputs=corpus, advice=f"copy {path.name} into another folder, and validate the copy"
-    )
+    asset = require_phase(phase).corpus
+    advice = f"copy {path.name} into another folder, and validate the copy"
+    report = require_output(report_beside(path), inputs=corpus, advice=advice)
     if report.exists() and not report.is_dir():
-        raise ValueError(
-            f"{report}: a file, and the report on {path.name} is written into a folder of that name: move it"
-        )
+        raise ValueError(f"{report}: a file, and the report on {path.name} needs a folder of that name: move it")
     imported = pt_import.load_pt(path, heads)
-    asset = CORPUS_OF_PHASE[phase]
-    version, rows = _corpus(corpus, phase)
+    version, rows = _corpus(corpus, phase, asset)
     target = EvaluationTarget(path.name, phase, imported.size, imported.sha256, {asset: version})
     return evaluate_model(target, imported.model.to(device), {asset: rows}, report)
 
 
-def _corpus(corpus: Sequence[Path], phase: int) -> tuple[str, pa.Table]:
+def _corpus(corpus: Sequence[Path], phase: int, asset: str) -> tuple[str, pa.Table]:
     """Return the data version and the rows of the corpus of `phase`."""
-    asset, named = CORPUS_OF_PHASE[phase], ", ".join(map(str, corpus))
+    named = ", ".join(map(str, corpus))
     if len(corpus) == 1 and (corpus[0] / ROWS).exists():
         directory = corpus[0].absolute()
         if directory.parent.name != asset:

@@ -1,8 +1,10 @@
 """Gates on a rate: the share of samples that are right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hlx_model.evaluation.intervals import wilson
+from hlx_model.evaluation.thresholds import T
+from hlx_model.language import Format
 from hlx_model.verdicts import GateResult, Outcome
 
 
@@ -14,23 +16,19 @@ def rate_gate(name: str, what: str, hits: int, samples: int, required: float, go
     return GateResult(name, outcome, reason, rate, required, samples, wilson(hits, samples))
 
 
-def worst_format_gate(
-    name: str, what: str, hits: Mapping[str, Sequence[bool]], required: float, good: float
-) -> GateResult:
-    """Apply `rate_gate` to the format with the lowest rate; warn if nothing is held out in any.
+def worst_format_gate(name: str, what: str, parsed: Sequence[tuple[str, bool]]) -> GateResult:
+    """Apply `rate_gate` to the format with the lowest parse rate; warn if nothing is held out in any.
 
     Args:
         name: of the gate.
         what: the rate.
-        hits: by format, whether each sample is right.
-        required: the rate below which it fails.
-        good: the rate below which it warns.
+        parsed: the format of each sample, and whether it parses.
     """
-    measured = {format: found for format, found in hits.items() if found}
-    if not measured:
-        return GateResult(name, "warn", f"{what}: nothing is held out to measure it on", None, required)
-    rates = {format: sum(found) / len(found) for format, found in measured.items()}
+    by_format = {format: [parses for other, parses in parsed if other == format] for format in Format}
+    rates = {format: sum(found) / len(found) for format, found in by_format.items() if found}
+    if not rates:
+        return GateResult(name, "warn", f"{what}: nothing is held out to measure it on", None, T.min_parse_rate)
     worst = min(rates, key=rates.__getitem__)
-    each = ", ".join(f"{format} {rate:.0%}" for format, rate in rates.items())
-    hits_of_worst = measured[worst]
-    return rate_gate(name, f"{what} ({each}), worst {worst}", sum(hits_of_worst), len(hits_of_worst), required, good)
+    what = f"{what} ({', '.join(f'{format} {rate:.0%}' for format, rate in rates.items())}), worst {worst}"
+    hits, samples = sum(by_format[worst]), len(by_format[worst])
+    return rate_gate(name, what, hits, samples, T.min_parse_rate, T.good_parse_rate)

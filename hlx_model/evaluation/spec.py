@@ -1,11 +1,10 @@
-"""What a quality gate is. Each is declared in one file of `gates/`, and nowhere else.
+"""The quality gates: each is declared in one file of `gates/`, and nowhere else.
 
     DIVERSITY = GateSpec(
-        "diversity",
-        description="Sampled texts differ from each other.",
-        requirement="distinct texts ≥ {t.min_distinct_share:.0%} of those that the corpus would give",
+        "diversity", description="Sampled texts differ from each other.",
+        requirement=f"distinct texts ≥ {T.min_distinct_share:.0%} of those that the corpus would give",
         needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
-        phases=(1, 2), position=120,
+        writes=("continuations", "completions"), position=120,
     )  # fmt: skip
 
 The specs give the gates of a report, Dagster's checks with their descriptions, what the guard requires of a verdict,
@@ -14,11 +13,10 @@ and the tables in `docs/gates.md`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from hlx_model.evaluation.epoch import EpochMeasurements
-from hlx_model.evaluation.thresholds import Thresholds
-from hlx_model.phases import PHASES
+from hlx_model.evaluation.target import EpochMeasurements
+from hlx_model.phases import Writes, phases_that_write
 from hlx_model.verdicts import GateResult
 
 if TYPE_CHECKING:
@@ -31,51 +29,57 @@ training to have learned the corpus; too few tokens of pairs to translate, which
 learned its training text yet, and therefore cannot write."""
 
 
-@dataclass(frozen=True)
-class GateSpec:
-    """A gate of the report on a finished training."""
+@dataclass(frozen=True, kw_only=True)
+class _Spec:
+    """What every gate declares."""
 
-    name: str
-    description: str = field(kw_only=True)
+    name: str = field(kw_only=False)
+    description: str
     """What is true of a model that passes: one sentence."""
-    requirement: str = field(kw_only=True)
-    """What is required, with thresholds in braces: `{t.…}` for a field of `Thresholds`, `{…}` for its own."""
-    needs: tuple["Need", ...] = field(kw_only=True)
-    """The measurements that `check` reads. Each is made once, whoever needs it."""
-    check: Callable[["Measurements"], GateResult] = field(kw_only=True)
-    phases: tuple[int, ...] = tuple(PHASES)
+    requirement: str
+    """What is required, with the thresholds' values."""
     position: int = 1000
     """Its place in reports, verdicts and among Dagster's checks: lower ones come first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateSpec(_Spec):
+    """A gate of the report on a finished training."""
+
+    needs: tuple["Need", ...]
+    """The measurements that `check` reads. Each is made once, whoever needs it."""
+    check: Callable[["Measurements"], GateResult]
+    writes: tuple[Writes, ...] = get_args(Writes)
+    """It applies to the phases whose models write one of these."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Thresholds of its own, by name, if `Thresholds` does not have them. They are part of `GATES_VERSION`."""
     warns_if: tuple[Excuse, ...] = ()
     inconclusive_if_few: bool = False
     """With few held-out values it warns even if it passes: so small a sample proves nothing."""
 
-    def requirement_text(self) -> str:
-        """Return what is required, with the thresholds' values."""
-        return self.requirement.format(t=Thresholds(), **self.thresholds)
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Return the numbers of the phases that it applies to."""
+        return phases_that_write(*self.writes)
 
     @property
     def documentation(self) -> str:
         """Return description and requirement, as Dagster shows them."""
-        return f"{self.description} Required: {self.requirement_text()}."
+        return f"{self.description} Required: {self.requirement}."
 
 
-@dataclass(frozen=True)
-class MilestoneSpec:
+@dataclass(frozen=True, kw_only=True)
+class MilestoneSpec(_Spec):
     """A gate during training: evaluated at the epochs of the milestones from `first_epoch` on, and at the last."""
 
-    name: str
-    description: str = field(kw_only=True)
-    requirement: str = field(kw_only=True)
-    """What is required, with thresholds in braces."""
-    check: Callable[[EpochMeasurements], GateResult] = field(kw_only=True)
+    check: Callable[[EpochMeasurements], GateResult]
     first_epoch: int = 1
-    position: int = 1000
     needs_checkpoint: bool = False
     """It examines the checkpoint that the epoch left; it is not evaluated if none was saved."""
 
-    def requirement_text(self) -> str:
-        """Return what is required, with the thresholds' values."""
-        return self.requirement.format(t=Thresholds())
+
+def at_milestones(gate: GateSpec, check: Callable[[EpochMeasurements], GateResult]) -> MilestoneSpec:
+    """Return a gate of the report as one that is evaluated during training too."""
+    return MilestoneSpec(
+        gate.name, description=gate.description, requirement=gate.requirement, check=check, position=gate.position
+    )

@@ -1,8 +1,10 @@
-"""What a report is about: weights, and what their training recorded."""
+"""What the gates know of a checkpoint besides its measurements, and of a model in training at the end of an epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from hlx_model.evaluation.prediction import Prediction
 from hlx_model.reporting.models import CurvePoint
 from hlx_model.verdicts import Milestone
 
@@ -33,3 +35,32 @@ class EvaluationTarget:
     milestones: Sequence[Milestone] = ()
     curve: Sequence[CurvePoint] = ()
     """The records of the training up to its step."""
+
+
+@dataclass(frozen=True)
+class EpochMeasurements:
+    """A model in training at the end of an epoch. Losses are in nats."""
+
+    epoch: int
+    """The epoch that has ended."""
+    epochs: int
+    """The epochs of the whole training."""
+    step: int
+    """Optimizer steps taken."""
+    held_out: Prediction
+    training: Prediction
+    """On training text."""
+    reported_loss: float
+    """The trainer's own mean loss of the epoch."""
+    best_loss: float
+    """The best held-out loss so far, this epoch's included."""
+    initial_loss: float
+    """The held-out loss of the weights that the training began with."""
+    unigram: float
+    """The loss that counting symbols reaches on the held-out text."""
+    train_tokens: int
+    """Tokens in the whole training text."""
+    size: str
+    """The size that the model must have."""
+    checkpoint: Path | None = None
+    """What the epoch left on disk; None if nothing was saved."""

@@ -5,28 +5,21 @@
 closed until the checkpoint is evaluated again.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
+from hlx_model.checkpoints.manifest import ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import PAGE, VERDICT, Artifacts
-from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
+from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, write_sealed
 
-
-def _thresholds_digest() -> str:
-    own = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
-    digest = Thresholds().digest
-    return digest_of([digest, own]) if own else digest
-
-
-GATES_VERSION = f"3-{_thresholds_digest()[:8]}"
+_OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
+GATES_VERSION = f"3-{(digest_of([T.digest, _OWN]) if _OWN else T.digest)[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 
@@ -43,28 +36,6 @@ class Verdict(JsonModel):
     """Data versions by asset."""
     gates_version: str
 
-    @classmethod
-    def of(cls, gates: Sequence[GateResult], *, checkpoint: str, weights_sha256: str, corpora: dict[str, str]) -> Self:
-        """Return the verdict that follows from the gates' results."""
-        return cls(
-            outcome=worst(gates),
-            gates=tuple(gates),
-            checkpoint=checkpoint,
-            weights_sha256=weights_sha256,
-            corpora=corpora,
-            gates_version=GATES_VERSION,
-        )
-
-    @classmethod
-    def on(cls, checkpoint: Path, manifest: Manifest, gates: Sequence[GateResult]) -> Self:
-        """Return the verdict on a checkpoint that follows from the gates' results."""
-        return cls.of(
-            gates,
-            checkpoint=f"{manifest.training_id}/{checkpoint.name}",
-            weights_sha256=manifest.weights_sha256,
-            corpora={asset: version.data_version for asset, version in manifest.corpora.items()},
-        )
-
     @property
     def digest(self) -> str:
         """Return the SHA-256 of what was found: an evaluation with the same results has the same digest."""
@@ -74,11 +45,6 @@ class Verdict(JsonModel):
     def parent_verdict(self) -> ParentVerdict:
         """Return what the manifest of a checkpoint that is trained from this one records of it."""
         return ParentVerdict(outcome=self.outcome, digest=self.digest, gates_version=self.gates_version)
-
-    @property
-    def failed(self) -> list[GateResult]:
-        """Return the gates that failed."""
-        return [gate for gate in self.gates if gate.outcome == "fail"]
 
     def write(self, directory: Path) -> None:
         """Write `verdict.json` into the directory of a report, last: with the hash of each file there, and a digest."""
@@ -120,15 +86,17 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
         raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
-    expected = Verdict.on(checkpoint, manifest, [])
-    for field in ("checkpoint", "weights_sha256", "corpora", "gates_version"):
-        found, required = getattr(verdict, field), getattr(expected, field)
-        if found != required:
+    expected = {
+        "checkpoint": verified.ref, "weights_sha256": manifest.weights_sha256,
+        "corpora": {asset: version.data_version for asset, version in manifest.corpora.items()},
+        "gates_version": GATES_VERSION,
+    }  # fmt: skip
+    for field, required in expected.items():
+        if (found := getattr(verdict, field)) != required:
             raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
-    missing = set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}
-    if missing:
+    if missing := set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}:
         raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
-    if failed := verdict.failed:
+    if failed := [gate for gate in verdict.gates if gate.outcome == "fail"]:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise GateClosed(f"{closed}: {failed[0].name}{more}: {failed[0].reason}: see {directory / PAGE}")
     return verdict

@@ -77,6 +77,6 @@ def _newest_checkpoint(parent: Path, size: str) -> list[GateResult]:
     if not found or size not in SIZES:
         return []
     try:
-        return checkpoint_gates(found[-1], size)
+        return list(checkpoint_gates(found[-1], size))
     except (OSError, SafetensorError):
         return []

@@ -13,15 +13,15 @@ from hlx_model.language import Format
 from hlx_model.layout import EXAMPLES, WEIGHTS, Artifacts
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
-from hlx_model.phases import PHASES
+from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.record import CheckpointRecord, record_of
 from hlx_model.reporting import views
 from hlx_model.reporting.models import Translation
 from hlx_model.reporting.render import render
 
 _SENTENCE = "Search for documents"
-_BEGINNINGS = {1: "Search for ", 2: "{1000: {@0: "}
-"""What a checkpoint of phases 1 and 2 can continue."""
+_BEGINNINGS = {"continuations": "Search for ", "completions": "{1000: {@0: "}
+"""What a model can continue that does not translate, by what it writes."""
 
 
 def card(checkpoint: Path) -> str:
@@ -55,6 +55,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         weights_bytes=m.files[WEIGHTS].bytes if WEIGHTS in m.files else None,
         phase=PHASES[m.phase],
         phases=len(PHASES),
+        translating=" or ".join(map(str, phases_that_write("translations"))),
         symbols=VOCABULARY_SIZE,
         positions=POSITIONS,
         objections=list(_objections(record)),
@@ -71,7 +72,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         not_covered=[spec.description for spec in GATES.values() if m.phase not in spec.phases],
         target=target,
         sentence=sentence,
-        beginning=_BEGINNINGS.get(m.phase),
+        beginning=_BEGINNINGS.get(PHASES[m.phase].writes),
     )
 
 
@@ -102,5 +103,5 @@ def _right_answer(record: CheckpointRecord) -> tuple[str, str]:
     """Return a target format and a sentence: of a held-out pair that the model translated rightly, if there is one."""
     for example in record.report.examples if record.report else ():
         if isinstance(example, Translation) and example.source == ENGLISH and example.exact:
-            return example.target, example.prompt.removeprefix(f"[{example.target}] ").removesuffix(" → ")
+            return example.target, example.given
     return Format.HLXL, _SENTENCE

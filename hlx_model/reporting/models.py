@@ -5,12 +5,13 @@ go from 0 to 1 and have 95% Wilson intervals. Without samples a rate is 0 and it
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from hlx_model.json_model import JsonModel, Number
 from hlx_model.language import Format
+from hlx_model.phases import PHASES, require_phase
 from hlx_model.verdicts import GateResult, Milestone, Outcome
 
 REPORT_SCHEMA = "hlx-report/2"
@@ -19,6 +20,8 @@ REPORT_SCHEMA = "hlx-report/2"
 Share = float
 Change = Literal["better", "same", "worse"]
 Interval = tuple[Share, Share]
+PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
+Letter = Literal["A", "B", "C", "D", "F"]
 
 
 class _Part(JsonModel):
@@ -149,8 +152,16 @@ class Translation(_Part):
     expected: str
     written: str
     exact: bool
+    """The text is the expected one. Into English: any sentence of the same value."""
     parses: bool
+    """It is a line of the target format. Into English: always true."""
     same_value: bool
+    """The parsed value is the expected one, however it is spelled. Into English: as `exact`."""
+
+    @property
+    def given(self) -> str:
+        """What was to be translated: the prompt without its tag and arrow."""
+        return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
 
 
 class WorstTranslation(Translation):
@@ -199,7 +210,7 @@ class Comparison(_Part):
 class GradePart(_Part):
     """One of the four parts of the grade, with its points and the figure that they follow from."""
 
-    name: Literal["convergence", "accuracy", "format correctness", "steady progress"]
+    name: PartName
     points: float
     of: int
     """The points that this part gives at most."""
@@ -211,8 +222,12 @@ class GradeGiven(_Part):
 
     points: float
     """Of 100."""
-    letter: Literal["A", "B", "C", "D", "F"]
+    letter: Letter
     parts: list[GradePart]
+
+
+def _known_phase(number: int) -> int:
+    return require_phase(number).number
 
 
 class Report(_Part):
@@ -229,7 +244,7 @@ class Report(_Part):
     """Data versions by asset: of the corpora that the checkpoint was made from; for a `.pt` file, of the corpora that
     it was evaluated on."""
     gates_version: str
-    phase: Literal[1, 2, 3]
+    phase: Annotated[int, AfterValidator(_known_phase), Field(json_schema_extra={"enum": list(PHASES)})]
     """1 English, 2 HLX, 3 translation."""
     size: str
     epoch: int | None

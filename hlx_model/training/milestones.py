@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 from hlx_model.checkpoints.progress import Progress
-from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.milestones import SAMPLE, due, milestone_gates
+from hlx_model.evaluation.target import EpochMeasurements
 from hlx_model.files import write_json
 from hlx_model.layout import MILESTONE_RESULTS
 from hlx_model.model.transformer import Transformer

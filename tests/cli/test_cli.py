@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import parse_document
-from hlx_model.evaluation import evaluate as report_module
+from hlx_model.evaluation.gates import words
 from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
@@ -236,7 +235,7 @@ def test_validating_ends_with_the_code_of_its_outcome_and_writes_the_report(
     hlx: Hlx, by_outcome: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, code: int
 ) -> None:
     # Two of the standard prompts lead beyond the words of 48 sentences, so that a third of the words are wrong.
-    monkeypatch.setattr(report_module, "Thresholds", partial(Thresholds, min_word_rate=0.3, good_word_rate=0.5))
+    monkeypatch.setattr(words, "T", Thresholds(min_word_rate=0.3, good_word_rate=0.5))
     checkpoint = by_outcome[outcome]
     ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--output", tmp_path / "out.json", "--json")
     assert ran.code == code

@@ -1,6 +1,6 @@
 """A gate warns instead of failing if the model had too little to learn from, or too little is held out to tell."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -11,15 +11,19 @@ from hlx_model.evaluation.measurements import Measurements, Predictions
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.target import EvaluationTarget
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.phases import PHASES, Writes
 from hlx_model.verdicts import GateResult, Outcome
 
-T = Thresholds()
 LONG = EvaluationTarget("name", 3, "tiny", "", {}, epoch=10, epochs=10, step=10_000)
-LEARNED, UNLEARNED = (
-    Predictions(Prediction(loss, 0.0, 900), Prediction(loss, 0.0, 900), Baselines(3.18, 2.34, 500_000))
-    for loss in (0.24, 1.95)
-)
+
+
+def with_loss(loss: float, train_tokens: int = 500_000) -> Predictions:
+    """Return predictions with this loss on held-out and on training text."""
+    prediction = Prediction(loss, 0.0, 900)
+    return Predictions(prediction, prediction, Baselines(3.18, 2.34, train_tokens))
+
+
+LEARNED, UNLEARNED = with_loss(0.24), with_loss(1.95)
 
 
 @dataclass
@@ -29,13 +33,21 @@ class Measured:
     record: EvaluationTarget = LONG
     predictions: Predictions = LEARNED
     held_out_values: int | None = 100
-    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @property
+    def writes(self) -> Writes:
+        return PHASES[self.record.phase].writes
+
+
+def evaluated(name: str, measured: Measured, result: Outcome = "fail") -> GateResult:
+    """Return the result of a gate whose check gives the outcome `result`."""
+    spec: GateSpec = replace(GATES[name], check=lambda m: GateResult(name, result, "its metric"))
+    return downgrades.evaluate_gate(spec, cast(Measurements, measured))
 
 
 def outcome(name: str, measured: Measured, result: Outcome = "fail") -> Outcome:
-    """Return the outcome of a gate whose check gives `result`."""
-    spec: GateSpec = replace(GATES[name], check=lambda m: GateResult(name, result, "its metric"))
-    return downgrades.evaluate_gate(spec, cast(Measurements, measured)).outcome
+    """Return the outcome of a gate whose check gives the outcome `result`."""
+    return evaluated(name, measured, result).outcome
 
 
 def warned_by(measured: Measured) -> set[str]:
@@ -86,19 +98,20 @@ def test_with_few_held_out_values_a_good_rate_warns_too() -> None:
     [(1, 300, 300_000, False), (1, 299, 9_000_000, True), (2, 9_000, 299_999, True), (3, 9_000, 400_000, True)],
 )
 def test_a_training_is_short_by_its_steps_or_by_its_tokens(phase: int, steps: int, tokens: int, short: bool) -> None:
-    reason = downgrades.short_training_reason(replace(LONG, phase=phase, step=steps), tokens, T)
+    measured = Measured(replace(LONG, phase=phase, step=steps, epoch=1), with_loss(0.24, tokens))
+    reason = downgrades.short_training_reason(cast(Measurements, measured))
     assert (reason is not None) == short
     assert reason is None or reason.startswith(f"{steps} steps and {tokens} tokens are too few")
 
 
 @pytest.mark.parametrize(("loss", "excused"), [(1.93, False), (1.95, True), (float("nan"), True)])
 def test_the_training_text_is_learned_below_the_limit_of_perplexity(loss: float, excused: bool) -> None:
-    reason = downgrades.unlearned_reason(Prediction(loss, 0.0, 900), Baselines(3.18, 2.34, 4_000), T)
+    reason = downgrades.unlearned_reason(cast(Measurements, Measured(predictions=with_loss(loss, 4_000))))
     assert (reason is not None) == excused
 
 
 def test_a_downgrade_adds_its_reason_to_a_failure_alone() -> None:
-    failed, passed = (GateResult("words", outcome, "its metric") for outcome in ("fail", "pass"))
-    assert downgrades.downgraded(failed, "it is short").reason == "its metric; only a warning, since it is short"
-    assert downgrades.downgraded(failed, None) is failed
-    assert downgrades.downgraded(passed, "it is short") is passed
+    short, healthy = Measured(replace(LONG, step=299)), Measured()
+    assert evaluated("words", short).reason.startswith("its metric; only a warning, since 299 steps and ")
+    assert evaluated("words", healthy) == GateResult("words", "fail", "its metric")
+    assert evaluated("words", short, "pass") == GateResult("words", "pass", "its metric")

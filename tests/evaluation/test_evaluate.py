@@ -15,7 +15,7 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.compare import LOSS_MARGIN
 from hlx_model.evaluation.evaluate import evaluate, target_of
 from hlx_model.evaluation.gates import GATES_OF_PHASE
-from hlx_model.evaluation.measurements import CPU_PARAMETERS, Sample
+from hlx_model.evaluation.measurements import CPU_PARAMETERS, WHOLE_SAMPLE, sample_for
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import Artifacts
 from hlx_model.model.transformer import Transformer
@@ -113,10 +113,10 @@ def test_phase_3_is_reported_by_pair_of_formats_operation_and_length(curriculum:
 
 
 def test_a_large_model_is_measured_on_fewer_samples_on_a_cpu() -> None:
-    assert Sample.for_model(CPU_PARAMETERS, "cpu") == Sample.for_model(100 * CPU_PARAMETERS, "cuda") == Sample()
-    less, least = Sample.for_model(7 * CPU_PARAMETERS, "cpu"), Sample.for_model(1000 * CPU_PARAMETERS, "cpu")
-    assert Sample().rows > less.rows > least.rows > 0
-    assert Sample().conversions > less.conversions > least.conversions > 0
+    assert sample_for(CPU_PARAMETERS, "cpu") == sample_for(100 * CPU_PARAMETERS, "cuda") == WHOLE_SAMPLE
+    less, least = sample_for(7 * CPU_PARAMETERS, "cpu"), sample_for(1000 * CPU_PARAMETERS, "cpu")
+    assert WHOLE_SAMPLE.rows > less.rows > least.rows > 0
+    assert WHOLE_SAMPLE.conversions > less.conversions > least.conversions > 0
 
 
 def test_a_report_is_compared_with_the_newest_other_of_its_phase(curriculum: Curriculum, tmp_path: Path) -> None:

@@ -3,29 +3,29 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation import writing
-from hlx_model.evaluation.detectors import diagnose
-from hlx_model.evaluation.gates import broken_texts, diversity, standard_prompts, training_record, translation, words
+from hlx_model.evaluation.detectors import Outputs, diagnose
+from hlx_model.evaluation.gates import GATES, diversity, standard_prompts, training_record, translation, words
 from hlx_model.evaluation.gates.completions_parse import completions_parse
 from hlx_model.evaluation.gates.not_forgotten import not_forgotten
 from hlx_model.evaluation.gates.perplexity import perplexity
 from hlx_model.evaluation.gates.reported_loss import reported_loss
-from hlx_model.evaluation.measurements import pick
+from hlx_model.evaluation.measurements import Measurements, pick
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.rate_gate import rate_gate
-from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
-from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow, Outputs
+from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
 from hlx_model.language import Format
 from hlx_model.reporting.models import Forgotten
 from hlx_model.verdicts import GateResult, Outcome
 from tests.support.models import Writer
 
-T = Thresholds()
 SEARCH = {
     "HLXL": '{1000: {@0: "search", @1: &h_documents}}',
     "LC-R": '🜊1000🜁0 "search"🜁1 ⟁documents🜂',
@@ -40,9 +40,8 @@ def by_name(gates: list[GateResult]) -> dict[str, GateResult]:
 
 def broken(outputs: Outputs) -> dict[str, GateResult]:
     """Return the gates of the text detectors."""
-    return by_name(
-        [gate(outputs, T) for gate in (broken_texts.collapse, broken_texts.scrambled, broken_texts.parroting)]
-    )
+    measured = cast(Measurements, SimpleNamespace(outputs=outputs))
+    return by_name([GATES[name].check(measured) for name in ("collapse", "scrambled", "parroting")])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_weights_without_a_record_warn() -> None:
     gates = [
         training_record.training_completed("FOREIGN", None, None, None),
         training_record.lineage(None),
-        reported_loss(LEARNED, None, T),
+        reported_loss(LEARNED, None),
     ]
     assert [gate.outcome for gate in gates] == ["warn"] * 3
     assert all(gate.reason.startswith("not recorded: ") for gate in gates)
@@ -83,7 +82,7 @@ LEARNED = Prediction(0.24, 0.0, 900)
     ],
 )
 def test_a_held_out_loss_must_be_below_what_counting_reaches(loss: float, train_tokens: int, outcome: Outcome) -> None:
-    gate = perplexity(Prediction(loss, 0.0, 900), LEARNED, Baselines(3.18, 2.34, train_tokens), T)
+    gate = perplexity(Prediction(loss, 0.0, 900), LEARNED, Baselines(3.18, 2.34, train_tokens))
     assert gate.outcome == outcome
     assert gate.threshold == pytest.approx(1.94)
     assert "required < 1.940 (unigram baseline 3.180, bigram 2.340)" in gate.reason
@@ -92,7 +91,7 @@ def test_a_held_out_loss_must_be_below_what_counting_reaches(loss: float, train_
 @pytest.mark.parametrize("loss", [5.0, 2e8, math.nan])
 def test_a_small_corpus_must_be_learned_itself(loss: float) -> None:
     unlearned = Prediction(loss, 0.0, 900)
-    assert perplexity(unlearned, unlearned, Baselines(3.18, 2.34, 4_000), T).outcome == "fail"
+    assert perplexity(unlearned, unlearned, Baselines(3.18, 2.34, 4_000)).outcome == "fail"
 
 
 @pytest.mark.parametrize(("hits", "outcome"), [(49, "fail"), (50, "warn"), (89, "warn"), (90, "pass"), (100, "pass")])
@@ -122,7 +121,7 @@ RUN, SCRAMBLED = ":" * 30, 'h"o{@rorm"s"🜁1 &d{och1&h_1p{nts2'
     ],
 )
 def test_a_share_of_broken_texts_fails_and_shows_one(name: str, texts: list[str], outcome: Outcome) -> None:
-    suspects = [(text, found) for text in texts if (found := diagnose("Count the items", text))]
+    suspects = [(text, diagnose("Count the items", text)) for text in texts]
     gates = broken(Outputs("answers", suspects, 20))
     assert gates[name].outcome == outcome and f"for example {texts[0]!r}" in gates[name].reason
     assert {gate.outcome for other, gate in gates.items() if other != name} == {"pass"}
@@ -157,7 +156,7 @@ WORDS = {"Search", "for", "documents", "Sort", "the", "users", "by", "age", "Cou
 
 def free(answer: Callable[[str], str]) -> dict[str, GateResult]:
     found = writing.continuations(Writer(answer), HELD_OUT, WORDS)
-    return {"words": words.words(found, T), **broken(writing.continued_outputs(found))}
+    return {"words": words.words(found), **broken(writing.continued_outputs(found))}
 
 
 def test_free_running_text_of_the_corpus_words_passes() -> None:
@@ -206,7 +205,7 @@ def completing(text: str) -> str:
 def completed(answer: Callable[[str], str], rows: list[HlxRow]) -> dict[str, GateResult]:
     """Return the gates of phase 2 if the model completes each prefix in this way."""
     found = writing.completions(Writer(answer), rows)
-    return {"completions_parse": completions_parse(found, T), **broken(writing.completed_outputs(found))}
+    return {"completions_parse": completions_parse(found), **broken(writing.completed_outputs(found))}
 
 
 def test_completions_of_held_out_lines_must_parse_in_every_format() -> None:
@@ -255,10 +254,10 @@ def translated(answer: Callable[[str], str]) -> dict[str, Outcome]:
     rows = pairs()
     answers = translate(Writer(answer), rows, sentences_by_value(rows))
     gates = [
-        translation.parse_rate(answers, T),
-        translation.exact_match_to_hlx(answers, T),
-        translation.exact_match_to_english(answers, T),
-        translation.training_pairs(answers, T),
+        translation.parse_rate(answers),
+        translation.exact_match_to_hlx(answers),
+        translation.exact_match_to_english(answers),
+        translation.training_pairs(answers),
         *broken(writing.answered_outputs(answers)).values(),
     ]
     return {gate.name: gate.outcome for gate in gates}
@@ -311,7 +310,7 @@ def test_translation_fails_by_the_gate_that_sees_the_fault(answer: Callable[[str
 )
 def test_the_standard_prompts_must_be_answered_in_every_format(answer: Callable[[str], str], outcome: Outcome) -> None:
     answers = writing.standard_answers(Writer(answer))
-    gate = standard_prompts.standard_prompts(answers, T)
+    gate = standard_prompts.standard_prompts(answers)
     assert gate.outcome == outcome and gate.samples == 32
     assert {(a.target, a.prompt) for a in answers} == {(format, text) for format in Format for text in STANDARD_PROMPTS}
 
@@ -322,14 +321,14 @@ def test_the_standard_prompts_must_be_answered_in_every_format(answer: Callable[
 )
 def test_forgotten_english_fails_if_it_was_replayed(now: float, replay: float, outcome: Outcome) -> None:
     changes = {"english_corpus": Forgotten(now=now, then=1.02), "hlx_corpus": Forgotten(now=0.4, then=0.5)}
-    gate = not_forgotten(changes, replay, T)
+    gate = not_forgotten(changes, replay)
     assert gate.outcome == outcome
     assert f"english_corpus 1.02 → {now} nats" in gate.reason
     assert outcome != "warn" or "nothing was replayed" in gate.reason
 
 
 def test_without_a_report_on_an_earlier_phase_forgetting_warns() -> None:
-    assert not_forgotten({}, 0.04, T).outcome == "warn"
+    assert not_forgotten({}, 0.04).outcome == "warn"
 
 
 def test_a_pick_is_seeded_and_keeps_the_order() -> None:

@@ -11,11 +11,11 @@ from hlx_model.checkpoints.weights import load_model
 from hlx_model.corpus import store
 from hlx_model.evaluation.evaluate import target_of
 from hlx_model.evaluation.gates import COMPLETED, GATES, GATES_OF_PHASE, MILESTONE_GATES
-from hlx_model.evaluation.measurements import Measurements, Need, Sample
+from hlx_model.evaluation.measurements import Measurements, Need
 from hlx_model.evaluation.spec import Excuse, GateSpec, MilestoneSpec
-from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.layout import Artifacts
 from hlx_model.phases import PHASES
+from hlx_model.reporting.models import SampleSizes
 from hlx_model.verdicts import GateResult
 from tests.support.curriculum import Curriculum
 
@@ -67,20 +67,19 @@ def test_a_gate_reads_the_measurements_that_it_declares(curriculum: Curriculum, 
     root = Artifacts.of_checkpoint(trained.checkpoint).root
     corpora = {asset: store.load(root / v.path) for asset, v in trained.outcome.manifest.corpora.items()}
     target = target_of(trained.checkpoint, trained.outcome.manifest)
-    few = Sample(texts=8, prefixes=2, rows=2, conversions=1, training=2)
-    measurements = Measurements(target, load_model(verify_checkpoint(trained.checkpoint)), corpora, Thresholds(), few)
+    few = SampleSizes(texts=8, prefixes=2, rows=2, conversions=1, training=2)
+    measurements = Measurements(target, load_model(verify_checkpoint(trained.checkpoint)), corpora, few)
     for name in GATES_OF_PHASE[phase]:
         reads = Reads(measurements)
         assert GATES[name].check(cast(Measurements, reads)).name == name
         assert reads.read == set(GATES[name].needs), name
 
 
-def test_a_requirement_shows_the_thresholds_of_the_gate_and_its_own() -> None:
+def test_the_documentation_of_a_gate_is_what_is_true_and_what_is_required() -> None:
     spec = GateSpec(
-        "toy", description="It plays.", requirement="≥ {least} and ≤ {t.max_copy_rate:.0%}", needs=(),
-        check=lambda m: GateResult("toy", "pass", ""), thresholds={"least": 3},
-    )  # fmt: skip
-    assert spec.documentation == "It plays. Required: ≥ 3 and ≤ 50%."
+        "toy", description="It plays.", requirement="≥ 3", needs=(), check=lambda m: GateResult("toy", "pass", "")
+    )
+    assert spec.documentation == "It plays. Required: ≥ 3."
 
 
 def warns_if(spec: GateSpec) -> str:
@@ -96,7 +95,7 @@ def phases_of(spec: GateSpec) -> str:
 
 def milestone_row(spec: MilestoneSpec) -> str:
     """Return the row of a gate during training."""
-    return f"| `{spec.name}` | {spec.first_epoch} | {spec.description} | {spec.requirement_text()} |"
+    return f"| `{spec.name}` | {spec.first_epoch} | {spec.description} | {spec.requirement} |"
 
 
 def table() -> str:
@@ -107,7 +106,7 @@ def table() -> str:
         "| gate | phases | description | required | warns instead of failing if |",
         "|---|---|---|---|---|",
         *(
-            f"| `{s.name}` | {phases_of(s)} | {s.description} | {s.requirement_text()} | {warns_if(s)} |"
+            f"| `{s.name}` | {phases_of(s)} | {s.description} | {s.requirement} | {warns_if(s)} |"
             for s in GATES.values()
         ),
         "",

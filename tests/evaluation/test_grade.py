@@ -14,6 +14,7 @@ from tests.support.reports import parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
 GATES = [GateResult("words", "pass", "", 0.9, 0.5, 500), GateResult("completions_parse", "pass", "", 0.8, 0.5, 128)]
+GATES_OF_PHASE = {1: GATES[:1], 2: GATES[1:], 3: []}
 
 
 def curve(losses: Sequence[float]) -> list[CurvePoint]:
@@ -33,7 +34,7 @@ def report(phase: int = 1, **figures: Any) -> Report:
 def graded(
     phase: int = 1, stopped: str | None = None, course: Sequence[CurvePoint] = FALLING, **figures: Any
 ) -> GradeGiven:
-    return grade(phase, report(phase, **figures).figures, GATES, course, stopped)
+    return grade(report(phase, **figures).figures, GATES_OF_PHASE[phase], course, stopped)
 
 
 def points(grade: GradeGiven) -> dict[str, float]:
@@ -73,7 +74,7 @@ def test_format_correctness_of_phases_1_and_2_is_the_rate_of_a_gate() -> None:
     assert points(graded(1))["format correctness"] == pytest.approx(18)
     assert points(graded(2))["format correctness"] == pytest.approx(16)
     nothing = [GateResult("completions_parse", "warn", "nothing held out to ask")]
-    assert points(grade(2, report().figures, nothing, FALLING, None))["format correctness"] == 0
+    assert points(grade(report().figures, nothing, FALLING, None))["format correctness"] == 0
 
 
 @pytest.mark.parametrize(

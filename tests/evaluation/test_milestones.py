@@ -5,10 +5,10 @@ import pytest
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.evaluation.epoch import EpochMeasurements
 from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.evaluation.losses import predict
 from hlx_model.evaluation.milestones import SAMPLE, milestone_gates, recorded_milestone_gate
+from hlx_model.evaluation.target import EpochMeasurements
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.verdicts import GateResult, Milestone, worst

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import (
-    Answer,
     PairRow,
     conversions,
     difference,
@@ -15,12 +14,12 @@ from hlx_model.evaluation.translation import (
     rates_by_direction,
     rates_by_length,
     rates_by_operation,
-    score,
     sentences_by_value,
     translate,
     worst_answers,
 )
 from hlx_model.language import Format
+from hlx_model.reporting.models import Translation
 from tests.support.models import Writer
 
 
@@ -36,7 +35,7 @@ ENGLISH_ROWS = [
 ]
 
 
-def answered(one: PairRow, written: str) -> Answer:
+def answered(one: PairRow, written: str) -> Translation:
     (answer,) = translate(Writer(lambda prompt: written), [one], sentences_by_value(ENGLISH_ROWS))
     assert (answer.prompt, answer.expected, answer.written) == (one.prompt, one.answer, written)
     return answer
@@ -79,8 +78,8 @@ def test_answers_are_counted_in_the_order_of_their_rows() -> None:
     answers = translate(Writer(lambda prompt: "42" if "LC-B" not in prompt else "[42]"), rows, {})
     assert [answer.target for answer in answers] == list(Format)
     assert [answer.exact for answer in answers] == [True, True, True, False]
-    counted = score(answers)
-    assert (counted.samples, counted.exact, counted.same_value, counted.parses) == (4, 3, 4, 4)
+    found = rates(answers)
+    assert (found.samples, found.exact_match, found.value_match, found.parse_rate) == (4, 0.75, 1, 1)
     assert translate(Writer(str), [], {}) == []
 
 
@@ -115,10 +114,10 @@ def test_every_value_is_converted_in_all_twelve_pairs_of_formats() -> None:
     right = {found.prompt: found.answer for found in flat}
     by_direction = rates_by_direction(translate(Writer(right.__getitem__), flat, {}))
     for source, target in pairs:
-        assert (by_direction[source][target].samples, by_direction[source][target].exact_match) == (1, 1)
+        assert (by_direction[source, target].samples, by_direction[source, target].exact_match) == (1, 1)
 
 
-def answer_of(target: str, expected: str, written: str) -> Answer:
+def answer_of(target: str, expected: str, written: str) -> Translation:
     (answer,) = translate(Writer(lambda prompt: written), [row(target, "English", "x", expected)], {})
     return answer
 

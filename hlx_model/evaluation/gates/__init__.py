@@ -5,14 +5,16 @@ To add a gate, add a file. `spec.py` says what it declares.
 
 import importlib
 import pkgutil
+from operator import attrgetter
 
 from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
 from hlx_model.phases import PHASES
 
 _MODULES = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
 _DECLARED = [value for module in _MODULES for value in vars(module).values()]
-_SPECS = sorted((s for s in _DECLARED if isinstance(s, GateSpec)), key=lambda s: (s.position, s.name))
-_MILESTONE_SPECS = sorted((s for s in _DECLARED if isinstance(s, MilestoneSpec)), key=lambda s: (s.position, s.name))
+_IN_ORDER = attrgetter("position", "name")
+_SPECS = sorted((spec for spec in _DECLARED if isinstance(spec, GateSpec)), key=_IN_ORDER)
+_MILESTONE_SPECS = sorted((spec for spec in _DECLARED if isinstance(spec, MilestoneSpec)), key=_IN_ORDER)
 
 GATES = {spec.name: spec for spec in _SPECS}
 """Every gate of a report by name, in their order."""
@@ -23,5 +25,4 @@ MILESTONE_GATES = {spec.name: spec for spec in _MILESTONE_SPECS}
 COMPLETED = "training_completed"
 """The gate that fails if a training was stopped."""
 
-assert len(GATES) == len(_SPECS), "two gates have the same name"
-assert len(MILESTONE_GATES) == len(_MILESTONE_SPECS), "two gates during training have the same name"
+assert (len(GATES), len(MILESTONE_GATES)) == (len(_SPECS), len(_MILESTONE_SPECS)), "two gates have the same name"

@@ -1,34 +1,24 @@
 """Whether the model predicts the symbol that it has just read, as it does if labels were not shifted."""
 
 from hlx_model.evaluation.prediction import Prediction
-from hlx_model.evaluation.spec import GateSpec, MilestoneSpec
-from hlx_model.evaluation.thresholds import Thresholds
+from hlx_model.evaluation.spec import GateSpec, at_milestones
+from hlx_model.evaluation.thresholds import T
 from hlx_model.verdicts import GateResult
 
-_DESCRIPTION = "The likeliest next symbol is mostly not the current one; else labels are not shifted."
-_REQUIREMENT = "copy rate ≤ {t.max_copy_rate:.0%} of the positions"
 
-
-def copy_rate(held_out: Prediction, t: Thresholds) -> GateResult:
+def copy_rate(held_out: Prediction) -> GateResult:
     """Fail if the model mostly predicts the symbol that it has just read."""
-    passed = held_out.copy_rate <= t.max_copy_rate
-    reason = f"copy rate {held_out.copy_rate:.1%} (required ≤ {t.max_copy_rate:.0%})"
-    if not passed:
-        reason += ": the likeliest next symbol is the current one; check whether the labels are shifted"
-    return GateResult(
-        "copy_rate", "pass" if passed else "fail", reason, held_out.copy_rate, t.max_copy_rate, held_out.tokens
-    )
+    rate, limit = held_out.copy_rate, T.max_copy_rate
+    reason = f"copy rate {rate:.1%} (required ≤ {limit:.0%})"
+    if rate <= limit:
+        return GateResult("copy_rate", "pass", reason, rate, limit, held_out.tokens)
+    reason += ": the likeliest next symbol is the current one; check whether the labels are shifted"
+    return GateResult("copy_rate", "fail", reason, rate, limit, held_out.tokens)
 
 
 COPY_RATE = GateSpec(
-    "copy_rate",
-    description=_DESCRIPTION,
-    requirement=_REQUIREMENT,
-    needs=("predictions",), check=lambda m: copy_rate(m.predictions.held_out, m.thresholds), position=40,
+    "copy_rate", description="The likeliest next symbol is mostly not the current one; else labels are not shifted.",
+    requirement=f"copy rate ≤ {T.max_copy_rate:.0%} of the positions",
+    needs=("predictions",), check=lambda m: copy_rate(m.predictions.held_out), position=40,
 )  # fmt: skip
-COPY_RATE_AT_MILESTONE = MilestoneSpec(
-    "copy_rate",
-    description=_DESCRIPTION,
-    requirement=_REQUIREMENT,
-    check=lambda m: copy_rate(m.held_out, m.thresholds), position=40,
-)  # fmt: skip
+COPY_RATE_AT_MILESTONES = at_milestones(COPY_RATE, lambda m: copy_rate(m.held_out))

@@ -5,17 +5,14 @@ from collections.abc import Sequence
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.verdicts import GateResult
 
+_NOT_RECORDED = "not recorded: how its training ended, and on which rows; it may have learned what is held out here"
+
 
 def training_completed(kind: str, epoch: int | None, epochs: int | None, stopped: str | None) -> GateResult:
     """Fail for a STOPPED checkpoint, with its reason; warn for one from the middle of a training, or without record."""
     name = "training_completed"
     if epoch is None:
-        return GateResult(
-            name,
-            "warn",
-            "not recorded: the file contains neither how its training ended nor which rows it was trained on, so "
-            "training may have used what is held out here",
-        )
+        return GateResult(name, "warn", _NOT_RECORDED)
     if stopped:
         return GateResult(name, "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch, epochs)
     if kind != "FINAL":
@@ -34,15 +31,12 @@ def lineage(ungated: Sequence[str] | None) -> GateResult:
 
 
 TRAINING_COMPLETED = GateSpec(
-    "training_completed",
-    description="The training reached its last epoch; nothing stopped it.",
-    requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns",
-    needs=("record",),
+    "training_completed", description="The training reached its last epoch; nothing stopped it.",
+    requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns", needs=("record",),
     check=lambda m: training_completed(m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped), position=10,
 )  # fmt: skip
 LINEAGE = GateSpec(
-    "lineage",
-    description="Every checkpoint that it was made from passed its gates.",
+    "lineage", description="Every checkpoint that it was made from passed its gates.",
     requirement="no parent with a closed gate; `--ungated` warns for good",
     needs=("record",), check=lambda m: lineage(m.record.ungated), position=20,
 )  # fmt: skip
