@@ -26,11 +26,10 @@ from hlx_model.phases import PHASES
 from hlx_model.profiles import profile as profile_of
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.distributed import Ranks
-from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message
+from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message, tensorboard_sink
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from hlx_model.training.sinks import tensorboard_sink
 from hlx_model.verdicts import GateClosed
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
-from hlx_model.model.device import threads_for
+from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Report
@@ -87,7 +87,7 @@ def evaluate_model(
         previous: the report of the same phase to compare with.
     """
     measurements = Measurements(target, model, corpora, Thresholds())
-    with threads_for(model.architecture):
+    with threads(threads_of(model.architecture)):
         gates = evaluate_gates(measurements)
         measured = metrics(measurements)
     verdict = Verdict.of(

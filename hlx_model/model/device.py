@@ -36,13 +36,6 @@ def threads_of(a: Architecture) -> int:
 
 
 @contextmanager
-def threads_for(a: Architecture) -> Iterator[None]:
-    """Use the threads of `threads_of` while the block runs."""
-    with threads(threads_of(a)):
-        yield
-
-
-@contextmanager
 def threads(number: int) -> Iterator[None]:
     """Use `number` CPU threads for each operation while the block runs."""
     before = torch.get_num_threads()

@@ -54,9 +54,8 @@ def generate(
 
     def write(number: int) -> list[list[int]]:
         chance = torch.Generator(device=device).manual_seed(seed * 1_000_003 + number)
-        return _generate_batch(
-            model, [encode(prompts[i]) for i in batches[number]], max_new_tokens, temperature, chance
-        )
+        encoded = [encode(prompts[i]) for i in batches[number]]
+        return _generate_batch(model, encoded, max_new_tokens, temperature, chance)
 
     texts = [""] * len(prompts)
     for rows, written in zip(batches, map_in_threads(write, len(batches), device.type), strict=True):
@@ -67,11 +66,7 @@ def generate(
 
 @torch.inference_mode()
 def _generate_batch(
-    model: Transformer,
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    temperature: float,
-    generator: torch.Generator,
+    model: Transformer, prompts: list[list[int]], max_new_tokens: int, temperature: float, generator: torch.Generator
 ) -> list[list[int]]:
     device = model.output_projection.weight.device
     lengths = [len(prompt) + 1 for prompt in prompts]

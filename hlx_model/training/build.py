@@ -1,8 +1,9 @@
 """What a checkpoint is computed with: code, packages, device."""
 
-import functools
 import platform
 import subprocess
+from contextlib import suppress
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -28,24 +29,17 @@ def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
-@functools.cache
+@cache
 def code_state() -> dict[str, str | bool | None]:
     """Return `version` of the code, raised by hand; `commit` and `dirty` of its git checkout, None if there is none.
 
     A checkout is dirty if a file of the packages differs from the commit or is not in it.
     """
     root = Path(hlx_model.__file__).parents[1]
-    state: dict[str, str | bool | None] = {"version": CODE_VERSION, "commit": None, "dirty": None}
-    if not (root / ".git").exists():  # installed, perhaps inside another repository
-        return state
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", "hlx_model", "hlx_assets")
-    return state if commit is None or changes is None else {**state, "commit": commit, "dirty": bool(changes)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    commit, dirty = None, None
+    if (root / ".git").exists():  # else it is installed, perhaps inside another repository
+        git = partial(subprocess.check_output, cwd=root, text=True, stderr=subprocess.DEVNULL, timeout=30)
+        with suppress(OSError, subprocess.SubprocessError):
+            dirty = bool(git(["git", "status", "--porcelain", "--", "hlx_model", "hlx_assets"]))
+            commit = git(["git", "rev-parse", "HEAD"]).strip()
+    return {"version": CODE_VERSION, "commit": commit, "dirty": dirty if commit else None}

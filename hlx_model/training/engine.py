@@ -7,12 +7,13 @@ the whole batch, so that the gradients of all shares add up to those of the batc
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from hlx_model.model.device import attention_kernel, precision_of, threads, threads_of
 from hlx_model.model.tokenizer import PAD
@@ -84,7 +85,9 @@ class Engine:
         if self.on_gpu and execution.memory_limit is not None:
             share = execution.memory_limit * GIB / torch.cuda.get_device_properties(ranks.device).total_memory
             torch.cuda.set_per_process_memory_fraction(min(1.0, share), ranks.device)
-        self.model: nn.Module = ranks.parallel(model)
+        self.transformer = model
+        # Averages the gradients over the ranks.
+        self.model: nn.Module = DistributedDataParallel(model) if ranks.size > 1 else model
         self.parameters = list(model.parameters())
         self.optimizers = Optimizers(model, settings, steps, parts=self.workers)
         self._pool: ThreadPoolExecutor | None = None
@@ -93,16 +96,14 @@ class Engine:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Set threads and attention kernel for steps, while the block runs."""
-        with attention_kernel(self.kind), threads(self.threads):
-            if self.workers == 1:
+        with attention_kernel(self.kind), threads(self.threads), ExitStack() as stack:
+            if self.workers > 1:
+                pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self.threads,))
+                self._pool = stack.enter_context(pool)
+            try:
                 yield
-                return
-            with ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self.threads,)) as pool:
-                self._pool = pool
-                try:
-                    yield
-                finally:
-                    self._pool = None
+            finally:
+                self._pool = None
 
     def steps(self, batches: Sequence[Batch], first: int) -> list[Step]:
         """Do a step on each batch, numbered from `first`, and read the device once, at the end.

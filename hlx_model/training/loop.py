@@ -8,7 +8,7 @@ follows from seed and epoch, and a step draws nothing at random.
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -18,7 +18,7 @@ from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import list_checkpoints, newest_verified
 from hlx_model.evaluation.losses import predict
 from hlx_model.layout import CHECKPOINTS
-from hlx_model.model.device import device_of, threads_for
+from hlx_model.model.device import device_of, threads, threads_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts, Stop
@@ -69,13 +69,11 @@ def train(
     ranks = ranks or Ranks(execution.device)
     plan.directory.mkdir(parents=True, exist_ok=True)
     with training_lock(plan.directory) if ranks.is_rank_zero else nullcontext():
-        ended = None
-        if ranks.is_rank_zero:
-            ended = ended_training(plan.directory, plan.id)
-            if ended is None:
-                remove_temporaries(plan.directory)
+        ended = ended_training(plan.directory, plan.id) if ranks.is_rank_zero else None
         if found := ranks.broadcast_object(str(ended) if ended else None):
             return TrainingResult.of(Path(found), found=True)
+        if ranks.is_rank_zero:
+            remove_temporaries(plan.directory)
         return _Training(plan, execution, ranks, run_id, emit).run()
 
 
@@ -86,22 +84,22 @@ class _Training:
         self, plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, run_id: str | None, emit: EventSink
     ) -> None:
         self.plan, self.settings, self.ranks = plan, plan.settings, ranks
-        s = plan.settings
+        s, first_epoch = plan.settings, plan.first_epoch
         self.data = TrainingData(plan.train, plan.replay, s)
         self.held_out = sample(plan.held_out, HELD_OUT_SAMPLE, s.seed)
-        self.progress = Progress(epoch=plan.first_epoch)
-        self.aborts = Aborts(first_epoch=plan.first_epoch)
+        self.progress = Progress(epoch=first_epoch)
+        self.aborts = Aborts(first_epoch=first_epoch)
         self.model = Transformer(SIZES[s.size])
         moments = self._restore()
         self.model.to(ranks.device)
-        steps = len(self.data.epoch(plan.first_epoch)) * (s.epochs - plan.first_epoch + 1)
+        steps = len(self.data.epoch(first_epoch)) * (s.epochs - first_epoch + 1)
         self.engine = Engine(self.model, s, steps, execution, ranks)
         if moments is not None:
             self.engine.optimizers.load_state_dict(moments)
             self.engine.load_state_dict(self.progress.scaler)
         self.gates = MilestoneGates(plan, self.progress, self.held_out, self.data.tokens, emit)
-        self.recorder = Recorder(plan, self.progress, self.engine.optimizers.learning_rate, steps, run_id, emit)
-        self.saver = Saver(plan, self.model, self.engine, self.aborts, self.progress, run_id, emit)
+        self.recorder = Recorder(plan, self.progress, self.engine.optimizers, run_id, emit)
+        self.saver = Saver(plan, self.engine, self.aborts, self.progress, run_id, emit)
         self.signal: int | None = None
 
     def _restore(self) -> dict[str, Tensor] | None:
@@ -109,8 +107,7 @@ class _Training:
 
         From this training's newest checkpoint, whose progress is restored too; else from the parent; else fresh.
         """
-        plan = self.plan
-        checkpoints = plan.directory / CHECKPOINTS
+        plan, checkpoints = self.plan, self.plan.directory / CHECKPOINTS
         if found := newest_verified(checkpoints, plan.id, with_optimizer=True):
             weights.load_weights(found, self.model)
             self.progress = read_state(found.path)
@@ -123,13 +120,10 @@ class _Training:
             self.model.initialize(self.settings.seed)
             return None
         weights.load_weights(plan.parent, self.model)
-        if not plan.continues_phase:
-            return None
-        moments = weights.load_optimizer(plan.parent)
-        if moments is None:
-            log.warning(
-                "%s contains no moments of the optimizer (LAST and FINAL do): they start at zero", plan.parent.path.name
-            )
+        moments = weights.load_optimizer(plan.parent) if plan.continues_phase else None
+        if plan.continues_phase and moments is None:
+            without = "%s contains no moments of the optimizer (LAST and FINAL do): they start at zero"
+            log.warning(without, plan.parent.path.name)
         return moments
 
     def run(self) -> TrainingResult:
@@ -151,30 +145,28 @@ class _Training:
         finally:
             if self.ranks.is_rank_zero:
                 with suppress(OSError):  # a full disk must not hide why the training ended
-                    self.recorder.end(status, reason)
+                    self.recorder.beat(status, reason)
 
     def _train(self) -> Stop | None:
         p = self.progress
         if p.step == 0 and self.ranks.is_rank_zero:
-            p.initial_held_out_loss = self._held_out_loss()
+            with self._evaluating():
+                p.initial_held_out_loss = predict(self.model, self.held_out).loss
         while p.epoch <= self.settings.epochs:
             p.current_epoch = p.epoch
-            for batches in self._strides(self.data.epoch(p.epoch)[p.batch :]):
-                if stop := self._steps(batches):
+            batches = self.data.epoch(p.epoch)
+            while p.batch < len(batches):
+                stride = batches[p.batch : p.batch + self.engine.stride]
+                if stop := self._steps(stride):
                     return stop
                 if self.ranks.is_rank_zero:
-                    self.recorder.after_steps(len(batches))
+                    self.recorder.after_steps(len(stride))
                     self.saver.after_steps()
                 self._check_interrupt()
             train_loss = p.end_epoch()
             if stop := self.ranks.broadcast_object(self._end_of_epoch(train_loss) if self.ranks.is_rank_zero else None):
                 return Stop(*stop)
         return None
-
-    def _strides(self, batches: list[Batch]) -> Iterator[list[Batch]]:
-        """Split the batches into those that are computed between two readings of the device."""
-        stride = self.engine.stride
-        return (batches[i : i + stride] for i in range(0, len(batches), stride))
 
     def _steps(self, batches: list[Batch]) -> Stop | None:
         p = self.progress
@@ -186,24 +178,22 @@ class _Training:
 
     def _end_of_epoch(self, train_loss: float) -> Stop | None:
         p, epoch, best_before = self.progress, self.progress.current_epoch, self.progress.best_loss
-        held_out = self._held_out_loss()
-        self.model.eval()
-        with threads_for(self.model.architecture):
-            self.recorder.after_epoch(train_loss, held_out)
+        with self._evaluating():
+            held_out = predict(self.model, self.held_out).loss
+            self.recorder.record(train_loss, held_out=held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
                 saved = self.saver.after_epoch(epoch, held_out)
                 stop = self.gates.after_epoch(epoch, self.model, saved, train_loss, best_before)
-        self.model.train()
         self.recorder.restart_clock()
         return stop
 
-    def _held_out_loss(self) -> float:
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         self.model.eval()
-        with threads_for(self.model.architecture):
-            loss = predict(self.model, self.held_out).loss
+        with threads(threads_of(self.model.architecture)):
+            yield
         self.model.train()
-        return loss
 
     def _check_interrupt(self) -> None:
         if self.ranks.any(self.signal is not None):
@@ -219,9 +209,7 @@ class _Training:
         def interrupt(signum: int, frame: object) -> None:
             self.signal = signum
 
-        before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with ExitStack() as stack:
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, signum, signal.signal(signum, interrupt))
             yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)

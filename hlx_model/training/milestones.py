@@ -24,16 +24,10 @@ class MilestoneGates:
     """Evaluates a model at its milestones, records the results, and returns a stop if a gate failed."""
 
     def __init__(
-        self,
-        plan: TrainingPlan,
-        progress: Progress,
-        held_out: Sequence[str],
-        train_tokens: int,
-        emit: EventSink,
+        self, plan: TrainingPlan, progress: Progress, held_out: Sequence[str], train_tokens: int, emit: EventSink
     ) -> None:
-        self._plan, self._progress, self._emit = plan, progress, emit
-        self._train, self._held_out = sample(plan.train, SAMPLE, plan.settings.seed), held_out
-        self._train_tokens = train_tokens
+        self._plan, self._progress, self._held_out, self._emit = plan, progress, held_out, emit
+        self._train, self._train_tokens = sample(plan.train, SAMPLE, plan.settings.seed), train_tokens
 
     def after_epoch(
         self, epoch: int, model: Transformer, saved: Path | None, train_loss: float, best_before: float | None
@@ -54,7 +48,7 @@ class MilestoneGates:
         # In this order, so that a loss of NaN is the result.
         best = held_out.loss if best_before is None else min(held_out.loss, best_before)
         measured = EpochMeasurements(
-            epoch, s.epochs, self._progress.step, held_out, predict(model, self._train[:SAMPLE]),
+            epoch, s.epochs, self._progress.step, held_out, predict(model, self._train),
             reported_loss=train_loss, best_loss=best, initial_loss=self._progress.initial_held_out_loss,
             unigram=self._unigram, train_tokens=self._train_tokens, size=s.size, checkpoint=saved,
         )  # fmt: skip

@@ -2,29 +2,26 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
-from hlx_model.corpus.entries import CorpusError, DocumentRef
+from hlx_model.corpus.entries import CorpusError
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
-from hlx_model.model.sizes import architecture
-from hlx_model.phases import PHASES, require_phase
+from hlx_model.phases import require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -87,13 +84,9 @@ class TrainingPlan:
             return None
         path, manifest = self.parent
         return Parent(
-            training_id=manifest.training_id,
-            name=path.name,
-            phase=manifest.phase,
-            epoch=manifest.epoch,
-            weights_sha256=manifest.weights_sha256,
-            verdict=self.parent_verdict,
-        )
+            training_id=manifest.training_id, name=path.name, phase=manifest.phase, epoch=manifest.epoch,
+            weights_sha256=manifest.weights_sha256, verdict=self.parent_verdict,
+        )  # fmt: skip
 
 
 def plan_training(
@@ -127,35 +120,31 @@ def plan_training(
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
     """
-    require_phase(phase)
-    artifacts = Artifacts(training)
-    if overrides.size is not None:
-        architecture(overrides.size)
+    asset, artifacts = require_phase(phase).corpus, Artifacts(training)
     _require_parent(phase, parent, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
-    own, version = _corpus(corpus, artifacts, phase, settings.seq_length)
+    own, version = _corpus(corpus, artifacts, asset, settings)
     train, held_out = (store.model_texts(store.load(own), split) for split in ("train", "validation"))
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
-    corpora = {own.asset: version}
+    corpora = {asset: version}
     replay: list[list[str]] = []
     inherited_ungated: tuple[str, ...] = ()
     if parent is not None:
-        inherited = {a: version for a, version in parent.manifest.corpora.items() if a not in corpora}
+        inherited = {name: version for name, version in parent.manifest.corpora.items() if name != asset}
         replay = _inherit(inherited, Artifacts.of_checkpoint(parent.path), artifacts, texts=settings.replay > 0)
         corpora |= inherited
         inherited_ungated = (*parent.manifest.ungated, *([parent.ref] if ungated else []))
-    identify = partial(
-        training_id,
-        settings.to_json(),
-        {asset: version.data_version for asset, version in corpora.items()},
-        parent.manifest.weights_sha256 if parent else None,
-        inherited_ungated,
-    )
-    attempt = _attempt(identify, training, retry_stopped=retry_stopped)
+    data_versions = {name: version.data_version for name, version in corpora.items()}
+    weights = parent.manifest.weights_sha256 if parent else None
+    identify = partial(training_id, settings.to_json(), data_versions, weights, inherited_ungated)
+    # The newest attempt, or the next one if that was stopped and is to be retried.
+    attempt = 1
+    while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
+        attempt += 1
     name = identify(attempt)
     plan = TrainingPlan(
         settings, name, training / name, corpora, train, held_out, replay, parent, parent_verdict, inherited_ungated,
@@ -169,14 +158,6 @@ def plan_training(
     if execution is not None:
         require_disk(settings, plan.directory)
     return plan
-
-
-def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
-    """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
-    attempt = 1
-    while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
-        attempt += 1
-    return attempt
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
@@ -213,29 +194,18 @@ def _inherit(
     return found
 
 
-def _settings(phase: int, profile: Profile, o: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
+def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
     schedule = profile.schedules[phase]
-    return Settings(
-        phase=phase,
-        size=_pick(o.size, parent.manifest.size if parent else profile.size),
-        epochs=_pick(o.epochs, schedule.epochs),
-        batch_size=_pick(o.batch_size, profile.batch_size),
-        seq_length=_pick(o.seq_length, profile.seq_length),
-        learning_rate=_pick(o.learning_rate, schedule.learning_rate),
-        seed=_pick(o.seed, profile.seed),
-        replay=_pick(o.replay, profile.replay),
-        mixed_precision=_pick(o.mixed_precision, profile.mixed_precision),
-        optimizer=profile.optimizer,
-        prompt_weight=profile.prompt_weight,
-    )
-
-
-def _pick(override: T | None, default: T) -> T:
-    return default if override is None else override
+    defaults = Settings(
+        phase, parent.manifest.size if parent else profile.size, schedule.epochs, profile.batch_size,
+        profile.seq_length, schedule.learning_rate, seed=profile.seed, replay=profile.replay,
+        mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
+    )  # fmt: skip
+    return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})
 
 
 def _corpus(
-    corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int
+    corpus: Sequence[Path], artifacts: Artifacts, asset: str, settings: Settings
 ) -> tuple[VerifiedCorpus, CorpusVersion]:
     """Return the corpus to train on, in memory, and how manifests refer to it: kept already, or built from documents.
 
@@ -243,27 +213,18 @@ def _corpus(
         GateClosed: a gate on it, or on its examples, failed.
         CorpusError: a document or a kept corpus is unusable.
     """
-    asset = PHASES[phase].corpus
-    if len(corpus) != 1 or not (corpus[0] / ROWS).exists():
-        built = build(corpus, artifacts, seq_length=seq_length)
-        own = require_built_passed(built, asset)
+    if len(corpus) == 1 and (corpus[0] / ROWS).exists():
+        directory = corpus[0].absolute()
+        if directory.parent.name != asset:
+            kept = directory.parent.name
+            raise CorpusError(f"{corpus[0]}: phase {settings.phase} is trained on {asset}, not on {kept}")
+        require_corpus_passed(directory)
+        own = store.keep(artifacts, store.read(directory))
+        examples, documents = store.made_from(own.directory)
+    else:
+        built = build(corpus, artifacts, seq_length=settings.seq_length)
+        own, examples, documents = require_built_passed(built, asset), built.examples.version, built.documents
         for row in built.collection.quarantined:
             log.warning("%s line %s is in quarantine: %s", row.document, row.line, row.reason)
-        return own, _version(artifacts, own, built.examples.version, built.documents)
-    directory = corpus[0].absolute()
-    if directory.parent.name != asset:
-        raise CorpusError(f"{corpus[0]}: phase {phase} is trained on {asset}, not on {directory.parent.name}")
-    require_corpus_passed(directory)
-    own = store.keep(artifacts, store.read(directory))
-    return own, _version(artifacts, own, *store.made_from(own.directory))
-
-
-def _version(
-    artifacts: Artifacts, corpus: VerifiedCorpus, examples: str | None, documents: tuple[DocumentRef, ...]
-) -> CorpusVersion:
-    return CorpusVersion(
-        data_version=corpus.version,
-        path=str(corpus.directory.relative_to(artifacts.root)),
-        examples=examples,
-        documents=documents,
-    )
+    path = str(own.directory.relative_to(artifacts.root))
+    return own, CorpusVersion(data_version=own.version, path=path, examples=examples, documents=documents)

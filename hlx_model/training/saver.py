@@ -12,7 +12,6 @@ from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import utc_now
 from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
-from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts
 from hlx_model.training.build import code_state, device_name, package_versions
 from hlx_model.training.engine import Engine
@@ -29,17 +28,16 @@ class Saver:
     def __init__(
         self,
         plan: TrainingPlan,
-        model: Transformer,
         engine: Engine,
         aborts: Aborts,
         progress: Progress,
         run_id: str | None,
         emit: EventSink,
     ) -> None:
-        self._plan, self._model, self._engine, self._aborts = plan, model, engine, aborts
-        self._progress, self._run_id, self._emit = progress, run_id, emit
+        self._plan, self._engine, self._aborts, self._progress = plan, engine, aborts, progress
+        self._run_id, self._emit = run_id, emit
         self._directory = plan.directory / CHECKPOINTS
-        self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
+        self._started, self._device = utc_now(), device_name(engine.parameters[0].device)
         self._every = Environment.read("HLX_SAVE_SECONDS").save_seconds
         self._saved, self._took = time.monotonic(), 0.0
 
@@ -81,37 +79,20 @@ class Saver:
         return path
 
     def _save(self, kind: Kind, stopped: str | None = None) -> Path:
-        p, plan = self._progress, self._plan
+        p, plan, s, model = self._progress, self._plan, self._plan.settings, self._engine.transformer
         p.aborts, p.scaler = self._aborts.memory, self._engine.state_dict()
         manifest = Manifest(
-            kind=kind,
-            phase=plan.settings.phase,
-            epoch=p.current_epoch,
-            epochs=plan.settings.epochs,
-            step=p.step,
-            size=plan.settings.size,
-            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
-            training_id=plan.id,
-            settings=plan.settings.to_json(),
-            vocabulary_sha256=VOCABULARY_SHA256,
-            corpora=plan.corpora,
-            parent=plan.parent_record,
-            stopped=stopped,
-            versions=package_versions(),
-            run_id=self._run_id,
-            created=utc_now(),
-            ungated=plan.ungated,
-            resumed=plan.resumed,
-            started=self._started,
-            device=self._device,
-            code=code_state(),
-            milestones={str(m.epoch): m.outcome for m in p.milestones},
-            attempt=plan.attempt,
-            weights_sha256="",
-            files={},
-        )
+            kind=kind, phase=s.phase, epoch=p.current_epoch, epochs=s.epochs, step=p.step,
+            training_id=plan.id, attempt=plan.attempt, run_id=self._run_id, settings=s.to_json(),
+            size=s.size, parameters=sum(parameter.numel() for parameter in model.parameters()),
+            vocabulary_sha256=VOCABULARY_SHA256, weights_sha256="", files={},
+            corpora=plan.corpora, parent=plan.parent_record, ungated=plan.ungated, resumed=plan.resumed,
+            stopped=stopped, milestones={str(m.epoch): m.outcome for m in p.milestones},
+            started=self._started, created=utc_now(),
+            device=self._device, versions=package_versions(), code=code_state(),
+        )  # fmt: skip
         moments = self._engine.optimizers.state_dict() if kind in ("LAST", "FINAL") else None
-        path = weights.write_checkpoint(self._directory, manifest, self._model, p, moments)
+        path = weights.write_checkpoint(self._directory, manifest, model, p, moments)
         self._emit(CheckpointSaved(path.name, manifest.epoch, p.step))
         return path
 
