@@ -115,8 +115,9 @@ def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -
         plan = plan_training(
             phase, QUICK, overrides,
             corpus=[small_document], training=root / "training", parent=parent, parent_verdict=parent_verdict,
+            run_id="the run",
         )  # fmt: skip
-        outcome = train(plan, execution=CPU, run_id="the run")
+        outcome = train(plan, execution=CPU)
         parent = verify_checkpoint(outcome.checkpoint)
         phases[phase] = Trained(plan, outcome, evaluate(parent.path))
         parent_verdict = phases[phase].judgement.verdict.parent_verdict

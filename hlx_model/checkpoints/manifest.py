@@ -20,7 +20,6 @@ from hlx_model.model.sizes import SIZES, Architecture
 REMEDY = "use another checkpoint, or train that phase again"
 
 Kind = Literal["EPOCH", "BEST", "LAST", "FINAL", "STOPPED"]
-EndStatus = Literal["completed", "quality_failed", "aborted"]
 
 
 class CheckpointError(ValueError):
@@ -118,7 +117,7 @@ class Manifest(JsonModel):
         return SIZES[self.size]
 
     @property
-    def end_status(self) -> EndStatus:
+    def end_status(self) -> Literal["completed", "quality_failed", "aborted"]:
         """Return how the training ended, if this is its FINAL or STOPPED checkpoint."""
         if self.stopped is None:
             return "completed"

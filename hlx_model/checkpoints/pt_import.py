@@ -10,9 +10,9 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,8 +33,7 @@ _SAVE_AGAIN = "save its weights alone, with torch.save(model.state_dict(), PATH)
 _LAYER = re.compile(r"transformer\.layers\.(\d+)\.")
 
 
-@dataclass(frozen=True)
-class ImportedModel:
+class ImportedModel(NamedTuple):
     """A model imported from a file."""
 
     model: Transformer
@@ -63,7 +62,7 @@ def load_pt(path: Path, heads: int | None = None) -> ImportedModel:
     """
     try:
         content = _read(path)
-        state = _without_prefixes(_state_dict(content))
+        state = _state_dict(content)
         if isinstance(content, Mapping):
             _require_vocabulary(content)
         model = _fitted(state, _architecture(state, heads))
@@ -89,7 +88,8 @@ def _read(path: Path) -> Any:
             raise CheckpointError(f"{unreadable}: {_SAVE_AGAIN}") from None
 
 
-def _state_dict(content: Any) -> Mapping[str, Tensor]:
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    """Return the weights that a file contains, by their names without prefixes."""
     found = content
     if isinstance(content, Mapping):
         found = next((content[key] for key in HOLDERS if isinstance(content.get(key), Mapping)), content)
@@ -98,29 +98,25 @@ def _state_dict(content: Any) -> Mapping[str, Tensor]:
     if not found or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()):
         names = ", ".join(map(str, list(found)[:6])) or "nothing"
         raise CheckpointError(f"no state dict under {', '.join(HOLDERS)} or by itself (it contains {names})")
-    return found
-
-
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    names = dict(state)
-    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in names)), None):
-        names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
-    return names
+    state = dict(found)
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in state)), None):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
 def _require_vocabulary(content: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` if the file contains symbols that are not this program's."""
     expected = dict(enumerate(SYMBOLS))
     tokenizer = content.get("tokenizer")
-    for holder in (content, tokenizer if isinstance(tokenizer, Mapping) else {}):
-        for key in VOCABULARIES:
-            symbols = _by_id(holder.get(key))
-            if symbols is not None and symbols != expected:
-                wrong = next(i for i in range(len(SYMBOLS) + len(symbols)) if symbols.get(i) != expected.get(i))
-                raise CheckpointError(
-                    f"its {key} has {len(symbols)} symbols, and id {wrong} is {symbols.get(wrong)!r}: required "
-                    f"{VOCABULARY_SIZE} symbols, with {expected.get(wrong)!r} there: it cannot be evaluated"
-                )
+    holders = (content, tokenizer if isinstance(tokenizer, Mapping) else {})
+    for holder, key in product(holders, VOCABULARIES):
+        symbols = _by_id(holder.get(key))
+        if symbols is not None and symbols != expected:
+            wrong = next(i for i in range(len(SYMBOLS) + len(symbols)) if symbols.get(i) != expected.get(i))
+            raise CheckpointError(
+                f"its {key} has {len(symbols)} symbols, and id {wrong} is {symbols.get(wrong)!r}: required "
+                f"{VOCABULARY_SIZE} symbols, with {expected.get(wrong)!r} there: it cannot be evaluated"
+            )
 
 
 def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
@@ -133,7 +129,7 @@ def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
     return None
 
 
-def _architecture(state: Mapping[str, Tensor], heads: int | None) -> Architecture:
+def _architecture(state: dict[str, Tensor], heads: int | None) -> Architecture:
     """Return the architecture of the shapes, with the heads that are named or those of the size table."""
     vocabulary, d_model = _matrix(state, "token_embedding.weight")
     positions, _ = _matrix(state, "position_embedding.weight")
@@ -145,28 +141,27 @@ def _architecture(state: Mapping[str, Tensor], heads: int | None) -> Architectur
     layers = len({layer[1] for name in state if (layer := _LAYER.match(name))})
     possible = ", ".join(str(number) for number in range(1, d_model + 1) if d_model % number == 0)
     if heads is None:
-        of_size = [a.heads for a in SIZES.values() if (a.d_model, a.layers, a.ffn) == (d_model, layers, ffn)]
-        if not of_size:
-            raise CheckpointError(
-                f"its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are not in the size table, "
-                f"and do not determine the number of heads: name it with --heads, one of {possible}"
-            )
-        heads = of_size[0]
+        shapes = d_model, layers, ffn
+        heads = next((a.heads for a in SIZES.values() if (a.d_model, a.layers, a.ffn) == shapes), None)
+    if heads is None:
+        raise CheckpointError(
+            f"its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are not in the size table, "
+            f"and do not determine the number of heads: name it with --heads, one of {possible}"
+        )
     if heads < 1 or d_model % heads:
         raise CheckpointError(f"--heads is {heads}: a model {d_model} wide can have {possible}")
     return Architecture(d_model, layers, heads, ffn)
 
 
-def _matrix(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+def _matrix(state: dict[str, Tensor], name: str) -> tuple[int, int]:
     if name not in state:
         raise CheckpointError(f"{name} is missing (its first is {next(iter(state))}): not an HLX Brain model")
     if state[name].ndim != 2:
         raise CheckpointError(f"{name} has the shape {tuple(state[name].shape)}, required two numbers")
-    rows, columns = state[name].shape
-    return rows, columns
+    return state[name].shape[0], state[name].shape[1]
 
 
-def _fitted(state: Mapping[str, Tensor], a: Architecture) -> Transformer:
+def _fitted(state: dict[str, Tensor], a: Architecture) -> Transformer:
     """Return the model of these weights, in fp32; each must have the name and shape of such a model's."""
     with torch.device("meta"):
         model = Transformer(a)

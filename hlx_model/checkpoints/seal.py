@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from safetensors import safe_open
 
-from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, checkpoint_number, read_manifest
 from hlx_model.files import sha256_of
-from hlx_model.layout import CHECKPOINT_NAME, MANIFEST, OPTIMIZER, WEIGHTS
+from hlx_model.layout import CHECKPOINT_NAME, MANIFEST, WEIGHTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,9 @@ def verify_checkpoint(
     manifest = read_manifest(checkpoint)
     if training_id not in (None, manifest.training_id):
         raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
-    for name, seal in manifest.files.items():
-        if only is not None and name not in only:
-            continue
-        path = checkpoint / name
+    checked = manifest.files.keys() if only is None else manifest.files.keys() & only
+    for name in sorted(checked):
+        path, seal = checkpoint / name, manifest.files[name]
         if not path.is_file():
             raise CheckpointError(f"{path}: the file is missing: {REMEDY}")
         if (found := path.stat().st_size) != seal.bytes:
@@ -73,21 +72,13 @@ def list_checkpoints(parent: Path) -> list[Path]:
     return sorted(written, key=written.__getitem__)
 
 
-def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> VerifiedCheckpoint | None:
-    """Return the checkpoint of the highest step in `parent` that verifies and is of that training; None if none does.
+def newest_resumable(parent: Path, training_id: str) -> VerifiedCheckpoint | None:
+    """Return the LAST checkpoint of the highest step in `parent` that verifies and is of that training.
 
-    Files are hashed from the highest step down, until one checkpoint verifies. Others are skipped with a warning.
+    Those that do not verify are skipped with a warning; None if none does.
     """
-    found: list[tuple[int, int, Path]] = []
-    for path in list_checkpoints(parent):
-        try:
-            manifest = read_manifest(path)
-        except CheckpointError as error:
-            log.warning("skipped: %s", error)
-            continue
-        if not with_optimizer or OPTIMIZER in manifest.files:
-            found.append((manifest.step, len(found), path))
-    for *_, path in sorted(found, reverse=True):  # of two with the same step, first the one written last
+    paths = [path for path in list_checkpoints(parent) if "_LAST_" in path.name]
+    for path in sorted(paths, key=checkpoint_number, reverse=True):
         try:
             return verify_checkpoint(path, training_id=training_id)
         except CheckpointError as error:

@@ -140,6 +140,7 @@ def train_command(
                 parent_verdict=parent_verdict,
                 ungated=closed,
                 retry_stopped=retry_stopped,
+                run_id=Environment.read("HLX_RUN_ID").run_id,
             )
         if not ranks.is_rank_zero:
             logging.getLogger("hlx_model").setLevel(logging.ERROR)
@@ -148,9 +149,7 @@ def train_command(
             return
         try:
             with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
-                outcome = train(
-                    plan, execution=execution, ranks=ranks, run_id=Environment.read("HLX_RUN_ID").run_id, emit=emit,
-                )  # fmt: skip
+                outcome = train(plan, execution=execution, ranks=ranks, emit=emit)
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
             console = Console(stderr=True, soft_wrap=True)

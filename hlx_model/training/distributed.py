@@ -70,11 +70,9 @@ class Ranks:
         """Return rank 0's `value`, which must be JSON; the values of the others are ignored."""
         if self.size == 1:
             return value
-        content = json.dumps(value).encode() if self.is_rank_zero else b""
+        content = list(json.dumps(value).encode()) if self.is_rank_zero else []
         length = torch.tensor(len(content), device=self.device)
         dist.broadcast(length, src=0)
-        text = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.is_rank_zero:
-            text.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        text = torch.tensor(content or [0] * int(length), dtype=torch.uint8, device=self.device)
         dist.broadcast(text, src=0)
         return json.loads(bytes(text.tolist()))

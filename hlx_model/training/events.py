@@ -1,7 +1,7 @@
 """What a training reports while it runs: events, and the same as messages to Dagster and in TensorBoard."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,15 +88,12 @@ def tensorboard_sink(directory: Path | None) -> Iterator[EventSink]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
-    writer: Any = SummaryWriter(str(directory))
+    with closing(SummaryWriter(str(directory))) as writer:
 
-    def emit(event: Event) -> None:
-        if isinstance(event, Recorded):
-            for name, value in event.figures.items():
-                if value is not None and name != "step":
-                    writer.add_scalar(name, value, event.row["step"])
+        def emit(event: Event) -> None:
+            if isinstance(event, Recorded):
+                for name, value in event.figures.items():
+                    if value is not None and name != "step":
+                        writer.add_scalar(name, value, event.row["step"])
 
-    try:
         yield emit
-    finally:
-        writer.close()

@@ -97,9 +97,8 @@ def layer_matrix_numel(a: Architecture) -> int:
 
 def autocast_copy_bytes(a: Architecture, precision: torch.dtype) -> float:
     """Return the bytes of the low-precision matrices that autocast keeps until the backward pass has used them."""
-    if precision is torch.float32:
-        return 0.0
-    return precision.itemsize * (layer_matrix_numel(a) + VOCABULARY_SIZE * a.d_model)
+    numel = layer_matrix_numel(a) + VOCABULARY_SIZE * a.d_model
+    return 0.0 if precision is torch.float32 else precision.itemsize * numel
 
 
 def saved_activation_bytes(

@@ -53,40 +53,18 @@ class TrainingPlan:
     replay: list[list[str]]
     """The training texts of each earlier phase that is replayed."""
     parent: VerifiedCheckpoint | None
-    parent_verdict: ParentVerdict | None = None
-    """The verdict that allowed training to start from the parent."""
-    ungated: tuple[str, ...] = ()
+    first_epoch: int
+    """1, or the epoch after the parent's if the parent is of the same phase."""
+    parent_record: Parent | None
+    """What the manifest records of the parent."""
+    resumed: tuple[str, ...]
+    """The checkpoints of the same phase that were continued, as in the manifest, the parent included."""
+    ungated: tuple[str, ...]
     """The ancestors that are used although their gate is closed, as in the manifest."""
-    attempt: int = 1
+    attempt: int
     """1, and one more for every retry of this training after it was stopped, as in the manifest."""
-
-    @property
-    def continues_phase(self) -> bool:
-        """Whether the parent is of the same phase, so that the training resumes at the epoch after."""
-        return self.parent is not None and self.parent.manifest.phase == self.settings.phase
-
-    @property
-    def resumed(self) -> tuple[str, ...]:
-        """Return the checkpoints of the same phase that were continued, as in the manifest, the parent included."""
-        if self.parent is None:
-            return ()
-        return (*self.parent.manifest.resumed, *([self.parent.ref] if self.continues_phase else []))
-
-    @property
-    def first_epoch(self) -> int:
-        """Return 1, or the epoch after the parent's if the parent is of the same phase."""
-        return self.parent.manifest.epoch + 1 if self.parent and self.continues_phase else 1
-
-    @property
-    def parent_record(self) -> Parent | None:
-        """Return what the manifest records of the parent."""
-        if self.parent is None:
-            return None
-        path, manifest = self.parent
-        return Parent(
-            training_id=manifest.training_id, name=path.name, phase=manifest.phase, epoch=manifest.epoch,
-            weights_sha256=manifest.weights_sha256, verdict=self.parent_verdict,
-        )  # fmt: skip
+    run_id: str | None
+    """The Dagster run that started this process, as in the manifest."""
 
 
 def plan_training(
@@ -101,6 +79,7 @@ def plan_training(
     parent_verdict: ParentVerdict | None = None,
     ungated: bool = False,
     retry_stopped: bool = False,
+    run_id: str | None = None,
 ) -> TrainingPlan:
     """Read and check what a training starts from.
 
@@ -116,6 +95,7 @@ def plan_training(
         parent_verdict: the verdict that allowed training to start from `parent`; recorded.
         ungated: the gate of `parent` is closed, and it is used all the same; recorded for good.
         retry_stopped: if the newest attempt at this training was stopped, plan one more.
+        run_id: the Dagster run that started this process; recorded.
 
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
@@ -132,32 +112,44 @@ def plan_training(
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
     corpora = {asset: version}
     replay: list[list[str]] = []
-    inherited_ungated: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    ungated_ancestors: tuple[str, ...] = ()
+    first_epoch, parent_record = 1, None
     if parent is not None:
-        inherited = {name: version for name, version in parent.manifest.corpora.items() if name != asset}
-        replay = _inherit(inherited, Artifacts.of_checkpoint(parent.path), artifacts, texts=settings.replay > 0)
+        path, manifest = parent
+        parent_record = Parent(
+            training_id=manifest.training_id, name=path.name, phase=manifest.phase, epoch=manifest.epoch,
+            weights_sha256=manifest.weights_sha256, verdict=parent_verdict,
+        )  # fmt: skip
+        resumed = manifest.resumed
+        if manifest.phase == phase:
+            first_epoch, resumed = manifest.epoch + 1, (*resumed, parent.ref)
+        ungated_ancestors = (*manifest.ungated, *([parent.ref] if ungated else []))
+        inherited = {name: version for name, version in manifest.corpora.items() if name != asset}
         corpora |= inherited
-        inherited_ungated = (*parent.manifest.ungated, *([parent.ref] if ungated else []))
+        for version in inherited.values():
+            # Reading verifies too. Large corpora are read once: each reading delays the first step.
+            load = store.read if settings.replay > 0 else store.verify
+            kept = store.keep(artifacts, load(Artifacts.of_checkpoint(path).root / version.path))
+            if settings.replay > 0:
+                replay.append(store.model_texts(store.load(kept), "train"))
     data_versions = {name: version.data_version for name, version in corpora.items()}
-    weights = parent.manifest.weights_sha256 if parent else None
-    identify = partial(training_id, settings.to_json(), data_versions, weights, inherited_ungated)
+    weights = parent_record.weights_sha256 if parent_record else None
+    identify = partial(training_id, settings.to_json(), data_versions, weights, ungated_ancestors)
     # The newest attempt, or the next one if that was stopped and is to be retried.
     attempt = 1
     while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
         attempt += 1
     name = identify(attempt)
-    plan = TrainingPlan(
-        settings, name, training / name, corpora, train, held_out, replay, parent, parent_verdict, inherited_ungated,
-        attempt,
-    )  # fmt: skip
-    if parent and plan.first_epoch > settings.epochs:
-        raise ValueError(
-            f"epochs is {settings.epochs}: {parent.path} has already ended epoch {plan.first_epoch - 1} of this phase; "
-            "set more epochs"
-        )
+    if parent and first_epoch > settings.epochs:
+        ended = f"{parent.path} has already ended epoch {first_epoch - 1} of this phase"
+        raise ValueError(f"epochs is {settings.epochs}: {ended}; set more epochs")
     if execution is not None:
-        require_disk(settings, plan.directory)
-    return plan
+        require_disk(settings, training / name)
+    return TrainingPlan(
+        settings, name, training / name, corpora, train, held_out, replay, parent, first_epoch,
+        parent_record=parent_record, resumed=resumed, ungated=ungated_ancestors, attempt=attempt, run_id=run_id,
+    )  # fmt: skip
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
@@ -169,9 +161,8 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
     """Require a parent of the right phase and size; `CheckpointError`."""
     if parent is None:
         if phase > 1:
-            raise CheckpointError(
-                f"phase {phase} starts from a checkpoint of phase {phase - 1}: name it with --resume-from"
-            )
+            needed = f"phase {phase} starts from a checkpoint of phase {phase - 1}"
+            raise CheckpointError(f"{needed}: name it with --resume-from")
         return
     path, manifest = parent
     if manifest.phase not in (phase, phase - 1):
@@ -179,19 +170,6 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
         raise CheckpointError(f"{path} is of phase {manifest.phase}: phase {phase} starts from one of {allowed}")
     if size is not None and manifest.size != size:
         raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
-
-
-def _inherit(
-    versions: dict[str, CorpusVersion], source: Artifacts, target: Artifacts, *, texts: bool
-) -> list[list[str]]:
-    """Verify the corpora of the parent, copy those that lie under another root, and return their training texts."""
-    found = []
-    for version in versions.values():
-        # Reading verifies too. Large corpora are read once: each reading delays the first step.
-        corpus = store.keep(target, (store.read if texts else store.verify)(source.root / version.path))
-        if texts:
-            found.append(store.model_texts(store.load(corpus), "train"))
-    return found
 
 
 def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:

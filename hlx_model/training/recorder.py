@@ -22,42 +22,35 @@ RECORDS = 60
 class Recorder:
     """Writes the heartbeat and the metrics of a training, and emits them as events."""
 
-    def __init__(
-        self, plan: TrainingPlan, progress: Progress, optimizers: Optimizers, run_id: str | None, emit: EventSink
-    ) -> None:
+    def __init__(self, plan: TrainingPlan, progress: Progress, optimizers: Optimizers, emit: EventSink) -> None:
         self._directory, self._progress, self._optimizers, self._emit = plan.directory, progress, optimizers, emit
         s, steps = plan.settings, optimizers.steps
-        self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=run_id)
+        self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=plan.run_id)
         self._metrics = Metrics(plan.directory)
         self._every = max(1, steps // RECORDS)
         self.restart_clock()
         self._liveness = LivenessMonitor(plan.directory.parent, self._warn)
 
-    def begin(self, *, resumed: bool) -> None:
+    def begin(self) -> None:
         """Record that the training starts, or resumes from its progress."""
-        self._metrics.rewind(self._progress.step if resumed else -1)
+        self._metrics.rewind(self._progress.step or -1)
         self.beat("training")
 
     def after_steps(self, steps: int) -> None:
         """Record metrics if they are due after so many more steps; else refresh the heartbeat every second."""
         p, beat = self._progress, self.heartbeat
-        if p.step // self._every > (p.step - steps) // self._every:
-            self.record(p.window_loss / p.window_tokens, rate=self._measure())
-            p.window_loss, p.window_tokens = 0.0, 0
-            self.restart_clock()
-        elif time.time() - beat.time > 1:
-            self._measure()  # the next record of a long training may be an hour away
-            beat.train_loss = p.window_loss / p.window_tokens
-            self.beat("training")
+        due = p.step // self._every > (p.step - steps) // self._every
+        if due or time.time() - beat.time > 1:
+            rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
+            beat.tokens_per_second, beat.train_loss = rate, p.window_loss / p.window_tokens
+            beat.eta_seconds = (beat.steps - p.step) * (p.epoch_tokens / p.batch) / rate if rate > 0 else None
+            if due:
+                self.record(beat.train_loss, rate=rate)
+                p.window_loss, p.window_tokens = 0.0, 0
+                self.restart_clock()
+            else:  # the next record of a long training may be an hour away
+                self.beat("training")
         self._liveness.check()
-
-    def _measure(self) -> float:
-        """Update speed and remaining time in the heartbeat; return the tokens a second since the last record."""
-        p, beat = self._progress, self.heartbeat
-        rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
-        beat.tokens_per_second = rate
-        beat.eta_seconds = (beat.steps - p.step) * (p.epoch_tokens / p.batch) / rate if rate > 0 else None
-        return rate
 
     def restart_clock(self) -> None:
         """Measure the speed from now on: the time before was not spent on training."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, verify_checkpoint
+from hlx_model.checkpoints.seal import list_checkpoints, newest_resumable, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.runs.heartbeat import Heartbeat
@@ -103,7 +103,7 @@ def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
     assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
     beat = Heartbeat.read(directory)
     assert beat is not None and beat.status == "interrupted"
-    newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
+    newest = newest_resumable(directory / "checkpoints", directory.name)
     assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
 

@@ -84,7 +84,7 @@ def test_the_heartbeat_has_the_speed_before_the_first_record(small_document: Pat
     plan.directory.mkdir(parents=True)
     progress = Progress()
     optimizers = Optimizers(Transformer(SIZES["tiny"]), plan.settings, 1_000_000)
-    recorder = Recorder(plan, progress, optimizers, None, ignore)
+    recorder = Recorder(plan, progress, optimizers, ignore)
     recorder.heartbeat.time = 0.0
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)
