@@ -50,7 +50,7 @@ class Uphill(Optimizers):
 UNSTOPPED: Mapping[str, Any] = {
     f"{_LOOP}.Aborts.after_step": unheeding,
     f"{_LOOP}.Aborts.after_epoch": unheeding,
-    f"{_LOOP}.MilestoneGates.after_epoch": unheeding,
+    f"{_LOOP}._Training.check_gates": unheeding,
 }
 CURVES = {
     "healthy-english": Trial(ENGLISH, program=UNSTOPPED),

@@ -24,7 +24,9 @@ from hlx_model.composer.sampling import compose
 from hlx_model.corpus import Split, examples_table, read_corpus
 from hlx_model.corpus.statistics import statistics
 from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.model.device import device_of
 from hlx_model.profiles import PROFILES, Profile, Schedule
+from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 
@@ -70,7 +72,7 @@ def curriculum(profile: Profile, document: Path, training: Path) -> Skill:
         texts = [*plan.train, *(text for texts in plan.replay for text in texts[: int(len(texts) * profile.replay)])]
         tokens += plan.settings.epochs * sum(len(text) + 1 for text in texts)
         began = time.monotonic()
-        parent = train(plan).checkpoint
+        parent = train(plan, execution=ExecutionConfig(device_of())).checkpoint
         seconds.append(time.monotonic() - began)
         judgement = evaluate(parent)
         failed += [gate.name for gate in judgement.verdict.gates if gate.outcome == "fail"]

@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from hlx_model.corpus.entries import DocumentRef
-from hlx_model.files import digest_of, read_json
+from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import MANIFEST
 from hlx_model.model.sizes import SIZES, Architecture
 
 REMEDY = "use another checkpoint, or train that phase again"
-NAME = re.compile(r"phase\d+_(?:(?:BEST|FINAL|STOPPED)_)?epoch\d+|phase\d+_LAST_step\d+")
-"""The names of checkpoints' directories."""
 
 Kind = Literal["EPOCH", "BEST", "LAST", "FINAL", "STOPPED"]
-EndStatus = Literal["completed", "quality_failed", "aborted"]
 
 
 class CheckpointError(ValueError):
@@ -120,7 +117,7 @@ class Manifest(JsonModel):
         return SIZES[self.size]
 
     @property
-    def end_status(self) -> EndStatus:
+    def end_status(self) -> Literal["completed", "quality_failed", "aborted"]:
         """Return how the training ended, if this is its FINAL or STOPPED checkpoint."""
         if self.stopped is None:
             return "completed"
@@ -141,7 +138,7 @@ class Manifest(JsonModel):
         Raises:
             ValueError: the digest does not fit, or a field is missing, unknown or of the wrong type.
         """
-        content = dict(content)
+        content = dict(content) if isinstance(content, Mapping) else {}
         if content.pop("digest", None) != digest_of(content):
             raise ValueError("its digest does not fit its content")
         return super().from_json(content)
@@ -171,9 +168,9 @@ def read_manifest(checkpoint: Path) -> Manifest:
     if not path.is_file():
         raise CheckpointError(f"{checkpoint}: not a complete checkpoint ({MANIFEST} is missing): {REMEDY}")
     try:
-        manifest = Manifest.from_json(read_json(path))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: {error}: {REMEDY}") from None
+        manifest = Manifest.read(path)
+    except ValueError as error:
+        raise CheckpointError(f"{error}: {REMEDY}") from None
     if manifest.size not in SIZES:
         raise CheckpointError(f"{path}: its size {manifest.size!r} is not one of {', '.join(SIZES)}")
     return manifest

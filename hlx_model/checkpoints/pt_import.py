@@ -10,9 +10,9 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,8 +33,7 @@ _SAVE_AGAIN = "save its weights alone, with torch.save(model.state_dict(), PATH)
 _LAYER = re.compile(r"transformer\.layers\.(\d+)\.")
 
 
-@dataclass(frozen=True)
-class ImportedModel:
+class ImportedModel(NamedTuple):
     """A model imported from a file."""
 
     model: Transformer
@@ -61,11 +60,14 @@ def load_pt(path: Path, heads: int | None = None) -> ImportedModel:
         CheckpointError: the file contains more than data, or not the weights of such a model; names what is wrong.
         OSError: it cannot be read.
     """
-    content = _read(path)
-    state = _without_prefixes(_state_dict(path, content))
-    _require_vocabulary(path, content)
-    architecture = _architecture(path, state, heads)
-    model = _fitted(path, state, architecture)
+    try:
+        content = _read(path)
+        state = _state_dict(content)
+        if isinstance(content, Mapping):
+            _require_vocabulary(content)
+        model = _fitted(state, _architecture(state, heads))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     return ImportedModel(model, sha256_of(path))
 
 
@@ -75,61 +77,46 @@ def _read(path: Path) -> Any:
         warnings.simplefilter("ignore")
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            if named := re.search(r"GLOBAL (\S+)", str(error)):
-                raise CheckpointError(
-                    f"{path}: contains more than weights ({named[1]}), which is never loaded: {_SAVE_AGAIN}"
-                ) from None
-            raise _unreadable(path, "another pickle") from None
         except Exception as error:  # any error: the bytes may be anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:120]
-            raise _unreadable(path, reason) from None
+            if isinstance(error, pickle.UnpicklingError):
+                if named := re.search(r"GLOBAL (\S+)", str(error)):
+                    more = f"contains more than weights ({named[1]}), which is never loaded"
+                    raise CheckpointError(f"{more}: {_SAVE_AGAIN}") from None
+                reason = "another pickle"
+            unreadable = f"not a file that torch.save wrote, or an incomplete one ({reason})"
+            raise CheckpointError(f"{unreadable}: {_SAVE_AGAIN}") from None
 
 
-def _unreadable(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: not a file that torch.save wrote, or an incomplete one ({reason}): {_SAVE_AGAIN}")
-
-
-def _state_dict(path: Path, content: Any) -> Mapping[str, Tensor]:
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    """Return the weights that a file contains, by their names without prefixes."""
     found = content
     if isinstance(content, Mapping):
         found = next((content[key] for key in HOLDERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(found, Mapping):
-        raise CheckpointError(
-            f"{path}: contains a value of type {type(found).__name__}, not a state dict: {_SAVE_AGAIN}"
-        )
-    unexpected = [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
-    if unexpected or not found:
+        raise CheckpointError(f"contains a value of type {type(found).__name__}, not a state dict: {_SAVE_AGAIN}")
+    if not found or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()):
         names = ", ".join(map(str, list(found)[:6])) or "nothing"
-        raise CheckpointError(f"{path}: no state dict under {', '.join(HOLDERS)} or by itself (it contains {names})")
-    return found
+        raise CheckpointError(f"no state dict under {', '.join(HOLDERS)} or by itself (it contains {names})")
+    state = dict(found)
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in state)), None):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    names = dict(state)
-    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in names)), None):
-        names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
-    return names
-
-
-def _require_vocabulary(path: Path, content: Any) -> None:
+def _require_vocabulary(content: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` if the file contains symbols that are not this program's."""
-    if not isinstance(content, Mapping):
-        return
+    expected = dict(enumerate(SYMBOLS))
     tokenizer = content.get("tokenizer")
-    for holder in (content, tokenizer if isinstance(tokenizer, Mapping) else {}):
-        for key in VOCABULARIES:
-            symbols = _by_id(holder.get(key))
-            if symbols is not None and symbols != dict(enumerate(SYMBOLS)):
-                wrong = next(i for i in range(max(len(SYMBOLS), len(symbols))) if symbols.get(i) != _symbol(i))
-                raise CheckpointError(
-                    f"{path}: its {key} has {len(symbols)} symbols, and id {wrong} is {symbols.get(wrong)!r}: required "
-                    f"{VOCABULARY_SIZE} symbols, with {_symbol(wrong)!r} there: it cannot be evaluated"
-                )
-
-
-def _symbol(index: int) -> str | None:
-    return SYMBOLS[index] if index < len(SYMBOLS) else None
+    holders = (content, tokenizer if isinstance(tokenizer, Mapping) else {})
+    for holder, key in product(holders, VOCABULARIES):
+        symbols = _by_id(holder.get(key))
+        if symbols is not None and symbols != expected:
+            wrong = next(i for i in range(len(SYMBOLS) + len(symbols)) if symbols.get(i) != expected.get(i))
+            raise CheckpointError(
+                f"its {key} has {len(symbols)} symbols, and id {wrong} is {symbols.get(wrong)!r}: required "
+                f"{VOCABULARY_SIZE} symbols, with {expected.get(wrong)!r} there: it cannot be evaluated"
+            )
 
 
 def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
@@ -142,63 +129,57 @@ def _by_id(vocabulary: Any) -> dict[Any, Any] | None:
     return None
 
 
-def _architecture(path: Path, state: Mapping[str, Tensor], heads: int | None) -> Architecture:
+def _architecture(state: dict[str, Tensor], heads: int | None) -> Architecture:
     """Return the architecture of the shapes, with the heads that are named or those of the size table."""
-    vocabulary, d_model = _matrix(path, state, "token_embedding.weight")
-    positions, _ = _matrix(path, state, "position_embedding.weight")
-    ffn, _ = _matrix(path, state, "transformer.layers.0.linear1.weight")
+    vocabulary, d_model = _matrix(state, "token_embedding.weight")
+    positions, _ = _matrix(state, "position_embedding.weight")
+    ffn, _ = _matrix(state, "transformer.layers.0.linear1.weight")
     if vocabulary != VOCABULARY_SIZE:
-        raise CheckpointError(f"{path}: a vocabulary of {vocabulary} symbols, required {VOCABULARY_SIZE}")
+        raise CheckpointError(f"a vocabulary of {vocabulary} symbols, required {VOCABULARY_SIZE}")
     if positions != POSITIONS:
-        raise CheckpointError(f"{path}: {positions} positions, required {POSITIONS}")
+        raise CheckpointError(f"{positions} positions, required {POSITIONS}")
     layers = len({layer[1] for name in state if (layer := _LAYER.match(name))})
+    possible = ", ".join(str(number) for number in range(1, d_model + 1) if d_model % number == 0)
     if heads is None:
-        of_size = [a.heads for a in SIZES.values() if (a.d_model, a.layers, a.ffn) == (d_model, layers, ffn)]
-        if not of_size:
-            raise CheckpointError(
-                f"{path}: its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are not in the size table, "
-                f"and do not determine the number of heads: name it with --heads, one of {_divisors(d_model)}"
-            )
-        heads = of_size[0]
+        shapes = d_model, layers, ffn
+        heads = next((a.heads for a in SIZES.values() if (a.d_model, a.layers, a.ffn) == shapes), None)
+    if heads is None:
+        raise CheckpointError(
+            f"its shapes ({d_model} wide, {layers} layers, {ffn} feed-forward) are not in the size table, "
+            f"and do not determine the number of heads: name it with --heads, one of {possible}"
+        )
     if heads < 1 or d_model % heads:
-        raise CheckpointError(f"{path}: --heads is {heads}: a model {d_model} wide can have {_divisors(d_model)}")
+        raise CheckpointError(f"--heads is {heads}: a model {d_model} wide can have {possible}")
     return Architecture(d_model, layers, heads, ffn)
 
 
-def _divisors(number: int) -> str:
-    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)
-
-
-def _matrix(path: Path, state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+def _matrix(state: dict[str, Tensor], name: str) -> tuple[int, int]:
     if name not in state:
-        raise CheckpointError(f"{path}: {name} is missing (its first is {next(iter(state))}): not an HLX Brain model")
-    rows, *columns = state[name].shape or (0,)
-    if len(columns) != 1:
-        raise CheckpointError(f"{path}: {name} has the shape {tuple(state[name].shape)}, required two numbers")
-    return rows, columns[0]
+        raise CheckpointError(f"{name} is missing (its first is {next(iter(state))}): not an HLX Brain model")
+    if state[name].ndim != 2:
+        raise CheckpointError(f"{name} has the shape {tuple(state[name].shape)}, required two numbers")
+    return state[name].shape[0], state[name].shape[1]
 
 
-def _fitted(path: Path, state: Mapping[str, Tensor], a: Architecture) -> Transformer:
+def _fitted(state: dict[str, Tensor], a: Architecture) -> Transformer:
     """Return the model of these weights, in fp32; each must have the name and shape of such a model's."""
     with torch.device("meta"):
         model = Transformer(a)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if missing := [name for name in expected if name not in state]:
-        raise CheckpointError(f"{path}: {_some(missing)} missing from a model of {a.layers} layers")
+        raise CheckpointError(f"{_some(missing)} missing from a model of {a.layers} layers")
     if unexpected := [name for name in state if name not in expected]:
-        raise CheckpointError(f"{path}: {_some(unexpected)} in it, which an HLX Brain model does not have")
+        raise CheckpointError(f"{_some(unexpected)} in it, which an HLX Brain model does not have")
     weights: dict[str, Tensor] = {}
     for name, shape in expected.items():
         tensor = state[name]
         if tuple(tensor.shape) != shape:
-            raise CheckpointError(f"{path}: {name} has the shape {tuple(tensor.shape)}, required {shape}")
+            raise CheckpointError(f"{name} has the shape {tuple(tensor.shape)}, required {shape}")
         if not tensor.is_floating_point() or tensor.layout != torch.strided:
-            raise CheckpointError(
-                f"{path}: {name} is {tensor.dtype}, {tensor.layout}: required dense fp32, fp16 or bf16"
-            )
+            raise CheckpointError(f"{name} is {tensor.dtype}, {tensor.layout}: required dense fp32, fp16 or bf16")
         weights[name] = tensor.detach().float().contiguous()
         if not weights[name].isfinite().all():
-            raise CheckpointError(f"{path}: {name} contains values that are not finite: the model is broken")
+            raise CheckpointError(f"{name} contains values that are not finite: the model is broken")
     model.load_state_dict(weights, assign=True)
     return model.eval()
 

@@ -6,6 +6,7 @@ model = load_model(verified)          # does not hash the files again
 
 import logging
 import math
+import re
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
@@ -14,9 +15,9 @@ from typing import NamedTuple
 
 from safetensors import safe_open
 
-from hlx_model.checkpoints.manifest import NAME, REMEDY, CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, checkpoint_number, read_manifest
 from hlx_model.files import sha256_of
-from hlx_model.layout import MANIFEST, OPTIMIZER, WEIGHTS
+from hlx_model.layout import CHECKPOINT_NAME, MANIFEST, WEIGHTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 
 log = logging.getLogger(__name__)
@@ -34,17 +35,21 @@ class VerifiedCheckpoint(NamedTuple):
         return f"{self.manifest.training_id}/{self.path.name}"
 
 
-def verify_checkpoint(checkpoint: Path, *, only: Collection[str] | None = None) -> VerifiedCheckpoint:
+def verify_checkpoint(
+    checkpoint: Path, *, training_id: str | None = None, only: Collection[str] | None = None
+) -> VerifiedCheckpoint:
     """Verify the manifest, the length and SHA-256 of every file (or of those in `only`), and the vocabulary.
 
     Raises:
-        CheckpointError: names the first file that is missing, truncated or changed.
+        CheckpointError: names the first file that is missing, truncated or changed; or the checkpoint is not of the
+            training `training_id`, if one is named.
     """
     manifest = read_manifest(checkpoint)
-    for name, seal in manifest.files.items():
-        if only is not None and name not in only:
-            continue
-        path = checkpoint / name
+    if training_id not in (None, manifest.training_id):
+        raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
+    checked = manifest.files.keys() if only is None else manifest.files.keys() & only
+    for name in sorted(checked):
+        path, seal = checkpoint / name, manifest.files[name]
         if not path.is_file():
             raise CheckpointError(f"{path}: the file is missing: {REMEDY}")
         if (found := path.stat().st_size) != seal.bytes:
@@ -56,48 +61,26 @@ def verify_checkpoint(checkpoint: Path, *, only: Collection[str] | None = None) 
     return VerifiedCheckpoint(checkpoint, manifest)
 
 
-def verify_own(checkpoint: Path, training_id: str) -> VerifiedCheckpoint:
-    """Verify a checkpoint of a training; `CheckpointError` if it is damaged or of another training."""
-    _require_own(checkpoint, read_manifest(checkpoint), training_id)
-    return verify_checkpoint(checkpoint)
-
-
-def _require_own(checkpoint: Path, manifest: Manifest, training_id: str) -> None:
-    if manifest.training_id != training_id:
-        raise CheckpointError(f"{checkpoint}: a checkpoint of training {manifest.training_id}, not of {training_id}")
-
-
 def list_checkpoints(parent: Path) -> list[Path]:
     """Return the directories in `parent` that are named like a checkpoint and have a manifest, the newest last."""
-    if not parent.is_dir():
-        return []
     written: dict[Path, float] = {}
-    for path in parent.iterdir():
+    for path in parent.glob("phase*"):
         # A running trainer may have removed it since.
         with suppress(FileNotFoundError):
-            if NAME.fullmatch(path.name):
+            if re.fullmatch(CHECKPOINT_NAME, path.name):
                 written[path] = (path / MANIFEST).stat().st_mtime
     return sorted(written, key=written.__getitem__)
 
 
-def newest_verified(parent: Path, training_id: str, *, with_optimizer: bool = False) -> VerifiedCheckpoint | None:
-    """Return the checkpoint of the highest step in `parent` that verifies and is of that training; None if none does.
+def newest_resumable(parent: Path, training_id: str) -> VerifiedCheckpoint | None:
+    """Return the LAST checkpoint of the highest step in `parent` that verifies and is of that training.
 
-    Files are hashed from the highest step down, until one checkpoint verifies. Others are skipped with a warning.
+    Those that do not verify are skipped with a warning; None if none does.
     """
-    found: list[tuple[int, int, Path]] = []
-    for path in list_checkpoints(parent):
+    paths = [path for path in list_checkpoints(parent) if "_LAST_" in path.name]
+    for path in sorted(paths, key=checkpoint_number, reverse=True):
         try:
-            manifest = read_manifest(path)
-            _require_own(path, manifest, training_id)
-        except CheckpointError as error:
-            log.warning("skipped: %s", error)
-            continue
-        if not with_optimizer or OPTIMIZER in manifest.files:
-            found.append((manifest.step, len(found), path))
-    for *_, path in sorted(found, reverse=True):  # of two with the same step, first the one written last
-        try:
-            return verify_checkpoint(path)
+            return verify_checkpoint(path, training_id=training_id)
         except CheckpointError as error:
             log.warning("skipped: %s", error)
     return None

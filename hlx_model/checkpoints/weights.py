@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hlx_model.checkpoints.manifest import CheckpointError, FileSeal, Manifest, directory_name
 from hlx_model.checkpoints.progress import Progress
-from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_own
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.files import new_directory, sha256_of, write_json
 from hlx_model.layout import MANIFEST, OPTIMIZER, STATE, WEIGHTS
 from hlx_model.model.transformer import Transformer
@@ -25,11 +25,7 @@ ROLLING = 2
 
 
 def write_checkpoint(
-    parent: Path,
-    manifest: Manifest,
-    model: Transformer,
-    progress: Progress,
-    optimizer: Mapping[str, Tensor] | None,
+    parent: Path, manifest: Manifest, model: Transformer, progress: Progress, optimizer: Mapping[str, Tensor] | None
 ) -> Path:
     """Write a checkpoint into `parent`, its manifest last, and return its directory.
 
@@ -44,17 +40,15 @@ def write_checkpoint(
     """
     target = parent / directory_name(manifest.kind, manifest.phase, manifest.epoch, manifest.step)
     with suppress(CheckpointError):
-        return verify_own(target, manifest.training_id).path
+        return verify_checkpoint(target, training_id=manifest.training_id).path
     with new_directory(target) as directory:
         _save(model.state_dict(), directory / WEIGHTS)
         if optimizer is not None:
             _save(optimizer, directory / OPTIMIZER)
         # The directory is synced as a whole before it takes its name.
         write_json(directory / STATE, progress.to_json(), durable=False)
-        files = {
-            path.name: FileSeal(sha256=sha256_of(path), bytes=path.stat().st_size)
-            for path in sorted(directory.iterdir())
-        }
+        written = sorted(directory.iterdir())
+        files = {path.name: FileSeal(sha256=sha256_of(path), bytes=path.stat().st_size) for path in written}
         sealed = manifest.replace(weights_sha256=files[WEIGHTS].sha256, files=files)
         write_json(directory / MANIFEST, sealed.to_json(), durable=False)
     return target

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hlx_model import layout
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, directory_name
-from hlx_model.checkpoints.seal import verify_own
+from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup.disk import STOPPED, Training, find_trainings, foreign_file, is_linked, last_written
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version
@@ -191,7 +191,7 @@ class Marks:
                 return path
             if path.parent.name == layout.CHECKPOINTS:
                 try:
-                    verify_own(path, one.directory.name)
+                    verify_checkpoint(path, training_id=one.directory.name)
                     return path
                 except (CheckpointError, OSError) as error:
                     self.notes.append(f"{one.directory} does not count as ended: {error}")

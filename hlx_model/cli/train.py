@@ -26,11 +26,10 @@ from hlx_model.phases import PHASES
 from hlx_model.profiles import profile as profile_of
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.distributed import Ranks
-from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message
+from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message, tensorboard_sink
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
-from hlx_model.training.sinks import tensorboard_sink
 from hlx_model.verdicts import GateClosed
 
 log = logging.getLogger(__name__)
@@ -141,6 +140,7 @@ def train_command(
                 parent_verdict=parent_verdict,
                 ungated=closed,
                 retry_stopped=retry_stopped,
+                run_id=Environment.read("HLX_RUN_ID").run_id,
             )
         if not ranks.is_rank_zero:
             logging.getLogger("hlx_model").setLevel(logging.ERROR)
@@ -149,9 +149,7 @@ def train_command(
             return
         try:
             with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
-                outcome = train(
-                    plan, execution=execution, ranks=ranks, run_id=Environment.read("HLX_RUN_ID").run_id, emit=emit,
-                )  # fmt: skip
+                outcome = train(plan, execution=execution, ranks=ranks, emit=emit)
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
             console = Console(stderr=True, soft_wrap=True)

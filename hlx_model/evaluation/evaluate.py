@@ -26,7 +26,7 @@ from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
 from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
-from hlx_model.model.device import threads_for
+from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Example, Figures, Report, TranslationFigures
@@ -84,7 +84,7 @@ def evaluate_model(
         previous: the report of the same phase to compare with.
     """
     m = Measurements(target, model, corpora)
-    with threads_for(model.architecture):
+    with threads(threads_of(model.architecture)):
         gates = evaluate_gates(m)
         measured = _metrics(m)
     pairs = [*m.translations.held_out, *m.translations.between] if m.writes == "translations" else []

@@ -1,16 +1,12 @@
 """What a machine computes with: device, CPU threads, precision, attention kernel."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hlx_model.model.sizes import Architecture
-
-T = TypeVar("T")
 
 SMALL_WIDTH = 128
 """Models up to this width run on one CPU thread, because their batches are too small to share. With two threads `tiny`
@@ -36,13 +32,6 @@ def threads_of(a: Architecture) -> int:
 
 
 @contextmanager
-def threads_for(a: Architecture) -> Iterator[None]:
-    """Use the threads of `threads_of` while the block runs."""
-    with threads(threads_of(a)):
-        yield
-
-
-@contextmanager
 def threads(number: int) -> Iterator[None]:
     """Use `number` CPU threads for each operation while the block runs."""
     before = torch.get_num_threads()
@@ -51,18 +40,6 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def map_in_threads(work: Callable[[int], T], number: int, device: str) -> list[T]:
-    """Return `work(i)` for i from 0 to `number` - 1, in this order; on a CPU computed in as many threads as torch has.
-
-    Threads that each do a whole piece of work wait for each other far less than threads that share one operation.
-    """
-    workers = min(torch.get_num_threads(), number)
-    if device != "cpu" or workers < 2:
-        return [work(i) for i in range(number)]
-    with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(work, range(number)))
 
 
 def precision_of(device: str, *, mixed: bool) -> torch.dtype:

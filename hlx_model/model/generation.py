@@ -5,14 +5,19 @@ from its own last position. Rows that have ended leave the batch.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from hlx_model.model.device import map_in_threads
+from hlx_model.model.device import threads
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Cache, Transformer
+
+BATCH_SIZE = 64
+"""Rows that are computed together; on a CPU, in each thread."""
 
 STILL_WRITING = 0.5
 """Rows that have ended are removed when at most this share of a batch still writes. Removing rows copies the cache, so
@@ -20,13 +25,7 @@ it is not done for each."""
 
 
 def generate(
-    model: Transformer,
-    prompts: Sequence[str],
-    *,
-    max_new_tokens: int = 128,
-    temperature: float = 0.0,
-    seed: int = 0,
-    batch_size: int = 64,
+    model: Transformer, prompts: Sequence[str], *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
 ) -> list[str]:
     """Return what the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
 
@@ -35,8 +34,7 @@ def generate(
         prompts: texts to continue, without `<BOS>`, which is added. A prompt may be empty.
         max_new_tokens: upper limit for each prompt. The model's 512 positions are a limit too.
         temperature: 0 takes the most likely token (greedy); above 0 tokens are sampled.
-        seed: of the sampling. The same seed and `batch_size` give the same texts on the same device.
-        batch_size: rows computed together; on a CPU, in each thread.
+        seed: of the sampling. The same seed gives the same texts on the same device.
 
     Returns:
         The continuations without their prompts, in the order of the prompts.
@@ -50,28 +48,27 @@ def generate(
     device = model.output_projection.weight.device
     # Rows of similar length need the least padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
 
     def write(number: int) -> list[list[int]]:
         chance = torch.Generator(device=device).manual_seed(seed * 1_000_003 + number)
-        return _generate_batch(
-            model, [encode(prompts[i]) for i in batches[number]], max_new_tokens, temperature, chance
-        )
+        encoded = [encode(prompts[i]) for i in batches[number]]
+        return _generate_batch(model, encoded, max_new_tokens, temperature, chance)
 
-    texts = [""] * len(prompts)
-    for rows, written in zip(batches, map_in_threads(write, len(batches), device.type), strict=True):
-        for i, ids in zip(rows, written, strict=True):
-            texts[i] = decode(ids)
-    return texts
+    workers = min(torch.get_num_threads(), len(batches))
+    if device.type != "cpu" or workers < 2:
+        written = [write(number) for number in range(len(batches))]
+    else:
+        # Threads that each write a whole batch wait for each other far less than threads that share one operation.
+        with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            written = list(pool.map(write, range(len(batches))))
+    ids_of = dict(zip(order, chain.from_iterable(written), strict=True))
+    return [decode(ids_of[i]) for i in range(len(prompts))]
 
 
 @torch.inference_mode()
 def _generate_batch(
-    model: Transformer,
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    temperature: float,
-    generator: torch.Generator,
+    model: Transformer, prompts: list[list[int]], max_new_tokens: int, temperature: float, generator: torch.Generator
 ) -> list[list[int]]:
     device = model.output_projection.weight.device
     lengths = [len(prompt) + 1 for prompt in prompts]

@@ -6,6 +6,7 @@ two symbols have changed places.
 
 import hashlib
 from collections.abc import Iterable
+from itertools import takewhile
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<PAD>", "<BOS>", "<EOS>", "<UNK>")
@@ -43,10 +44,5 @@ def encode_example(text: str) -> list[int]:
 
 def decode(ids: Iterable[int]) -> str:
     """Return the text of `ids` up to the first `<EOS>`, without `<PAD>` and `<BOS>`; `<UNK>` stays visible."""
-    characters: list[str] = []
-    for index in ids:
-        if index == EOS:
-            break
-        if index not in (PAD, BOS):
-            characters.append(SYMBOLS[index])
-    return "".join(characters)
+    written = takewhile(lambda index: index != EOS, ids)
+    return "".join(SYMBOLS[index] for index in written if index not in (PAD, BOS))

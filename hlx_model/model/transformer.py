@@ -33,6 +33,10 @@ class Cache:
         self.layers = torch.zeros(shape, device=like.device, dtype=like.dtype)
 
 
+NewTokens = tuple[Tensor, Tensor]
+"""A new token of each row: its position (B), and whether it attends to each position of its row (B, T)."""
+
+
 class SelfAttention(nn.Module):
     """Multi-head causal self-attention with one fused projection to queries, keys and values."""
 
@@ -43,26 +47,25 @@ class SelfAttention(nn.Module):
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * a.d_model))
         self.out_proj = nn.Linear(a.d_model, a.d_model)
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values of `x`, each (B, H, T, K)."""
+    def forward(self, x_BTD: Tensor, cache: Tensor | None = None, new: NewTokens | None = None) -> Tensor:
+        """Let each position attend to itself and to earlier ones.
+
+        If `new` is given, compute one new position of each row from those in `cache` (2, B, H, capacity, K), and write
+        it there; else fill the cache, if there is one.
+        """
         qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
         b, t, _ = qkv.shape
         q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        return q, k, v
+        if cache is not None and new is not None:
+            y_BHTK = self._step(q, k, v, cache, *new)
+        else:
+            if cache is not None:
+                cache[0, :, :, :t], cache[1, :, :, :t] = k, v
+            y_BHTK = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        merged: Tensor = self.out_proj(y_BHTK.transpose(1, 2).flatten(2))
+        return merged
 
-    def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
-        """Let each position attend to itself and to earlier ones; fills `cache` (2, B, H, capacity, K) if given."""
-        q, k, v = self.project(x_BTD)
-        if cache is not None:
-            cache[0, :, :, : k.shape[2]], cache[1, :, :, : v.shape[2]] = k, v
-        return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
-
-    def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
-        """Compute one new position of each row, and write it into `cache` at `position`.
-
-        `seen` marks the positions that a row attends to.
-        """
-        q, k, v = self.project(x_B1D)
+    def _step(self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
         rows = torch.arange(len(position_B), device=position_B.device)
         cache[0, rows, :, position_B], cache[1, rows, :, position_B] = k[:, :, 0], v[:, :, 0]
         # Heads are flattened before positions are cut: otherwise every step copies the keys and values that it reads.
@@ -70,11 +73,7 @@ class SelfAttention(nn.Module):
         keys, values = (kept.flatten(0, 1)[:, :length] for kept in cache)
         scores = torch.bmm(q.reshape(b * h, 1, width) * width**-0.5, keys.transpose(1, 2)).view(b, h, 1, length)
         scores = scores.masked_fill(~seen_BT[:, None, None], -torch.inf).softmax(dim=-1)
-        return self._merge(torch.bmm(scores.view(b * h, 1, length), values).view(q.shape))
-
-    def _merge(self, y_BHTK: Tensor) -> Tensor:
-        merged: Tensor = self.out_proj(y_BHTK.transpose(1, 2).flatten(2))
-        return merged
+        return torch.bmm(scores.view(b * h, 1, length), values).view(q.shape)
 
 
 class Layer(nn.Module):
@@ -88,18 +87,11 @@ class Layer(nn.Module):
         self.norm1 = nn.LayerNorm(a.d_model)
         self.norm2 = nn.LayerNorm(a.d_model)
 
-    def _feed_forward(self, x_BTD: Tensor) -> Tensor:
-        y_BTD: Tensor = self.linear2(F.relu(self.linear1(self.norm2(x_BTD))))
-        return x_BTD + y_BTD
-
-    def forward(self, x_BTD: Tensor, cache: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, cache: Tensor | None = None, new: NewTokens | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
-        return self._feed_forward(x_BTD + self.self_attn(self.norm1(x_BTD), cache))
-
-    def step(self, x_B1D: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
-        """Do the same for one new position of each row."""
-        attended = self.self_attn.step(self.norm1(x_B1D), cache, position_B, seen_BT)
-        return self._feed_forward(x_B1D + attended)
+        x_BTD = x_BTD + self.self_attn(self.norm1(x_BTD), cache, new)
+        y_BTD: Tensor = x_BTD + self.linear2(F.relu(self.linear1(self.norm2(x_BTD))))
+        return y_BTD
 
 
 class Stack(nn.Module):
@@ -154,10 +146,6 @@ class Transformer(nn.Module):
                 nn.init.kaiming_uniform_(parameter, a=math.sqrt(5), generator=generator)
         return self
 
-    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor) -> Tensor:
-        embedded: Tensor = self.token_embedding(tokens_BT) + self.position_embedding(positions_BT)
-        return embedded
-
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """Return the logits (B, T, V) of the token after each token; fills `cache` if given.
 
@@ -167,7 +155,8 @@ class Transformer(nn.Module):
         length = tokens_BT.shape[1]
         if length > POSITIONS:
             raise ValueError(f"a sequence of {length} tokens: the model has {POSITIONS} positions")
-        x_BTD = self._embed(tokens_BT, torch.arange(length, device=tokens_BT.device))
+        positions_T = torch.arange(length, device=tokens_BT.device)
+        x_BTD = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
         for index, layer in enumerate(self.transformer.layers):
             if self.gradient_checkpointing and self.training and cache is None:
                 # A layer draws nothing at random, so no random state must be restored.
@@ -179,11 +168,10 @@ class Transformer(nn.Module):
 
     def step(self, token_B: Tensor, position_B: Tensor, cache: Cache) -> Tensor:
         """Return the logits (B, V) of the token after one new token of each row, which is at `position` of its row."""
-        x_B1D = self._embed(token_B[:, None], position_B[:, None])
+        x_B1D = self.token_embedding(token_B[:, None]) + self.position_embedding(position_B[:, None])
         length = int(position_B.max()) + 1
-        seen_BT = torch.arange(length, device=position_B.device) <= position_B[:, None]
-        for index, layer in enumerate(self.transformer.layers):
-            assert isinstance(layer, Layer)
-            x_B1D = layer.step(x_B1D, cache.layers[index], position_B, seen_BT)
+        new = (position_B, torch.arange(length, device=position_B.device) <= position_B[:, None])
+        for layer, layer_cache in zip(self.transformer.layers, cache.layers, strict=True):
+            x_B1D = layer(x_B1D, layer_cache, new)
         logits_BV: Tensor = self.output_projection(x_B1D)[:, 0]
         return logits_BV

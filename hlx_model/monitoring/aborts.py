@@ -1,6 +1,6 @@
 """The trainer's part of the abort rules: what they need to remember from step to step.
 
-A failed gate stops a training too (`training/milestones.py`). A stall or a dead process is found by the watchdog, since
+A failed gate stops a training too (`training/loop.py`). A stall or a dead process is found by the watchdog, since
 a trainer cannot report its own.
 """
 

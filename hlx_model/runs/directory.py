@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
-from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint, verify_own
+from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint, verify_checkpoint
 from hlx_model.layout import CHECKPOINTS, LOCK, MANIFEST
 from hlx_model.runs.heartbeat import Heartbeat
 
@@ -65,7 +65,7 @@ def ended_training(directory: Path, training_id: str) -> Path | None:
     for path in reversed(list_checkpoints(directory / CHECKPOINTS)):
         if "_FINAL_" in path.name or "_STOPPED_" in path.name:
             try:
-                ended = verify_own(path, training_id)
+                ended = verify_checkpoint(path, training_id=training_id)
             except CheckpointError as error:
                 log.warning("%s", error)
             else:

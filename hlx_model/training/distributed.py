@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from hlx_model.runs.processes import die_with_parent
 
@@ -27,6 +26,8 @@ class Ranks:
         """Join the ranks that `torchrun` started; `device` is `cpu` or `cuda`."""
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
+        self.is_rank_zero = self.rank == 0
+        """Whether this process reads, evaluates, writes and reports."""
         self.device = device
         if self.size > 1:
             # If torchrun is killed, nothing else stops its ranks, and they would keep the training's lock.
@@ -35,11 +36,6 @@ class Ranks:
                 self.device = f"cuda:{os.environ['LOCAL_RANK']}"
                 torch.cuda.set_device(self.device)
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
-
-    @property
-    def is_rank_zero(self) -> bool:
-        """Whether this process reads, evaluates, writes and reports."""
-        return self.rank == 0
 
     @contextmanager
     def process_group(self) -> Iterator["Ranks"]:
@@ -59,10 +55,6 @@ class Ranks:
         if self.size > 1 and self.is_rank_zero:
             dist.barrier()
 
-    def parallel(self, model: nn.Module) -> nn.Module:
-        """Return the model such that its gradients are averaged over the ranks."""
-        return DistributedDataParallel(model) if self.size > 1 else model
-
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over the ranks."""
         if self.size > 1:
@@ -78,11 +70,9 @@ class Ranks:
         """Return rank 0's `value`, which must be JSON; the values of the others are ignored."""
         if self.size == 1:
             return value
-        content = json.dumps(value).encode() if self.is_rank_zero else b""
+        content = list(json.dumps(value).encode()) if self.is_rank_zero else []
         length = torch.tensor(len(content), device=self.device)
         dist.broadcast(length, src=0)
-        text = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.is_rank_zero:
-            text.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        text = torch.tensor(content or [0] * int(length), dtype=torch.uint8, device=self.device)
         dist.broadcast(text, src=0)
         return json.loads(bytes(text.tolist()))

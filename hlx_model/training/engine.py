@@ -8,11 +8,13 @@ the whole batch, so that the gradients of all shares add up to those of the batc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from hlx_model.model.device import attention_kernel, precision_of, threads, threads_of
 from hlx_model.model.tokenizer import PAD
@@ -42,11 +44,8 @@ def next_token_losses(model: nn.Module, ids_BT: Tensor) -> Tensor:
 
     The label of a position is the token after it: `ids[:, 1:]` for `ids[:, :-1]`.
     """
-    logits_BTV = model(ids_BT[:, :-1])
-    labels_BT = ids_BT[:, 1:]
-    losses = F.cross_entropy(
-        logits_BTV.float().flatten(0, 1), labels_BT.flatten(), ignore_index=PAD, reduction="none"
-    )  # fmt: skip
+    logits_BTV, labels_BT = model(ids_BT[:, :-1]).float(), ids_BT[:, 1:]
+    losses = F.cross_entropy(logits_BTV.flatten(0, 1), labels_BT.flatten(), ignore_index=PAD, reduction="none")
     return losses.view_as(labels_BT)
 
 
@@ -68,15 +67,15 @@ class Engine:
     ) -> None:
         """`steps` is how many the whole training has; `model` is on the device of `ranks`."""
         self.settings, self.execution, self.ranks = settings, execution, ranks
-        self.on_gpu = ranks.device.startswith("cuda")
-        self.kind = "cuda" if self.on_gpu else "cpu"
+        self.kind = torch.device(ranks.device).type
+        self.on_gpu = self.kind == "cuda"
         self.precision = precision_of(ranks.device, mixed=settings.mixed_precision)
         # fp16 gradients below 6e-8 become 0, so they are scaled up; bf16 has the range of fp32.
         self.scaler = torch.amp.GradScaler(self.kind, enabled=self.precision is torch.float16)
         tokens = settings.batch_size * settings.seq_length // execution.accumulation
         self.workers = 1 if ranks.size > 1 else execution.workers(tokens)
-        threads_each = torch.get_num_threads() // self.workers
-        self.threads = max(1, threads_each) if self.workers > 1 else threads_of(model.architecture)
+        shared = self.workers > 1
+        self.threads = max(1, torch.get_num_threads() // self.workers) if shared else threads_of(model.architecture)
         self.stride = STRIDE if self.on_gpu else 1
         model.gradient_checkpointing = execution.gradient_checkpointing
         if execution.compile:
@@ -84,25 +83,20 @@ class Engine:
         if self.on_gpu and execution.memory_limit is not None:
             share = execution.memory_limit * GIB / torch.cuda.get_device_properties(ranks.device).total_memory
             torch.cuda.set_per_process_memory_fraction(min(1.0, share), ranks.device)
-        self.model: nn.Module = ranks.parallel(model)
+        self.transformer = model
+        # Averages the gradients over the ranks.
+        self.model: nn.Module = DistributedDataParallel(model) if ranks.size > 1 else model
         self.parameters = list(model.parameters())
         self.optimizers = Optimizers(model, settings, steps, parts=self.workers)
-        self._pool: ThreadPoolExecutor | None = None
+        initializer = partial(torch.set_num_threads, self.threads)
+        self._pool = ThreadPoolExecutor(self.workers, initializer=initializer) if shared else None
         self._nonfinite_seen = torch.zeros((), device=ranks.device)
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Set threads and attention kernel for steps, while the block runs."""
         with attention_kernel(self.kind), threads(self.threads):
-            if self.workers == 1:
-                yield
-                return
-            with ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self.threads,)) as pool:
-                self._pool = pool
-                try:
-                    yield
-                finally:
-                    self._pool = None
+            yield
 
     def steps(self, batches: Sequence[Batch], first: int) -> list[Step]:
         """Do a step on each batch, numbered from `first`, and read the device once, at the end.
@@ -186,12 +180,3 @@ class Engine:
             self.optimizers.step()
         elif bool(finite):
             self.optimizers.step(self._pool)
-
-    def state_dict(self) -> dict[str, int | float]:
-        """Return what belongs to the moments, as JSON: the scale of the gradients, if they are scaled."""
-        return self.scaler.state_dict()
-
-    def load_state_dict(self, state: dict[str, int | float]) -> None:
-        """Restore what `state_dict` returned."""
-        if state and self.scaler.is_enabled():
-            self.scaler.load_state_dict(state)

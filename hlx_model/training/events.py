@@ -1,7 +1,9 @@
-"""What a training reports while it runs: events for whoever listens, and the same as messages to Dagster."""
+"""What a training reports while it runs: events, and the same as messages to Dagster and in TensorBoard."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from hlx_model.runs.metrics import MetricsRow
 from hlx_model.verdicts import Milestone
@@ -14,6 +16,11 @@ class Recorded(NamedTuple):
     steps: int
     """Steps of the whole training."""
     eta_seconds: float | None
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Return all of them by name; None if a value was not measured."""
+        return {**self.row, "steps": self.steps, "eta_seconds": self.eta_seconds}
 
 
 class MilestoneJudged(NamedTuple):
@@ -59,12 +66,34 @@ def message(event: Event) -> dict[str, object]:
     """Return an event as the JSON object that Dagster receives."""
     match event:
         case Recorded():
-            return {"event": "progress", **event.row, "steps": event.steps, "eta_seconds": event.eta_seconds}
+            return {"event": "progress", **event.figures}
         case MilestoneJudged():
             return {"event": "milestone", **event.milestone.to_json()}
-        case CheckpointSaved():
-            return {"event": "checkpoint", **event._asdict()}
-        case Warned():
-            return {"event": "warning", **event._asdict()}
-        case Ended():
-            return {"event": "result", **event._asdict()}
+        case CheckpointSaved() | Warned() | Ended():
+            names = {CheckpointSaved: "checkpoint", Warned: "warning", Ended: "result"}
+            return {"event": names[type(event)], **event._asdict()}
+
+
+@contextmanager
+def tensorboard_sink(directory: Path | None) -> Iterator[EventSink]:
+    """Yield a sink that writes TensorBoard's event files into `directory`; one that does nothing if that is None.
+
+    Raises:
+        ValueError: the package tensorboard is not installed.
+    """
+    if directory is None:
+        yield ignore
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
+    with closing(SummaryWriter(str(directory))) as writer:
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Recorded):
+                for name, value in event.figures.items():
+                    if value is not None and name != "step":
+                        writer.add_scalar(name, value, event.row["step"])
+
+        yield emit

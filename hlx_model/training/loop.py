@@ -1,4 +1,4 @@
-"""The training loop: step, check, record, save; at an epoch's end evaluate, check the gates, save.
+"""The training loop: step, check, record, save; at an epoch's end evaluate, save, check the gates.
 
 `train` leaves a FINAL checkpoint, or a STOPPED one with its reason if a gate or an abort rule stopped the training. A
 crash or a signal leaves a LAST one, from which the next call resumes, on a CPU to the same bytes: the order of the data
@@ -8,35 +8,40 @@ follows from seed and epoch, and a step draws nothing at random.
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from torch import Tensor
 
 from hlx_model.checkpoints import weights
 from hlx_model.checkpoints.progress import Progress, read_state
-from hlx_model.checkpoints.seal import list_checkpoints, newest_verified
-from hlx_model.evaluation.losses import predict
-from hlx_model.layout import CHECKPOINTS
-from hlx_model.model.device import device_of, threads_for
+from hlx_model.checkpoints.seal import list_checkpoints, newest_resumable
+from hlx_model.evaluation.losses import baselines, predict
+from hlx_model.evaluation.milestones import SAMPLE, due, milestone_gates
+from hlx_model.evaluation.target import EpochMeasurements
+from hlx_model.files import write_json
+from hlx_model.layout import CHECKPOINTS, MILESTONE_RESULTS
+from hlx_model.model.device import threads, threads_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts, Stop
 from hlx_model.runs.directory import TrainingResult, ended_training, remove_temporaries, training_lock
-from hlx_model.training.batches import Batch, TrainingData
+from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.events import EventSink, ignore
+from hlx_model.training.events import EventSink, MilestoneJudged, ignore
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import out_of_memory
-from hlx_model.training.milestones import MilestoneGates
 from hlx_model.training.plan import TrainingPlan, sample
 from hlx_model.training.recorder import Recorder
 from hlx_model.training.saver import Saver
+from hlx_model.verdicts import Milestone, worst
 
 log = logging.getLogger(__name__)
 
 HELD_OUT_SAMPLE = 512
+COUNTED = 4096
+"""Training texts whose symbols are counted for the unigram baseline."""
 
 
 class Interrupted(Exception):
@@ -44,20 +49,14 @@ class Interrupted(Exception):
 
 
 def train(
-    plan: TrainingPlan,
-    *,
-    execution: ExecutionConfig | None = None,
-    ranks: Ranks | None = None,
-    run_id: str | None = None,
-    emit: EventSink = ignore,
+    plan: TrainingPlan, *, execution: ExecutionConfig, ranks: Ranks | None = None, emit: EventSink = ignore
 ) -> TrainingResult:
     """Start or resume the training of a plan, or return its result if it has already ended.
 
     Args:
         plan: what it starts from.
-        execution: the machine's settings; None takes this machine's device.
+        execution: the machine's settings.
         ranks: the processes that train together; None is this one alone.
-        run_id: the Dagster run that started this process; recorded.
         emit: receives the events.
 
     Raises:
@@ -65,53 +64,49 @@ def train(
         Interrupted: SIGINT or SIGTERM came; the next call resumes.
         OutOfMemory: the device ran out of memory; the next call resumes.
     """
-    execution = execution or ExecutionConfig(device_of())
     ranks = ranks or Ranks(execution.device)
     plan.directory.mkdir(parents=True, exist_ok=True)
     with training_lock(plan.directory) if ranks.is_rank_zero else nullcontext():
-        ended = None
-        if ranks.is_rank_zero:
-            ended = ended_training(plan.directory, plan.id)
-            if ended is None:
-                remove_temporaries(plan.directory)
+        ended = ended_training(plan.directory, plan.id) if ranks.is_rank_zero else None
         if found := ranks.broadcast_object(str(ended) if ended else None):
             return TrainingResult.of(Path(found), found=True)
-        return _Training(plan, execution, ranks, run_id, emit).run()
+        if ranks.is_rank_zero:
+            remove_temporaries(plan.directory)
+        return _Training(plan, execution, ranks, emit).run()
 
 
 class _Training:
     """One running training: model, data, and what checks, records and saves."""
 
-    def __init__(
-        self, plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, run_id: str | None, emit: EventSink
-    ) -> None:
+    def __init__(self, plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit: EventSink) -> None:
         self.plan, self.settings, self.ranks = plan, plan.settings, ranks
-        s = plan.settings
+        s, first_epoch = plan.settings, plan.first_epoch
         self.data = TrainingData(plan.train, plan.replay, s)
         self.held_out = sample(plan.held_out, HELD_OUT_SAMPLE, s.seed)
-        self.progress = Progress(epoch=plan.first_epoch)
-        self.aborts = Aborts(first_epoch=plan.first_epoch)
+        self.train_sample = sample(plan.train, SAMPLE, s.seed)
+        self.unigram = baselines(sample(plan.train, COUNTED, s.seed), self.held_out).unigram
+        self.progress = Progress(epoch=first_epoch)
+        self.aborts = Aborts(first_epoch=first_epoch)
         self.model = Transformer(SIZES[s.size])
         moments = self._restore()
         self.model.to(ranks.device)
-        steps = len(self.data.epoch(plan.first_epoch)) * (s.epochs - plan.first_epoch + 1)
+        steps = len(self.data.epoch(first_epoch)) * (s.epochs - first_epoch + 1)
         self.engine = Engine(self.model, s, steps, execution, ranks)
         if moments is not None:
             self.engine.optimizers.load_state_dict(moments)
-            self.engine.load_state_dict(self.progress.scaler)
-        self.gates = MilestoneGates(plan, self.progress, self.held_out, self.data.tokens, emit)
-        self.recorder = Recorder(plan, self.progress, self.engine.optimizers.learning_rate, steps, run_id, emit)
-        self.saver = Saver(plan, self.model, self.engine, self.aborts, self.progress, run_id, emit)
-        self.signal: int | None = None
+            if self.progress.scaler:
+                self.engine.scaler.load_state_dict(self.progress.scaler)
+        self.recorder = Recorder(plan, self.progress, self.engine.optimizers, emit)
+        self.saver = Saver(plan, self.engine, self.aborts, self.progress, emit)
+        self.emit, self.signal = emit, 0
 
     def _restore(self) -> dict[str, Tensor] | None:
         """Give the model its first weights, and return the optimizer's moments, if there are any.
 
         From this training's newest checkpoint, whose progress is restored too; else from the parent; else fresh.
         """
-        plan = self.plan
-        checkpoints = plan.directory / CHECKPOINTS
-        if found := newest_verified(checkpoints, plan.id, with_optimizer=True):
+        plan, checkpoints = self.plan, self.plan.directory / CHECKPOINTS
+        if found := newest_resumable(checkpoints, plan.id):
             weights.load_weights(found, self.model)
             self.progress = read_state(found.path)
             self.aborts.memory = self.progress.aborts
@@ -123,47 +118,47 @@ class _Training:
             self.model.initialize(self.settings.seed)
             return None
         weights.load_weights(plan.parent, self.model)
-        if not plan.continues_phase:
+        if plan.first_epoch == 1:
             return None
         moments = weights.load_optimizer(plan.parent)
         if moments is None:
-            log.warning(
-                "%s contains no moments of the optimizer (LAST and FINAL do): they start at zero", plan.parent.path.name
-            )
+            log.warning("%s has no optimizer moments (LAST and FINAL do): they start at zero", plan.parent.path.name)
         return moments
 
     def run(self) -> TrainingResult:
         """Train to the FINAL checkpoint, or to the STOPPED one."""
-        status, reason = "failed", None
         try:
             with self._signals(), self.engine.active(), out_of_memory(self.settings, self.engine.execution):
                 if self.ranks.is_rank_zero:
-                    self.recorder.begin(resumed=self.progress.step > 0)
-                status, reason = self._train() or ("completed", None)
-                path = self.ranks.broadcast_object(str(self.saver.end(reason)) if self.ranks.is_rank_zero else None)
+                    self.recorder.begin()
+                ended: tuple[str, str | None] = self._train() or ("completed", None)
+                path = self.ranks.broadcast_object(str(self.saver.end(ended[1])) if self.ranks.is_rank_zero else None)
                 return TrainingResult.of(Path(path), found=False)
-        except Interrupted as error:
-            status, reason = "interrupted", str(error)
-            raise
         except BaseException as error:
-            status, reason = "failed", f"{type(error).__name__}: {error}"
+            name = type(error).__name__
+            ended = ("interrupted", str(error)) if isinstance(error, Interrupted) else ("failed", f"{name}: {error}")
             raise
         finally:
             if self.ranks.is_rank_zero:
                 with suppress(OSError):  # a full disk must not hide why the training ended
-                    self.recorder.end(status, reason)
+                    self.recorder.beat(*ended)
 
     def _train(self) -> Stop | None:
         p = self.progress
         if p.step == 0 and self.ranks.is_rank_zero:
-            p.initial_held_out_loss = self._held_out_loss()
+            with self._evaluating():
+                p.initial_held_out_loss = predict(self.model, self.held_out).loss
         while p.epoch <= self.settings.epochs:
             p.current_epoch = p.epoch
-            for batches in self._strides(self.data.epoch(p.epoch)[p.batch :]):
-                if stop := self._steps(batches):
-                    return stop
+            batches = self.data.epoch(p.epoch)
+            while p.batch < len(batches):
+                stride = batches[p.batch : p.batch + self.engine.stride]
+                for batch, step in zip(stride, self.engine.steps(stride, p.step), strict=True):
+                    if stop := self.aborts.after_step(p.step + 1, *step):
+                        return stop
+                    p.count(step.loss, batch.tokens)
                 if self.ranks.is_rank_zero:
-                    self.recorder.after_steps(len(batches))
+                    self.recorder.after_steps(len(stride))
                     self.saver.after_steps()
                 self._check_interrupt()
             train_loss = p.end_epoch()
@@ -171,42 +166,55 @@ class _Training:
                 return Stop(*stop)
         return None
 
-    def _strides(self, batches: list[Batch]) -> Iterator[list[Batch]]:
-        """Split the batches into those that are computed between two readings of the device."""
-        stride = self.engine.stride
-        return (batches[i : i + stride] for i in range(0, len(batches), stride))
-
-    def _steps(self, batches: list[Batch]) -> Stop | None:
-        p = self.progress
-        for batch, step in zip(batches, self.engine.steps(batches, p.step), strict=True):
-            if stop := self.aborts.after_step(p.step + 1, *step):
-                return stop
-            p.count(step.loss, batch.tokens)
-        return None
-
     def _end_of_epoch(self, train_loss: float) -> Stop | None:
-        p, epoch, best_before = self.progress, self.progress.current_epoch, self.progress.best_loss
-        held_out = self._held_out_loss()
-        self.model.eval()
-        with threads_for(self.model.architecture):
-            self.recorder.after_epoch(train_loss, held_out)
+        p, best_before = self.progress, self.progress.best_loss
+        with self._evaluating():
+            held_out = predict(self.model, self.held_out).loss
+            self.recorder.record(train_loss, held_out=held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
-                saved = self.saver.after_epoch(epoch, held_out)
-                stop = self.gates.after_epoch(epoch, self.model, saved, train_loss, best_before)
-        self.model.train()
+                saved = self.saver.after_epoch(p.current_epoch, held_out)
+                if due(p.current_epoch, self.settings.epochs):
+                    stop = self.check_gates(saved, train_loss, best_before)
         self.recorder.restart_clock()
         return stop
 
-    def _held_out_loss(self) -> float:
+    def check_gates(self, saved: Path | None, train_loss: float, best_before: float | None) -> Stop | None:
+        """Evaluate the gates of a milestone, and record the results; return a stop if one failed.
+
+        Args:
+            saved: the checkpoint of the epoch that has ended, if one was saved.
+            train_loss: the trainer's own mean loss of the epoch, in nats.
+            best_before: the best held-out loss before it, in nats.
+        """
+        s, p = self.settings, self.progress
+        held_out = predict(self.model, self.held_out[:SAMPLE])
+        # In this order, so that a loss of NaN is the result.
+        best = held_out.loss if best_before is None else min(held_out.loss, best_before)
+        measured = EpochMeasurements(
+            p.current_epoch, s.epochs, p.step, held_out, predict(self.model, self.train_sample),
+            reported_loss=train_loss, best_loss=best, initial_loss=p.initial_held_out_loss, unigram=self.unigram,
+            train_tokens=self.data.tokens, size=s.size, checkpoint=saved,
+        )  # fmt: skip
+        gates = milestone_gates(measured)
+        milestone = Milestone(epoch=p.current_epoch, outcome=worst(gates), gates=tuple(gates))
+        p.milestones.append(milestone)
+        write_json(self.plan.directory / MILESTONE_RESULTS, [m.to_json() for m in p.milestones])
+        self.emit(MilestoneJudged(milestone))
+        if not milestone.failed:
+            return None
+        gate = milestone.failed[0]
+        return Stop("quality_failed", f"gate {gate.name} failed at epoch {p.current_epoch}: {gate.reason}")
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         self.model.eval()
-        with threads_for(self.model.architecture):
-            loss = predict(self.model, self.held_out).loss
+        with threads(threads_of(self.model.architecture)):
+            yield
         self.model.train()
-        return loss
 
     def _check_interrupt(self) -> None:
-        if self.ranks.any(self.signal is not None):
+        if self.ranks.any(self.signal > 0):
             if self.ranks.is_rank_zero:
                 self.saver.rolling()
             name = signal.Signals(self.signal).name if self.signal else "a signal to another rank"
@@ -219,9 +227,7 @@ class _Training:
         def interrupt(signum: int, frame: object) -> None:
             self.signal = signum
 
-        before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with ExitStack() as stack:
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, signum, signal.signal(signum, interrupt))
             yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)

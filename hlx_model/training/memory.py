@@ -10,8 +10,10 @@ part activations are freed as gradients are made, so the smaller of the two is t
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import torch
@@ -45,8 +47,7 @@ class OutOfMemory(RuntimeError):
     """The device ran out of memory during a training; `str()` is one line with what would fit."""
 
 
-@dataclass(frozen=True)
-class MemoryEstimate:
+class MemoryEstimate(NamedTuple):
     """Bytes that a training needs at its peak, on each of its devices."""
 
     weights: float
@@ -61,11 +62,10 @@ class MemoryEstimate:
     @property
     def total(self) -> float:
         """Return the sum."""
-        return self.weights + self.gradients + self.moments + self.activations + self.reserved
+        return sum(self)
 
     def __str__(self) -> str:
-        parts = ("weights", "gradients", "moments", "activations", "reserved")
-        return f"{_gib(self.total)} ({', '.join(f'{part} {_gib(getattr(self, part))}' for part in parts)})"
+        return f"{_gib(self.total)} ({', '.join(f'{part} {_gib(size)}' for part, size in self._asdict().items())})"
 
 
 def estimate_memory(settings: Settings, execution: ExecutionConfig) -> MemoryEstimate:
@@ -78,10 +78,9 @@ def estimate_memory(settings: Settings, execution: ExecutionConfig) -> MemoryEst
     gradients = workers + (workers > 1 and execution.accumulation > 1)
     muon = settings.optimizer == "muon"  # has one moment, AdamW two
     unchecked = saved_activation_bytes(a, length, precision, plain=on_cpu)
-    saved = saved_activation_bytes(a, length, precision, plain=on_cpu, checkpointing=execution.gradient_checkpointing)
-    training = tokens * (
-        saved + backward_temp_bytes(a, length, precision, plain=on_cpu, recompute=execution.gradient_checkpointing)
-    )
+    recompute = execution.gradient_checkpointing
+    saved = saved_activation_bytes(a, length, precision, plain=on_cpu, checkpointing=recompute)
+    training = tokens * (saved + backward_temp_bytes(a, length, precision, plain=on_cpu, recompute=recompute))
     return MemoryEstimate(
         weights=4.0 * a.parameters + workers * autocast_copy_bytes(a, precision),
         gradients=4.0 * a.parameters * gradients,
@@ -98,9 +97,8 @@ def layer_matrix_numel(a: Architecture) -> int:
 
 def autocast_copy_bytes(a: Architecture, precision: torch.dtype) -> float:
     """Return the bytes of the low-precision matrices that autocast keeps until the backward pass has used them."""
-    if precision is torch.float32:
-        return 0.0
-    return precision.itemsize * (layer_matrix_numel(a) + VOCABULARY_SIZE * a.d_model)
+    numel = layer_matrix_numel(a) + VOCABULARY_SIZE * a.d_model
+    return 0.0 if precision is torch.float32 else precision.itemsize * numel
 
 
 def saved_activation_bytes(
@@ -159,7 +157,8 @@ def require_disk(settings: Settings, directory: Path) -> None:
         DoesNotFit: they do not; with the figures.
     """
     existing = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    available = shutil.disk_usage(_existing(directory)).free
+    disk = next(path for path in (directory / "new").absolute().parents if path.exists())
+    available = shutil.disk_usage(disk).free
     if (needed := estimate_disk(settings) - existing) > available:
         raise DoesNotFit(
             f"the checkpoints of a {settings.size} training of {settings.epochs} epochs need up to {_gib(needed)}"
@@ -177,22 +176,16 @@ def estimate_disk(settings: Settings) -> float:
     return weights * (len(epochs) + 2 + 3 * (ROLLING + 1) + 3)
 
 
-def available_memory(execution: ExecutionConfig) -> float:
-    """Return the bytes that a training may use: the user's limit, or what the device has available."""
+def available_memory(execution: ExecutionConfig, *, training: bool = False) -> float:
+    """Return the bytes that a training may use: the user's limit, or what the device has available.
+
+    During a `training`, with what this process has allocated.
+    """
     if execution.memory_limit is not None:
         return execution.memory_limit * GIB
     if execution.device == "cuda":
-        return float(torch.cuda.mem_get_info()[0])
-    return float(psutil.virtual_memory().available)
-
-
-def allocated_bytes(execution: ExecutionConfig) -> float:
-    """Return the bytes that this process has allocated, which `available_memory` does not include."""
-    if execution.memory_limit is not None:
-        return 0.0
-    if execution.device == "cuda":
-        return float(torch.cuda.memory_reserved())
-    return float(psutil.Process().memory_info().rss)
+        return float(torch.cuda.mem_get_info()[0] + (torch.cuda.memory_reserved() if training else 0))
+    return float(psutil.virtual_memory().available + (psutil.Process().memory_info().rss if training else 0))
 
 
 def advice(settings: Settings, execution: ExecutionConfig, available: float, *, size_fixed: bool) -> str:
@@ -201,30 +194,25 @@ def advice(settings: Settings, execution: ExecutionConfig, available: float, *, 
         f"{settings.size} with batch size {settings.batch_size} and sequence length {settings.seq_length} needs "
         f"{estimate_memory(settings, execution)}, {_gib(available)} available: "
     )
-    for flags, s, e in _nearby(settings, execution, size_fixed=size_fixed):
-        if estimate_memory(s, e).total <= available:
-            return f"{line}{flags} would need {_gib(estimate_memory(s, e).total)}"
+    # First the settings that give the same model, then smaller and smaller sizes.
+    sizes = [settings.size] if size_fixed else reversed(list(SIZES)[: list(SIZES).index(settings.size) + 1])
+    for size, less in product(sizes, _less_memory(settings, execution)):
+        needed = estimate_memory(replace(settings, size=size), less).total
+        if needed <= available:
+            flags = "--gradient-checkpointing " if less is not execution else ""
+            flags += f"--accumulation {less.accumulation} " if less.accumulation > execution.accumulation else ""
+            flags += f"--size {size} " if size != settings.size else ""
+            return f"{line}{flags}would need {_gib(needed)}"
     return line + ("this size does not fit, and another one starts at phase 1" if size_fixed else "no size fits")
 
 
-def _nearby(
-    settings: Settings, execution: ExecutionConfig, *, size_fixed: bool
-) -> Iterator[tuple[str, Settings, ExecutionConfig]]:
-    """Yield settings that need less: first those that give the same model, then smaller and smaller sizes."""
-    sizes = list(SIZES)[: list(SIZES).index(settings.size) + 1]
-    tokens = settings.batch_size * settings.seq_length
-    for size in [settings.size] if size_fixed else reversed(sizes):
-        s = replace(settings, size=size)
-        smaller = "" if size == settings.size else f" --size {size}"
-        if smaller:
-            yield smaller.strip(), s, execution
-        if not execution.gradient_checkpointing:
-            yield f"--gradient-checkpointing{smaller}", s, replace(execution, gradient_checkpointing=True)
-        parts = execution.accumulation * 2
-        while parts <= settings.batch_size and tokens // parts >= MIN_PART_TOKENS:
-            e = replace(execution, gradient_checkpointing=True, accumulation=parts)
-            yield f"--gradient-checkpointing --accumulation {parts}{smaller}", s, e
-            parts *= 2
+def _less_memory(settings: Settings, execution: ExecutionConfig) -> Iterator[ExecutionConfig]:
+    """Yield the machine's settings, then those that need less and less memory for the same result."""
+    yield execution
+    parts, tokens = execution.accumulation, settings.batch_size * settings.seq_length
+    while parts == execution.accumulation or (parts <= settings.batch_size and tokens // parts >= MIN_PART_TOKENS):
+        yield replace(execution, gradient_checkpointing=True, accumulation=parts)
+        parts *= 2
 
 
 @contextmanager
@@ -236,8 +224,7 @@ def out_of_memory(settings: Settings, execution: ExecutionConfig) -> Iterator[No
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(s in str(error) for s in _MESSAGES):
             raise
         # The training did not fit, so less than its estimate was available.
-        available = available_memory(execution) + allocated_bytes(execution)
-        available = min(available, estimate_memory(settings, execution).total - 1)
+        available = min(available_memory(execution, training=True), estimate_memory(settings, execution).total - 1)
         raise OutOfMemory(
             f"out of memory: {advice(settings, execution, available, size_fixed=True)}; --gradient-checkpointing and "
             "--accumulation change no result: with them the training resumes from its last checkpoint"
@@ -246,13 +233,6 @@ def out_of_memory(settings: Settings, execution: ExecutionConfig) -> Iterator[No
 
 _MESSAGES = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """Of CUDA, of torch's CPU allocator, of cuBLAS and similar libraries."""
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _gib(size: float) -> str:

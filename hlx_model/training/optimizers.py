@@ -1,7 +1,6 @@
 """AdamW and Muon with one learning rate schedule: a warm-up, then a cosine."""
 
 import math
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -23,28 +22,25 @@ class Optimizers:
     def __init__(self, model: nn.Module, settings: Settings, steps: int, *, parts: int = 1) -> None:
         """`steps` is how many the whole training has; `parts` is how many Muons share the matrices."""
         self.settings, self.steps = settings, steps
-        self._names = {p: name for name, p in model.named_parameters()}
-        matrices = [p for p, name in self._names.items() if p.ndim == 2 and name.startswith("transformer.")]
+        self.named = named = dict(model.named_parameters())
+        matrices = [name for name, p in named.items() if p.ndim == 2 and name.startswith("transformer.")]
         of_muon = matrices if settings.optimizer == "muon" else []
-        others = [p for p in self._names if not any(p is q for q in of_muon)]
-        self.adamw = torch.optim.AdamW(
-            [
-                {"params": [p for p in others if p.ndim >= 2], "weight_decay": settings.weight_decay},
-                {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=settings.learning_rate,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
-        self.muons = [
-            torch.optim.Muon(
-                of_muon[i::parts], lr=MUON_RATE * settings.learning_rate, weight_decay=settings.weight_decay
-            )
-            for i in range(min(parts, len(of_muon)))
+        others = [p for name, p in named.items() if name not in of_muon]
+        groups = [
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ]
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+        rate, decay = MUON_RATE * settings.learning_rate, settings.weight_decay
+        shares = [[named[name] for name in of_muon[i::parts]] for i in range(min(parts, len(of_muon)))]
+        self.muons = [torch.optim.Muon(share, lr=rate, weight_decay=decay) for share in shares]
         self.all: list[torch.optim.Optimizer] = [*self.muons, self.adamw]
-        # Each group's rate at the peak; a step uses a share of it.
-        self._peaks = [[group["lr"] for group in o.param_groups] for o in self.all]
+        # A step uses a share of each group's rate at the peak.
+        self._peaks = [(group, group["lr"]) for optimizer in self.all for group in optimizer.param_groups]
+        name_of = {p: name for name, p in named.items()}
+        # The optimizers change these dictionaries in place.
+        self._moments = {name_of[p]: o.state[p] for o in self.all for group in o.param_groups for p in group["params"]}
+        self._device = others[0].device
 
     def learning_rate(self, step: int) -> float:
         """Return AdamW's learning rate at a step: a linear warm-up to the peak, then a cosine down to zero."""
@@ -63,34 +59,24 @@ class Optimizers:
     def set_rate(self, step: int) -> None:
         """Set the learning rate of a step."""
         share = self.learning_rate(step) / self.settings.learning_rate
-        for optimizer, peaks in zip(self.all, self._peaks, strict=True):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = share * peak
+        for group, peak in self._peaks:
+            group["lr"] = share * peak
 
     def step(self, pool: ThreadPoolExecutor | None = None) -> None:
         """Update the weights from their gradients, with the Muons in parallel if a pool is given."""
-        steps: Iterable[Callable[[], object]] = [optimizer.step for optimizer in self.all]
-        list(pool.map(lambda step: step(), steps)) if pool else [step() for step in steps]
+        if pool is None:
+            for optimizer in self.all:
+                optimizer.step()
+        else:
+            list(pool.map(lambda optimizer: optimizer.step(), self.all))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the optimizers' moments and step counts, by parameter name."""
-        return {
-            f"{self._names[parameter]}.{key}": value
-            for optimizer in self.all
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-            for key, value in optimizer.state[parameter].items()
-        }
+        return {f"{name}.{key}": value for name, moments in self._moments.items() for key, value in moments.items()}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        for optimizer in self.all:
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    prefix = f"{self._names[parameter]}."
-                    optimizer.state[parameter] = {
-                        # Also `step`: the fused AdamW needs its count on the device of the weights.
-                        name.removeprefix(prefix): value.to(parameter.device)
-                        for name, value in tensors.items()
-                        if name.startswith(prefix)
-                    }
+        for tensor_name, value in tensors.items():
+            name, _, key = tensor_name.rpartition(".")
+            # Also `step`: the fused AdamW needs its count on the device of the weights.
+            self._moments[name][key] = value.to(self._device)

@@ -2,29 +2,26 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
-from hlx_model.corpus.entries import CorpusError, DocumentRef
+from hlx_model.corpus.entries import CorpusError
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
-from hlx_model.model.sizes import architecture
-from hlx_model.phases import PHASES, require_phase
+from hlx_model.phases import require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -56,44 +53,18 @@ class TrainingPlan:
     replay: list[list[str]]
     """The training texts of each earlier phase that is replayed."""
     parent: VerifiedCheckpoint | None
-    parent_verdict: ParentVerdict | None = None
-    """The verdict that allowed training to start from the parent."""
-    ungated: tuple[str, ...] = ()
+    first_epoch: int
+    """1, or the epoch after the parent's if the parent is of the same phase."""
+    parent_record: Parent | None
+    """What the manifest records of the parent."""
+    resumed: tuple[str, ...]
+    """The checkpoints of the same phase that were continued, as in the manifest, the parent included."""
+    ungated: tuple[str, ...]
     """The ancestors that are used although their gate is closed, as in the manifest."""
-    attempt: int = 1
+    attempt: int
     """1, and one more for every retry of this training after it was stopped, as in the manifest."""
-
-    @property
-    def continues_phase(self) -> bool:
-        """Whether the parent is of the same phase, so that the training resumes at the epoch after."""
-        return self.parent is not None and self.parent.manifest.phase == self.settings.phase
-
-    @property
-    def resumed(self) -> tuple[str, ...]:
-        """Return the checkpoints of the same phase that were continued, as in the manifest, the parent included."""
-        if self.parent is None:
-            return ()
-        return (*self.parent.manifest.resumed, *([self.parent.ref] if self.continues_phase else []))
-
-    @property
-    def first_epoch(self) -> int:
-        """Return 1, or the epoch after the parent's if the parent is of the same phase."""
-        return self.parent.manifest.epoch + 1 if self.parent and self.continues_phase else 1
-
-    @property
-    def parent_record(self) -> Parent | None:
-        """Return what the manifest records of the parent."""
-        if self.parent is None:
-            return None
-        path, manifest = self.parent
-        return Parent(
-            training_id=manifest.training_id,
-            name=path.name,
-            phase=manifest.phase,
-            epoch=manifest.epoch,
-            weights_sha256=manifest.weights_sha256,
-            verdict=self.parent_verdict,
-        )
+    run_id: str | None
+    """The Dagster run that started this process, as in the manifest."""
 
 
 def plan_training(
@@ -108,6 +79,7 @@ def plan_training(
     parent_verdict: ParentVerdict | None = None,
     ungated: bool = False,
     retry_stopped: bool = False,
+    run_id: str | None = None,
 ) -> TrainingPlan:
     """Read and check what a training starts from.
 
@@ -123,60 +95,61 @@ def plan_training(
         parent_verdict: the verdict that allowed training to start from `parent`; recorded.
         ungated: the gate of `parent` is closed, and it is used all the same; recorded for good.
         retry_stopped: if the newest attempt at this training was stopped, plan one more.
+        run_id: the Dagster run that started this process; recorded.
 
     Raises:
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
     """
-    require_phase(phase)
-    artifacts = Artifacts(training)
-    if overrides.size is not None:
-        architecture(overrides.size)
+    asset, artifacts = require_phase(phase).corpus, Artifacts(training)
     _require_parent(phase, parent, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
-    own, version = _corpus(corpus, artifacts, phase, settings.seq_length)
+    own, version = _corpus(corpus, artifacts, asset, settings)
     train, held_out = (store.model_texts(store.load(own), split) for split in ("train", "validation"))
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
-    corpora = {own.asset: version}
+    corpora = {asset: version}
     replay: list[list[str]] = []
-    inherited_ungated: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    ungated_ancestors: tuple[str, ...] = ()
+    first_epoch, parent_record = 1, None
     if parent is not None:
-        inherited = {a: version for a, version in parent.manifest.corpora.items() if a not in corpora}
-        replay = _inherit(inherited, Artifacts.of_checkpoint(parent.path), artifacts, texts=settings.replay > 0)
+        path, manifest = parent
+        parent_record = Parent(
+            training_id=manifest.training_id, name=path.name, phase=manifest.phase, epoch=manifest.epoch,
+            weights_sha256=manifest.weights_sha256, verdict=parent_verdict,
+        )  # fmt: skip
+        resumed = manifest.resumed
+        if manifest.phase == phase:
+            first_epoch, resumed = manifest.epoch + 1, (*resumed, parent.ref)
+        ungated_ancestors = (*manifest.ungated, *([parent.ref] if ungated else []))
+        inherited = {name: version for name, version in manifest.corpora.items() if name != asset}
         corpora |= inherited
-        inherited_ungated = (*parent.manifest.ungated, *([parent.ref] if ungated else []))
-    identify = partial(
-        training_id,
-        settings.to_json(),
-        {asset: version.data_version for asset, version in corpora.items()},
-        parent.manifest.weights_sha256 if parent else None,
-        inherited_ungated,
-    )
-    attempt = _attempt(identify, training, retry_stopped=retry_stopped)
-    name = identify(attempt)
-    plan = TrainingPlan(
-        settings, name, training / name, corpora, train, held_out, replay, parent, parent_verdict, inherited_ungated,
-        attempt,
-    )  # fmt: skip
-    if parent and plan.first_epoch > settings.epochs:
-        raise ValueError(
-            f"epochs is {settings.epochs}: {parent.path} has already ended epoch {plan.first_epoch - 1} of this phase; "
-            "set more epochs"
-        )
-    if execution is not None:
-        require_disk(settings, plan.directory)
-    return plan
-
-
-def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
-    """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
+        for version in inherited.values():
+            # Reading verifies too. Large corpora are read once: each reading delays the first step.
+            load = store.read if settings.replay > 0 else store.verify
+            kept = store.keep(artifacts, load(Artifacts.of_checkpoint(path).root / version.path))
+            if settings.replay > 0:
+                replay.append(store.model_texts(store.load(kept), "train"))
+    data_versions = {name: version.data_version for name, version in corpora.items()}
+    weights = parent_record.weights_sha256 if parent_record else None
+    identify = partial(training_id, settings.to_json(), data_versions, weights, ungated_ancestors)
+    # The newest attempt, or the next one if that was stopped and is to be retried.
     attempt = 1
     while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
         attempt += 1
-    return attempt
+    name = identify(attempt)
+    if parent and first_epoch > settings.epochs:
+        ended = f"{parent.path} has already ended epoch {first_epoch - 1} of this phase"
+        raise ValueError(f"epochs is {settings.epochs}: {ended}; set more epochs")
+    if execution is not None:
+        require_disk(settings, training / name)
+    return TrainingPlan(
+        settings, name, training / name, corpora, train, held_out, replay, parent, first_epoch,
+        parent_record=parent_record, resumed=resumed, ungated=ungated_ancestors, attempt=attempt, run_id=run_id,
+    )  # fmt: skip
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
@@ -188,9 +161,8 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
     """Require a parent of the right phase and size; `CheckpointError`."""
     if parent is None:
         if phase > 1:
-            raise CheckpointError(
-                f"phase {phase} starts from a checkpoint of phase {phase - 1}: name it with --resume-from"
-            )
+            needed = f"phase {phase} starts from a checkpoint of phase {phase - 1}"
+            raise CheckpointError(f"{needed}: name it with --resume-from")
         return
     path, manifest = parent
     if manifest.phase not in (phase, phase - 1):
@@ -200,42 +172,18 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
         raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def _inherit(
-    versions: dict[str, CorpusVersion], source: Artifacts, target: Artifacts, *, texts: bool
-) -> list[list[str]]:
-    """Verify the corpora of the parent, copy those that lie under another root, and return their training texts."""
-    found = []
-    for version in versions.values():
-        # Reading verifies too. Large corpora are read once: each reading delays the first step.
-        corpus = store.keep(target, (store.read if texts else store.verify)(source.root / version.path))
-        if texts:
-            found.append(store.model_texts(store.load(corpus), "train"))
-    return found
-
-
-def _settings(phase: int, profile: Profile, o: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
+def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
     schedule = profile.schedules[phase]
-    return Settings(
-        phase=phase,
-        size=_pick(o.size, parent.manifest.size if parent else profile.size),
-        epochs=_pick(o.epochs, schedule.epochs),
-        batch_size=_pick(o.batch_size, profile.batch_size),
-        seq_length=_pick(o.seq_length, profile.seq_length),
-        learning_rate=_pick(o.learning_rate, schedule.learning_rate),
-        seed=_pick(o.seed, profile.seed),
-        replay=_pick(o.replay, profile.replay),
-        mixed_precision=_pick(o.mixed_precision, profile.mixed_precision),
-        optimizer=profile.optimizer,
-        prompt_weight=profile.prompt_weight,
-    )
-
-
-def _pick(override: T | None, default: T) -> T:
-    return default if override is None else override
+    defaults = Settings(
+        phase, parent.manifest.size if parent else profile.size, schedule.epochs, profile.batch_size,
+        profile.seq_length, schedule.learning_rate, seed=profile.seed, replay=profile.replay,
+        mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
+    )  # fmt: skip
+    return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})
 
 
 def _corpus(
-    corpus: Sequence[Path], artifacts: Artifacts, phase: int, seq_length: int
+    corpus: Sequence[Path], artifacts: Artifacts, asset: str, settings: Settings
 ) -> tuple[VerifiedCorpus, CorpusVersion]:
     """Return the corpus to train on, in memory, and how manifests refer to it: kept already, or built from documents.
 
@@ -243,27 +191,18 @@ def _corpus(
         GateClosed: a gate on it, or on its examples, failed.
         CorpusError: a document or a kept corpus is unusable.
     """
-    asset = PHASES[phase].corpus
-    if len(corpus) != 1 or not (corpus[0] / ROWS).exists():
-        built = build(corpus, artifacts, seq_length=seq_length)
-        own = require_built_passed(built, asset)
+    if len(corpus) == 1 and (corpus[0] / ROWS).exists():
+        directory = corpus[0].absolute()
+        if directory.parent.name != asset:
+            kept = directory.parent.name
+            raise CorpusError(f"{corpus[0]}: phase {settings.phase} is trained on {asset}, not on {kept}")
+        require_corpus_passed(directory)
+        own = store.keep(artifacts, store.read(directory))
+        examples, documents = store.made_from(own.directory)
+    else:
+        built = build(corpus, artifacts, seq_length=settings.seq_length)
+        own, examples, documents = require_built_passed(built, asset), built.examples.version, built.documents
         for row in built.collection.quarantined:
             log.warning("%s line %s is in quarantine: %s", row.document, row.line, row.reason)
-        return own, _version(artifacts, own, built.examples.version, built.documents)
-    directory = corpus[0].absolute()
-    if directory.parent.name != asset:
-        raise CorpusError(f"{corpus[0]}: phase {phase} is trained on {asset}, not on {directory.parent.name}")
-    require_corpus_passed(directory)
-    own = store.keep(artifacts, store.read(directory))
-    return own, _version(artifacts, own, *store.made_from(own.directory))
-
-
-def _version(
-    artifacts: Artifacts, corpus: VerifiedCorpus, examples: str | None, documents: tuple[DocumentRef, ...]
-) -> CorpusVersion:
-    return CorpusVersion(
-        data_version=corpus.version,
-        path=str(corpus.directory.relative_to(artifacts.root)),
-        examples=examples,
-        documents=documents,
-    )
+    path = str(own.directory.relative_to(artifacts.root))
+    return own, CorpusVersion(data_version=own.version, path=path, examples=examples, documents=documents)

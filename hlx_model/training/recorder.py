@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 
 import torch
 
@@ -11,6 +10,7 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import LivenessMonitor
 from hlx_model.runs.metrics import Metrics, MetricsRow
 from hlx_model.training.events import EventSink, Recorded, Warned
+from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import TrainingPlan
 
 log = logging.getLogger(__name__)
@@ -22,59 +22,35 @@ RECORDS = 60
 class Recorder:
     """Writes the heartbeat and the metrics of a training, and emits them as events."""
 
-    def __init__(
-        self,
-        plan: TrainingPlan,
-        progress: Progress,
-        learning_rate: Callable[[int], float],
-        steps: int,
-        run_id: str | None,
-        emit: EventSink,
-    ) -> None:
-        """`learning_rate` returns that of a step; `steps` is how many the whole training has."""
-        self._directory, self._progress, self._rate, self._emit = plan.directory, progress, learning_rate, emit
-        s = plan.settings
-        self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=run_id)
+    def __init__(self, plan: TrainingPlan, progress: Progress, optimizers: Optimizers, emit: EventSink) -> None:
+        self._directory, self._progress, self._optimizers, self._emit = plan.directory, progress, optimizers, emit
+        s, steps = plan.settings, optimizers.steps
+        self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=plan.run_id)
         self._metrics = Metrics(plan.directory)
         self._every = max(1, steps // RECORDS)
-        self._since, self._tokens = time.monotonic(), progress.window_tokens
+        self.restart_clock()
         self._liveness = LivenessMonitor(plan.directory.parent, self._warn)
 
-    def begin(self, *, resumed: bool) -> None:
+    def begin(self) -> None:
         """Record that the training starts, or resumes from its progress."""
-        self._metrics.rewind(self._progress.step if resumed else -1)
-        self._beat("training")
-
-    def end(self, status: str, reason: str | None) -> None:
-        """Record that the training has ended, or that its process ends."""
-        self._beat(status, reason)
+        self._metrics.rewind(self._progress.step or -1)
+        self.beat("training")
 
     def after_steps(self, steps: int) -> None:
         """Record metrics if they are due after so many more steps; else refresh the heartbeat every second."""
         p, beat = self._progress, self.heartbeat
-        if p.step // self._every > (p.step - steps) // self._every:
-            rate = self._measure()
-            self._record(p.window_loss / p.window_tokens, rate)
-            p.window_loss, p.window_tokens = 0.0, 0
-            self.restart_clock()
-        elif time.time() - beat.time > 1:
-            self._measure()  # the next record of a long training may be an hour away
-            beat.train_loss = p.window_loss / p.window_tokens
-            self._beat("training")
+        due = p.step // self._every > (p.step - steps) // self._every
+        if due or time.time() - beat.time > 1:
+            rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
+            beat.tokens_per_second, beat.train_loss = rate, p.window_loss / p.window_tokens
+            beat.eta_seconds = (beat.steps - p.step) * (p.epoch_tokens / p.batch) / rate if rate > 0 else None
+            if due:
+                self.record(beat.train_loss, rate=rate)
+                p.window_loss, p.window_tokens = 0.0, 0
+                self.restart_clock()
+            else:  # the next record of a long training may be an hour away
+                self.beat("training")
         self._liveness.check()
-
-    def _measure(self) -> float:
-        """Update speed and remaining time in the heartbeat; return the tokens a second since the last record."""
-        p, beat = self._progress, self.heartbeat
-        rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
-        tokens_per_step = (p.epoch_tokens / p.batch) if p.batch else 0.0
-        beat.tokens_per_second = rate
-        beat.eta_seconds = (beat.steps - p.step) * tokens_per_step / rate if rate > 0 else None
-        return rate
-
-    def after_epoch(self, train_loss: float, held_out: float) -> None:
-        """Record an epoch's losses, in nats."""
-        self._record(train_loss, None, held_out)
 
     def restart_clock(self) -> None:
         """Measure the speed from now on: the time before was not spent on training."""
@@ -84,7 +60,8 @@ class Recorder:
         log.warning("%s", text)
         self._emit(Warned(text))
 
-    def _beat(self, status: str, reason: str | None = None) -> None:
+    def beat(self, status: str, reason: str | None = None) -> None:
+        """Write the heartbeat."""
         beat = self.heartbeat
         beat.status, beat.reason = status, reason
         beat.epoch, beat.step = self._progress.current_epoch, self._progress.step
@@ -96,14 +73,15 @@ class Recorder:
         beat.pace = max(beat.pace, time.time() - beat.time) if beat.running else beat.pace
         beat.write(self._directory)
 
-    def _record(self, train_loss: float, tokens_per_second: float | None, held_out: float | None = None) -> None:
+    def record(self, train_loss: float, *, held_out: float | None = None, rate: float | None = None) -> None:
+        """Record losses, in nats, and how many tokens a second were trained."""
         p, beat = self._progress, self.heartbeat
         row: MetricsRow = {
             "step": p.step, "epoch": p.current_epoch, "train_loss": train_loss, "held_out_loss": held_out,
-            "learning_rate": self._rate(p.step), "tokens_per_second": tokens_per_second,
+            "learning_rate": self._optimizers.learning_rate(p.step), "tokens_per_second": rate,
         }  # fmt: skip
-        beat.train_loss, beat.learning_rate = train_loss, self._rate(p.step)
+        beat.train_loss, beat.learning_rate = train_loss, row["learning_rate"]
         beat.held_out_loss = held_out if held_out is not None else beat.held_out_loss
-        self._beat("training")
+        self.beat("training")
         self._metrics.append(row)
         self._emit(Recorded(row, beat.steps, beat.eta_seconds))

@@ -1,8 +1,16 @@
 """Decides which checkpoints a training keeps: those of its milestones, its best, rolling ones, and the last."""
 
+import platform
+import subprocess
 import time
+from contextlib import suppress
+from functools import cache, partial
+from importlib import metadata
 from pathlib import Path
 
+import torch
+
+import hlx_model
 from hlx_model.checkpoints import weights
 from hlx_model.checkpoints.manifest import Kind, Manifest, checkpoint_number
 from hlx_model.checkpoints.progress import Progress
@@ -12,12 +20,11 @@ from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import utc_now
 from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
-from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts
-from hlx_model.training.build import code_state, device_name, package_versions
 from hlx_model.training.engine import Engine
 from hlx_model.training.events import CheckpointSaved, EventSink
 from hlx_model.training.plan import TrainingPlan
+from hlx_model.training.settings import CODE_VERSION
 
 SAVE_SHARE = 0.02
 """At most this share of the time goes into saving the rolling checkpoint, every `HLX_SAVE_SECONDS` at most."""
@@ -26,20 +33,13 @@ SAVE_SHARE = 0.02
 class Saver:
     """Writes the checkpoints of a training; an older one is removed only when the newer is on the disk."""
 
-    def __init__(
-        self,
-        plan: TrainingPlan,
-        model: Transformer,
-        engine: Engine,
-        aborts: Aborts,
-        progress: Progress,
-        run_id: str | None,
-        emit: EventSink,
-    ) -> None:
-        self._plan, self._model, self._engine, self._aborts = plan, model, engine, aborts
-        self._progress, self._run_id, self._emit = progress, run_id, emit
-        self._directory = plan.directory / CHECKPOINTS
-        self._started, self._device = utc_now(), device_name(model.output_projection.weight.device)
+    def __init__(self, plan: TrainingPlan, engine: Engine, aborts: Aborts, progress: Progress, emit: EventSink) -> None:
+        self._plan, self._engine, self._aborts, self._progress, self._emit = plan, engine, aborts, progress, emit
+        self._directory, self._started = plan.directory / CHECKPOINTS, utc_now()
+        device = engine.parameters[0].device
+        self._device = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+        packages = {name: metadata.version(name) for name in ("numpy", "pyarrow", "safetensors", "torch")}
+        self._versions = {"hlx": hlx_model.__version__, "python": platform.python_version(), **packages}
         self._every = Environment.read("HLX_SAVE_SECONDS").save_seconds
         self._saved, self._took = time.monotonic(), 0.0
 
@@ -81,37 +81,20 @@ class Saver:
         return path
 
     def _save(self, kind: Kind, stopped: str | None = None) -> Path:
-        p, plan = self._progress, self._plan
-        p.aborts, p.scaler = self._aborts.memory, self._engine.state_dict()
+        p, plan, s, model = self._progress, self._plan, self._plan.settings, self._engine.transformer
+        p.aborts, p.scaler = self._aborts.memory, self._engine.scaler.state_dict()
         manifest = Manifest(
-            kind=kind,
-            phase=plan.settings.phase,
-            epoch=p.current_epoch,
-            epochs=plan.settings.epochs,
-            step=p.step,
-            size=plan.settings.size,
-            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
-            training_id=plan.id,
-            settings=plan.settings.to_json(),
-            vocabulary_sha256=VOCABULARY_SHA256,
-            corpora=plan.corpora,
-            parent=plan.parent_record,
-            stopped=stopped,
-            versions=package_versions(),
-            run_id=self._run_id,
-            created=utc_now(),
-            ungated=plan.ungated,
-            resumed=plan.resumed,
-            started=self._started,
-            device=self._device,
-            code=code_state(),
-            milestones={str(m.epoch): m.outcome for m in p.milestones},
-            attempt=plan.attempt,
-            weights_sha256="",
-            files={},
-        )
+            kind=kind, phase=s.phase, epoch=p.current_epoch, epochs=s.epochs, step=p.step,
+            training_id=plan.id, attempt=plan.attempt, run_id=plan.run_id, settings=s.to_json(),
+            size=s.size, parameters=sum(parameter.numel() for parameter in model.parameters()),
+            vocabulary_sha256=VOCABULARY_SHA256, weights_sha256="", files={},
+            corpora=plan.corpora, parent=plan.parent_record, ungated=plan.ungated, resumed=plan.resumed,
+            stopped=stopped, milestones={str(m.epoch): m.outcome for m in p.milestones},
+            started=self._started, created=utc_now(),
+            device=self._device, versions=self._versions, code=_code_state(),
+        )  # fmt: skip
         moments = self._engine.optimizers.state_dict() if kind in ("LAST", "FINAL") else None
-        path = weights.write_checkpoint(self._directory, manifest, self._model, p, moments)
+        path = weights.write_checkpoint(self._directory, manifest, model, p, moments)
         self._emit(CheckpointSaved(path.name, manifest.epoch, p.step))
         return path
 
@@ -120,3 +103,19 @@ class Saver:
         paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name]
         for path in sorted(paths, key=checkpoint_number)[: len(paths) - newest]:
             remove_checkpoint(path)
+
+
+@cache
+def _code_state() -> dict[str, str | bool | None]:
+    """Return `version` of the code, raised by hand; `commit` and `dirty` of its git checkout, None if there is none.
+
+    A checkout is dirty if a file of the packages differs from the commit or is not in it.
+    """
+    root = Path(hlx_model.__file__).parents[1]
+    commit, dirty = None, None
+    if (root / ".git").exists():  # else it is installed, perhaps inside another repository
+        git = partial(subprocess.check_output, cwd=root, text=True, stderr=subprocess.DEVNULL, timeout=30)
+        with suppress(OSError, subprocess.SubprocessError):
+            dirty = bool(git(["git", "status", "--porcelain", "--", "hlx_model", "hlx_assets"]))
+            commit = git(["git", "rev-parse", "HEAD"]).strip()
+    return {"version": CODE_VERSION, "commit": commit, "dirty": dirty if commit else None}

@@ -86,14 +86,12 @@ def training_id(
         ungated: the ancestors that are used although their gate is closed.
         attempt: 1 for the first.
     """
-    return digest_of(
-        {
-            "settings": dict(settings),
-            "corpora": dict(data_versions),
-            "parent": parent_weights,
-            "vocabulary": VOCABULARY_SHA256,
-            "code": CODE_VERSION,
-            **({"ungated": list(ungated)} if ungated else {}),
-            **({"attempt": attempt} if attempt > 1 else {}),
-        }
-    )[:16]
+    inputs: dict[str, object] = {
+        "settings": dict(settings), "corpora": dict(data_versions), "parent": parent_weights,
+        "vocabulary": VOCABULARY_SHA256, "code": CODE_VERSION,
+    }  # fmt: skip
+    if ungated:
+        inputs["ungated"] = list(ungated)
+    if attempt > 1:
+        inputs["attempt"] = attempt
+    return digest_of(inputs)[:16]

@@ -40,7 +40,7 @@ if "hlx_model.training" in sys.orig_argv:
 """
 """A `sitecustomize.py` that changes the program of the trainer, and of no other process."""
 UNSTOPPED = """
-    loop.Aborts.after_step = loop.Aborts.after_epoch = loop.MilestoneGates.after_epoch = unheeding
+    loop.Aborts.after_step = loop.Aborts.after_epoch = loop._Training.check_gates = unheeding
 """
 PROGRAMS = {
     # What is not finite cannot be saved.

@@ -13,7 +13,7 @@ import torch
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, directory_name
 from hlx_model.checkpoints.progress import Progress, read_state
-from hlx_model.checkpoints.seal import list_checkpoints, newest_verified, remove_checkpoint, verify_checkpoint
+from hlx_model.checkpoints.seal import list_checkpoints, newest_resumable, remove_checkpoint, verify_checkpoint
 from hlx_model.files import digest_of, read_json, sha256_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
@@ -180,20 +180,20 @@ def test_a_pickle_is_not_loaded_however_well_it_is_sealed(found: Path, tmp_path:
 
 
 def test_the_newest_checkpoint_that_verifies_is_taken(model: Transformer, tmp_path: Path) -> None:
-    assert newest_verified(tmp_path, MANIFEST.training_id) is None
+    assert newest_resumable(tmp_path, MANIFEST.training_id) is None
     paths = {
         step: checkpoints.write_checkpoint(
-            tmp_path, MANIFEST.replace(kind="LAST", step=step), model, Progress(), None if step == 30 else MOMENTS
+            tmp_path, MANIFEST.replace(kind="LAST", step=step), model, Progress(), MOMENTS
         )
-        for step in (10, 20, 30, 40)
+        for step in (5, 10, 20)
     }
-    assert [path.name for path in list_checkpoints(tmp_path)][-1] == "phase1_LAST_step40"
-    (paths[40] / "state.json").write_text("{}")
-    newest = newest_verified(tmp_path, MANIFEST.training_id)
-    assert newest is not None and (newest.path, newest.manifest.step) == (paths[30], 30)
-    resumable = newest_verified(tmp_path, MANIFEST.training_id, with_optimizer=True)
-    assert resumable is not None and resumable.path == paths[20]
-    assert newest_verified(tmp_path, "another") is None
+    # A checkpoint without moments is no place to resume from, and 9 steps are fewer than 10.
+    checkpoints.write_checkpoint(tmp_path, MANIFEST.replace(kind="BEST", step=30), model, Progress(), None)
+    assert [path.name for path in list_checkpoints(tmp_path)][-1] == "phase1_BEST_epoch2"
+    (paths[20] / "state.json").write_text("{}")
+    newest = newest_resumable(tmp_path, MANIFEST.training_id)
+    assert newest is not None and (newest.path, newest.manifest.step) == (paths[10], 10)
+    assert newest_resumable(tmp_path, "another") is None
     remove_checkpoint(paths[20])
     assert not paths[20].exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.checkpoints.seal import newest_verified, verify_checkpoint
+from hlx_model.checkpoints.seal import newest_resumable, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
 from tests.support.command import Hlx
@@ -51,7 +51,7 @@ def test_an_interrupted_trainer_saves_and_a_second_one_is_refused(
     assert "interrupted: SIGINT at step" in said and "the same command resumes" in said
     beat = beat_in(directory)
     assert beat.status == "interrupted"
-    newest = newest_verified(directory / "checkpoints", directory.name, with_optimizer=True)
+    newest = newest_resumable(directory / "checkpoints", directory.name)
     assert newest is not None and newest.path.name == f"phase1_LAST_step{beat.step}"
 
 

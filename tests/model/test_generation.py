@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hlx_model.model import generation
 from hlx_model.model.generation import generate
 from hlx_model.model.sizes import POSITIONS, SIZES
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
@@ -52,11 +53,14 @@ PROMPTS = [
 ]  # fmt: skip
 
 
-def test_a_batch_gives_what_each_prompt_gives_in_a_plain_loop(ending: Transformer) -> None:
+def test_a_batch_gives_what_each_prompt_gives_in_a_plain_loop(
+    ending: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = [written_plainly(ending, prompt, 40) for prompt in PROMPTS]
     assert generate(ending, PROMPTS, max_new_tokens=40) == expected
     assert len({len(text) for text in expected}) > 1  # some ended before others
-    assert generate(ending, PROMPTS, max_new_tokens=40, batch_size=2) == expected
+    monkeypatch.setattr(generation, "BATCH_SIZE", 2)
+    assert generate(ending, PROMPTS, max_new_tokens=40) == expected
 
 
 def test_a_prompt_near_the_last_position_leaves_others_their_length(endless: Transformer) -> None:
@@ -66,13 +70,16 @@ def test_a_prompt_near_the_last_position_leaves_others_their_length(endless: Tra
     assert [len(text) for text in texts] == [11, 24, 3]
 
 
-def test_rows_that_end_early_change_nothing_for_the_others(ending: Transformer) -> None:
+def test_rows_that_end_early_change_nothing_for_the_others(
+    ending: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompts = PROMPTS + [f"[HLXL] Search for {'documents' * n} → "[cut:] for n in range(4) for cut in range(0, 24, 4)]
     expected = [written_plainly(ending, prompt, 40) for prompt in prompts]
     lengths = [len(text) for text in expected]
     assert len(set(lengths)) > 8 and max(lengths) == 40
     assert generate(ending, prompts, max_new_tokens=40) == expected
-    assert generate(ending, prompts[::-1], max_new_tokens=40, batch_size=7) == expected[::-1]
+    monkeypatch.setattr(generation, "BATCH_SIZE", 7)
+    assert generate(ending, prompts[::-1], max_new_tokens=40) == expected[::-1]
 
 
 def test_sampling_is_seeded(ending: Transformer) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from hlx_model.checkpoints.progress import Progress
 from hlx_model.layout import HEARTBEAT
+from hlx_model.model.sizes import SIZES
+from hlx_model.model.transformer import Transformer
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.events import ignore
+from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
 from tests.support.curriculum import QUICK
@@ -81,7 +84,8 @@ def test_the_heartbeat_has_the_speed_before_the_first_record(small_document: Pat
     plan = plan_training(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path)
     plan.directory.mkdir(parents=True)
     progress = Progress()
-    recorder = Recorder(plan, progress, lambda step: 1e-3, 1_000_000, None, ignore)
+    optimizers = Optimizers(Transformer(SIZES["tiny"]), plan.settings, 1_000_000)
+    recorder = Recorder(plan, progress, optimizers, ignore)
     recorder.heartbeat.time = 0.0
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)

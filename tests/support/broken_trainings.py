@@ -153,9 +153,9 @@ class PlainSGD(Optimizers):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.muons, parameters = [], list(self._names)
+        self.muons, parameters = [], list(self.named.values())
         self.all = [torch.optim.SGD(parameters, lr=self.settings.learning_rate)]
-        self._peaks = [[self.settings.learning_rate]]
+        self._peaks = [(group, group["lr"]) for group in self.all[0].param_groups]
 
     def step(self, pool: object = None) -> None:
         """Change the weights by their gradients."""
@@ -172,7 +172,7 @@ class Spoilt(Optimizers):
         super().step(pool)
         self.steps_done += 1
         if self.steps_done == 20:
-            next(p for p, name in self._names.items() if name.endswith("1.linear1.weight")).data[0, 0] = torch.nan
+            next(p for name, p in self.named.items() if name.endswith("1.linear1.weight")).data[0, 0] = torch.nan
 
 
 def frozen_at_zero(*names: str) -> Callable[[Transformer, int], Transformer]:

@@ -59,8 +59,9 @@ def train_curriculum(document: Path, root: Path) -> Curriculum:
         plan = plan_training(
             phase, QUICK, overrides,
             corpus=[document], training=root / "training", parent=parent, parent_verdict=parent_verdict,
+            run_id="the run",
         )  # fmt: skip
-        outcome = train(plan, execution=CPU, run_id="the run")
+        outcome = train(plan, execution=CPU)
         parent = verify_checkpoint(outcome.checkpoint)
         phases[phase] = Trained(plan, outcome, evaluate(parent.path))
         parent_verdict = phases[phase].evaluation.verdict.parent_verdict

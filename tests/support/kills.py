@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import list_checkpoints, verify_own
+from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.files import digest_of, sha256_of
 from hlx_model.layout import HEARTBEAT, MANIFEST, METRICS, STATE
 from hlx_model.runs.heartbeat import Heartbeat
@@ -70,7 +70,7 @@ def lost(directory: Path, saved: Sequence[str]) -> list[str]:
     parent, wrong, steps = directory / "checkpoints", [], dict[str, int]()
     for path in list_checkpoints(parent):
         try:
-            steps[path.name] = verify_own(path, directory.name).manifest.step
+            steps[path.name] = verify_checkpoint(path, training_id=directory.name).manifest.step
         except CheckpointError as error:
             wrong.append(f"does not verify: {error}")
     ended = any("_FINAL_" in name for name in steps)

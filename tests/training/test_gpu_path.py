@@ -104,12 +104,13 @@ def test_the_scale_of_fp16_gradients_is_restored(fp16: None, batch: Batch) -> No
     restored.optimizers.load_state_dict(
         {name: tensor.clone() for name, tensor in engine.optimizers.state_dict().items()}
     )
-    restored.load_state_dict(json.loads(json.dumps(engine.state_dict())))
+    restored.scaler.load_state_dict(json.loads(json.dumps(engine.scaler.state_dict())))
     assert (
-        restored.state_dict() == engine.state_dict() and restored.state_dict()["_growth_tracker"] == 3
+        restored.scaler.state_dict() == engine.scaler.state_dict()
+        and restored.scaler.state_dict()["_growth_tracker"] == 3
     )  # steps without an overflow
     assert restored.steps([batch] * 2, 3) == engine.steps([batch] * 2, 3)
-    assert restored.state_dict() == engine.state_dict() and same(weights(restored), weights(engine))
+    assert restored.scaler.state_dict() == engine.scaler.state_dict() and same(weights(restored), weights(engine))
 
 
 @pytest.mark.parametrize("spoilt", [0, 2, 4])

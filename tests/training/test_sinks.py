@@ -8,8 +8,7 @@ from typing import ClassVar
 import pytest
 
 from hlx_model.runs.metrics import MetricsRow
-from hlx_model.training.events import Recorded, Warned
-from hlx_model.training.sinks import tensorboard_sink
+from hlx_model.training.events import Recorded, Warned, tensorboard_sink
 
 ROW: MetricsRow = {
     "step": 7, "epoch": 2, "train_loss": 1.5, "held_out_loss": None, "learning_rate": 1e-3, "tokens_per_second": None,
