@@ -7,7 +7,7 @@ from typing import Annotated
 from rich.filesize import decimal
 from typer import Option, echo
 
-from hlx_model.cleanup import GROUPS, CleanupPlan, CleanupResult, Kept, Removal, carry_out, plan_cleanup
+from hlx_model.cleanup import GROUPS, CleanupPlan, CleanupResult, Removal, carry_out, plan_cleanup
 from hlx_model.cli.options import AsJson, Directory
 from hlx_model.cli.show import echo_json
 from hlx_model.layout import default_training
@@ -41,23 +41,19 @@ def clean_command(
 
 
 def _content(plan: CleanupPlan, result: CleanupResult | None) -> dict[str, object]:
-    names = ("path", "group", "reason", "bytes")
-    content: dict[str, object] = {
-        "training": plan.training,
-        "bytes": plan.bytes,
-        "goes": [{name: getattr(item, name) for name in names} for item in plan.goes],
-        "stays": _kept(plan.stays),
-        "notes": plan.notes,
-        "removed": None,
-    }
-    if result is not None:
-        content["removed"] = [item.path for item in result.removed]
-        content |= {"spared": _kept(result.spared), "failed": _kept(result.failed)}
-    return content
+    content = {
+        "training": plan.training, "bytes": plan.bytes, "goes": _fields(plan.goes, "path", "group", "reason", "bytes"),
+        "stays": _fields(plan.stays, "path", "reason"), "notes": plan.notes, "removed": None,
+    }  # fmt: skip
+    if result is None:
+        return content
+    removed = [item.path for item in result.removed]
+    spared, failed = (_fields(items, "path", "reason") for items in (result.spared, result.failed))
+    return {**content, "removed": removed, "spared": spared, "failed": failed}
 
 
-def _kept(items: Iterable[Kept]) -> list[dict[str, object]]:
-    return [{"path": item.path, "reason": item.reason} for item in items]
+def _fields(items: Iterable[object], *names: str) -> list[dict[str, object]]:
+    return [{name: getattr(item, name) for name in names} for item in items]
 
 
 def _show(plan: CleanupPlan) -> None:

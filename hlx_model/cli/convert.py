@@ -8,10 +8,9 @@ A program that converts many values starts it once. Each line is answered before
 import codecs
 import json
 from collections.abc import Mapping
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
-import typer
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option, echo, get_binary_stream
 
 from hlx_model.language import Format, HLXSyntaxError, convert
 
@@ -19,9 +18,6 @@ _FORMATS = ", ".join(Format)
 _CHOICE = f"<{'|'.join(Format)}>"
 _GIVE_AN_OBJECT = 'give an object such as {"text": "[1, 2]", "from": "HLXL", "to": "LC-R"}'
 _EXPECTED = {"text": "a line of HLX", "from": f"one of {_FORMATS}", "to": f"one of {_FORMATS}"}
-_KINDS = {
-    dict: "an object", list: "an array", bool: "a boolean", float: "a number", str: "a string", type(None): "null",
-}  # fmt: skip
 _JSONL = (
     'Read lines of JSON {"text": …, "from": …, "to": …} from standard input, and answer each at once with one line, '
     '{"text": …} or {"error": …, "line": …, "column": …}.'
@@ -34,7 +30,7 @@ def _option(label: str) -> Format:
     try:
         return Format(label)
     except ValueError:
-        raise typer.BadParameter(f"{label!r} is not one of {_FORMATS}") from None
+        raise BadParameter(f"{label!r} is not one of {_FORMATS}") from None
 
 
 def convert_command(
@@ -50,20 +46,16 @@ def convert_command(
     if jsonl:
         if (text, source, target) != (None, None, None):
             raise ValueError("--jsonl reads texts and formats from standard input: leave TEXT, --from and --to out")
-        serve(typer.get_binary_stream("stdin"), typer.get_binary_stream("stdout"))
+        answers = get_binary_stream("stdout")
+        for line in get_binary_stream("stdin"):
+            answers.write(json.dumps(answer(line), ensure_ascii=False).encode() + b"\n")
+            answers.flush()
     elif text is None:
         raise ValueError("nothing to convert. Usage: hlx convert TEXT --from HLXL --to LC-R, or hlx convert --jsonl")
     elif source is None or target is None:
         raise ValueError(f"TEXT needs --from and --to, each one of {_FORMATS}")
     else:
-        typer.echo(convert(text, source, target))
-
-
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Write one line of JSON for each line of `requests`, as soon as it has been read."""
-    for line in requests:
-        answers.write(json.dumps(answer(line), ensure_ascii=False).encode() + b"\n")
-        answers.flush()
+        echo(convert(text, source, target))
 
 
 def answer(request: bytes) -> Answer:
@@ -96,16 +88,14 @@ def _read(request: bytes) -> tuple[str, Format, Format]:
     # The interpreter refuses to read an integer of thousands of digits.
     fields = json.loads(request.decode(), parse_int=float)
     if not isinstance(fields, dict):
-        raise ValueError(f"the request is {_KINDS[type(fields)]}: {_GIVE_AN_OBJECT}")
+        raise ValueError(f"the request is not an object: {_GIVE_AN_OBJECT}")
     return _string(fields, "text"), _format(fields, "from"), _format(fields, "to")
 
 
 def _string(fields: Mapping[str, object], name: str) -> str:
-    if name not in fields:
-        raise ValueError(f'"{name}" is missing: give {_EXPECTED[name]}')
-    value = fields[name]
+    value = fields.get(name)
     if not isinstance(value, str):
-        raise ValueError(f'"{name}" is {_KINDS[type(value)]}: give a string, {_EXPECTED[name]}')
+        raise ValueError(f'"{name}" is {"not a string" if name in fields else "missing"}: give {_EXPECTED[name]}')
     return value
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-import typer
-from typer import Argument, Exit, Option, echo
+from typer import Argument, Exit, Option, Typer, echo
 
 from hlx_model.cli.options import AsJson, option
 from hlx_model.cli.show import echo_json, print_table
@@ -23,7 +22,7 @@ from hlx_model.corpus.verdict import quarantine_gate
 from hlx_model.outputs import require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 
-corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
+corpus_app = Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 
 _MOST_ROWS = 50
 _SHOWN = ["document", "line", "english", "reason"]
@@ -83,10 +82,8 @@ def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
     """Return what the corpus as a whole lacks, so that the gate `coverage` will fail."""
     if not corpus.entries:
         return []
-    found = []
-    if not any(entry.english for entry in corpus.entries):
-        found.append("no entry has a sentence: phases 1 and 3 have nothing to learn from")
-    return found + [
+    no_sentence = "no entry has a sentence: phases 1 and 3 have nothing to learn from"
+    return ([] if any(entry.english for entry in corpus.entries) else [no_sentence]) + [
         f"no rows in {count.split}: give the corpus more entries, of words that occur in several of them"
         for count in counts(examples.to_batches())
         if count.of == "all" and count.rows < count.needed
@@ -99,19 +96,14 @@ def _show(result: dict[str, Any]) -> None:
     if result["entries"]:
         rows = ", ".join(f"{name} {count}" for name, count in result["rows"].items())
         echo(f"{result['entries']} entries read, {len(result['quarantined'])} quarantined; rows: {rows}")
-        _print(result["quarantined"])
-        if result["readings"]:
-            echo("how ambiguous forms were read, and the line of the first:")
-            _print(result["readings"])
+        for title, key in (("in quarantine:", "quarantined"), ("how ambiguous forms were read:", "readings")):
+            if found := result[key]:
+                echo(title)
+                print_table(found[:_MOST_ROWS], gap=1)
+            if len(found) > _MOST_ROWS:
+                echo(f"and {len(found) - _MOST_ROWS} more: --json lists them all")
         for warning in result["warnings"]:
             echo(f"warning: {warning}")
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    if rows:
-        print_table(rows[:_MOST_ROWS], gap=1)
-    if len(rows) > _MOST_ROWS:
-        echo(f"and {len(rows) - _MOST_ROWS} more: --json lists them all")
 
 
 @corpus_app.command("compose")

@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, echo
 
-from hlx_model.cli.options import Directory, Named, option
-from hlx_model.layout import default_training
+from hlx_model.cli.options import Directory, Named, option, training_folder
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.release.export import export
 
 
 def export_command(
     checkpoint: Named,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write: new, or empty.")],
+    directory: Annotated[Path, Argument(metavar="DIR", help="Folder to write: new, or empty.")],
     format: Annotated[
         str, option("Of the weights: safetensors, or pt for scripts that load a state dict.")
     ] = "safetensors",
@@ -24,7 +23,7 @@ def export_command(
 
     A checkpoint that did not pass its gates is exported too; the card and a warning say so.
     """
-    record = export(checkpoint_of(checkpoint, checkpoint_dir or default_training()), directory, format, key)
+    record = export(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), directory, format, key)
     for objection in record.objections():
-        typer.echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
-    typer.echo(directory)
+        echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
+    echo(directory)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
-from typer import Argument, echo
+from typer import Argument, Context, Option, Typer, echo
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, option, training_folder
@@ -24,16 +23,16 @@ ROWS = 20
 WIDE = 118
 """Columns of a terminal that the whole table needs."""
 
-history_app = typer.Typer(invoke_without_command=True)
+history_app = Typer(invoke_without_command=True)
 
 
 @history_app.callback()
 def history_command(
-    context: typer.Context,
+    context: Context,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
     limit: Annotated[
-        int | None, typer.Option(help="How many, the newest first.", min=1, show_default=f"{ROWS}; with --json all")
+        int | None, Option(help="How many, the newest first.", min=1, show_default=f"{ROWS}; with --json all")
     ] = None,
 ) -> None:
     """Show all trainings, the newest first: how they ended, their losses, how well they translate, their verdict.
@@ -66,8 +65,8 @@ def _cells(row: TrainingRow, training: Path, *, wide: bool) -> dict[str, object]
         "status": _status(row, training),
         **({"epochs": f"{row.epoch}/{row.epochs}", "loss": format_loss(row.train_loss)} if wide else {}),
         "held-out": format_loss(row.held_out_loss),
-        "→HLX": _rate(row.exact_match_to_hlx),
-        "→English": _rate(row.exact_match_to_english),
+        "→HLX": format_percent(row.exact_match_to_hlx),
+        "→English": format_percent(row.exact_match_to_english),
         "verdict": f"{row.verdict or ''} {row.grade or ''}".strip(),
         **({"parent": (row.parent_training_id or "")[:8]} if wide else {}),
     }
@@ -79,13 +78,9 @@ def _status(row: TrainingRow, training: Path) -> str | None:
     return "process gone" if beat is not None and beat.running and not beat.alive else row.status
 
 
-def _rate(rate: float | None) -> str:
-    return "" if rate is None else format_percent(rate)
-
-
 @history_app.command("compare")
 def compare_command(
-    context: typer.Context,
+    context: Context,
     a: Annotated[str, Argument(help="A checkpoint's path, <training id>/<checkpoint>, training id, or asset.")],
     b: Annotated[str, Argument(help="Another one.")],
     output: Annotated[Path | None, option("The figure.", "compare-<A>-<B>.svg in the current folder")] = None,
@@ -135,16 +130,12 @@ def _short(value: object) -> str:
 
 
 _FIGURES = {
-    "train_loss": "training loss, last",
-    "held_out_loss": "held-out loss, last",
-    "best_held_out_loss": "held-out loss, best",
-    "judged_held_out_loss": "held-out loss, report",
-    "exact_match_to_hlx": "exact match →HLX",
-    "exact_match_to_english": "exact match →English",
-    "verdict": "verdict",
-    "grade": "grade",
-    "points": "points of 100",
-}
+    "train_loss": "training loss, last", "held_out_loss": "held-out loss, last",
+    "best_held_out_loss": "held-out loss, best", "judged_held_out_loss": "held-out loss, report",
+    "exact_match_to_hlx": "exact match →HLX", "exact_match_to_english": "exact match →English",
+    "verdict": "verdict", "grade": "grade", "points": "points of 100",
+}  # fmt: skip
+"""Each figure with its heading."""
 
 
 def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Iterator[dict[str, object]]:

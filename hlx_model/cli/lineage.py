@@ -5,23 +5,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
-from typer import Argument, Exit, Option, echo
+from typer import Argument, Exit, Option, Typer, echo
 
 from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
 from hlx_model.cli.show import coloured, echo_json, minutes, print_table
-from hlx_model.layout import default_training
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.mermaid import mermaid
 from hlx_model.provenance.tree import CheckpointNode, DocumentNode, Node, lineage
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
-lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
+lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
 
 
 @lineage_app.command("show")
@@ -35,7 +33,7 @@ def show_command(
 
     It shows what was recorded when each was made, also after the corpus has changed.
     """
-    node = lineage(checkpoint, checkpoint_dir or default_training())
+    node = lineage(checkpoint, training_folder(checkpoint_dir))
     if as_json:
         echo_json(node.to_json())
     elif as_mermaid:
@@ -102,7 +100,7 @@ def verify_command(
 
     Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
     """
-    links = list(verify(checkpoint_of(checkpoint, checkpoint_dir or default_training()), key))
+    links = list(verify(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), key))
     broken = [link for link in links if link.outcome == "broken"]
     if as_json:
         echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})

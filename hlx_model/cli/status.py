@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
 from rich.console import Console
+from typer import echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo_json, format_loss, print_table
@@ -31,7 +31,7 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
     if found:
         print_table(rows(found, now))
     for line in notes(root, found, now):
-        typer.echo(line)
+        echo(line)
 
 
 def check_all(root: Path, now: float) -> Checked:

@@ -132,13 +132,12 @@ def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tu
     if parent is None or parent.manifest.phase != phase - 1:
         return None, False
     try:
-        verdict = require_passed(parent)
+        return require_passed(parent).parent_verdict, False
     except GateClosed as error:
         if not ungated:
             raise
         log.warning("training starts all the same (--ungated): %s", error)
         return None, True
-    return verdict.parent_verdict, False
 
 
 @contextmanager
@@ -188,21 +187,18 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
     console = Console(stderr=True)
     console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(plan.train)} examples")
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), BarColumn(), TextColumn("{task.fields[metrics]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=s.epochs, epoch=plan.first_epoch, metrics="")
+        task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)
 
         def emit(event: Event) -> None:
             match event:
                 case Recorded(row=row):
-                    text = f"loss {row['train_loss']:.3f}"
+                    text = f"epoch {row['epoch']}/{s.epochs} loss {row['train_loss']:.3f}"
                     if row["held_out_loss"] is not None:
                         bar.update(task, completed=row["epoch"])
                         text += f" held-out {row['held_out_loss']:.3f}"
-                    bar.update(task, epoch=row["epoch"], metrics=text)
+                    bar.update(task, description=text)
                 case MilestoneJudged(milestone):
                     console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 

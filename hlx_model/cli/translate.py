@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
+from typer import Argument, Option, echo
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
@@ -38,9 +37,9 @@ def translate_command(
     if as_json:
         echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": checkpoint})
         return
-    typer.echo(answer)
+    echo(answer)
     if not well_formed:
-        typer.echo(f"warning: the answer is not well-formed {target}", err=True)
+        echo(f"warning: the answer is not well-formed {target}", err=True)
 
 
 def _newest(training: Path) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Exit, Option, echo
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import Device, option
@@ -27,7 +27,7 @@ def validate_command(
     heads: Annotated[int | None, option("Attention heads of a .pt.", "by the shapes of its weights")] = None,
     output: Annotated[Path | None, option("A second place for the report, as JSON.")] = None,
     device: Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Evaluate a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn.
 
@@ -44,11 +44,11 @@ def validate_command(
     if as_json:
         echo_json(result.report.to_json())
     else:
-        typer.echo(f"{checkpoint.name}: {result.verdict.outcome}")
+        echo(f"{checkpoint.name}: {result.verdict.outcome}")
         gates = result.verdict.gates
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
-        typer.echo(f"report: {result.directory / PAGE}")
-    raise typer.Exit(EXIT_CODES[result.verdict.outcome])
+        echo(f"report: {result.directory / PAGE}")
+    raise Exit(EXIT_CODES[result.verdict.outcome])
 
 
 def _evaluate(

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
+from typer import Argument, Context, Exit, Option, Typer, echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo_json, rows_table
@@ -18,15 +18,15 @@ from hlx_model.monitoring.simulate import read_curve, simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
 
-watchdog_app = typer.Typer(invoke_without_command=True)
+watchdog_app = Typer(invoke_without_command=True)
 
 
 @watchdog_app.callback()
 def watchdog_command(
-    context: typer.Context,
+    context: Context,
     checkpoint_dir: Directory = None,
-    check_interval: Annotated[float, typer.Option(help="Seconds between two checks.", min=0.1)] = INTERVAL,
-    once: Annotated[bool, typer.Option(help="Check once.")] = False,
+    check_interval: Annotated[float, Option(help="Seconds between two checks.", min=0.1)] = INTERVAL,
+    once: Annotated[bool, Option(help="Check once.")] = False,
 ) -> None:
     """Show every training, again and again. Exit code 1: one is in trouble, or ended badly while it was watched.
 
@@ -46,7 +46,7 @@ def watchdog_command(
             beats = [training.snapshot.beat for training, _ in found]
             ended_badly = any(beat.status in ENDED_BADLY and beat.training_id in running for beat in beats)
             if ended_badly or any(problem for _, problem in found):
-                raise typer.Exit(1)
+                raise Exit(1)
             if once:
                 return
             running = {beat.training_id for beat in beats if beat.running}
@@ -66,7 +66,7 @@ def _screen() -> Iterator[Callable[[RenderableType], None]]:
 
 @watchdog_app.command("replay")
 def replay_command(
-    metrics: Annotated[Path, typer.Argument(help="A metrics.parquet, or a training's directory.")],
+    metrics: Annotated[Path, Argument(help="A metrics.parquet, or a training's directory.")],
     as_json: AsJson = False,
 ) -> None:
     """Report at which step of a recorded curve the watchdog would raise an alarm. Exit code 1: it would.
@@ -79,7 +79,7 @@ def replay_command(
         content = {"step": alarm.step, "epoch": alarm.epoch, "trouble": alarm.problem.reason} if alarm else None
         echo_json({"records": len(curve), "spoken": content})
     elif alarm is None:
-        typer.echo(f"{metrics}: {len(curve)} records, no alarm")
+        echo(f"{metrics}: {len(curve)} records, no alarm")
     else:
-        typer.echo(f"{metrics}: at step {alarm.step}: {alarm.problem.reason}")
-    raise typer.Exit(1 if alarm else 0)
+        echo(f"{metrics}: at step {alarm.step}: {alarm.problem.reason}")
+    raise Exit(1 if alarm else 0)

@@ -45,28 +45,17 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
     m = record.manifest
     documents, examples = inputs_of(m)
     target, sentence = _right_answer(record)
+    corpora = [(asset, version.data_version) for asset, version in m.corpora.items()]
     return render(
-        "card.md",
-        record=record,
-        weights=weights,
+        "card.md", record=record, views=views, formats=list(Format), phase=PHASES[m.phase], phases=len(PHASES),
+        symbols=VOCABULARY_SIZE, positions=POSITIONS, weights=weights,
         # An older manifest does not record the lengths of the files.
         weights_bytes=m.files[WEIGHTS].bytes if WEIGHTS in m.files else None,
-        phase=PHASES[m.phase],
-        phases=len(PHASES),
-        symbols=VOCABULARY_SIZE,
-        positions=POSITIONS,
-        views=views,
-        formats=list(Format),
         documents=[(Path(document.name).name, document) for document in documents],
-        corpora=[
-            *((asset, version.data_version) for asset, version in m.corpora.items()),
-            *((EXAMPLES, version) for version in examples),
-        ],
+        corpora=[*corpora, *((EXAMPLES, version) for version in examples)],
         not_covered=[spec.description for spec in GATES.values() if m.phase not in spec.phases],
-        target=target,
-        sentence=sentence,
-        beginning=_BEGINNINGS.get(m.phase),
-    )
+        target=target, sentence=sentence, beginning=_BEGINNINGS.get(m.phase),
+    )  # fmt: skip
 
 
 def _right_answer(record: CheckpointRecord) -> tuple[str, str]:

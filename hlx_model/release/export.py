@@ -79,11 +79,8 @@ def config(m: Manifest) -> dict[str, object]:
 
 def vocabulary() -> dict[str, object]:
     """Return the symbols in the order of their ids, with the SHA-256 of them joined by NUL characters, as UTF-8."""
-    return {
-        "symbols": list(SYMBOLS),
-        "special": {symbol: index for index, symbol in enumerate(SPECIAL)},
-        "sha256": VOCABULARY_SHA256,
-    }
+    special = {symbol: index for index, symbol in enumerate(SPECIAL)}
+    return {"symbols": list(SYMBOLS), "special": special, "sha256": VOCABULARY_SHA256}
 
 
 def _require_free(target: Path) -> None:

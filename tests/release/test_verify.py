@@ -60,7 +60,7 @@ def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, f
     for command in (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
                     ["ec", "-in", str(key), "-pubout", "-out", str(public)]):  # fmt: skip
         subprocess.run(["openssl", *command], check=True, capture_output=True)
-    assert broken(folder, public) == [f"{folder / 'model.sig'}: missing: it is not signed"]
+    assert broken(folder, public) == [f"{folder}: not signed: model.sig is missing"]
     signed = tmp_path / "signed"
     export(curriculum.phases[3].checkpoint, signed, key=key)
     assert broken(signed, public) == []
