@@ -5,7 +5,6 @@
 A program that converts many values starts it once. Each line is answered before the next is read.
 """
 
-import codecs
 import json
 from collections.abc import Mapping
 from typing import Annotated
@@ -66,7 +65,7 @@ def answer(request: bytes) -> Answer:
     """
     column = 1
     try:
-        return {"text": convert(*_read(request.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8)))}
+        return {"text": convert(*_read(request.rstrip(b"\r\n")))}
     except HLXSyntaxError as error:
         return {"error": error.message, "line": error.line, "column": error.column}
     except UnicodeDecodeError as error:
@@ -86,7 +85,7 @@ def _read(request: bytes) -> tuple[str, Format, Format]:
     if not request.strip():
         raise ValueError(f"the request is empty: {_GIVE_AN_OBJECT}")
     # The interpreter refuses to read an integer of thousands of digits.
-    fields = json.loads(request.decode(), parse_int=float)
+    fields = json.loads(request.decode("utf-8-sig"), parse_int=float)
     if not isinstance(fields, dict):
         raise ValueError(f"the request is not an object: {_GIVE_AN_OBJECT}")
     return _string(fields, "text"), _format(fields, "from"), _format(fields, "to")
@@ -104,5 +103,4 @@ def _format(fields: Mapping[str, object], name: str) -> Format:
     try:
         return Format(label)
     except ValueError:
-        shown = label if len(label) <= 20 else f"{label[:20]}…"
-        raise ValueError(f'"{name}" is {shown!r}: give {_EXPECTED[name]}') from None
+        raise ValueError(f'"{name}" is {label[:20]!r}: give {_EXPECTED[name]}') from None

@@ -185,10 +185,10 @@ def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
 @contextmanager
 def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
-    console = Console(stderr=True)
-    console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(plan.train)} examples")
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        examples = len(plan.train)
+        bar.console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {examples} examples")
         task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)
 
         def emit(event: Event) -> None:
@@ -200,7 +200,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                         text += f" held-out {row['held_out_loss']:.3f}"
                     bar.update(task, description=text)
                 case MilestoneJudged(milestone):
-                    console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+                    bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
         yield emit
 

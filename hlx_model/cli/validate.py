@@ -8,7 +8,7 @@ from typer import Exit, Option, echo
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import Device, option
 from hlx_model.cli.show import echo_json, print_table
-from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
+from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
 from hlx_model.files import json_text
 from hlx_model.layout import PAGE, Artifacts
@@ -34,11 +34,22 @@ def validate_command(
     A checkpoint of hlx train is evaluated on the corpora that its manifest names. A .pt file needs --corpus and
     --phase; only its weights are read, and its report is written beside it, into NAME.report.
     """
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint")
     is_ours, place = checkpoint.is_dir(), None
     if output is not None:
         report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if is_ours else report_beside(checkpoint)
         place = require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
-    result = _evaluate(checkpoint, corpus or [], phase, heads, device_of(device))
+    if is_ours and (corpus or phase is not None or heads is not None):
+        raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
+    if is_ours:
+        result = evaluate(checkpoint, device_of(device))
+    elif not corpus:
+        raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
+    elif phase is None:
+        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase 1, 2 or 3")
+    else:
+        result = evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device_of(device))
     if place is not None:
         write_output(place, [json_text(result.report.to_json())])
     if as_json:
@@ -49,19 +60,3 @@ def validate_command(
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
         echo(f"report: {result.directory / PAGE}")
     raise Exit(EXIT_CODES[result.verdict.outcome])
-
-
-def _evaluate(
-    checkpoint: Path, corpus: list[Path], phase: int | None, heads: int | None, device: str
-) -> EvaluationResult:
-    if not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint}: no such checkpoint")
-    if checkpoint.is_dir():
-        if corpus or phase is not None or heads is not None:
-            raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
-        return evaluate(checkpoint, device)
-    if not corpus:
-        raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
-    if phase is None:
-        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase 1, 2 or 3")
-    return evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device)
