@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,7 +33,8 @@ _UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, Overflo
 class TrainingRow(JsonModel):
     """One training. The fields are the columns of history.parquet; None for what its files do not say."""
 
-    model_config = ConfigDict(strict=True)
+    # Manifests say more than these columns.
+    model_config = ConfigDict(strict=True, extra="ignore")
 
     training_id: str
     phase: int | None = None
@@ -90,18 +91,14 @@ class TrainingRow(JsonModel):
     exact_match_to_english: float | None = None
 
 
-_ARROW = {
-    str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
-    list[str]: pa.list_(pa.field("element", pa.string())),  # named as Parquet names it
+_ARROW: dict[object, pa.DataType] = {
+    str: pa.string(), str | None: pa.string(), int | None: pa.int64(), float | None: pa.float64(),
+    bool | None: pa.bool_(), list[str] | None: pa.list_(pa.field("element", pa.string())),  # named as Parquet names it
 }  # fmt: skip
 _MARK = b"hlx-history"
 """The key in the file's metadata by which hlx knows its own file."""
 HISTORY_SCHEMA = pa.schema(
-    [
-        (name, _ARROW[(get_args(field.annotation) or (field.annotation,))[0]])
-        for name, field in TrainingRow.model_fields.items()
-    ],
-    metadata={_MARK: b"2"},
+    [(name, _ARROW[field.annotation]) for name, field in TrainingRow.model_fields.items()], metadata={_MARK: b"2"}
 )
 """The columns. The version is raised when one is added or removed."""
 
@@ -112,8 +109,7 @@ def history(training: Path) -> list[TrainingRow]:
     Args:
         training: the folder of the trainings.
     """
-    folders = training.glob("[!.]*/")
-    rows = [_row(Artifacts(training), path) for path in folders]
+    rows = [_row(Artifacts(training), path) for path in training.glob("[!.]*/")]
     return sorted(filter(None, rows), key=lambda row: (row.started or "", row.training_id))
 
 
@@ -141,8 +137,7 @@ def write_history(artifacts: Artifacts) -> list[TrainingRow]:
 
 
 def _write(artifacts: Artifacts, rows: Sequence[TrainingRow]) -> None:
-    path = artifacts.root / HISTORY
-    buffer = io.BytesIO()
+    path, buffer = artifacts.root / HISTORY, io.BytesIO()
     pq.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], HISTORY_SCHEMA), buffer)
     # The folder of the trainings may be anywhere, and a user's file beside it must not be lost.
     if path.exists() and not _is_history(path):
@@ -170,19 +165,16 @@ def _skipping(path: Path) -> Iterator[None]:
 def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
     """Return the row of one training; None if its directory contains nothing of one that can be read."""
     values: dict[str, object] = {}
-    checkpoint, manifest = _checkpoint(directory)
-    if checkpoint is not None and manifest is not None:
+    if (newest := _checkpoint(directory)) is not None:
+        checkpoint, manifest = newest
         values |= _of_manifest(checkpoint, manifest)
         with _skipping(checkpoint / STATE):
             values["best_held_out_loss"] = finite(read_json(checkpoint / STATE)["best_loss"])
         with _skipping(artifacts.report(checkpoint)):
             values |= _of_report(artifacts.report(checkpoint), manifest)
-    beat = Heartbeat.read(directory)
     with _skipping(directory / HEARTBEAT):
-        if beat is not None:
-            values |= _of_heartbeat(beat, ended=values.get("checkpoint_kind") in _ENDED)
-        elif (directory / HEARTBEAT).exists():
-            raise ValueError("not a heartbeat")
+        if (directory / HEARTBEAT).exists():
+            values |= _of_heartbeat(directory, ended=values.get("checkpoint_kind") in _ENDED)
     try:
         return TrainingRow.from_json({**values, "training_id": directory.name}) if values else None
     except ValueError as error:
@@ -190,7 +182,7 @@ def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
         return None
 
 
-def _checkpoint(directory: Path) -> tuple[Path | None, Manifest | None]:
+def _checkpoint(directory: Path) -> tuple[Path, Manifest] | None:
     """Return the checkpoint that a training ended with, else its newest, of those that can be read."""
     newest_first = reversed(list_checkpoints(directory / CHECKPOINTS))
     for path in sorted(newest_first, key=lambda path: not any(f"_{kind}_" in path.name for kind in _ENDED)):
@@ -201,26 +193,23 @@ def _checkpoint(directory: Path) -> tuple[Path | None, Manifest | None]:
             log.warning("skipped: %s: a checkpoint of training %s", path, manifest.training_id)
         except (CheckpointError, OSError) as error:
             log.warning("skipped: %s", error)
-    return None, None
+    return None
 
 
 def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     """Return what the manifest says, also of how the training ended; the heartbeat, if there is one, is newer."""
-    parent, ended = m.parent, m.kind in _ENDED
-    further = {
+    ended = m.kind in _ENDED
+    return {
+        **dict(m),
         **{f"setting_{name}": value for name, value in m.settings.items()},
         **{f"{asset}_version": version.data_version for asset, version in m.corpora.items()},
         **{f"code_{name}": value for name, value in m.code.items()},
-    }
-    return {
-        **{name: getattr(m, name) for name in ("phase", "size", "epochs", "epoch", "step", "run_id")},
         "status": m.end_status if ended else None,
         "reason": m.stopped,
         "started": m.started or None,
         "ended": m.created if ended else None,
-        **{name: value for name, value in further.items() if name in TrainingRow.model_fields},
-        "parent_training_id": parent.training_id if parent else None,
-        "parent_checkpoint": parent.name if parent else None,
+        "parent_training_id": m.parent.training_id if m.parent else None,
+        "parent_checkpoint": m.parent.name if m.parent else None,
         "ungated": list(m.ungated),
         "device": m.device or None,
         "checkpoint": checkpoint.name,
@@ -228,13 +217,14 @@ def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     }
 
 
-def _of_heartbeat(beat: Heartbeat, *, ended: bool) -> dict[str, object]:
+def _of_heartbeat(directory: Path, *, ended: bool) -> dict[str, object]:
     """Return what the heartbeat says. If the training has `ended`, a running status is old: the trainer was killed."""
-    names = ("phase", "size", "epochs", "epoch", "step", "steps", "train_loss", "held_out_loss")
-    values: dict[str, object] = {name: getattr(beat, name) for name in names} | {"started": _iso(beat.started)}
-    if not (ended and beat.running):
-        values |= {"status": beat.status, "reason": beat.reason, "ended": None if beat.running else _iso(beat.time)}
-    return values | ({"run_id": beat.run_id} if beat.run_id else {})
+    beat = Heartbeat.read(directory)
+    if beat is None:
+        raise ValueError("not a heartbeat")
+    values = {**vars(beat), "started": _iso(beat.started), "ended": None if beat.running else _iso(beat.time)}
+    old = ("status", "reason", "ended") if ended and beat.running else ()
+    return {name: value for name, value in values.items() if name not in old and (name, value) != ("run_id", None)}
 
 
 def _of_report(directory: Path, manifest: Manifest) -> dict[str, object]:

@@ -1,43 +1,34 @@
 """`hlx corpus check`, `compose` and `statistics`: the corpus without Dagster."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-import typer
-from rich.console import Console
-from rich.table import Table
+from typer import Argument, Exit, Option, Typer, echo
 
-from hlx_model.cli.options import AsJson
+from hlx_model.cli.options import AsJson, option
+from hlx_model.cli.show import echo_json, print_table
 from hlx_model.composer.sampling import compose_lines
-from hlx_model.corpus import (
-    DEFAULT_SEQ_LENGTH,
-    DERIVED,
-    Collection,
-    CorpusError,
-    Document,
-    collect,
-    examples_table,
-    quarantine_table,
-    read_corpus,
-    read_document,
-)
-from hlx_model.corpus.documents import require_different
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
+from hlx_model.corpus.documents import collect, read_corpus, require_different
+from hlx_model.corpus.entries import Collection, CorpusError
 from hlx_model.corpus.gates import Coverage, quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
+from hlx_model.corpus.tables import DERIVED, examples_table, quarantine_table
 from hlx_model.outputs import require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 
-corpus_app = typer.Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
+corpus_app = Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
 
 _MOST_ROWS = 50
 _SHOWN = ["document", "line", "english", "reason"]
-_Paths = Annotated[list[Path], typer.Argument(help="Corpus documents.", show_default=False)]
-_SeqLength = Annotated[int, typer.Option(help="Most tokens of an example.")]
+_SHARE = "Share of entries in quarantine above which the corpus is unusable, 0 to 1."
+_BESIDE = "A document to train on together with this one: no sentence of it is composed again."
+_Paths = Annotated[list[Path], Argument(help="Corpus documents.")]
+_SeqLength = Annotated[int, option("Most tokens of an example.")]
 
 
 @corpus_app.command("check")
@@ -45,12 +36,7 @@ def check_command(
     paths: _Paths,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     share: Annotated[
-        float | None,
-        typer.Option(
-            "--most-quarantined",
-            help="Share of entries in quarantine above which the corpus is unusable, 0 to 1.",
-            show_default="$HLX_MOST_QUARANTINED, or 0.05",
-        ),
+        float | None, Option("--most-quarantined", help=_SHARE, show_default="$HLX_MOST_QUARANTINED, or 0.05")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,20 +71,18 @@ def check_command(
         "readings": [asdict(reading) for reading in corpus.readings],
     }
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        echo_json(result)
     else:
         _show(result)
-    raise typer.Exit(1 if problems else 2 if quarantine.num_rows else 0)
+    raise Exit(1 if problems else 2 if quarantine.num_rows else 0)
 
 
 def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
     """Return what the corpus as a whole lacks, so that the gate `coverage` will fail."""
     if not corpus.entries:
         return []
-    found = []
-    if not any(entry.english for entry in corpus.entries):
-        found.append("no entry has a sentence: phases 1 and 3 have nothing to learn from")
-    return found + [
+    no_sentence = "no entry has a sentence: phases 1 and 3 have nothing to learn from"
+    return ([] if any(entry.english for entry in corpus.entries) else [no_sentence]) + [
         f"no rows in {count.split}: give the corpus more entries, of words that occur in several of them"
         for count in Coverage(examples.to_batches()).counts()
         if count.of == "all" and count.rows < count.needed
@@ -106,46 +90,28 @@ def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
 
 
 def _show(result: dict[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
     for problem in result["problems"]:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {problem}", markup=False)
-    if not result["entries"]:
-        return
-    rows = ", ".join(f"{name} {count}" for name, count in result["rows"].items())
-    console.print(
-        f"{result['entries']} entries read, {len(result['quarantined'])} quarantined; rows: {rows}",
-        markup=False,
-    )
-    _print(console, result["quarantined"], _SHOWN)
-    if result["readings"]:
-        console.print("how ambiguous forms were read:")
-        _print(console, result["readings"], ("document", "line", "places", "reading"))
-    for warning in result["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
-
-
-def _print(console: Console, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    if rows:
-        table = Table()
-        for column in columns:
-            table.add_column("first line" if column == "line" and "places" in columns else column, overflow="fold")
-        for row in rows[:_MOST_ROWS]:
-            table.add_row(*("-" if row[column] is None else str(row[column]) for column in columns))
-        console.print(table, markup=False, soft_wrap=False)
-    if len(rows) > _MOST_ROWS:
-        console.print(f"and {len(rows) - _MOST_ROWS} more: --json lists them all")
+        echo(f"error: {problem}", err=True)
+    if result["entries"]:
+        rows = ", ".join(f"{name} {count}" for name, count in result["rows"].items())
+        echo(f"{result['entries']} entries read, {len(result['quarantined'])} quarantined; rows: {rows}")
+        for title, key in (("in quarantine:", "quarantined"), ("how ambiguous forms were read:", "readings")):
+            if found := result[key]:
+                echo(title)
+                print_table(found[:_MOST_ROWS], gap=1)
+            if len(found) > _MOST_ROWS:
+                echo(f"and {len(found) - _MOST_ROWS} more: --json lists them all")
+        for warning in result["warnings"]:
+            echo(f"warning: {warning}")
 
 
 @corpus_app.command("compose")
 def compose_command(
-    path: Annotated[Path, typer.Argument(help="The document to write.", show_default=False)],
-    entries: Annotated[int, typer.Option(help="How many entries.")] = 6000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same document.")] = 0,
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(help="A document to train on together with this one: no sentence of it is composed again."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing document.")] = False,
+    path: Annotated[Path, Argument(help="The document to write.")],
+    entries: Annotated[int, option("How many entries.")] = 6000,
+    seed: Annotated[int, option("The same seed gives the same document.")] = 0,
+    beside: Annotated[list[Path] | None, option(_BESIDE)] = None,
+    force: Annotated[bool, Option("--force", help="Replace an existing document.")] = False,
 ) -> None:
     """Write a composed corpus document."""
     place = require_output(path, inputs=beside or [])
@@ -153,13 +119,13 @@ def compose_command(
         raise ValueError(f"{path} exists already: name another file, or pass --force")
     there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
     write_output(place, compose_lines(entries, seed, without=there))
-    typer.echo(f"{path}: {entries} entries, seed {seed}")
+    echo(f"{path}: {entries} entries, seed {seed}")
 
 
 @corpus_app.command("statistics")
 def statistics_command(
     paths: _Paths,
-    output: Annotated[Path | None, typer.Option(help="Write the page (Markdown) there.", show_default=False)] = None,
+    output: Annotated[Path | None, option("Write the page (Markdown) there.")] = None,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     as_json: AsJson = False,
 ) -> None:
@@ -168,7 +134,7 @@ def statistics_command(
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else statistics_markdown(found)
     if place is None:
-        typer.echo(page)
+        echo(page)
     else:
         write_output(place, [page, "\n"])
-        typer.echo(f"{output}: {found.entries} entries")
+        echo(f"{output}: {found.entries} entries")

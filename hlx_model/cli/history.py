@@ -1,16 +1,15 @@
 """`hlx history`: all trainings, what they were made from and what came of them; `hlx history compare`: two of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
-from rich.table import Column, Table
+from typer import Argument, Context, Option, Typer, echo
 
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.show import echo_json, minutes, plain_table
+from hlx_model.cli.options import AsJson, Directory, option, training_folder
+from hlx_model.cli.show import echo_json, format_loss, minutes, print_table
 from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import require_output, write_output
 from hlx_model.provenance.comparison import Differences, Figures, Rate, Side, cautions, differences, outcomes
@@ -24,16 +23,16 @@ ROWS = 20
 WIDE = 118
 """Columns of a terminal that the whole table needs."""
 
-history_app = typer.Typer(invoke_without_command=True)
+history_app = Typer(invoke_without_command=True)
 
 
 @history_app.callback()
 def history_command(
-    context: typer.Context,
+    context: Context,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
     limit: Annotated[
-        int | None, typer.Option(help="How many, the newest first.", min=1, show_default=f"{ROWS}; with --json all")
+        int | None, Option(help="How many, the newest first.", min=1, show_default=f"{ROWS}; with --json all")
     ] = None,
 ) -> None:
     """Show all trainings, the newest first: how they ended, their losses, how well they translate, their verdict.
@@ -48,64 +47,43 @@ def history_command(
     if as_json:
         echo_json({"total": len(trainings), "trainings": [row.to_json() for row in rows]})
     elif not rows:
-        typer.echo(f"{training} contains no training")
+        echo(f"{training} contains no training")
     else:
-        console = Console(highlight=False)
-        console.print(_table(rows, training, width=console.width), markup=False)
+        wide = Console().width >= WIDE
+        print_table([_cells(row, training, wide=wide) for row in rows])
         if len(rows) < len(trainings):
             total = len(trainings)
-            typer.echo(f"the newest {len(rows)} of {total} trainings: --limit {total} shows all")
+            echo(f"the newest {len(rows)} of {total} trainings: --limit {total} shows all")
 
 
-def _table(rows: Sequence[TrainingRow], training: Path, *, width: int) -> Table:
-    """Return a table with a row a training; on less than `WIDE` columns it has fewer and shorter cells."""
-    wide = width >= WIDE
-    table = plain_table(*(Column(heading, no_wrap=True) for heading in (_HEADINGS if wide else _NARROW_HEADINGS)))
-    for row in rows:
-        training_id, parent, started = row.training_id, row.parent_training_id or "", minutes(row.started)
-        table.add_row(
-            *([training_id, started] if wide else [training_id[:8], started[:10]]),
-            *(f"{row.phase} {row.size}", _status(row, training)),
-            *([f"{row.epoch}/{row.epochs}", _loss(row.train_loss)] if wide else []),
-            *(_loss(row.held_out_loss), _rate(row.exact_match_to_hlx), _rate(row.exact_match_to_english)),
-            f"{row.verdict or ''} {row.grade or ''}".strip(),
-            *([parent[:8]] if wide else []),
-        )
-    return table
+def _cells(row: TrainingRow, training: Path, *, wide: bool) -> dict[str, object]:
+    """Return the cells of a row by their headings; fewer and shorter ones if the terminal is not `WIDE`."""
+    name, started = row.training_id, minutes(row.started)
+    return {
+        **({"training": name, "started (UTC)": started} if wide else {"training": name[:8], "started": started[:10]}),
+        "phase": f"{row.phase} {row.size}",
+        "status": _status(row, training),
+        **({"epochs": f"{row.epoch}/{row.epochs}", "loss": format_loss(row.train_loss)} if wide else {}),
+        "held-out": format_loss(row.held_out_loss),
+        "→HLX": format_percent(row.exact_match_to_hlx),
+        "→English": format_percent(row.exact_match_to_english),
+        "verdict": f"{row.verdict or ''} {row.grade or ''}".strip(),
+        **({"parent": (row.parent_training_id or "")[:8]} if wide else {}),
+    }
 
 
-_HEADINGS = (
-    "training", "started (UTC)", "phase", "status", "epochs", "loss", "held-out", "→HLX", "→English", "verdict",
-    "parent",
-)  # fmt: skip
-_NARROW_HEADINGS = ("training", "started", "phase", "status", "held-out", "→HLX", "→English", "verdict")
-
-
-def _status(row: TrainingRow, training: Path) -> str:
+def _status(row: TrainingRow, training: Path) -> str | None:
     """Return the status, or that the process of a running training is gone."""
-    if row.status in RUNNING:
-        beat = Heartbeat.read(training / row.training_id)
-        if beat is not None and beat.running and not beat.alive:
-            return "process gone"
-    return row.status or ""
-
-
-def _loss(loss: float | None) -> str:
-    return "" if loss is None else f"{loss:.3f}" if abs(loss) < 1e3 else f"{loss:.1e}"
-
-
-def _rate(rate: float | None) -> str:
-    return "" if rate is None else format_percent(rate)
+    beat = Heartbeat.read(training / row.training_id) if row.status in RUNNING else None
+    return "process gone" if beat is not None and beat.running and not beat.alive else row.status
 
 
 @history_app.command("compare")
 def compare_command(
-    context: typer.Context,
-    a: Annotated[str, typer.Argument(help="A checkpoint's path, <training id>/<checkpoint>, training id, or asset.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
-    output: Annotated[
-        Path | None, typer.Option(help="The figure.", show_default="compare-<A>-<B>.svg in the current folder")
-    ] = None,
+    context: Context,
+    a: Annotated[str, Argument(help="A checkpoint's path, <training id>/<checkpoint>, training id, or asset.")],
+    b: Annotated[str, Argument(help="Another one.")],
+    output: Annotated[Path | None, option("The figure.", "compare-<A>-<B>.svg in the current folder")] = None,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,66 +96,54 @@ def compare_command(
     if paths[0] == paths[1]:
         raise CheckpointError(f"{a} and {b} are the same checkpoint, {paths[0].name}: name two")
     first, second = (Side.of(path) for path in paths)
-    ids = "-".join(side.manifest.training_id[:8] for side in (first, second))
-    figure = output or Path(f"compare-{ids}.svg")
+    figure = output or Path(f"compare-{first.name[:8]}-{second.name[:8]}.svg")
     write_output(require_output(figure), [comparison_figure(first, second)])
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
         figures = {"a": first.figures.to_json(), "b": second.figures.to_json()}
         echo_json({
             "a": first.name, "b": second.name, "differences": found, "cautions": cautions(first, second),
-            "figures": figures, "b_is": better, "figure": str(figure),
+            "figures": figures, "b_is": better, "figure": figure,
         })  # fmt: skip
         return
-    typer.echo(f"A  {first.name}\nB  {second.name}")
-    console = Console(highlight=False)
+    echo(f"A  {first.name}\nB  {second.name}")
     if found:
-        console.print(_differences(found), markup=False)
+        print_table(list(_differences(found)))
     else:
-        typer.echo("nothing that they were made from differs")
-    console.print(_figures(first.figures, second.figures, better), markup=False)
-    for caution in cautions(first, second):
-        typer.echo(caution)
-    typer.echo(f"the figure is in {figure}")
+        echo("nothing that they were made from differs")
+    print_table(list(_figures(first.figures, second.figures, better)))
+    for line in (*cautions(first, second), f"the figure is in {figure}"):
+        echo(line)
 
 
-def _differences(found: Differences) -> Table:
-    table = plain_table("differs", "A", "B")
+def _differences(found: Differences) -> Iterator[dict[str, object]]:
     for group, names in found.items():
-        for name, pair in names.items():
+        for name, (a, b) in names.items():
             heading = f"{group}: {name}" if group in ("code", "packages") else name
-            table.add_row(heading, *map(_short, pair))
-    return table
+            yield {"differs": heading, "A": _short(a), "B": _short(b)}
 
 
 def _short(value: object) -> str:
     """Return a value as text; of a hash the first characters."""
-    if value is None:
-        return NOTHING
-    text = str(value)
+    text = NOTHING if value is None else str(value)
     return text[:12] if len(text) >= 40 and text.isalnum() else text
 
 
 _FIGURES = {
-    "train_loss": "training loss, last",
-    "held_out_loss": "held-out loss, last",
-    "best_held_out_loss": "held-out loss, best",
-    "judged_held_out_loss": "held-out loss, report",
-    "exact_match_to_hlx": "exact match →HLX",
-    "exact_match_to_english": "exact match →English",
-    "verdict": "verdict",
-    "grade": "grade",
-    "points": "points of 100",
-}
+    "train_loss": "training loss, last", "held_out_loss": "held-out loss, last",
+    "best_held_out_loss": "held-out loss, best", "judged_held_out_loss": "held-out loss, report",
+    "exact_match_to_hlx": "exact match →HLX", "exact_match_to_english": "exact match →English",
+    "verdict": "verdict", "grade": "grade", "points": "points of 100",
+}  # fmt: skip
+"""Each figure with its heading."""
 
 
-def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Table:
-    table = plain_table("figure", "A", "B", *(["B is"] if better else []))
+def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Iterator[dict[str, object]]:
     for name, heading in _FIGURES.items():
         cells = [_figure(getattr(side, name)) for side in (a, b)]
-        if any(cell != NOTHING for cell in cells):
-            table.add_row(heading, *cells, *([better.get(name, "")] if better else []))
-    return table
+        if cells != [NOTHING, NOTHING]:
+            outcome = {"B is": better.get(name)} if better else {}
+            yield {"figure": heading, "A": cells[0], "B": cells[1], **outcome}
 
 
 def _figure(value: object) -> str:

@@ -5,24 +5,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column
 from rich.tree import Tree
+from typer import Argument, Exit, Option, Typer, echo
 
 from hlx_model.checkpoints.manifest import Manifest
-from hlx_model.cli.options import AsJson, Directory, Named, training_folder
-from hlx_model.cli.show import coloured, echo_json, minutes, plain_table
-from hlx_model.layout import default_training
-from hlx_model.provenance.links import Link
+from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
+from hlx_model.cli.show import coloured, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.mermaid import mermaid
 from hlx_model.provenance.tree import CheckpointNode, DocumentNode, Node, lineage
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
-lineage_app = typer.Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
+lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
 
 
 @lineage_app.command("show")
@@ -30,44 +27,44 @@ def show_command(
     checkpoint: Named,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
-    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="As a diagram for a document.")] = False,
+    as_mermaid: Annotated[bool, Option("--mermaid", help="As a diagram for a document.")] = False,
 ) -> None:
     """Show what a checkpoint or an asset was made from, down to the corpus documents.
 
     It shows what was recorded when each was made, also after the corpus has changed.
     """
-    node = lineage(checkpoint, checkpoint_dir or default_training())
+    node = lineage(checkpoint, training_folder(checkpoint_dir))
     if as_json:
         echo_json(node.to_json())
     elif as_mermaid:
-        typer.echo(mermaid(node))
+        echo(mermaid(node))
     else:
         Console(highlight=False).print(_branch(node))
 
 
-def _branch(node: Node, within: Tree | None = None) -> Tree:
-    label = "\n".join(_label(node))
-    branch = Tree(label) if within is None else within.add(label)
+def _branch(node: Node) -> Tree:
+    branch = Tree("\n".join(_label(node)))
     for child in node.made_from:
-        _branch(child, branch)
+        branch.add(_branch(child))
     return branch
 
 
 def _label(node: Node) -> Iterator[str]:
-    name, sha256 = f"[bold]{escape(node.name)}[/]", f"{node.sha256[:16]}…"
+    weights = "weights " if isinstance(node, CheckpointNode) else ""
+    head = f"[bold]{escape(node.name)}[/]  {weights}{node.sha256[:16]}…"
     if isinstance(node, DocumentNode):
-        yield f"{name}  {sha256}  {node.document.bytes:,} bytes"
+        yield f"{head}  {node.document.bytes:,} bytes"
         yield f"from {escape(node.document.source)}"
-    elif isinstance(node, CheckpointNode) and node.manifest is not None and node.available:
-        yield f"{name}  weights {sha256}"
-        yield from _checkpoint(node, node.manifest)
-    elif isinstance(node, CheckpointNode):
-        problem = "another checkpoint is in its place" if node.swapped else node.damaged or "missing"
-        yield f"{name}  weights {sha256}  [red]{escape(problem)}[/]"
-    else:
-        yield f"{name}  {sha256}"
+    elif not isinstance(node, CheckpointNode):
+        yield head
         if node.made:
             yield f"made {minutes(node.made)} UTC by run {(node.run_id or '')[:8]}"
+    elif node.manifest is not None and node.available:
+        yield head
+        yield from _checkpoint(node, node.manifest)
+    else:
+        problem = "another checkpoint is in its place" if node.swapped else node.damaged or "missing"
+        yield f"{head}  [red]{escape(problem)}[/]"
 
 
 def _checkpoint(node: CheckpointNode, m: Manifest) -> Iterator[str]:
@@ -96,46 +93,35 @@ def _code(m: Manifest) -> str:
 def verify_command(
     checkpoint: Named,
     checkpoint_dir: Directory = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Public key (PEM) that it must be signed with.", show_default=False)
-    ] = None,
+    key: Annotated[Path | None, option("Public key (PEM) that it must be signed with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hash everything again and follow every link; works on a copied directory. Exit code 0, or 1: something is broken.
 
     Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
     """
-    links = list(verify(checkpoint_of(checkpoint, checkpoint_dir or default_training()), key))
+    links = list(verify(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), key))
     broken = [link for link in links if link.outcome == "broken"]
     if as_json:
         echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})
-    else:
-        _show(links, broken)
-    raise typer.Exit(1 if broken else 0)
-
-
-def _show(links: Sequence[Link], broken: Sequence[Link]) -> None:
+        raise Exit(1 if broken else 0)
     console = Console(highlight=False, soft_wrap=True)
     for link in links:
         console.print(f"{coloured(link.outcome)} {escape(link.link)}: {escape(link.reason)}")
     count = Counter[str](link.outcome for link in links)
-    console.print(
-        ", ".join(f"{count[outcome]} {outcome}" for outcome in ("ok", "broken", "unchecked") if count[outcome])
-    )
+    echo(", ".join(f"{count[outcome]} {outcome}" for outcome in ("ok", "broken", "unchecked") if count[outcome]))
     if broken:
         console.print(f"[red]broken first:[/] {escape(broken[0].link)}: {escape(broken[0].reason)}")
+        raise Exit(1)
 
 
 @lineage_app.command("uses")
 def uses_command(
     corpus: Annotated[
-        str | None,
-        typer.Argument(help="A document's path, name or SHA-256, or a corpus's data version.", show_default=False),
+        str | None, Argument(help="A document's path, name or SHA-256, or a corpus's data version.")
     ] = None,
-    line: Annotated[int | None, typer.Option(help="The entry at this line of it.", show_default=False)] = None,
-    text: Annotated[
-        str | None, typer.Option(help="A sentence, or a line of HLX, in any document.", show_default=False)
-    ] = None,
+    line: Annotated[int | None, option("The entry at this line of it.")] = None,
+    text: Annotated[str | None, option("A sentence, or a line of HLX, in any document.")] = None,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,37 +130,35 @@ def uses_command(
     Exit code 1: something could not be checked, because a corpus is missing or a manifest cannot be read.
     """
     training = training_folder(checkpoint_dir)
-    if (corpus is None) == (text is None):
-        raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
-    if text is not None:
-        if line is not None:
-            raise ValueError("--line needs a document: name it, and leave --text out")
+    if text is not None and line is not None:
+        raise ValueError("--line needs a document: name it, and leave --text out")
+    if text is not None and corpus is None:
         uses = uses_of_text(text, training)
-    else:
-        assert corpus is not None
+    elif corpus is not None and text is None:
         uses = uses_of_document(corpus, training) if line is None else uses_of_line(corpus, line, training)
+    else:
+        raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
     if as_json:
         echo_json({"uses": [use._asdict() for use in uses.found], "unchecked": uses.unchecked})
     elif uses.found:
-        _table(uses.found)
+        _show(uses.found)
     else:
-        typer.echo("no model is known to have seen it" if uses.unchecked else "no model saw it")
+        echo("no model is known to have seen it" if uses.unchecked else "no model saw it")
     for unchecked in uses.unchecked:
-        typer.echo(f"unchecked: {unchecked}", err=True)
-    raise typer.Exit(1 if uses.unchecked else 0)
+        echo(f"unchecked: {unchecked}", err=True)
+    raise Exit(1 if uses.unchecked else 0)
 
 
-def _table(found: Sequence[Use]) -> None:
-    """Print a table for each thing that was used, with a row a training."""
-    console = Console(highlight=False)
+def _show(found: Sequence[Use]) -> None:
+    """Print a table for each thing that was used, with a row for each way in which a training used it."""
     for what in dict.fromkeys(use.what for use in found):
-        table = plain_table(Column("training", no_wrap=True), "phase", "made", "how", gap=1)
-        uses = [use for use in found if use.what == what]
-        for training in dict.fromkeys(use.training_id for use in uses):
-            own = [use for use in uses if use.training_id == training]
-            how = "\n".join(f"{use.how}: {use.corpus}" for use in own)
-            table.add_row(training, str(own[0].phase), f"{minutes(own[0].created)} UTC", how)
-        console.print(what, table, markup=False, sep="\n")
+        echo(what)
+        rows = [
+            {"training": use.training_id, "phase": use.phase, "made": f"{minutes(use.created)} UTC",
+             "how": f"{use.how}: {use.corpus}"}
+            for use in found if use.what == what
+        ]  # fmt: skip
+        print_table(rows, gap=1)
     checkpoints = {f"{use.training_id}/{name}" for use in found for name in use.checkpoints}
     learned = {use.training_id for use in found if use.how.startswith("trained")}
-    typer.echo(f"trainings that learned from it: {len(learned)}, checkpoints: {len(checkpoints)} (`--json` names them)")
+    echo(f"trainings that learned from it: {len(learned)}, checkpoints: {len(checkpoints)} (`--json` names them)")

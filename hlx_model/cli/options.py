@@ -1,26 +1,28 @@
 """Options and arguments that several commands have in common."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from hlx_model.layout import default_training
 
+
+def option(help: str, default: str | bool = True) -> Any:
+    """Return an option with its help. If it may be omitted, `default` says what applies then."""
+    return Option(help=help, show_default=default)
+
+
 Directory = Annotated[
-    Path | None, typer.Option(help="Folder of the trainings.", show_default="$DAGSTER_HOME/artifacts/training")
+    Path | None,
+    option("Folder of the trainings; corpora and reports are stored beside it.", "$DAGSTER_HOME/artifacts/training"),
 ]
 """`--checkpoint-dir`."""
-Named = Annotated[
-    str,
-    typer.Argument(
-        help="A checkpoint's directory, ID/NAME, a training's id or its first characters, or an asset: "
-        "phase3_checkpoint.",
-        show_default=False,
-    ),
-]
+NAMED = "A checkpoint's directory, ID/NAME, a training's id or its first characters, or an asset: phase3_checkpoint."
+Named = Annotated[str, Argument(help=NAMED)]
 """A checkpoint, as `provenance.lookup.checkpoint_of` takes it."""
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, Option("--json", help="For programs.")]
+Device = Annotated[str | None, option("cpu or cuda.", "cuda if there is a GPU, else cpu")]
 
 
 def training_folder(named: Path | None) -> Path:

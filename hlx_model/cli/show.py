@@ -1,22 +1,43 @@
-"""How commands show JSON, tables and times."""
+"""How commands show JSON, tables, losses and times."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import typer
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.files import named_specials
 
 
 def echo_json(content: object) -> None:
-    """Print JSON, indented; numbers that are not finite by their names."""
-    typer.echo(json.dumps(named_specials(content), indent=2, ensure_ascii=False))
+    """Print JSON, indented; numbers that are not finite by their names, paths as text."""
+    typer.echo(json.dumps(named_specials(content), indent=2, ensure_ascii=False, default=str))
 
 
-def plain_table(*columns: Column | str, gap: int = 0) -> Table:
-    """Return a table without frames, with `gap` more spaces between its columns."""
-    return Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0))
+def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
+    """Return a table without frames, with `gap` more spaces between its columns.
+
+    Args:
+        rows: the cells by their headings, the same in each row; None is an empty cell.
+        gap: number of spaces.
+    """
+    columns = (Column(heading, overflow="fold") for heading in rows[0])
+    table = Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0))
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+    return table
+
+
+def print_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> None:
+    """Print a `rows_table`."""
+    Console(highlight=False, markup=False).print(rows_table(rows, gap=gap))
+
+
+def format_loss(loss: float | None) -> str:
+    """Return a loss with three digits after the point; nothing for None."""
+    return "" if loss is None else f"{loss:.3f}" if abs(loss) < 1e3 else f"{loss:.1e}"
 
 
 def minutes(iso: str | None) -> str:

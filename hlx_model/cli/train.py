@@ -13,9 +13,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typer import Option
 
 from hlx_model.checkpoints.manifest import ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
+from hlx_model.cli.options import Device, Directory, option
 from hlx_model.corpus.documents import named_documents
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
@@ -36,83 +38,40 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit code of a training that a signal ended."""
+
+# What the help says.
 _PHASES = ", ".join(f"{phase.number} {phase.title}" for phase in PHASES.values())
+_CORPUS = "A corpus document (repeat it for several), or the directory of a stored corpus."
+_RESUME_FROM = "A checkpoint of the phase before (starts at epoch 1) or of this phase (resumes after it)."
+_FP16 = "Mixed precision: bf16 if the device has it, on an older GPU fp16."
+_RECOMPUTE = "Less memory for a third more computing."
+_RETRY_STOPPED = "Train again what a gate or an abort rule stopped."
+_UNGATED = "Train from a checkpoint whose gate is closed; its lineage shows it for good."
+_PROFILES = "the profile's"
 
 
 def train_command(
-    phase: Annotated[int, typer.Option(help=f"{_PHASES}.", show_default=False)],
-    corpus: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A corpus document (repeat it for several), or the directory of a stored corpus.",
-            show_default="$HLX_CORPUS",
-        ),
-    ] = None,
-    resume_from: Annotated[
-        Path | None,
-        typer.Option(
-            help="A checkpoint of the phase before (starts at epoch 1) or of this phase (resumes after it).",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs to train.", show_default="the profile's")] = None,
-    size: Annotated[
-        str | None, typer.Option(help="tiny, 10m, 50m, 100m, 250m, 500m or 1b.", show_default="the profile's")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="the profile's")] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="With --seq-length: a batch has at most batch × seq tokens.", show_default="the profile's"),
-    ] = None,
-    seq_length: Annotated[
-        int | None, typer.Option(help="Most tokens of an example.", show_default="the profile's")
-    ] = None,
-    checkpoint_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the trainings; corpora and reports are stored beside it.",
-            show_default="$DAGSTER_HOME/artifacts/training",
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="quick or production.", show_default="$HLX_PROFILE, or quick")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights and data order.", show_default="the profile's")] = None,
-    replay: Annotated[
-        float | None,
-        typer.Option(help="Tokens replayed from each earlier phase, as a share.", show_default="the profile's"),
-    ] = None,
-    use_fp16: Annotated[
-        bool | None,
-        typer.Option(
-            "--use-fp16/--no-fp16",
-            help="Mixed precision: bf16 if the device has it, on an older GPU fp16.",
-            show_default="the profile's",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda.", show_default="cuda if there is a GPU, else cpu")
-    ] = None,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory for a third more computing.")
-    ] = False,
-    accumulation: Annotated[
-        int, typer.Option(help="Compute a batch in so many parts: less memory, the same result.")
-    ] = 1,
-    compile: Annotated[bool, typer.Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
-    memory_limit: Annotated[
-        float | None, typer.Option(help="GiB the training may use.", show_default="all available")
-    ] = None,
-    tensorboard: Annotated[
-        Path | None, typer.Option(help="Also write metrics for TensorBoard into this folder.", show_default=False)
-    ] = None,
-    retry_stopped: Annotated[
-        bool, typer.Option("--retry-stopped", help="Train again what a gate or an abort rule stopped.")
-    ] = False,
-    ungated: Annotated[
-        bool,
-        typer.Option("--ungated", help="Train from a checkpoint whose gate is closed; its lineage shows it for good."),
-    ] = False,
+    phase: Annotated[int, option(f"{_PHASES}.")],
+    corpus: Annotated[list[Path] | None, option(_CORPUS, "$HLX_CORPUS")] = None,
+    resume_from: Annotated[Path | None, option(_RESUME_FROM)] = None,
+    epochs: Annotated[int | None, option("Epochs to train.", _PROFILES)] = None,
+    size: Annotated[str | None, option("tiny, 10m, 50m, 100m, 250m, 500m or 1b.", _PROFILES)] = None,
+    lr: Annotated[float | None, option("Peak learning rate.", _PROFILES)] = None,
+    batch_size: Annotated[int | None, option("A batch has at most this × --seq-length tokens.", _PROFILES)] = None,
+    seq_length: Annotated[int | None, option("Most tokens of an example.", _PROFILES)] = None,
+    checkpoint_dir: Directory = None,
+    profile: Annotated[str | None, option("quick or production.", "$HLX_PROFILE, or quick")] = None,
+    seed: Annotated[int | None, option("Of weights and data order.", _PROFILES)] = None,
+    replay: Annotated[float | None, option("Tokens replayed from each earlier phase, as a share.", _PROFILES)] = None,
+    use_fp16: Annotated[bool | None, Option("--use-fp16/--no-fp16", help=_FP16, show_default=_PROFILES)] = None,
+    device: Device = None,
+    gradient_checkpointing: Annotated[bool, Option("--gradient-checkpointing", help=_RECOMPUTE)] = False,
+    accumulation: Annotated[int, option("Compute a batch in so many parts: less memory, the same result.")] = 1,
+    compile: Annotated[bool, Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
+    memory_limit: Annotated[float | None, option("GiB the training may use.", "all available")] = None,
+    tensorboard: Annotated[Path | None, option("Also write metrics for TensorBoard into this folder.")] = None,
+    retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
+    ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
 ) -> None:
     """Train one phase of the curriculum; the same command resumes an interrupted training."""
     documents = corpus or named_documents(Environment.read("HLX_CORPUS").corpus)
@@ -130,18 +89,11 @@ def train_command(
     with Ranks(execution.device).process_group() as ranks:
         with ranks.rank_zero_first():
             plan = plan_training(
-                phase,
-                profile_of(profile),
-                overrides,
-                corpus=documents,
-                training=training,
-                parent=parent,
-                execution=execution,
-                parent_verdict=parent_verdict,
-                ungated=closed,
-                retry_stopped=retry_stopped,
+                phase, profile_of(profile), overrides,
+                corpus=documents, training=training, parent=parent, execution=execution,
+                parent_verdict=parent_verdict, ungated=closed, retry_stopped=retry_stopped,
                 run_id=Environment.read("HLX_RUN_ID").run_id,
-            )
+            )  # fmt: skip
         if not ranks.is_rank_zero:
             logging.getLogger("hlx_model").setLevel(logging.ERROR)
             with suppress(Interrupted):
@@ -152,8 +104,7 @@ def train_command(
                 outcome = train(plan, execution=execution, ranks=ranks, emit=emit)
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
-            console = Console(stderr=True, soft_wrap=True)
-            console.print(f"interrupted: {error}; the same command resumes", highlight=False)
+            typer.echo(f"interrupted: {error}; the same command resumes", err=True)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
 
@@ -163,13 +114,12 @@ def _require_outputs(training: Path, tensorboard: Path | None) -> None:
 
     Each writes into a folder named after the training's id, which is known only after the corpus has been read.
     """
-    for folder in (training, *([tensorboard] if tensorboard else [])):
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder}: this is a file: name a folder")
     directory = training / "<training id>"
-    require_output(directory)
-    if tensorboard is not None:
-        require_output(tensorboard / directory.name, own=directory)
+    for folder, own in ((training, None), (tensorboard, directory)):
+        if folder is not None:
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(f"{folder}: this is a file: name a folder")
+            require_output(folder / directory.name, own=own)
 
 
 def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tuple[ParentVerdict | None, bool]:
@@ -181,13 +131,12 @@ def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tu
     if parent is None or parent.manifest.phase != phase - 1:
         return None, False
     try:
-        verdict = require_passed(parent)
+        return require_passed(parent).parent_verdict, False
     except GateClosed as error:
         if not ungated:
             raise
         log.warning("training starts all the same (--ungated): %s", error)
         return None, True
-    return verdict.parent_verdict, False
 
 
 @contextmanager
@@ -205,15 +154,16 @@ def _logged_to(path: Path) -> Iterator[None]:
 
 
 def _say(outcome: TrainingResult) -> None:
-    console, manifest = Console(stderr=True, soft_wrap=True, highlight=False, markup=False), outcome.manifest
-    if manifest.stopped:
+    stopped, validate = outcome.manifest.stopped, f"hlx validate --checkpoint {outcome.checkpoint}"
+    if stopped:
         again = " before; change a setting, or pass --retry-stopped, to train again" if outcome.found else ""
-        console.print(f"stopped{again}: {manifest.stopped}")
-        console.print(f"its checkpoint: {outcome.checkpoint}")
-        console.print(f"its report: hlx validate --checkpoint {outcome.checkpoint}")
+        lines = [f"stopped{again}: {stopped}", f"its checkpoint: {outcome.checkpoint}", f"its report: {validate}"]
+    else:
+        found = "this training has already ended: nothing to do" if outcome.found else "trained"
+        lines = [found, f"next: {validate}"]
+    typer.echo("\n".join(lines), err=True)
+    if stopped:
         raise typer.Exit(1)
-    console.print("this training has already ended: nothing to do" if outcome.found else "trained")
-    console.print(f"next: hlx validate --checkpoint {outcome.checkpoint}")
 
 
 @contextmanager
@@ -234,25 +184,22 @@ def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
 @contextmanager
 def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
-    console = Console(stderr=True)
-    console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {len(plan.train)} examples")
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), BarColumn(), TextColumn("{task.fields[metrics]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=s.epochs, epoch=plan.first_epoch, metrics="")
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        examples = len(plan.train)
+        bar.console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {examples} examples")
+        task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)
 
         def emit(event: Event) -> None:
             match event:
                 case Recorded(row=row):
-                    text = f"loss {row['train_loss']:.3f}"
+                    text = f"epoch {row['epoch']}/{s.epochs} loss {row['train_loss']:.3f}"
                     if row["held_out_loss"] is not None:
                         bar.update(task, completed=row["epoch"])
                         text += f" held-out {row['held_out_loss']:.3f}"
-                    bar.update(task, epoch=row["epoch"], metrics=text)
+                    bar.update(task, description=text)
                 case MilestoneJudged(milestone):
-                    console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+                    bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
         yield emit
 

@@ -1,34 +1,32 @@
 """`hlx watchdog`: watch trainings in a terminal; `hlx watchdog replay`: check a recorded curve."""
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
+from typer import Argument, Context, Exit, Option, Typer, echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.status import notes, table
-from hlx_model.monitoring.rules import Limits, check
+from hlx_model.cli.show import echo_json, rows_table
+from hlx_model.cli.status import check_all, notes, rows
 from hlx_model.monitoring.simulate import read_curve, simulate
-from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
 
-watchdog_app = typer.Typer(invoke_without_command=True)
+watchdog_app = Typer(invoke_without_command=True)
 
 
 @watchdog_app.callback()
 def watchdog_command(
-    context: typer.Context,
+    context: Context,
     checkpoint_dir: Directory = None,
-    check_interval: Annotated[float, typer.Option(help="Seconds between two checks.", min=0.1)] = INTERVAL,
-    once: Annotated[bool, typer.Option(help="Check once.")] = False,
+    check_interval: Annotated[float, Option(help="Seconds between two checks.", min=0.1)] = INTERVAL,
+    once: Annotated[bool, Option(help="Check once.")] = False,
 ) -> None:
     """Show every training, again and again. Exit code 1: one is in trouble, or ended badly while it was watched.
 
@@ -36,59 +34,52 @@ def watchdog_command(
     """
     if context.invoked_subcommand is not None:
         return
-    root, limit = training_folder(checkpoint_dir), limits()
+    root = training_folder(checkpoint_dir)
     running: set[str] = set()
-    with _screen() as (show, width):
+    with _screen() as show:
         while True:
-            now, found = time.time(), list(trainings(root))
-            lines = [*([] if found else [f"{root} contains no training"]), *notes(root, found, now, limit)]
+            now = time.time()
+            found = check_all(root, now)
             clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-            shown = [table(found, now, limit, width=width)] if found else []
-            show(Group(f"training watchdog, {clock}", *shown, *map(Text, lines)))
-            if _in_trouble(found, running, now, limit):
-                raise typer.Exit(1)
+            table = [rows_table(rows(found, now))] if found else []
+            show(Group(f"training watchdog, {clock}", *table, *map(Text, notes(root, found, now))))
+            beats = [training.snapshot.beat for training, _ in found]
+            ended_badly = any(beat.status in ENDED_BADLY and beat.training_id in running for beat in beats)
+            if ended_badly or any(problem for _, problem in found):
+                raise Exit(1)
             if once:
                 return
-            running = {training.snapshot.beat.training_id for training in found if training.snapshot.beat.running}
+            running = {beat.training_id for beat in beats if beat.running}
             time.sleep(check_interval)
 
 
 @contextmanager
-def _screen() -> Iterator[tuple[Callable[[RenderableType], None], int]]:
-    """Yield a function that shows a check in place of the last one (below it if not on a terminal), and the width."""
+def _screen() -> Iterator[Callable[[RenderableType], None]]:
+    """Yield a function that shows a check in place of the last one, or below it if this is not a terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        yield console.print, console.width
+        yield console.print
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda shown: live.update(shown, refresh=True), console.width
-
-
-def _in_trouble(found: Iterable[WatchedTraining], running: set[str], now: float, limit: Limits) -> bool:
-    """Whether a training has a problem, or one that was running at the last check has ended badly."""
-    return any(
-        check(training.snapshot, now, limit) is not None
-        or (training.snapshot.beat.status in ENDED_BADLY and training.snapshot.beat.training_id in running)
-        for training in found
-    )
+        yield lambda shown: live.update(shown, refresh=True)
 
 
 @watchdog_app.command("replay")
 def replay_command(
-    metrics: Annotated[Path, typer.Argument(help="A metrics.parquet, or a training's directory.", show_default=False)],
+    metrics: Annotated[Path, Argument(help="A metrics.parquet, or a training's directory.")],
     as_json: AsJson = False,
 ) -> None:
     """Report at which step of a recorded curve the watchdog would raise an alarm. Exit code 1: it would.
 
     A curve contains losses only: a stall, a process that is gone, memory and disk are not checked.
     """
-    rows = read_curve(metrics)
-    alarm = simulate(rows)
+    curve = read_curve(metrics)
+    alarm = simulate(curve)
     if as_json:
         content = {"step": alarm.step, "epoch": alarm.epoch, "trouble": alarm.problem.reason} if alarm else None
-        typer.echo(json.dumps({"records": len(rows), "spoken": content}))
+        echo_json({"records": len(curve), "spoken": content})
     elif alarm is None:
-        typer.echo(f"{metrics}: {len(rows)} records, no alarm")
+        echo(f"{metrics}: {len(curve)} records, no alarm")
     else:
-        typer.echo(f"{metrics}: at step {alarm.step}: {alarm.problem.reason}")
-    raise typer.Exit(1 if alarm else 0)
+        echo(f"{metrics}: at step {alarm.step}: {alarm.problem.reason}")
+    raise Exit(1 if alarm else 0)

@@ -3,7 +3,6 @@
 Markdown with the front matter of Hugging Face's model cards, from the template `reporting/templates/card.md.jinja`.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from hlx_model.corpus.prompts import ENGLISH
@@ -15,6 +14,7 @@ from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
 from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.record import CheckpointRecord, record_of
+from hlx_model.release.statement import inputs_of
 from hlx_model.reporting import views
 from hlx_model.reporting.models import Translation
 from hlx_model.reporting.render import render
@@ -42,61 +42,21 @@ def write_card(checkpoint: Path) -> Path:
 
 def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
     """Return the card of a checkpoint on record. For an exported folder, name its file of weights: `weights`."""
-    m, f = record.manifest, record.report.translation if record.report else None
-    documents = {d.sha256: d for version in m.corpora.values() for d in version.documents}
-    examples = {version.examples for version in m.corpora.values() if version.examples}
+    m = record.manifest
+    documents, examples = inputs_of(m)
     target, sentence = _right_answer(record)
+    corpora = [(asset, version.data_version) for asset, version in m.corpora.items()]
     return render(
-        "card.md",
-        record=record,
-        manifest=m,
-        weights=weights,
+        "card.md", record=record, views=views, formats=list(Format), phase=PHASES[m.phase], phases=len(PHASES),
+        symbols=VOCABULARY_SIZE, positions=POSITIONS, weights=weights,
         # An older manifest does not record the lengths of the files.
         weights_bytes=m.files[WEIGHTS].bytes if WEIGHTS in m.files else None,
-        phase=PHASES[m.phase],
-        phases=len(PHASES),
         translating=" or ".join(map(str, phases_that_write("translations"))),
-        symbols=VOCABULARY_SIZE,
-        positions=POSITIONS,
-        objections=list(_objections(record)),
-        directions=views.directions(f) if f else {},
-        between=views.between_formats(f) if f else {},
-        formats=list(Format),
-        worst=_worst(record),
-        documents=[(Path(d.name).name, d) for d in documents.values()],
-        corpora=[
-            *((asset, version.data_version) for asset, version in m.corpora.items()),
-            *((EXAMPLES, version) for version in sorted(examples)),
-        ],
-        ancestors=list(_ancestors(record)),
+        documents=[(Path(document.name).name, document) for document in documents],
+        corpora=[*corpora, *((EXAMPLES, version) for version in examples)],
         not_covered=[spec.description for spec in GATES.values() if m.phase not in spec.phases],
-        target=target,
-        sentence=sentence,
-        beginning=_BEGINNINGS.get(PHASES[m.phase].writes),
-    )
-
-
-def _objections(record: CheckpointRecord) -> Iterator[str]:
-    """Yield what a person who reads no further must know."""
-    yield from record.objections()
-    if record.by_hand:
-        yield f"it was resumed by hand from {record.by_hand}, whose gates were not checked"
-
-
-def _ancestors(record: CheckpointRecord) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, hash of the weights, verdict at the time and verdict now of each checkpoint that it was made from."""
-    for node, verdict_then in record.ancestors:
-        now = "missing" if not node.available else node.verdict.outcome if node.verdict else "never evaluated"
-        yield node.name, node.sha256, verdict_then, now
-
-
-def _worst(record: CheckpointRecord) -> dict[str, views.RatesByName]:
-    """Return the operations and the lengths at which phase 3 is right least often, by what they are."""
-    f = record.report.translation if record.report else None
-    if f is None:
-        return {}
-    kinds = {"operation": f.by_operation, "characters of the answer": f.by_length}
-    return {kind: views.worst_kinds(named) for kind, named in kinds.items()}
+        target=target, sentence=sentence, beginning=_BEGINNINGS.get(PHASES[m.phase].writes),
+    )  # fmt: skip
 
 
 def _right_answer(record: CheckpointRecord) -> tuple[str, str]:

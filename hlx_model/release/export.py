@@ -7,7 +7,6 @@ report.json, verdict.json (if it was evaluated)   model.sig (if a key is given)
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, get_args
 
 from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
@@ -21,13 +20,10 @@ from hlx_model.release.card import card_of
 from hlx_model.release.signing import require_private_key, sign
 from hlx_model.release.statement import statement
 
-WeightsFormat = Literal["safetensors", "pt"]
-WEIGHTS_FORMATS: tuple[WeightsFormat, ...] = get_args(WeightsFormat)
+WEIGHTS_FORMATS = ("safetensors", "pt")
 
 
-def export(
-    checkpoint: Path, target: Path, format: WeightsFormat = "safetensors", key: Path | None = None
-) -> CheckpointRecord:
+def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Path | None = None) -> CheckpointRecord:
     """Write a checkpoint's folder, whole or not at all.
 
     Args:
@@ -74,32 +70,17 @@ def export(
 def config(m: Manifest) -> dict[str, object]:
     """Return what a program needs to build the model: its architecture, and the ids of its special tokens."""
     return {
-        "model_type": "hlx-brain",
-        "size": m.size,
-        "phase": m.phase,
-        "parameters": m.parameters,
-        **asdict(m.architecture),
-        "positions": POSITIONS,
-        "vocabulary_size": VOCABULARY_SIZE,
-        "activation": "relu",
-        "pre_norm": True,
-        "final_norm": False,
-        "tied_embeddings": False,
-        "causal": True,
-        "pad_token_id": PAD,
-        "bos_token_id": BOS,
-        "eos_token_id": EOS,
-        "unk_token_id": UNK,
-    }
+        "model_type": "hlx-brain", "size": m.size, "phase": m.phase, "parameters": m.parameters,
+        **asdict(m.architecture), "positions": POSITIONS, "vocabulary_size": VOCABULARY_SIZE,
+        "activation": "relu", "pre_norm": True, "final_norm": False, "tied_embeddings": False, "causal": True,
+        "pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "unk_token_id": UNK,
+    }  # fmt: skip
 
 
 def vocabulary() -> dict[str, object]:
     """Return the symbols in the order of their ids, with the SHA-256 of them joined by NUL characters, as UTF-8."""
-    return {
-        "symbols": list(SYMBOLS),
-        "special": {symbol: index for index, symbol in enumerate(SPECIAL)},
-        "sha256": VOCABULARY_SHA256,
-    }
+    special = {symbol: index for index, symbol in enumerate(SPECIAL)}
+    return {"symbols": list(SYMBOLS), "special": special, "sha256": VOCABULARY_SHA256}
 
 
 def _require_free(target: Path) -> None:
@@ -111,7 +92,7 @@ def _require_free(target: Path) -> None:
         raise ValueError(f"{target}: not empty: name a new or an empty directory")
 
 
-def _write_weights(checkpoint: Path, m: Manifest, directory: Path, format: WeightsFormat) -> str:
+def _write_weights(checkpoint: Path, m: Manifest, directory: Path, format: str) -> str:
     """Write the weights and return the name of their file."""
     if format == "safetensors":
         shutil.copyfile(checkpoint / WEIGHTS, directory / WEIGHTS)

@@ -10,6 +10,7 @@ with a key. Its own tool reads it too (`model_signing verify key`). Nothing uses
 import base64
 import json
 import tempfile
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,14 @@ class BadKey(ValueError):
     """A file is not a key of the required kind: one line."""
 
 
-def require_private_key(private_key: Path) -> None:
-    """Raise `ValueError` unless `sign` can use this key (PEM, of an elliptic curve, without a password)."""
-    _signing(private_key)
+def require_private_key(private_key: Path) -> Any:
+    """Require that `sign` can use this key (PEM, of an elliptic curve, without a password), and return its signer.
+
+    Raises:
+        BadKey: it is missing or cannot be used.
+    """
+    config, wrong = _library().signing.Config(), "not a private key (PEM) of an elliptic curve"
+    return _with_key(private_key, lambda: config.use_elliptic_key_signer(private_key=private_key), wrong, _MAKE_A_KEY)
 
 
 def sign(directory: Path, private_key: Path) -> Path:
@@ -39,12 +45,11 @@ def sign(directory: Path, private_key: Path) -> Path:
     Raises:
         ValueError: the key cannot be used, or the folder is missing or contains links.
     """
-    config = _signing(private_key)
+    config = require_private_key(private_key)
     _require_plain(directory)
-    config.set_hashing_config(_hashing())
     with tempfile.TemporaryDirectory() as elsewhere:
         path = Path(elsewhere) / SIGNATURE
-        config.sign(directory.resolve(), path)
+        config.set_hashing_config(_hashing()).sign(directory.resolve(), path)
         write_bytes(directory / SIGNATURE, path.read_bytes())
     return directory / SIGNATURE
 
@@ -56,25 +61,31 @@ def verify_signature(directory: Path, public_key: Path) -> None:
         ValueError: one line that names what is changed, missing or not signed, or says that the key is another.
         BadKey: the key is missing, or not the public key of an elliptic curve.
     """
-    verifying = _library("verifying")
-    _require_file(public_key)
+    config, wrong = _library().verifying.Config(), "not the public key (PEM) of an elliptic curve"
+    _with_key(public_key, lambda: config.use_elliptic_key_verifier(public_key=public_key), wrong, _USE_THE_PUBLIC)
     _require_plain(directory)
     signature = directory / SIGNATURE
     if not signature.is_file():
         raise ValueError(f"{directory}: not signed: {SIGNATURE} is missing")
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
+        config.set_hashing_config(_hashing()).verify(directory.resolve(), signature)
+    except Exception as error:  # sigstore raises errors of many types
+        raise ValueError(f"{directory}: {_reason(error, directory, public_key)}") from error
+    if ignored := set(_payload(signature)["serialization"].get("ignore_paths", ())) - {SIGNATURE}:
+        raise ValueError(f"{directory}: its signature leaves out {', '.join(sorted(ignored))}: sign it again")
+
+
+def _with_key(key: Path, configure: Callable[[], Any], wrong: str, remedy: str) -> Any:
+    """Return what `configure` makes of a key; `BadKey` if the key is missing, has a password or is `wrong`."""
+    if not key.is_file():
+        raise BadKey(f"{key}: no such file: {_MAKE_A_KEY}")
+    try:
+        return configure()
     except OSError:
         raise
     except Exception as error:  # cryptography raises errors of many types
-        raise BadKey(f"{public_key}: not the public key (PEM) of an elliptic curve: {_USE_THE_PUBLIC}") from error
-    config.set_hashing_config(_hashing())
-    try:
-        config.verify(directory.resolve(), signature)
-    except Exception as error:  # so does sigstore
-        raise ValueError(f"{directory}: {_reason(error, directory, public_key)}") from error
-    if ignored := _ignored(signature) - {SIGNATURE}:
-        raise ValueError(f"{directory}: its signature leaves out {', '.join(sorted(ignored))}: sign it again")
+        what = "has a password: use one without" if "encrypted" in str(error) else wrong
+        raise BadKey(f"{key}: {what}: {remedy}") from error
 
 
 def _reason(error: Exception, directory: Path, public_key: Path) -> str:
@@ -91,25 +102,17 @@ def _reason(error: Exception, directory: Path, public_key: Path) -> str:
 
 def _differences(directory: Path) -> list[str]:
     """Return how the files of a folder differ from those in its signature, which is by the right key."""
-    signed = {item["name"]: item["digest"] for item in _payload(directory / SIGNATURE)["predicate"]["resources"]}
-    files = {str(path.relative_to(directory)) for path in _files(directory)} - {SIGNATURE}
+    signed = {item["name"]: item["digest"] for item in _payload(directory / SIGNATURE)["resources"]}
+    files = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()} - {SIGNATURE}
     changed = {name for name in files & signed.keys() if sha256_of(directory / name) != signed[name]}
     found = {"changed": changed, "missing": signed.keys() - files, "not signed": files - signed.keys()}
     return [f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names]
 
 
-def _ignored(signature: Path) -> set[str]:
-    return set(_payload(signature)["predicate"]["serialization"].get("ignore_paths", ()))
-
-
 def _payload(signature: Path) -> Any:
-    """Return what was signed: an in-toto statement on the files."""
-    bundle = json.loads(signature.read_text(encoding="utf-8"))
-    return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
-
-
-def _files(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file()]
+    """Return what was signed: the predicate of an in-toto statement on the files."""
+    envelope = json.loads(signature.read_text(encoding="utf-8"))["dsseEnvelope"]
+    return json.loads(base64.b64decode(envelope["payload"]))["predicate"]
 
 
 def _require_plain(directory: Path) -> None:
@@ -119,33 +122,15 @@ def _require_plain(directory: Path) -> None:
         raise ValueError(f"{links[0]}: a link: only a folder of plain files can be signed")
 
 
-def _require_file(key: Path) -> None:
-    if not key.is_file():
-        raise BadKey(f"{key}: no such file: {_MAKE_A_KEY}")
-
-
-def _signing(private_key: Path) -> Any:
-    signing = _library("signing")
-    _require_file(private_key)
-    try:
-        return signing.Config().use_elliptic_key_signer(private_key=private_key)
-    except OSError:
-        raise
-    except Exception as error:  # cryptography raises errors of many types
-        what = "has a password: use one without" if "encrypted" in str(error) else "not of an elliptic curve (PEM)"
-        raise ValueError(f"{private_key}: not a private key to sign with: {what}: {_MAKE_A_KEY}") from error
-
-
 def _hashing() -> Any:
     """Return the library's settings: every file counts, also those that git ignores."""
-    config = _library("hashing").Config()
-    return config.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+    return _library().hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
-def _library(module: str) -> Any:
-    """Load a module of `model_signing`, an optional package."""
+def _library() -> Any:
+    """Load `model_signing`, an optional package."""
     try:
-        return import_module(f"model_signing.{module}")
+        return import_module("model_signing")
     except (ImportError, AttributeError) as error:  # AttributeError: pyOpenSSL is too old for cryptography
         install = "pip install -c constraints.txt -e '.[signing]'"
         raise RuntimeError(f"signing needs the package model-signing ({error}): {install}") from None

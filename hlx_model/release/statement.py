@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import Manifest
+from hlx_model.corpus.entries import DocumentRef
 from hlx_model.layout import EXAMPLES
 
 STATEMENT_TYPE, PREDICATE_TYPE = "https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1"
@@ -24,42 +25,39 @@ def statement(m: Manifest, files: Mapping[str, str]) -> dict[str, object]:
         m: the checkpoint's manifest.
         files: SHA-256 by file name.
     """
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in files.items()],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": dict(m.settings),
-                "internalParameters": {
-                    "trainingId": m.training_id,
-                    "vocabularySha256": m.vocabulary_sha256,
-                    "packages": dict(m.versions),
-                    "device": m.device,
-                    "code": dict(m.code),
-                    "ungated": list(m.ungated),
-                },
-                "resolvedDependencies": list(_dependencies(m)),
-            },
-            "runDetails": {
-                "builder": {"id": BUILDER, "version": {"hlx": m.versions.get("hlx", "")}},
-                "metadata": {
-                    "invocationId": m.run_id or m.training_id,
-                    **({"startedOn": m.started} if m.started else {}),
-                    "finishedOn": m.created,
-                },
-            },
+    subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in files.items()]
+    build = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": dict(m.settings),
+        "internalParameters": {
+            "trainingId": m.training_id, "vocabularySha256": m.vocabulary_sha256, "packages": dict(m.versions),
+            "device": m.device, "code": dict(m.code), "ungated": list(m.ungated),
         },
+        "resolvedDependencies": list(_dependencies(m)),
+    }  # fmt: skip
+    started = {"startedOn": m.started} if m.started else {}
+    run = {
+        "builder": {"id": BUILDER, "version": {"hlx": m.versions.get("hlx", "")}},
+        "metadata": {"invocationId": m.run_id or m.training_id, **started, "finishedOn": m.created},
     }
+    predicate = {"buildDefinition": build, "runDetails": run}
+    return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
+
+
+def inputs_of(m: Manifest) -> tuple[list[DocumentRef], list[str]]:
+    """Return the documents of a checkpoint's corpora, and the data versions of their examples, each once."""
+    versions = m.corpora.values()
+    documents = {document.sha256: document for version in versions for document in version.documents}
+    return list(documents.values()), sorted({version.examples for version in versions if version.examples})
 
 
 def _dependencies(m: Manifest) -> Iterator[dict[str, object]]:
-    for document in {d.sha256: d for version in m.corpora.values() for d in version.documents}.values():
+    documents, examples = inputs_of(m)
+    for document in documents:
         name = Path(document.name).name
         yield _dependency(name, "sha256", document.sha256, kind="document", bytes=document.bytes)
-    for examples in sorted({version.examples for version in m.corpora.values() if version.examples}):
-        yield _dependency(EXAMPLES, DATA_VERSION, examples, kind="corpus")
+    for data_version in examples:
+        yield _dependency(EXAMPLES, DATA_VERSION, data_version, kind="corpus")
     for asset, version in m.corpora.items():
         yield _dependency(asset, DATA_VERSION, version.data_version, kind="corpus")
     if m.parent is not None:

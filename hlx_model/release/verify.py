@@ -40,8 +40,6 @@ def verify(directory: Path, key: Path | None = None) -> Iterator[Link]:
 def _signature(directory: Path, key: Path | None) -> Link:
     if key is None:
         return Link("signature", "unchecked", "name the public key with --key to check it")
-    if not (directory / SIGNATURE).exists():
-        return Link("signature", "broken", f"{directory / SIGNATURE}: missing: it is not signed")
     try:
         verify_signature(directory, key)
     except BadKey:
@@ -53,14 +51,11 @@ def _signature(directory: Path, key: Path | None) -> Link:
 
 def _exported(directory: Path) -> Iterator[Link]:
     path = directory / PROVENANCE
-    if not path.is_file():
-        yield Link(PROVENANCE, "broken", f"{path}: missing: the files here are not recorded anywhere")
-        return
     try:
         text = path.read_text(encoding="utf-8")
         files = {subject["name"]: subject["digest"]["sha256"] for subject in json.loads(text)["subject"]}
-    except (ValueError, TypeError, KeyError) as error:
-        yield Link(PROVENANCE, "broken", f"{path}: changed: not a statement ({error})")
+    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+        yield Link(PROVENANCE, "broken", f"{path}: missing, or changed and not a statement ({error})")
         return
     yield from check_files(directory, files, PROVENANCE, ignore=SIGNATURE)
     try:
@@ -68,18 +63,15 @@ def _exported(directory: Path) -> Iterator[Link]:
     except CheckpointError as error:
         yield Link(MANIFEST, "broken", str(error))
         return
-    if text == json_text(statement(manifest, files)):
-        yield Link(PROVENANCE, "ok", f"agrees with {MANIFEST}")
-    else:
-        yield Link(PROVENANCE, "broken", f"{path}: changed: not what follows from {MANIFEST} and the files")
+    follows = text == json_text(statement(manifest, files))
+    changed = f"{path}: changed: not what follows from {MANIFEST} and the files"
+    yield Link(PROVENANCE, "ok", f"agrees with {MANIFEST}") if follows else Link(PROVENANCE, "broken", changed)
     if files.get(WEIGHTS, manifest.weights_sha256) != manifest.weights_sha256:
         yield Link(WEIGHTS, "broken", f"{directory / WEIGHTS}: swapped: {MANIFEST} is on other weights")
     if VERDICT in files:
         problem = verdict_problem(manifest, directory)
         if problem is None and (sealed_files(directory) or files).get(REPORT) != files.get(REPORT):
             problem = f"{directory / VERDICT}: on another {REPORT}"
-        if problem:
-            yield Link(VERDICT, "broken", problem)
-        else:
-            yield Link(VERDICT, "ok", f"{Verdict.read(directory).outcome}, on these weights and corpora")
+        found = problem or f"{Verdict.read(directory).outcome}, on these weights and corpora"
+        yield Link(VERDICT, "broken" if problem else "ok", found)
     yield Link("corpora and parents", "unchecked", "an exported folder does not contain them")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.cli.clean import size
 from hlx_model.evaluation.verdict import require_passed
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum
@@ -23,7 +22,7 @@ def test_it_shows_what_it_would_remove_why_and_the_command(hlx: Hlx, curriculum:
     ran = hlx("clean", "--checkpoint-dir", training)
     assert ran.code == 0 and sorted(training.parent.rglob("*")) == before
     title, *_, total, how = ran.out.splitlines()
-    assert title.startswith("checkpoints: ") and total.startswith("in all: ") and total.endswith("MiB")
+    assert title.startswith("checkpoints: ") and total.startswith("in all: ") and total.endswith("MB")
     (line,) = [line for line in ran.out.splitlines() if "phase1_epoch10 " in line]
     assert line.startswith(f"  training/{curriculum.phases[1].plan.id}/checkpoints/phase1_epoch10  ")
     assert line.endswith("EPOCH of a training that has ended; nothing kept was made from it")
@@ -62,7 +61,3 @@ def test_an_unreadable_manifest_is_why_nothing_is_removed(hlx: Hlx, training: Pa
 def test_a_wrong_folder_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
     ran = hlx("clean", "--checkpoint-dir", tmp_path / "nowhere")
     assert ran.code == 1 and "contains no training" in ran.error
-
-
-def test_sizes_have_a_suitable_unit() -> None:
-    assert [size(n) for n in (12, 2048, 5 * 1024**2, 3 * 1024**3)] == ["12 bytes", "2.0 KiB", "5.0 MiB", "3.0 GiB"]

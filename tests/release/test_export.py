@@ -22,7 +22,7 @@ from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import SYMBOLS, VOCABULARY_SHA256
 from hlx_model.provenance.record import record_of
 from hlx_model.release.card import card_of
-from hlx_model.release.export import WeightsFormat, export
+from hlx_model.release.export import export
 from hlx_model.reporting.models import Translation
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied, stopped, trained
@@ -113,11 +113,10 @@ def test_in_toto_reads_the_statement_and_the_provenance(curriculum: Curriculum, 
 def test_the_program_in_the_card_gives_the_answer_of_the_model(
     curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    formats: tuple[WeightsFormat, ...] = ("safetensors", "pt")
     for phase, start in ((3, prompt("HLXL", "Search for documents")), (2, "{1000: {@0: "), (1, "Search for ")):
         checkpoint = curriculum.phases[phase].checkpoint
         (answer,) = generate(checkpoints.load_model(verify_checkpoint(checkpoint)), [start], max_new_tokens=200)
-        for format in formats:
+        for format in ("safetensors", "pt"):
             folder = tmp_path / f"{phase} {format}"
             export(checkpoint, folder, format)
             monkeypatch.chdir(folder)

@@ -153,10 +153,10 @@ def test_an_unusable_key_is_one_line_and_nothing_is_written(
     of_bitcoin, _ = write_keys(tmp_path, "bitcoin", ec.generate_private_key(ec.SECP256K1()))
     for key, message in (
         (tmp_path / "text.pem", "make one with `openssl ecparam"),
-        (keys[1], "not a private key to sign with"),
+        (keys[1], "not a private key"),
         (with_password, "has a password"),
-        (of_rsa, "not of an elliptic curve"),
-        (of_bitcoin, "not of an elliptic curve"),
+        (of_rsa, "not a private key (PEM) of an elliptic curve"),
+        (of_bitcoin, "not a private key (PEM) of an elliptic curve"),
         (tmp_path / "none.pem", "no such file"),
     ):
         ran = hlx("export", curriculum.phases[1].checkpoint, tmp_path / "folder", "--key", key)

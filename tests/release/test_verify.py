@@ -55,7 +55,7 @@ def forge(folder: Path) -> None:
 def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("model_signing")
     key, public = key_pair(tmp_path)
-    assert broken(folder, public) == [f"{folder / 'model.sig'}: missing: it is not signed"]
+    assert broken(folder, public) == [f"{folder}: not signed: model.sig is missing"]
     signed = tmp_path / "signed"
     export(curriculum.phases[3].checkpoint, signed, key=key)
     assert broken(signed, public) == []
