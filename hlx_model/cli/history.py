@@ -13,8 +13,7 @@ from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo_json, minutes, plain_table
 from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import require_output, write_output
-from hlx_model.provenance.comparison import Differences, Figures, Rate, Side, cautions, differences, outcomes
-from hlx_model.provenance.comparison_plot import comparison_figure
+from hlx_model.provenance.comparison import Differences, Side, cautions, comparison_svg, differences, outcomes
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.numbers import NOTHING, format_interval, format_percent
 from hlx_model.runs.heartbeat import RUNNING, Heartbeat
@@ -120,10 +119,10 @@ def compare_command(
     first, second = (Side.of(path) for path in paths)
     ids = "-".join(side.manifest.training_id[:8] for side in (first, second))
     figure = output or Path(f"compare-{ids}.svg")
-    write_output(require_output(figure), [comparison_figure(first, second)])
+    write_output(require_output(figure), [comparison_svg(first, second)])
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
-        figures = {"a": first.figures.to_json(), "b": second.figures.to_json()}
+        figures = {"a": first.figures, "b": second.figures}
         echo_json({
             "a": first.name, "b": second.name, "differences": found, "cautions": cautions(first, second),
             "figures": figures, "b_is": better, "figure": str(figure),
@@ -171,18 +170,18 @@ _FIGURES = {
 }
 
 
-def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Table:
+def _figures(a: Mapping[str, object], b: Mapping[str, object], better: Mapping[str, str]) -> Table:
     table = plain_table("figure", "A", "B", *(["B is"] if better else []))
     for name, heading in _FIGURES.items():
-        cells = [_figure(getattr(side, name)) for side in (a, b)]
+        cells = [_figure(side[name]) for side in (a, b)]
         if any(cell != NOTHING for cell in cells):
             table.add_row(heading, *cells, *([better.get(name, "")] if better else []))
     return table
 
 
 def _figure(value: object) -> str:
-    if isinstance(value, Rate):
-        return f"{format_percent(value.rate)} ({format_interval(value.interval)}) of {value.samples}"
+    if isinstance(value, Mapping):
+        return f"{format_percent(value['rate'])} ({format_interval(value['interval'])}) of {value['samples']}"
     if isinstance(value, float):
         return f"{value:.1f}" if value >= 10 else f"{value:.4f}"
     return NOTHING if value is None else str(value)

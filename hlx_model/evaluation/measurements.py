@@ -16,7 +16,7 @@ from hlx_model.evaluation.thresholds import Thresholds
 from hlx_model.evaluation.translation import Answer, PairRow
 from hlx_model.language import Format
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.reporting.models import Completion, Continuation, Forgotten, StandardAnswer
+from hlx_model.reporting.models import Completion, Continuation, RetentionMetrics, StandardAnswer
 
 # PyTorch takes longer to load than a verdict to read: it is imported where a model is used.
 if TYPE_CHECKING:
@@ -191,14 +191,14 @@ class Measurements:
         return writing.sampled_texts(self._model)
 
     @cached_property
-    def earlier_phases(self) -> dict[str, Forgotten]:
+    def earlier_phases(self) -> dict[str, RetentionMetrics]:
         """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
         from hlx_model.evaluation.losses import predict
 
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)
-            changes[asset] = Forgotten(now=predict(self._model, self._texts(texts)).loss, then=then)
+            changes[asset] = RetentionMetrics(now=predict(self._model, self._texts(texts)).loss, then=then)
         return changes
 
     def _texts(self, texts: Sequence[str]) -> list[str]:

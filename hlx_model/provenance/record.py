@@ -52,7 +52,7 @@ class CheckpointRecord:
         if m.stopped:
             yield f"its training was stopped: {m.stopped}"
         if v is None:
-            yield "it was never judged"
+            yield "it was never evaluated"
         elif v.outcome == "fail":
             yield f"it did not pass its gates: {', '.join(self.tree.failed_gates)}"
         if v is not None and v.gates_version != GATES_VERSION:

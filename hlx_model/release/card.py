@@ -42,7 +42,7 @@ def write_card(checkpoint: Path) -> Path:
 
 def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
     """Return the card of a checkpoint on record. For an exported folder, name its file of weights: `weights`."""
-    m, f = record.manifest, record.report.translation if record.report else None
+    m = record.manifest
     documents = {d.sha256: d for version in m.corpora.values() for d in version.documents}
     examples = {version.examples for version in m.corpora.values() if version.examples}
     target, sentence = _right_answer(record)
@@ -58,9 +58,6 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         symbols=VOCABULARY_SIZE,
         positions=POSITIONS,
         objections=list(_objections(record)),
-        directions=views.directions(f) if f else {},
-        between=views.between_formats(f) if f else {},
-        formats=list(Format),
         worst=_worst(record),
         documents=[(Path(d.name).name, d) for d in documents.values()],
         corpora=[
