@@ -31,5 +31,5 @@ def export_command(
     found = checkpoint_of(checkpoint, checkpoint_dir or default_training())
     record = export(found, directory, cast(WeightsFormat, format), key)
     for objection in record.objections():
-        typer.echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
+        typer.echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)
     typer.echo(directory)

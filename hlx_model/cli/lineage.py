@@ -18,7 +18,7 @@ from hlx_model.layout import default_training
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.mermaid import mermaid
-from hlx_model.provenance.tree import CheckpointNode, DocumentNode, Node, lineage
+from hlx_model.provenance.tree import CheckpointNode, Node, lineage
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
@@ -55,7 +55,7 @@ def _branch(node: Node, within: Tree | None = None) -> Tree:
 
 def _label(node: Node) -> Iterator[str]:
     name, sha256 = f"[bold]{escape(node.name)}[/]", f"{node.sha256[:16]}…"
-    if isinstance(node, DocumentNode):
+    if node.document is not None:
         yield f"{name}  {sha256}  {node.document.bytes:,} bytes"
         yield f"from {escape(node.document.source)}"
     elif isinstance(node, CheckpointNode) and node.manifest is not None and node.available:

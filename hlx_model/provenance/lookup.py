@@ -6,14 +6,17 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
-from hlx_model.provenance.events import read_events
+from hlx_model.provenance.events import last_materialized
 
 _MIN_PREFIX = 4
 """Characters of a training id that suffice to name it."""
 _NOT_CHECKPOINTS = (*CORPUS_OF_PHASE.values(), DOCUMENT, EXAMPLES, "training_history")
-_PHASE_OF_ASSET = {
-    f"phase{phase}_{what}": phase for phase in PHASES for what in ("checkpoint", "validation_report", "model_card")
+_CHECKPOINT_OF_ASSET = {
+    asset: phase.checkpoint_asset
+    for phase in PHASES.values()
+    for asset in (phase.checkpoint_asset, phase.report_asset, phase.card_asset)
 }
+"""The asset of the checkpoint that an asset is, or reports on."""
 
 
 def checkpoint_of(name: str, training: Path) -> Path:
@@ -35,8 +38,11 @@ def checkpoint_of(name: str, training: Path) -> Path:
         raise CheckpointError(f"{name}: a file: name the directory of a checkpoint")
     if name in _NOT_CHECKPOINTS:
         raise CheckpointError(f"{name}: not a checkpoint: use `hlx lineage show` for corpora, `hlx history` for all")
-    if name in _PHASE_OF_ASSET:
-        return _materialized(name, Artifacts(training))
+    if name in _CHECKPOINT_OF_ASSET:
+        root = Artifacts(training).root
+        if checkpoint := last_materialized(root).get(_CHECKPOINT_OF_ASSET[name]):
+            return checkpoint
+        raise CheckpointError(f"{name} was never materialized under {root}: materialize it, or name a path")
     identity, *rest = name.rstrip("/").split("/")
     if not rest:
         return _last_of(_training(name, training))
@@ -59,15 +65,6 @@ def _last_of(training: Path) -> Path:
     if checkpoint is None:
         raise CheckpointError(f"{training}: this training has no checkpoint yet")
     return checkpoint
-
-
-def _materialized(asset: str, artifacts: Artifacts) -> Path:
-    """Return the latest materialization of the checkpoint that an asset is, or reports on."""
-    checkpoint = f"phase{_PHASE_OF_ASSET[asset]}_checkpoint"
-    events = [event for event in read_events(artifacts.root) if event.asset == checkpoint]
-    if not events:
-        raise CheckpointError(f"{asset} was never materialized under {artifacts.root}: materialize it, or name a path")
-    return artifacts.root / events[-1].artifact
 
 
 def _training(name: str, training: Path) -> Path:

@@ -8,23 +8,17 @@ _SHAPES = {"document": ("[/", "/]"), "corpus": ("[(", ")]"), "checkpoint": ("[",
 def mermaid(node: Node) -> str:
     """Return a flowchart, which GitHub and others draw. What two nodes have in common is in it once."""
     names: dict[tuple[str, str, str], str] = {}
-    lines: dict[str, None] = {}
+    for one in node.walk():
+        names.setdefault(_key(one), f"n{len(names)}")
+    boxes = {_box(names[_key(one)], one): None for one in node.walk()}
+    arrows = {
+        f"  {names[_key(origin)]} --> {names[_key(one)]}": None for one in node.walk() for origin in one.made_from
+    }
+    return "\n".join(["flowchart TD", *boxes, *arrows])
 
-    def add(one: Node) -> str:
-        name = names.setdefault((one.kind, one.name, one.sha256), f"n{len(names)}")
-        lines[_box(name, one)] = None
-        return name
 
-    def follow(parent: Node) -> None:
-        for child in parent.made_from:
-            origin = add(child)
-            lines[f"  {origin} --> {add(parent)}"] = None
-            follow(child)
-
-    follow(node)
-    if not lines:
-        add(node)
-    return "\n".join(["flowchart TD", *lines])
+def _key(node: Node) -> tuple[str, str, str]:
+    return node.kind, node.name, node.sha256
 
 
 def _box(name: str, node: Node) -> str:

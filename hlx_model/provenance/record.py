@@ -28,11 +28,6 @@ class CheckpointRecord:
     """What it was made from."""
 
     @property
-    def name(self) -> str:
-        """`<training id>/<checkpoint>`."""
-        return f"{self.manifest.training_id}/{self.checkpoint.name}"
-
-    @property
     def ancestors(self) -> Iterator[tuple[CheckpointNode, str]]:
         """The checkpoints that it was made from, the nearest first, each with what allowed training to start there."""
         node = self.tree

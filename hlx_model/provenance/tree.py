@@ -4,19 +4,18 @@ Nothing is read from Dagster: when the corpus changes, the tree of an older chec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
 from hlx_model.corpus import store
-from hlx_model.corpus.documents import kept_documents
+from hlx_model.corpus.documents import documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.files import digest_of
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.provenance.events import Event, read_events
+from hlx_model.provenance.events import Event, last_materialized, read_events
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.verdicts import GateClosed
 
@@ -25,7 +24,7 @@ CORPORA = (DOCUMENT, EXAMPLES, *CORPUS_OF_PHASE.values())
 
 @dataclass(frozen=True)
 class Node:
-    """Something that was made, and what it was made from. For corpora, this class; there is one for each other kind."""
+    """A corpus, a document or a checkpoint, and what it was made from."""
 
     kind: Literal["checkpoint", "corpus", "document"]
     name: str
@@ -36,6 +35,8 @@ class Node:
     """When: UTC, ISO 8601. None if it is not recorded."""
     run_id: str | None = None
     """The Dagster run that made it."""
+    document: DocumentRef | None = None
+    """The reference of a document."""
 
     def to_json(self) -> Mapping[str, object]:
         """Return it as JSON, with what it was made from nested in it."""
@@ -44,24 +45,14 @@ class Node:
 
     def facts(self) -> Mapping[str, object]:
         """Return what the JSON says besides name, hash and origin."""
-        return {"made": self.made, "run_id": self.run_id} if self.made else {}
+        of_document = {"bytes": self.document.bytes, "source": self.document.source} if self.document else {}
+        return {**of_document, **({"made": self.made, "run_id": self.run_id} if self.made else {})}
 
     def walk(self) -> Iterator["Node"]:
         """Yield this node and all below it."""
         yield self
         for node in self.made_from:
             yield from node.walk()
-
-
-@dataclass(frozen=True)
-class DocumentNode(Node):
-    """A corpus document."""
-
-    document: DocumentRef = field(kw_only=True)
-
-    def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name and hash."""
-        return {"bytes": self.document.bytes, "source": self.document.source, **super().facts()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +81,7 @@ class CheckpointNode(Node):
     @property
     def failed_gates(self) -> list[str]:
         """The names of the gates that it failed."""
-        return [gate.name for gate in self.verdict.gates if gate.outcome == "fail"] if self.verdict else []
+        return [gate.name for gate in self.verdict.failed] if self.verdict else []
 
     @property
     def started_by(self) -> str | None:
@@ -112,7 +103,7 @@ class CheckpointNode(Node):
             return {**known, "at_hand": False, **({"damaged": self.damaged} if self.damaged else {})}
         content, v = self.manifest.to_json(), self.verdict
         return {
-            **{name: content[name] for name in _FACTS},
+            **{name: value for name, value in content.items() if name not in _NOT_FACTS},
             **{name: content[name] or None for name in ("started", "device", "code")},
             "kind_of_checkpoint": content["kind"],
             "verdict": v and {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version},
@@ -122,11 +113,8 @@ class CheckpointNode(Node):
         }
 
 
-_FACTS = (
-    "training_id", "phase", "size", "parameters", "epoch", "epochs", "step", "stopped", "created", "run_id", "versions",
-    "settings", "vocabulary_sha256", "milestones", "ungated", "resumed",
-)  # fmt: skip
-"""What the JSON of a checkpoint has by the same names as its manifest."""
+_NOT_FACTS = ("kind", "weights_sha256", "corpora", "parent", "files", "digest")
+"""What the JSON of a checkpoint has under other names than its manifest, or not at all."""
 
 
 def outline(node: Node, depth: int = 0) -> str:
@@ -153,20 +141,19 @@ def lineage(name: str, training: Path) -> Node:
     """
     if name not in CORPORA:
         return of_checkpoint(checkpoint_of(name, training))
-    artifacts = Artifacts(training)
-    events = read_events(artifacts.root)
-    artifact = next((event.artifact for event in reversed(events) if event.asset == name), None)
-    if artifact is None:
-        raise CorpusError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a checkpoint")
-    directory = artifacts.root / artifact
+    root = Artifacts(training).root
+    directory = last_materialized(root).get(name)
+    if directory is None:
+        raise CorpusError(f"{name} was never materialized under {root}: materialize it, or name a checkpoint")
+    events, version = read_events(root), directory.name
     if name == DOCUMENT:
         documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))
-        return Node("corpus", name, directory.name, documents, *_latest(events, name, directory.name))
+        return Node("corpus", name, version, documents, *_latest(events, name, version))
     if name == EXAMPLES:
-        return _examples(directory.name, store.sources_of(directory), events)
-    examples, documents_read = store.made_from(directory)
-    version = CorpusVersion(data_version=directory.name, path=artifact, examples=examples, documents=documents_read)
-    return _corpus(name, version, events)
+        return _examples(version, store.sources_of(directory), events)
+    examples, sources = store.made_from(directory)
+    made = CorpusVersion(data_version=version, path=str(directory), examples=examples, documents=sources)
+    return _corpus(name, made, events)
 
 
 def of_checkpoint(checkpoint: Path) -> CheckpointNode:
@@ -186,11 +173,9 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Seq
     # The same version may have been made again since.
     earlier = [event for event in events if event.time <= m.created]
     corpora = [_corpus(asset, version, earlier) for asset, version in m.corpora.items() if asset not in shown]
-    name, verdict = f"{m.training_id}/{checkpoint.name}", _verdict(checkpoint, m, artifacts)
-    made_from = (*corpora, *ancestors)
-    return CheckpointNode(
-        "checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m, verdict=verdict
-    )
+    name, made_from = f"{m.training_id}/{checkpoint.name}", (*corpora, *ancestors)
+    node = CheckpointNode("checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m)
+    return replace(node, verdict=_verdict(checkpoint, m, artifacts))
 
 
 def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
@@ -220,13 +205,13 @@ def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node
 
 
 def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
-    kept = digest_of([[document.name, document.sha256] for document in documents])
-    nodes = tuple(_document(document, *_latest(events, DOCUMENT, kept)) for document in documents)
+    made = _latest(events, DOCUMENT, documents_version(documents))
+    nodes = tuple(_document(document, *made) for document in documents)
     return Node("corpus", EXAMPLES, version, nodes, *_latest(events, EXAMPLES, version))
 
 
-def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> DocumentNode:
-    return DocumentNode("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
+def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> Node:
+    return Node("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
 
 
 def _latest(events: Sequence[Event], asset: str, version: str) -> tuple[str | None, str | None]:

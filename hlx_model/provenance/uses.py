@@ -5,11 +5,10 @@ these versions are kept.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,14 +52,6 @@ class Uses(NamedTuple):
     """Missing versions of corpora, and trainings whose manifests cannot be read: one line each."""
 
 
-class _Entry(NamedTuple):
-    """An entry as a version of the examples contains it."""
-
-    english: str | None
-    value_sha256: str
-    shown: str
-
-
 class _Training(NamedTuple):
     """A training: one of its manifests, and the names of all its checkpoints."""
 
@@ -77,6 +68,32 @@ class _Training(NamedTuple):
         return Use(m.training_id, m.phase, self.checkpoints, how, asset, version, what, m.created, m.run_id)
 
 
+class _Document:
+    """The documents that a user names by path, name or SHA-256."""
+
+    def __init__(self, named: str) -> None:
+        self.named, path = named, Path(named)
+        self.source = str(path.absolute())
+        self.sha256_now = sha256_of(path) if path.is_file() else None
+
+    def among(self, documents: Iterable[DocumentRef]) -> list[DocumentRef]:
+        """Return those of the documents that are named."""
+        return [
+            document
+            for document in documents
+            if document.source == self.source
+            or self.named in (document.name, Path(document.name).name)
+            or document.sha256 == self.sha256_now
+            or _begins(document.sha256, self.named)
+        ]
+
+    def describe(self, document: DocumentRef) -> str:
+        """Return name and hash and, if there is a file of the name, whether it still has this content."""
+        same = "as it is now" if document.sha256 == self.sha256_now else "another version than now"
+        now = f", {same}" if self.sha256_now else ""
+        return f"{Path(document.name).name} ({document.sha256[:12]}{now})"
+
+
 def uses_of_document(corpus: str, training: Path) -> Uses:
     """Return the trainings that used a document, the oldest first.
 
@@ -89,14 +106,11 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
         CorpusError: no training records it.
     """
     trainings, unreadable = _trainings(training)
-    found = []
+    found, named = [], _Document(corpus)
     for one, asset, version in _corpora(trainings):
-        versions = (version.data_version, version.examples)
-        if len(corpus) >= _MIN_PREFIX and any(v and v.startswith(corpus) for v in versions):
+        if _begins(version.data_version, corpus) or _begins(version.examples or "", corpus):
             found.append(one.use(asset, version.data_version))
-        for document in _matching(corpus, version.documents):
-            what = f"{Path(document.name).name} ({document.sha256[:12]}{_now(corpus, document)})"
-            found.append(one.use(asset, what))
+        found += [one.use(asset, named.describe(document)) for document in named.among(version.documents)]
     if not found:
         raise _not_recorded(corpus, training, trainings)
     return Uses(tuple(found), tuple(unreadable))
@@ -113,21 +127,24 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     Raises:
         CorpusError: no training records the document, or none of its versions has an entry at this line.
     """
-    artifacts, found = Artifacts(training), []
     trainings, unchecked = _trainings(training)
-    entries: dict[str, list[_Entry]] = {}
+    found, named, artifacts = [], _Document(corpus), Artifacts(training)
+    entries: dict[str, list[Mapping[str, Any]]] = {}
     for one, asset, version in _corpora(trainings):
-        documents = _matching(corpus, version.documents)
+        documents = named.among(version.documents)
         if not documents or version.examples is None:
             continue
         if version.examples not in entries:
             examples = artifacts.corpus(EXAMPLES, version.examples)
             unchecked += _missing(examples)
-            entries[version.examples] = _entries_at(examples, {d.name for d in documents}, line)
+            entries[version.examples] = _entries_at(examples, {document.name for document in documents}, line)
         directory = artifacts.corpus(asset, version.data_version)
         unchecked += _missing(directory)
+        # The corpus of phase 1 contains sentences alone.
+        column = "english" if asset == CORPUS_OF_PHASE[1] else "value_sha256"
         for entry in entries[version.examples]:
-            found += [one.use(asset, entry.shown, split) for split in _splits(directory, _columns_of(asset, entry))]
+            shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL']}"
+            found += [one.use(asset, shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
         raise _not_recorded(corpus, training, trainings)
     if not any(entries.values()) and not unchecked:
@@ -142,16 +159,17 @@ def uses_of_text(text: str, training: Path) -> Uses:
         text: the whole sentence or line.
         training: the folder of the trainings.
     """
-    artifacts, found = Artifacts(training), []
     trainings, unchecked = _trainings(training)
-    splits: dict[Path, list[str]] = {}
+    found, artifacts, splits = [], Artifacts(training), cache(_splits)
     for one, asset, version in _corpora(trainings):
         directory = artifacts.corpus(asset, version.data_version)
-        if directory not in splits:
-            unchecked += _missing(directory)
-            splits[directory] = _splits(directory, dict.fromkeys(_TEXTS, text))
-        found += [one.use(asset, text, split) for split in splits[directory]]
-    return Uses(tuple(found), tuple(unchecked))
+        unchecked += _missing(directory)
+        found += [one.use(asset, text, split) for split in splits(directory, _TEXTS, text)]
+    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
+
+
+def _begins(sha256: str, named: str) -> bool:
+    return len(named) >= _MIN_PREFIX and sha256.startswith(named)
 
 
 def _trainings(training: Path) -> tuple[list[_Training], list[str]]:
@@ -160,46 +178,27 @@ def _trainings(training: Path) -> tuple[list[_Training], list[str]]:
     for directory in training.iterdir() if training.is_dir() else ():
         checkpoints = list_checkpoints(directory / CHECKPOINTS)
         # All manifests of a training record the same corpora.
-        for path in reversed(checkpoints):
-            with suppress(CheckpointError):
-                found.append(_Training(read_manifest(path), tuple(path.name for path in checkpoints)))
-                break
-        else:
-            unreadable += [f"training {directory.name}: no manifest of it can be read"] if checkpoints else []
+        if manifest := next(filter(None, map(_readable, reversed(checkpoints))), None):
+            found.append(_Training(manifest, tuple(path.name for path in checkpoints)))
+        elif checkpoints:
+            unreadable.append(f"training {directory.name}: no manifest of it can be read")
     return sorted(found, key=lambda one: one.manifest.created), unreadable
 
 
+def _readable(checkpoint: Path) -> Manifest | None:
+    try:
+        return read_manifest(checkpoint)
+    except CheckpointError:
+        return None
+
+
 def _corpora(trainings: Iterable[_Training]) -> Iterator[tuple[_Training, str, CorpusVersion]]:
-    for one in trainings:
-        for asset, version in one.manifest.corpora.items():
-            yield one, asset, version
+    return ((one, asset, version) for one in trainings for asset, version in one.manifest.corpora.items())
 
 
 def _missing(directory: Path) -> list[str]:
     is_there = (directory / ROWS).is_file()
     return [] if is_there else [f"{directory.parent.name} {directory.name[:12]}: its rows are missing"]
-
-
-def _matching(corpus: str, documents: Sequence[DocumentRef]) -> list[DocumentRef]:
-    """Return the documents that a user names by path, name or SHA-256."""
-    path = Path(corpus)
-    sha256 = sha256_of(path) if path.is_file() else None
-    return [
-        document
-        for document in documents
-        if document.source == str(path.absolute())
-        or corpus in (document.name, Path(document.name).name)
-        or (len(corpus) >= _MIN_PREFIX and document.sha256.startswith(corpus))
-        or document.sha256 == sha256
-    ]
-
-
-def _now(corpus: str, document: DocumentRef) -> str:
-    """Return whether a document that a user names by its path is still the recorded one, in words."""
-    path = Path(corpus)
-    if not path.is_file():
-        return ""
-    return ", as it is now" if sha256_of(path) == document.sha256 else ", another version than now"
 
 
 def _not_recorded(corpus: str, training: Path, trainings: Sequence[_Training]) -> CorpusError:
@@ -208,35 +207,23 @@ def _not_recorded(corpus: str, training: Path, trainings: Sequence[_Training]) -
     return CorpusError(f"{corpus}: not recorded by any training in {training}: {known}")
 
 
-def _entries_at(examples: Path, names: set[str], line: int) -> list[_Entry]:
-    """Return the entries at a line of documents with these names."""
+def _entries_at(examples: Path, names: set[str], line: int) -> list[Mapping[str, Any]]:
+    """Return the examples at a line of documents with these names."""
     if not (examples / ROWS).is_file():
         return []
     within = (pc.field("first_line") <= line) & (pc.field("last_line") >= line)
     # The sentence may be above the lines that its value was read from.
-    rows = pq.read_table(examples / ROWS, filters=within | (pc.field("line") == line)).to_pylist()
-    return [
-        _Entry(row["english"], row["value_sha256"], f"{row['english'] or 'no sentence'}: {row['HLXL']}")
-        for row in rows
-        if row["document"] in names
-    ]
+    at_line = (within | (pc.field("line") == line)) & pc.field("document").isin(list(names))
+    return list(pq.read_table(examples / ROWS, filters=at_line).to_pylist())
 
 
-def _columns_of(asset: str, entry: _Entry) -> dict[str, str]:
-    """Return by which column and value the rows of an entry are found in a corpus."""
-    if asset == CORPUS_OF_PHASE[1]:
-        return {"english": entry.english} if entry.english else {}
-    return {"value_sha256": entry.value_sha256}
-
-
-def _splits(directory: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Return the splits in which a corpus has a row with one of these values, by column. Other columns are ignored."""
+def _splits(directory: Path, columns: Sequence[str], text: str | None) -> list[str]:
+    """Return the splits in which a corpus has a row with this text in one of these columns; it need not have all."""
     try:
-        there = pq.read_schema(directory / ROWS).names
+        there = [name for name in columns if name in pq.read_schema(directory / ROWS).names]
     except (OSError, pa.ArrowInvalid):
         return []
-    conditions = [pc.field(column) == value for column, value in wanted.items() if column in there]
-    if not conditions:
+    if text is None or not there:
         return []
-    rows = pq.read_table(directory / ROWS, columns=["split"], filters=reduce(or_, conditions))
-    return sorted(set(rows["split"].to_pylist()))
+    filters = reduce(or_, (pc.field(name) == text for name in there))
+    return sorted(set(pq.read_table(directory / ROWS, columns=["split"], filters=filters)["split"].to_pylist()))
