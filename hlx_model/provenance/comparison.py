@@ -88,14 +88,9 @@ def comparison_svg(a: Side, b: Side) -> str:
         ("English → HLX", Frame(64, 488, 467, 678, groups, 1.0), to_hlx),
         ("HLX → English", Frame(531, 488, 934, 678, groups, 1.0), to_english),
     ]
-    return render(
-        "comparison.svg",
-        sides=sides,
-        losses=losses,
-        frame=Frame.around(losses.values(), (), (64, 96, 934, 396)),
-        rated=rated,
-        panels=panels if rated else [],
-    )
+    frame = Frame.around(losses.values(), (), (64, 96, 934, 396))
+    shown = panels if rated else []
+    return render("comparison.svg", sides=sides, losses=losses, frame=frame, rated=rated, panels=shown)
 
 
 def differences(a: Side, b: Side) -> Differences:
@@ -158,14 +153,15 @@ def _curve(checkpoint: Path, step: int) -> list[CurvePoint]:
 
 def _report(checkpoint: Path, manifest: Manifest) -> Report | None:
     path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / REPORT
-    again = f"evaluate it: `hlx validate --checkpoint {checkpoint}`"
     try:
         report = Report.read_current(path)
+    except FileNotFoundError:
+        problem = f"{checkpoint.name} was not evaluated"
+    except (OSError, ValueError) as error:
+        problem = f"{path} is not a report ({error})"
+    else:
         if report is not None and report.weights_sha256 == manifest.weights_sha256:
             return report
-        log.warning("skipped: %s has another schema, or is on other weights: %s", path, again)
-    except FileNotFoundError:
-        log.warning("%s was not evaluated: %s", checkpoint.name, again)
-    except (OSError, ValueError) as error:
-        log.warning("skipped: %s is not a report (%s): %s", path, error, again)
+        problem = f"{path} has another schema, or is on other weights"
+    log.warning("%s: evaluate it: `hlx validate --checkpoint %s`", problem, checkpoint)
     return None

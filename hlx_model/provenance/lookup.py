@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
@@ -52,6 +52,14 @@ def checkpoint_of(name: str, training: Path) -> Path:
     if not directory.is_dir():
         raise CheckpointError(f"{name}: {directory.parents[1].name} has no checkpoint {rest[0]}")
     return directory
+
+
+def readable_manifest(checkpoint: Path) -> Manifest | None:
+    """Return the manifest of a checkpoint; None if it is missing, damaged or cannot be read."""
+    try:
+        return read_manifest(checkpoint)
+    except (CheckpointError, OSError):
+        return None
 
 
 def end_of(training: Path) -> Path | None:

@@ -10,10 +10,9 @@ def mermaid(node: Node) -> str:
     names: dict[tuple[str, str, str], str] = {}
     for one in node.walk():
         names.setdefault(_key(one), f"n{len(names)}")
-    boxes = {_box(names[_key(one)], one): None for one in node.walk()}
-    arrows = {
-        f"  {names[_key(origin)]} --> {names[_key(one)]}": None for one in node.walk() for origin in one.made_from
-    }
+    boxes = dict.fromkeys(_box(names[_key(one)], one) for one in node.walk())
+    links = [(names[_key(origin)], names[_key(one)]) for one in node.walk() for origin in one.made_from]
+    arrows = dict.fromkeys(f"  {origin} --> {one}" for origin, one in links)
     return "\n".join(["flowchart TD", *boxes, *arrows])
 
 

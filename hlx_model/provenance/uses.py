@@ -4,7 +4,7 @@ The answer comes from what was recorded: the manifests name the documents and ve
 these versions are kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import CorpusVersion, Manifest
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.files import sha256_of
 from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.provenance.lookup import readable_manifest
 
 _MIN_PREFIX = 8
 """Characters of a SHA-256 that suffice to name a document or a version."""
@@ -105,14 +106,14 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
     Raises:
         CorpusError: no training records it.
     """
-    trainings, unreadable = _trainings(training)
+    corpora, unreadable = _corpora(training)
     found, named = [], _Document(corpus)
-    for one, asset, version in _corpora(trainings):
+    for one, asset, version in corpora:
         if _begins(version.data_version, corpus) or _begins(version.examples or "", corpus):
             found.append(one.use(asset, version.data_version))
         found += [one.use(asset, named.describe(document)) for document in named.among(version.documents)]
     if not found:
-        raise _not_recorded(corpus, training, trainings)
+        raise _not_recorded(corpus, training, [version for _, _, version in corpora])
     return Uses(tuple(found), tuple(unreadable))
 
 
@@ -127,10 +128,10 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     Raises:
         CorpusError: no training records the document, or none of its versions has an entry at this line.
     """
-    trainings, unchecked = _trainings(training)
+    corpora, unchecked = _corpora(training)
     found, named, artifacts = [], _Document(corpus), Artifacts(training)
     entries: dict[str, list[Mapping[str, Any]]] = {}
-    for one, asset, version in _corpora(trainings):
+    for one, asset, version in corpora:
         documents = named.among(version.documents)
         if not documents or version.examples is None:
             continue
@@ -146,7 +147,7 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
             shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL']}"
             found += [one.use(asset, shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
-        raise _not_recorded(corpus, training, trainings)
+        raise _not_recorded(corpus, training, [version for _, _, version in corpora])
     if not any(entries.values()) and not unchecked:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
     return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
@@ -159,9 +160,9 @@ def uses_of_text(text: str, training: Path) -> Uses:
         text: the whole sentence or line.
         training: the folder of the trainings.
     """
-    trainings, unchecked = _trainings(training)
+    corpora, unchecked = _corpora(training)
     found, artifacts, splits = [], Artifacts(training), cache(_splits)
-    for one, asset, version in _corpora(trainings):
+    for one, asset, version in corpora:
         directory = artifacts.corpus(asset, version.data_version)
         unchecked += _missing(directory)
         found += [one.use(asset, text, split) for split in splits(directory, _TEXTS, text)]
@@ -172,28 +173,18 @@ def _begins(sha256: str, named: str) -> bool:
     return len(named) >= _MIN_PREFIX and sha256.startswith(named)
 
 
-def _trainings(training: Path) -> tuple[list[_Training], list[str]]:
-    """Return the trainings of a folder, the oldest first, and a line for each whose manifests cannot be read."""
+def _corpora(training: Path) -> tuple[list[tuple[_Training, str, CorpusVersion]], list[str]]:
+    """Return what each training was trained on, the oldest first, and a line for each without a readable manifest."""
     found, unreadable = [], []
     for directory in training.iterdir() if training.is_dir() else ():
         checkpoints = list_checkpoints(directory / CHECKPOINTS)
         # All manifests of a training record the same corpora.
-        if manifest := next(filter(None, map(_readable, reversed(checkpoints))), None):
-            found.append(_Training(manifest, tuple(path.name for path in checkpoints)))
+        if manifest := next(filter(None, map(readable_manifest, reversed(checkpoints))), None):
+            one = _Training(manifest, tuple(path.name for path in checkpoints))
+            found += [(one, asset, version) for asset, version in manifest.corpora.items()]
         elif checkpoints:
             unreadable.append(f"training {directory.name}: no manifest of it can be read")
-    return sorted(found, key=lambda one: one.manifest.created), unreadable
-
-
-def _readable(checkpoint: Path) -> Manifest | None:
-    try:
-        return read_manifest(checkpoint)
-    except CheckpointError:
-        return None
-
-
-def _corpora(trainings: Iterable[_Training]) -> Iterator[tuple[_Training, str, CorpusVersion]]:
-    return ((one, asset, version) for one in trainings for asset, version in one.manifest.corpora.items())
+    return sorted(found, key=lambda item: item[0].manifest.created), unreadable
 
 
 def _missing(directory: Path) -> list[str]:
@@ -201,8 +192,8 @@ def _missing(directory: Path) -> list[str]:
     return [] if is_there else [f"{directory.parent.name} {directory.name[:12]}: its rows are missing"]
 
 
-def _not_recorded(corpus: str, training: Path, trainings: Sequence[_Training]) -> CorpusError:
-    names = sorted({Path(d.name).name for _, _, version in _corpora(trainings) for d in version.documents})
+def _not_recorded(corpus: str, training: Path, versions: Iterable[CorpusVersion]) -> CorpusError:
+    names = sorted({Path(document.name).name for version in versions for document in version.documents})
     known = f"recorded are {', '.join(names)}" if names else "no document is recorded"
     return CorpusError(f"{corpus}: not recorded by any training in {training}: {known}")
 

@@ -46,9 +46,7 @@ def escape_markdown(text: str) -> str:
 def markdown_code(text: str) -> str:
     """Write text as inline code, for a line or the cell of a table."""
     shown = numbers.show_unseen(text).replace("|", "\\|") or " "
-    ticks = "`"
-    while ticks in shown:
-        ticks += "`"
+    ticks = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     pad = " " if "`" in shown else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
