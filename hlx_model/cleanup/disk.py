@@ -69,16 +69,14 @@ def _read_training(directory: Path, *, ours: bool) -> Training:
 
 def is_active(directory: Path) -> bool:
     """Return whether a trainer may be running in a directory: by its heartbeat, or because its lock is taken."""
-    if _alive(directory):
-        return True
     try:
         with (directory / layout.LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
-        return False
+        return _alive(directory)
     except OSError:
         return True
-    return False
+    return _alive(directory)
 
 
 @contextmanager

@@ -19,11 +19,9 @@ from hlx_model.cleanup.disk import STOPPED, Training, find_trainings, foreign_fi
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version
 from hlx_model.layout import Artifacts, FolderKind
-from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import last_materialized
+from hlx_model.provenance.lookup import CORPORA
 
-CORPORA = (*CORPUS_OF_PHASE.values(), layout.EXAMPLES, layout.DOCUMENT)
-"""The assets of corpora, each before what it was made from."""
 OLD_ATTEMPT = "set aside"
 """The group of checkpoints in folders `stopped-N`, as `--json` has always named it."""
 GROUPS = {

@@ -17,8 +17,7 @@ from hlx_model.cli.show import coloured, echo_json, minutes, plain_table
 from hlx_model.layout import default_training
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.provenance.mermaid import mermaid
-from hlx_model.provenance.tree import CheckpointNode, Node, lineage
+from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 

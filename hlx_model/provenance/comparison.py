@@ -41,10 +41,8 @@ class Side(NamedTuple):
         Raises:
             CheckpointError: its manifest cannot be read.
         """
-        manifest = read_manifest(checkpoint)
-        return cls(
-            checkpoint.absolute().name, manifest, _curve(checkpoint, manifest.step), _report(checkpoint, manifest)
-        )
+        name, manifest = checkpoint.absolute().name, read_manifest(checkpoint)
+        return cls(name, manifest, _curve(checkpoint, manifest.step), _report(checkpoint, manifest))
 
     @property
     def name(self) -> str:

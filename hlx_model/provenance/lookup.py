@@ -10,7 +10,8 @@ from hlx_model.provenance.events import last_materialized
 
 _MIN_PREFIX = 4
 """Characters of a training id that suffice to name it."""
-_NOT_CHECKPOINTS = (*CORPUS_OF_PHASE.values(), DOCUMENT, EXAMPLES, "training_history")
+CORPORA = (*CORPUS_OF_PHASE.values(), EXAMPLES, DOCUMENT)
+"""The assets of corpora, each before what it was made from."""
 _CHECKPOINT_OF_ASSET = {
     asset: phase.checkpoint_asset
     for phase in PHASES.values()
@@ -36,22 +37,19 @@ def checkpoint_of(name: str, training: Path) -> Path:
         return _last_of(path) if (path / CHECKPOINTS).is_dir() else path
     if path.is_file():
         raise CheckpointError(f"{name}: a file: name the directory of a checkpoint")
-    if name in _NOT_CHECKPOINTS:
+    if name in (*CORPORA, "training_history"):
         raise CheckpointError(f"{name}: not a checkpoint: use `hlx lineage show` for corpora, `hlx history` for all")
     if name in _CHECKPOINT_OF_ASSET:
         root = Artifacts(training).root
-        if checkpoint := last_materialized(root).get(_CHECKPOINT_OF_ASSET[name]):
-            return checkpoint
+        if materialized := last_materialized(root).get(_CHECKPOINT_OF_ASSET[name]):
+            return materialized
         raise CheckpointError(f"{name} was never materialized under {root}: materialize it, or name a path")
-    identity, *rest = name.rstrip("/").split("/")
-    if not rest:
-        return _last_of(_training(name, training))
-    if len(rest) > 1:
-        raise CheckpointError(f"{name}: no such checkpoint")
-    directory = _training(identity, training) / CHECKPOINTS / rest[0]
-    if not directory.is_dir():
-        raise CheckpointError(f"{name}: {directory.parents[1].name} has no checkpoint {rest[0]}")
-    return directory
+    directory, checkpoint = _training(name, training), name.rstrip("/").partition("/")[2]
+    if not checkpoint:
+        return _last_of(directory)
+    if not (directory / CHECKPOINTS / checkpoint).is_dir():
+        raise CheckpointError(f"{name}: {directory.name} has no checkpoint {checkpoint}")
+    return directory / CHECKPOINTS / checkpoint
 
 
 def readable_manifest(checkpoint: Path) -> Manifest | None:
@@ -76,12 +74,14 @@ def _last_of(training: Path) -> Path:
 
 
 def _training(name: str, training: Path) -> Path:
-    if (training / name / CHECKPOINTS).is_dir():
-        return training / name
-    found = sorted(training.glob(f"{name}*/{CHECKPOINTS}")) if len(name) >= _MIN_PREFIX and name.isalnum() else []
+    """Return the training of the id, or of its first characters, with which a name begins."""
+    begin = name.partition("/")[0]
+    if (training / begin / CHECKPOINTS).is_dir():
+        return training / begin
+    found = sorted(training.glob(f"{begin}*/{CHECKPOINTS}")) if len(begin) >= _MIN_PREFIX and begin.isalnum() else []
     if len(found) == 1:
         return found[0].parent
     if found:
         ids = ", ".join(path.parent.name for path in found)
-        raise CheckpointError(f"{name}: {len(found)} trainings begin with this: {ids}")
+        raise CheckpointError(f"{begin}: {len(found)} trainings begin with this: {ids}")
     raise CheckpointError(f"{name}: no such checkpoint, asset, or training in {training} (`hlx history` lists them)")

@@ -16,10 +16,8 @@ from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, last_materialized, read_events
-from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.lookup import CORPORA, checkpoint_of
 from hlx_model.verdicts import GateClosed
-
-CORPORA = (DOCUMENT, EXAMPLES, *CORPUS_OF_PHASE.values())
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Node:
         return {**head, **self.facts(), "made_from": [node.to_json() for node in self.made_from]}
 
     def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name, hash and origin."""
+        """Return what the JSON contains besides name, hash and origin."""
         of_document = {"bytes": self.document.bytes, "source": self.document.source} if self.document else {}
         return {**of_document, **({"made": self.made, "run_id": self.run_id} if self.made else {})}
 
@@ -62,11 +60,11 @@ class CheckpointNode(Node):
     manifest: Manifest | None = None
     """None if it is missing or damaged."""
     recorded: Parent | None = None
-    """What its child's manifest says of it, if its own is missing or damaged."""
+    """What its child's manifest records of it, if its own is missing or damaged."""
     damaged: str | None = None
     """Why its manifest cannot be read."""
     verdict: Verdict | None = None
-    """What the gates say now; None if it was not evaluated, or its verdict is on other weights."""
+    """The verdict now; None if it was not evaluated, or its verdict is on other weights."""
 
     @property
     def swapped(self) -> bool:
@@ -96,7 +94,7 @@ class CheckpointNode(Node):
         return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
 
     def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name, hash and parents: most of its manifest."""
+        """Return what the JSON contains besides name, hash and parents: most of its manifest."""
         if self.manifest is None:
             assert self.recorded is not None
             known = {name: getattr(self.recorded, name) for name in ("training_id", "phase", "epoch")}
@@ -113,6 +111,7 @@ class CheckpointNode(Node):
         }
 
 
+_SHAPES = {"document": ("[/", "/]"), "corpus": ("[(", ")]"), "checkpoint": ("[", "]")}
 _NOT_FACTS = ("kind", "weights_sha256", "corpora", "parent", "files", "digest")
 """What the JSON of a checkpoint has under other names than its manifest, or not at all."""
 
@@ -126,6 +125,33 @@ def outline(node: Node, depth: int = 0) -> str:
     facts += [f"run `{node.run_id[:8]}`"] if node.run_id else []
     line = f"{'  ' * depth}- **{node.name}** {', '.join(facts)}"
     return "\n".join([line, *(outline(child, depth + 1) for child in node.made_from)])
+
+
+def mermaid(node: Node) -> str:
+    """Return a flowchart, which GitHub and others draw. What two nodes have in common is in it once."""
+    names = {key: f"n{number}" for number, key in enumerate(dict.fromkeys(map(_key, node.walk())))}
+    boxes = dict.fromkeys(_box(names[_key(one)], one) for one in node.walk())
+    links = [(names[_key(origin)], names[_key(one)]) for one in node.walk() for origin in one.made_from]
+    arrows = dict.fromkeys(f"  {origin} --> {one}" for origin, one in links)
+    return "\n".join(["flowchart TD", *boxes, *arrows])
+
+
+def _key(node: Node) -> tuple[str, str, str]:
+    return node.kind, node.name, node.sha256
+
+
+def _box(name: str, node: Node) -> str:
+    opening, closing = _SHAPES[node.kind]
+    lines = [node.name, f"{node.sha256[:12]}…"]
+    if isinstance(node, CheckpointNode):
+        verdict = f"verdict: {node.verdict.outcome}" if node.verdict else "not evaluated"
+        lines.append(verdict if node.available else "missing")
+        if m := node.manifest:
+            lines += [f"stopped: {m.stopped}"] if m.stopped else []
+            lines += [f"closed gate of {name} ignored (--ungated)" for name in m.ungated]
+            lines += [f"resumed by hand from {name}" for name in m.resumed]
+    text = "<br/>".join(line.replace('"', "#quot;") for line in lines)
+    return f'  {name}{opening}"{text}"{closing}'
 
 
 def lineage(name: str, training: Path) -> Node:

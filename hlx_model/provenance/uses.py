@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hlx_model.checkpoints.manifest import CorpusVersion, Manifest
+from hlx_model.checkpoints.manifest import CorpusVersion
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.files import sha256_of
@@ -44,6 +44,10 @@ class Use(NamedTuple):
     created: str
     run_id: str | None
 
+    def of(self, what: str, split: str = "train") -> "Use":
+        """Return how the training used something else in the same corpus, by the split that contains it."""
+        return self._replace(what=what, how=self.how if split == "train" else "held out")
+
 
 class Uses(NamedTuple):
     """The uses that were found, and what could not be checked."""
@@ -51,22 +55,6 @@ class Uses(NamedTuple):
     found: tuple[Use, ...]
     unchecked: tuple[str, ...]
     """Missing versions of corpora, and trainings whose manifests cannot be read: one line each."""
-
-
-class _Training(NamedTuple):
-    """A training: one of its manifests, and the names of all its checkpoints."""
-
-    manifest: Manifest
-    checkpoints: tuple[str, ...]
-
-    def use(self, asset: str, what: str, split: str = "train") -> Use:
-        """Describe how this training used something that is in a split of a corpus."""
-        m = self.manifest
-        how = "held out" if split != "train" else "trained on"
-        if split == "train" and asset != CORPUS_OF_PHASE[m.phase]:
-            how = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
-        version = m.corpora[asset].data_version
-        return Use(m.training_id, m.phase, self.checkpoints, how, asset, version, what, m.created, m.run_id)
 
 
 class _Document:
@@ -108,12 +96,12 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
     """
     corpora, unreadable = _corpora(training)
     found, named = [], _Document(corpus)
-    for one, asset, version in corpora:
+    for use, version in corpora:
         if _begins(version.data_version, corpus) or _begins(version.examples or "", corpus):
-            found.append(one.use(asset, version.data_version))
-        found += [one.use(asset, named.describe(document)) for document in named.among(version.documents)]
+            found.append(use)
+        found += [use.of(named.describe(document)) for document in named.among(version.documents)]
     if not found:
-        raise _not_recorded(corpus, training, [version for _, _, version in corpora])
+        raise _not_recorded(corpus, training, [version for _, version in corpora])
     return Uses(tuple(found), tuple(unreadable))
 
 
@@ -131,7 +119,7 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     corpora, unchecked = _corpora(training)
     found, named, artifacts = [], _Document(corpus), Artifacts(training)
     entries: dict[str, list[Mapping[str, Any]]] = {}
-    for one, asset, version in corpora:
+    for use, version in corpora:
         documents = named.among(version.documents)
         if not documents or version.examples is None:
             continue
@@ -139,15 +127,15 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
             examples = artifacts.corpus(EXAMPLES, version.examples)
             unchecked += _missing(examples)
             entries[version.examples] = _entries_at(examples, {document.name for document in documents}, line)
-        directory = artifacts.corpus(asset, version.data_version)
+        directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
         # The corpus of phase 1 contains sentences alone.
-        column = "english" if asset == CORPUS_OF_PHASE[1] else "value_sha256"
+        column = "english" if use.corpus == CORPUS_OF_PHASE[1] else "value_sha256"
         for entry in entries[version.examples]:
             shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL']}"
-            found += [one.use(asset, shown, split) for split in _splits(directory, (column,), entry[column])]
+            found += [use.of(shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
-        raise _not_recorded(corpus, training, [version for _, _, version in corpora])
+        raise _not_recorded(corpus, training, [version for _, version in corpora])
     if not any(entries.values()) and not unchecked:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
     return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
@@ -162,10 +150,10 @@ def uses_of_text(text: str, training: Path) -> Uses:
     """
     corpora, unchecked = _corpora(training)
     found, artifacts, splits = [], Artifacts(training), cache(_splits)
-    for one, asset, version in corpora:
-        directory = artifacts.corpus(asset, version.data_version)
+    for use, _ in corpora:
+        directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
-        found += [one.use(asset, text, split) for split in splits(directory, _TEXTS, text)]
+        found += [use.of(text, split) for split in splits(directory, _TEXTS, text)]
     return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
 
 
@@ -173,18 +161,22 @@ def _begins(sha256: str, named: str) -> bool:
     return len(named) >= _MIN_PREFIX and sha256.startswith(named)
 
 
-def _corpora(training: Path) -> tuple[list[tuple[_Training, str, CorpusVersion]], list[str]]:
-    """Return what each training was trained on, the oldest first, and a line for each without a readable manifest."""
+def _corpora(training: Path) -> tuple[list[tuple[Use, CorpusVersion]], list[str]]:
+    """Return the use of each corpus, the oldest training first, and a line for each one without a readable manifest."""
     found, unreadable = [], []
     for directory in training.iterdir() if training.is_dir() else ():
         checkpoints = list_checkpoints(directory / CHECKPOINTS)
         # All manifests of a training record the same corpora.
-        if manifest := next(filter(None, map(readable_manifest, reversed(checkpoints))), None):
-            one = _Training(manifest, tuple(path.name for path in checkpoints))
-            found += [(one, asset, version) for asset, version in manifest.corpora.items()]
+        if m := next(filter(None, map(readable_manifest, reversed(checkpoints))), None):
+            inherited = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
+            names = tuple(path.name for path in checkpoints)
+            for asset, version in m.corpora.items():
+                how, data = "trained on" if asset == CORPUS_OF_PHASE[m.phase] else inherited, version.data_version
+                use = Use(m.training_id, m.phase, names, how, asset, data, data, m.created, m.run_id)
+                found.append((use, version))
         elif checkpoints:
             unreadable.append(f"training {directory.name}: no manifest of it can be read")
-    return sorted(found, key=lambda item: item[0].manifest.created), unreadable
+    return sorted(found, key=lambda item: item[0].created), unreadable
 
 
 def _missing(directory: Path) -> list[str]:

@@ -89,8 +89,7 @@ def _identity(m: Manifest) -> Link:
     weights = m.parent.weights_sha256 if m.parent else None
     expected = training_id(m.settings, versions, weights, m.ungated, m.attempt)
     if expected != m.training_id:
-        reason = f"forged {MANIFEST}: its settings, corpora and parent give {expected}, not {m.training_id}"
-        return Link("training id", "broken", reason)
+        return Link("training id", "broken", f"forged {MANIFEST}: its settings, corpora and parent give {expected}")
     return Link("training id", "ok", "follows from settings, corpora, parent and code")
 
 

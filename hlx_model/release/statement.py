@@ -34,6 +34,7 @@ def statement(m: Manifest, files: Mapping[str, str]) -> dict[str, object]:
                 "externalParameters": dict(m.settings),
                 "internalParameters": {
                     "trainingId": m.training_id,
+                    **({"attempt": m.attempt} if m.attempt > 1 else {}),
                     "vocabularySha256": m.vocabulary_sha256,
                     "packages": dict(m.versions),
                     "device": m.device,

@@ -1,6 +1,6 @@
 """The pages that people read: the report as HTML and as Markdown, and the statistics of a corpus.
 
-A page stands alone: no script, nothing fetched. Everything that a model or a user wrote is escaped (`render.py`).
+A page has no script and fetches nothing. Everything that a model or a user wrote is escaped (`render.py`).
 """
 
 import base64
@@ -19,8 +19,7 @@ _COMMON_OPERATIONS = 40
 
 def report_page(report: Report) -> str:
     """Return a report as one HTML page."""
-    plot = LossPlot.of(report)
-    return render("report.html", report=report, phase=PHASES[report.phase], plot=plot, standalone=False)
+    return render("report.html", report=report, phase=PHASES[report.phase], plot=LossPlot.of(report), standalone=False)
 
 
 def report_markdown(report: Report) -> str:

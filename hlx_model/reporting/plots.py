@@ -1,7 +1,6 @@
 """Plots as SVG: their geometry, in SVG units, and the loss of a training. The templates draw it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from hlx_model.reporting.models import CurvePoint, Report
@@ -62,8 +61,7 @@ def losses_of(curve: Sequence[CurvePoint]) -> Losses:
     return {name: [(float(x), y) for x, y in points if y is not None] for name, points in series.items()}
 
 
-@dataclass(frozen=True)
-class LossPlot:
+class LossPlot(NamedTuple):
     """The loss of one training by step, with the baselines of its corpus."""
 
     losses: Losses
