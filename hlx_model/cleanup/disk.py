@@ -8,12 +8,13 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model import layout
-from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.layout import FolderKind
+from hlx_model.provenance.lookup import readable_manifest
 from hlx_model.runs.directory import AlreadyRunning, training_lock
 from hlx_model.runs.heartbeat import Heartbeat
 
@@ -25,8 +26,7 @@ _LEFTOVER = re.compile(r"\.(?:new-|(.+?)(?:\.old)?\.)[a-z0-9_]{8}")
 """The names that `unfinished` and `staging` in `files.py` give; the group is what was to be written or removed."""
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """The directory of a training, and what is in it."""
 
     directory: Path
@@ -35,8 +35,6 @@ class Training:
     active: bool
     checkpoints: dict[Path, Manifest | None]
     """None if the manifest cannot be read."""
-    incomplete: tuple[Path, ...]
-    """Directories with the name of a checkpoint and without a manifest."""
 
 
 def find_trainings(training: Path) -> list[Training]:
@@ -58,39 +56,27 @@ def find_trainings(training: Path) -> list[Training]:
 def _read_training(directory: Path, *, ours: bool) -> Training:
     active = is_active(directory)
     checkpoints: dict[Path, Manifest | None] = {}
-    incomplete: list[Path] = []
-    for folder in entries(directory):
-        for path in entries(folder) if not folder.name.startswith(".") else ():
-            named = re.fullmatch(layout.CHECKPOINT_NAME, path.name) is not None
-            if (path / layout.MANIFEST).exists():
-                manifest = _manifest(path)
-                # Under another name it may be anything. And a trainer may have removed it in the meantime.
-                if manifest is not None or (named and (path / layout.MANIFEST).exists()):
-                    checkpoints[path] = manifest
-            elif named and path.is_dir() and (folder.name == layout.CHECKPOINTS or STOPPED.fullmatch(folder.name)):
-                incomplete.append(path)
-    return Training(directory, ours, active, checkpoints, tuple(incomplete))
-
-
-def _manifest(checkpoint: Path) -> Manifest | None:
-    try:
-        return read_manifest(checkpoint)
-    except (CheckpointError, OSError):
-        return None
+    folders = [folder for folder in entries(directory) if not folder.name.startswith(".")]
+    for path in (path for folder in folders for path in entries(folder) if not is_leftover(path)):
+        if (path / layout.MANIFEST).exists():
+            manifest = readable_manifest(path)
+            named = re.fullmatch(layout.CHECKPOINT_NAME, path.name)
+            # Under another name it may be anything. And a trainer may have removed it in the meantime.
+            if manifest is not None or (named and (path / layout.MANIFEST).exists()):
+                checkpoints[path] = manifest
+    return Training(directory, ours, active, checkpoints)
 
 
 def is_active(directory: Path) -> bool:
     """Return whether a trainer may be running in a directory: by its heartbeat, or because its lock is taken."""
-    if _alive(directory):
-        return True
     try:
         with (directory / layout.LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
-        return False
+        return _alive(directory)
     except OSError:
         return True
-    return False
+    return _alive(directory)
 
 
 @contextmanager
@@ -138,11 +124,19 @@ def is_leftover(path: Path) -> bool:
     return is_file and (match[1] in layout.RECORDS or any(kind.has(match[1]) for kind in layout.FOLDERS))
 
 
-def old_leftovers(folder: Path) -> list[Path]:
-    """Return what kills left half written or half removed in a folder, a day ago or earlier."""
-    now = time.time()
-    found = (path for path in entries(folder) if is_leftover(path) and not path.is_symlink())
-    return [path for path in found if now - last_written(path) > DAY]
+def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield what kills left half written or half removed in a folder, and how it is known."""
+    has_checkpoints = folder.name == layout.CHECKPOINTS or STOPPED.fullmatch(folder.name)
+    for path in (path for path in entries(folder) if not path.is_symlink()):
+        if is_leftover(path) and time.time() - last_written(path) > DAY:
+            yield path, "half written or half removed, more than a day ago"
+        elif has_checkpoints and _is_incomplete(path):
+            yield path, "a checkpoint without its manifest"
+
+
+def _is_incomplete(path: Path) -> bool:
+    named = path.is_dir() and re.fullmatch(layout.CHECKPOINT_NAME, path.name)
+    return bool(named) and not (path / layout.MANIFEST).exists() and not foreign_file(path, layout.CHECKPOINT_FOLDER)
 
 
 def foreign_file(directory: Path, kind: FolderKind) -> str | None:

@@ -8,9 +8,9 @@ If a manifest cannot be read, everything that it might name is kept.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model import layout
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, directory_name
@@ -18,13 +18,10 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup.disk import STOPPED, Training, find_trainings, foreign_file, is_linked, last_written
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version
-from hlx_model.corpus.entries import DocumentRef
 from hlx_model.layout import Artifacts, FolderKind
-from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.provenance.events import read_events
+from hlx_model.provenance.events import last_materialized
+from hlx_model.provenance.lookup import CORPORA
 
-CORPORA = (*CORPUS_OF_PHASE.values(), layout.EXAMPLES, layout.DOCUMENT)
-"""The assets of corpora, each before what it was made from."""
 OLD_ATTEMPT = "set aside"
 """The group of checkpoints in folders `stopped-N`, as `--json` has always named it."""
 GROUPS = {
@@ -36,8 +33,7 @@ GROUPS = {
 }
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(NamedTuple):
     """A folder that is kept or removed as a whole."""
 
     path: Path
@@ -65,8 +61,7 @@ class Artifact:
         return "nothing kept was made from it" if self.group == "corpus" else "its checkpoint or corpus is not kept"
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """Something that is not removed, and why."""
 
     path: Path
@@ -95,8 +90,7 @@ class Marks:
             for name in artifact.names:
                 self.by_checkpoint[name].append(artifact)
         self.newest = self._newest()
-        last = {event.asset: event.artifact for event in read_events(self.root)}
-        self.materialized = {self.root / path: asset for asset, path in last.items() if isinstance(path, str)}
+        self.materialized = last_materialized(self.root)
         self.blind = self._is_blind()
         self._mark()
 
@@ -106,10 +100,10 @@ class Marks:
             for path, manifest in sorted(one.checkpoints.items(), key=_created, reverse=True):
                 group = OLD_ATTEMPT if STOPPED.fullmatch(path.parent.name) else "checkpoint"
                 yield Artifact(path, group, layout.CHECKPOINT_FOLDER, one, manifest)
-        for kind in (layout.REPORT_FOLDER, layout.CARD_FOLDER):
-            yield from (Artifact(path, "report", kind) for path in kind.find(self.root))
-        on_corpora = (path for path in layout.CORPUS_REPORT_FOLDER.find(self.root) if path.parent.name in CORPORA)
-        yield from (Artifact(path, "report", layout.CORPUS_REPORT_FOLDER) for path in on_corpora)
+        for kind in (layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.CORPUS_REPORT_FOLDER):
+            for path in kind.find(self.root):
+                if kind is not layout.CORPUS_REPORT_FOLDER or path.parent.name in CORPORA:
+                    yield Artifact(path, "report", kind)
         versions = layout.CORPUS_FOLDER.find(self.root)
         for asset in CORPORA:
             kind = layout.DOCUMENT_FOLDER if asset == layout.DOCUMENT else layout.CORPUS_FOLDER
@@ -145,15 +139,20 @@ class Marks:
 
     def _own_reason(self, artifact: Artifact) -> str | None:
         """Return why an artifact is kept for itself; None if it is kept only if something needs it."""
-        path, one = artifact.path, artifact.training
-        if one is not None and artifact.manifest is None:
+        path, one, m = artifact.path, artifact.training, artifact.manifest
+        if one is not None and m is None:
             return "its manifest cannot be read"
         if is_linked(path, self.root) or (one is not None and not one.ours):
             return "it is in another folder, or behind a link"
         if one is not None and one.active:
             return "its training is running"
-        if artifact.group == "checkpoint" and (reason := _reason_of_kind(artifact)):
-            return reason
+        if m is not None and artifact.group != OLD_ATTEMPT:
+            if path.parent.name != layout.CHECKPOINTS:
+                return "it is where no trainer writes"
+            if path.name != directory_name(m.kind, m.phase, m.epoch, m.step):
+                return "it was renamed"
+            if m.kind not in ("EPOCH", "LAST"):
+                return f"it is {m.kind}"
         if asset := self._materialized_to(artifact):
             return f"{asset} was last materialized to it"
         if path in self.newest:
@@ -163,7 +162,7 @@ class Marks:
         if self.blind and artifact.group != "report":
             return "what cannot be read may need it"
         # Last, because it hashes files.
-        if one is not None and not self.has_ended(one):
+        if one is not None and self.end_of(one) is None:
             return "its training has not ended and can be resumed"
         return None
 
@@ -172,30 +171,30 @@ class Marks:
         # A stopped checkpoint was moved from `checkpoints`; a later attempt may have written its name there again.
         moved = artifact.path.parents[1] / layout.CHECKPOINTS / artifact.path.name / layout.MANIFEST
         names = set() if artifact.group == OLD_ATTEMPT and moved.exists() else artifact.names
-        for path, asset in self.materialized.items():
+        for asset, path in self.materialized.items():
             training = path.parents[1] if path.parent.name == layout.CHECKPOINTS else path.parent
             if path == artifact.path or f"{training.name}/{path.name}" in names:
                 return asset
         return None
 
-    def has_ended(self, one: Training) -> bool:
-        """Return whether the checkpoint that a training ended with is complete; else it is resumed from another one."""
+    def end_of(self, one: Training) -> Path | None:
+        """Return the complete checkpoint that a training ended with; None if it is resumed from another one."""
         if one.directory not in self.ended:
-            self.ended[one.directory] = self._end_of(one)
-        return self.ended[one.directory] is not None
+            ends = (path for path, m in one.checkpoints.items() if m is not None and m.kind in ("FINAL", "STOPPED"))
+            self.ended[one.directory] = next(filter(self._is_complete, ends), None)
+        return self.ended[one.directory]
 
-    def _end_of(self, one: Training) -> Path | None:
-        ends = [path for path, m in one.checkpoints.items() if m is not None and m.kind in ("FINAL", "STOPPED")]
-        for path in ends:
-            if path in self.trusted:
-                return path
-            if path.parent.name == layout.CHECKPOINTS:
-                try:
-                    verify_checkpoint(path, training_id=one.directory.name)
-                    return path
-                except (CheckpointError, OSError) as error:
-                    self.notes.append(f"{one.directory} does not count as ended: {error}")
-        return None
+    def _is_complete(self, end: Path) -> bool:
+        if end in self.trusted:
+            return True
+        if end.parent.name != layout.CHECKPOINTS:
+            return False
+        try:
+            verify_checkpoint(end, training_id=end.parents[1].name)
+        except (CheckpointError, OSError) as error:
+            self.notes.append(f"{end.parents[1]} does not count as ended: {error}")
+            return False
+        return True
 
     # Edges
 
@@ -224,7 +223,7 @@ class Marks:
             yield self.artifacts.corpus(asset, version.data_version)
             if version.examples is not None:
                 yield self.artifacts.corpus(layout.EXAMPLES, version.examples)
-            yield self._documents(version.documents)
+            yield self.artifacts.corpus(layout.DOCUMENT, documents_version(version.documents))
 
     def _sources(self, corpus: Path) -> Iterator[tuple[Path, str]]:
         """Return what a version of a corpus was made from; if that cannot be read, everything that it may be."""
@@ -233,26 +232,11 @@ class Marks:
             for examples in store.all_examples_of(corpus):
                 yield self.artifacts.corpus(layout.EXAMPLES, examples), reason
             for documents in store.all_sources_of(corpus):
-                yield self._documents(documents), reason
+                yield self.artifacts.corpus(layout.DOCUMENT, documents_version(documents)), reason
         except (OSError, ValueError, KeyError, TypeError) as error:
             below = layout.DOCUMENT if asset == layout.EXAMPLES else layout.EXAMPLES
             self.notes.append(f"what {corpus} was made from cannot be read ({error}): every version of {below} is kept")
             yield from ((path, f"{reason}, perhaps") for path in self.all if path.parent.name == below)
-
-    def _documents(self, documents: Iterable[DocumentRef]) -> Path:
-        """Return where copies of documents are kept."""
-        return self.artifacts.corpus(layout.DOCUMENT, documents_version(documents))
-
-
-def _reason_of_kind(checkpoint: Artifact) -> str | None:
-    """Return why a checkpoint is kept for its kind; None for those that a training passes on its way to its end."""
-    path, m = checkpoint.path, checkpoint.manifest
-    assert m is not None
-    if path.parent.name != layout.CHECKPOINTS:
-        return "it is where no trainer writes"
-    if path.name != directory_name(m.kind, m.phase, m.epoch, m.step):
-        return "it was renamed"
-    return None if m.kind in ("EPOCH", "LAST") else f"it is {m.kind}"
 
 
 def _created(checkpoint: tuple[Path, Manifest | None]) -> str:

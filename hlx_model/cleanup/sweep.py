@@ -1,25 +1,20 @@
 """Remove what is not marked: plan it first, check each item again before it is removed."""
 
-import itertools
 import os
-import re
 import shutil
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model import layout
-from hlx_model.checkpoints.seal import remove_checkpoint
-from hlx_model.cleanup.disk import foreign_file, hold_lock, is_leftover, is_linked, old_leftovers, size_of
+from hlx_model.cleanup.disk import entries, hold_lock, is_leftover, is_linked, leftovers, size_of
 from hlx_model.cleanup.mark import OLD_ATTEMPT, Kept, Marks
 from hlx_model.files import unfinished
 from hlx_model.provenance.lookup import end_of
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """Something that no kept checkpoint needs."""
 
     path: Path
@@ -31,8 +26,7 @@ class Removal:
     """The directory of the training that it lies in, whose lock is held to remove it."""
 
 
-@dataclass(frozen=True)
-class CleanupPlan:
+class CleanupPlan(NamedTuple):
     """What is removed and what is kept of one root of artifacts."""
 
     training: Path
@@ -49,8 +43,7 @@ class CleanupPlan:
         return sum(item.bytes for item in self.goes)
 
 
-@dataclass(frozen=True)
-class CleanupResult:
+class CleanupResult(NamedTuple):
     """What was removed, and what of the plan was not."""
 
     removed: tuple[Removal, ...]
@@ -89,7 +82,8 @@ def carry_out(plan: CleanupPlan) -> CleanupResult:
     for of_trainings in (True, False):
         may_go = {item.path for item in _plan(Marks(plan.training, plan.ended)).goes}
         chosen = [item for item in plan.goes if (item.training is not None) == of_trainings]
-        for directory, items in itertools.groupby(chosen, key=lambda item: item.training):
+        for directory in dict.fromkeys(item.training for item in chosen):
+            items = [item for item in chosen if item.training == directory]
             try:
                 with hold_lock(directory) if directory else nullcontext(True) as free:
                     for item in items:
@@ -105,43 +99,31 @@ def carry_out(plan: CleanupPlan) -> CleanupResult:
 
 
 def _plan(marks: Marks) -> CleanupPlan:
-    return CleanupPlan(
-        marks.artifacts.training,
-        tuple(_removals(marks)),
-        tuple(Kept(path, reason) for path, reason in marks.kept.items() if reason),
-        tuple(marks.notes),
-        frozenset(path for path in marks.ended.values() if path),
-    )
+    kept = tuple(Kept(path, reason) for path, reason in marks.kept.items() if reason)
+    ended = frozenset(path for path in marks.ended.values() if path)
+    return CleanupPlan(marks.artifacts.training, tuple(_removals(marks)), kept, tuple(marks.notes), ended)
 
 
 def _removals(marks: Marks) -> Iterator[Removal]:
-    """Return what is not marked: by training, then what lies outside of them. Within both, leftovers are the last."""
-    unmarked: dict[Path | None, list[Removal]] = defaultdict(list)
+    """Yield what is not marked, checkpoints first, then leftovers."""
     for path, artifact in marks.all.items():
         if path not in marks.kept:
-            place = artifact.training.directory if artifact.training else None
-            unmarked[place].append(Removal(path, artifact.group, artifact.removal_reason, size_of(path), place))
+            directory = artifact.training.directory if artifact.training else None
+            yield Removal(path, artifact.group, artifact.removal_reason, size_of(path), directory)
     for one in marks.trainings:
-        directory = one.directory
-        if not one.ours or one.active or is_linked(directory, marks.root):
-            continue
-        yield from unmarked[directory]
-        for path in one.incomplete:
-            if not is_linked(path, marks.root) and not foreign_file(path, layout.CHECKPOINT_FOLDER):
-                yield Removal(path, "leftover", "a checkpoint without its manifest", size_of(path), directory)
-        yield from _leftovers(marks, (directory, directory / layout.CHECKPOINTS), directory)
-    yield from unmarked[None]
+        if one.ours and not one.active:
+            inner = [path for path in entries(one.directory) if layout.TRAINING_FOLDER.has(path.name)]
+            yield from _leftovers(marks, (one.directory, *inner), one.directory)
     kinds = (layout.CORPUS_FOLDER, layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.CORPUS_REPORT_FOLDER)
-    parents = {path for kind in kinds for path in marks.root.glob(kind.parent) if path.is_dir()}
-    inner = {path for path, artifact in marks.all.items() if artifact.training is None and path in marks.kept}
-    yield from _leftovers(marks, (marks.artifacts.training, *sorted(parents | inner)))
+    parents = {path for kind in kinds for path in marks.root.glob(kind.parent)}
+    kept = {path for path, artifact in marks.all.items() if artifact.training is None and path in marks.kept}
+    yield from _leftovers(marks, (marks.artifacts.training, *sorted(parents | kept)))
 
 
 def _leftovers(marks: Marks, folders: Iterable[Path], training: Path | None = None) -> Iterator[Removal]:
     for folder in folders:
-        for path in () if is_linked(folder, marks.root) else old_leftovers(folder):
-            if path not in marks.materialized:
-                reason = "half written or half removed, more than a day ago"
+        for path, reason in () if is_linked(folder, marks.root) else leftovers(folder):
+            if path not in marks.materialized.values():
                 yield Removal(path, "leftover", reason, size_of(path), training)
 
 
@@ -154,9 +136,7 @@ def _remove(item: Removal) -> bool:
     """Remove something, and return whether it is gone."""
     path = hidden = item.path
     with suppress(OSError):
-        if re.fullmatch(layout.CHECKPOINT_NAME, path.name) and item.training is not None:
-            remove_checkpoint(path)
-        elif path.is_dir():
+        if path.is_dir():
             if not is_leftover(path):
                 # First under another name: a folder without one of its files would be taken for a damaged one.
                 hidden = path.rename(unfinished(path))

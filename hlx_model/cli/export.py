@@ -25,5 +25,5 @@ def export_command(
     """
     record = export(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), directory, format, key)
     for objection in record.objections():
-        echo(f"warning: {record.name}: {' '.join(objection.split())}", err=True)
+        echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)
     echo(directory)

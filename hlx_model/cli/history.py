@@ -12,8 +12,7 @@ from hlx_model.cli.options import AsJson, Directory, option, training_folder
 from hlx_model.cli.show import echo_json, format_loss, minutes, print_table
 from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import require_output, write_output
-from hlx_model.provenance.comparison import Differences, Figures, Rate, Side, cautions, differences, outcomes
-from hlx_model.provenance.comparison_plot import comparison_figure
+from hlx_model.provenance.comparison import Differences, Side, cautions, comparison_svg, differences, outcomes
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.numbers import NOTHING, format_interval, format_percent
 from hlx_model.runs.heartbeat import RUNNING, Heartbeat
@@ -97,10 +96,10 @@ def compare_command(
         raise CheckpointError(f"{a} and {b} are the same checkpoint, {paths[0].name}: name two")
     first, second = (Side.of(path) for path in paths)
     figure = output or Path(f"compare-{first.name[:8]}-{second.name[:8]}.svg")
-    write_output(require_output(figure), [comparison_figure(first, second)])
+    write_output(require_output(figure), [comparison_svg(first, second)])
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
-        figures = {"a": first.figures.to_json(), "b": second.figures.to_json()}
+        figures = {"a": first.figures, "b": second.figures}
         echo_json({
             "a": first.name, "b": second.name, "differences": found, "cautions": cautions(first, second),
             "figures": figures, "b_is": better, "figure": figure,
@@ -138,17 +137,19 @@ _FIGURES = {
 """Each figure with its heading."""
 
 
-def _figures(a: Figures, b: Figures, better: Mapping[str, str]) -> Iterator[dict[str, object]]:
+def _figures(
+    a: Mapping[str, object], b: Mapping[str, object], better: Mapping[str, str]
+) -> Iterator[dict[str, object]]:
     for name, heading in _FIGURES.items():
-        cells = [_figure(getattr(side, name)) for side in (a, b)]
+        cells = [_figure(side[name]) for side in (a, b)]
         if cells != [NOTHING, NOTHING]:
             outcome = {"B is": better.get(name)} if better else {}
             yield {"figure": heading, "A": cells[0], "B": cells[1], **outcome}
 
 
 def _figure(value: object) -> str:
-    if isinstance(value, Rate):
-        return f"{format_percent(value.rate)} ({format_interval(value.interval)}) of {value.samples}"
+    if isinstance(value, Mapping):
+        return f"{format_percent(value['rate'])} ({format_interval(value['interval'])}) of {value['samples']}"
     if isinstance(value, float):
         return f"{value:.1f}" if value >= 10 else f"{value:.4f}"
     return NOTHING if value is None else str(value)

@@ -14,8 +14,7 @@ from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
 from hlx_model.cli.show import coloured, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.provenance.mermaid import mermaid
-from hlx_model.provenance.tree import CheckpointNode, DocumentNode, Node, lineage
+from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
@@ -52,7 +51,7 @@ def _branch(node: Node) -> Tree:
 def _label(node: Node) -> Iterator[str]:
     weights = "weights " if isinstance(node, CheckpointNode) else ""
     head = f"[bold]{escape(node.name)}[/]  {weights}{node.sha256[:16]}…"
-    if isinstance(node, DocumentNode):
+    if node.document is not None:
         yield f"{head}  {node.document.bytes:,} bytes"
         yield f"from {escape(node.document.source)}"
     elif not isinstance(node, CheckpointNode):

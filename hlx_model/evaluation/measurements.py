@@ -18,7 +18,14 @@ from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.language import Format
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import PHASES
-from hlx_model.reporting.models import Completion, Continuation, Forgotten, SampleSizes, StandardAnswer, Translation
+from hlx_model.reporting.models import (
+    Completion,
+    Continuation,
+    RetentionMetrics,
+    SampleSizes,
+    StandardAnswer,
+    Translation,
+)
 
 T = TypeVar("T")
 Row = TypeVar("Row", writing.HlxRow, PairRow)
@@ -157,12 +164,12 @@ class Measurements:
         return writing.sampled_texts(self._model)
 
     @cached_property
-    def earlier_phases(self) -> dict[str, Forgotten]:
+    def earlier_phases(self) -> dict[str, RetentionMetrics]:
         """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)
-            changes[asset] = Forgotten(now=predict(self._model, self._texts(texts)).loss, then=then)
+            changes[asset] = RetentionMetrics(now=predict(self._model, self._texts(texts)).loss, then=then)
         return changes
 
     def _texts(self, texts: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ closed until the checkpoint is evaluated again.
 from pathlib import Path
 from typing import Self
 
-from hlx_model.checkpoints.manifest import ParentVerdict
+from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
@@ -65,6 +65,13 @@ class Verdict(JsonModel):
             raise GateClosed(f"no verdict: {directory / VERDICT} cannot be read ({error})") from None
 
 
+def subject_of(manifest: Manifest, name: str) -> dict[str, object]:
+    """Return what a verdict on a checkpoint of this name must record of it, by field."""
+    corpora = {asset: version.data_version for asset, version in manifest.corpora.items()}
+    ref = f"{manifest.training_id}/{name}"
+    return {"checkpoint": ref, "weights_sha256": manifest.weights_sha256, "corpora": corpora}
+
+
 def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     """Return the verdict on a checkpoint if the next phase may be trained from it.
 
@@ -86,12 +93,7 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
         raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
-    expected = {
-        "checkpoint": verified.ref, "weights_sha256": manifest.weights_sha256,
-        "corpora": {asset: version.data_version for asset, version in manifest.corpora.items()},
-        "gates_version": GATES_VERSION,
-    }  # fmt: skip
-    for field, required in expected.items():
+    for field, required in {**subject_of(manifest, checkpoint.name), "gates_version": GATES_VERSION}.items():
         if (found := getattr(verdict, field)) != required:
             raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
     if missing := set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}:

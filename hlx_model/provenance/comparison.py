@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model.checkpoints.manifest import Manifest, read_manifest
 from hlx_model.evaluation.compare import compare_reports
-from hlx_model.json_model import JsonModel, Number
+from hlx_model.language import Format
 from hlx_model.layout import REPORT, Artifacts
 from hlx_model.reporting.models import CurvePoint, Rates, Report
 from hlx_model.reporting.numbers import finite
+from hlx_model.reporting.plots import Frame, losses_of
+from hlx_model.reporting.render import render
 from hlx_model.runs.metrics import read_metrics
 
 log = logging.getLogger(__name__)
@@ -21,36 +23,11 @@ RATES = {"exact_match_to_hlx": "all_to_hlx", "exact_match_to_english": "all_to_e
 """The rates that are compared, with their names in the report."""
 
 
-class Rate(JsonModel):
-    """Exact match, from 0 to 1."""
-
-    rate: Number
-    interval: tuple[Number, Number]
-    """95%."""
-    samples: int
-
-
-class Figures(JsonModel):
-    """What came of a training; None for a figure that it does not have. Losses in nats a token."""
-
-    train_loss: float | None
-    held_out_loss: float | None
-    best_held_out_loss: float | None
-    judged_held_out_loss: float | None
-    """From the report."""
-    exact_match_to_hlx: Rate | None
-    exact_match_to_english: Rate | None
-    verdict: str | None
-    grade: str | None
-    points: Number | None
-
-
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """A checkpoint with its loss curve and its report."""
 
-    name: str
-    """`<training id>/<checkpoint>`."""
+    checkpoint: str
+    """The name of its directory."""
     manifest: Manifest
     curve: Sequence[CurvePoint]
     """Rows of `metrics.parquet` up to the checkpoint's step."""
@@ -64,41 +41,54 @@ class Side:
         Raises:
             CheckpointError: its manifest cannot be read.
         """
-        manifest = read_manifest(checkpoint)
-        name = f"{manifest.training_id}/{checkpoint.absolute().name}"
+        name, manifest = checkpoint.absolute().name, read_manifest(checkpoint)
         return cls(name, manifest, _curve(checkpoint, manifest.step), _report(checkpoint, manifest))
 
     @property
-    def short(self) -> str:
-        """The name with the first characters of the training's id."""
-        training, _, checkpoint = self.name.partition("/")
-        return f"{training[:8]}/{checkpoint}"
+    def name(self) -> str:
+        """`<training id>/<checkpoint>`."""
+        return f"{self.manifest.training_id}/{self.checkpoint}"
 
     @property
-    def figures(self) -> Figures:
-        """What came of the training."""
-        training, held_out = (
+    def figures(self) -> dict[str, object]:
+        """What came of the training, as `--json` shows it; None for what it does not have. Losses in nats a token."""
+        train_losses, held_out_losses = (
             [loss for row in self.curve if (loss := finite(getattr(row, column))) is not None]
             for column in ("train_loss", "held_out_loss")
         )
         report, translation = self.report, self.report.translation if self.report else None
-        return Figures(
-            train_loss=training[-1] if training else None,
-            held_out_loss=held_out[-1] if held_out else None,
-            best_held_out_loss=min(held_out, default=None),
-            judged_held_out_loss=finite(report.figures.held_out_loss) if report else None,
-            exact_match_to_hlx=_rate(translation.all_to_hlx) if translation else None,
-            exact_match_to_english=_rate(translation.all_to_english) if translation else None,
-            verdict=report.outcome if report else None,
-            grade=report.grade.letter if report else None,
-            points=report.grade.points if report else None,
-        )
+        return {
+            "train_loss": train_losses[-1] if train_losses else None,
+            "held_out_loss": held_out_losses[-1] if held_out_losses else None,
+            "best_held_out_loss": min(held_out_losses, default=None),
+            "judged_held_out_loss": finite(report.figures.held_out_loss) if report else None,
+            **{name: _rate(getattr(translation, key)) if translation else None for name, key in RATES.items()},
+            "verdict": report.outcome if report else None,
+            "grade": report.grade.letter if report else None,
+            "points": report.grade.points if report else None,
+        }
 
 
-def _rate(rates: Rates) -> Rate | None:
-    if not rates.samples:
-        return None
-    return Rate(rate=rates.exact_match, interval=rates.exact_match_interval, samples=rates.samples)
+def _rate(rates: Rates) -> dict[str, object] | None:
+    found = {"rate": rates.exact_match, "interval": rates.exact_match_interval, "samples": rates.samples}
+    return found if rates.samples else None
+
+
+def comparison_svg(a: Side, b: Side) -> str:
+    """Return the losses of both by step and, if one has a report of phase 3, their exact match, as an SVG file."""
+    sides = {"a": a, "b": b}
+    losses = {key: losses_of(side.curve) for key, side in sides.items()}
+    rated = {key: side.report.translation for key, side in sides.items() if side.report and side.report.translation}
+    to_hlx = {key: {**f.to_hlx, "all": f.all_to_hlx} for key, f in rated.items()}
+    to_english = {key: {**f.to_english, "all": f.all_to_english} for key, f in rated.items()}
+    groups = len(Format) + 1
+    panels = [
+        ("English → HLX", Frame(64, 488, 467, 678, groups, 1.0), to_hlx),
+        ("HLX → English", Frame(531, 488, 934, 678, groups, 1.0), to_english),
+    ]
+    frame = Frame.around(losses.values(), (), (64, 96, 934, 396))
+    shown = panels if rated else []
+    return render("comparison.svg", sides=sides, losses=losses, frame=frame, rated=rated, panels=shown)
 
 
 def differences(a: Side, b: Side) -> Differences:
@@ -161,14 +151,15 @@ def _curve(checkpoint: Path, step: int) -> list[CurvePoint]:
 
 def _report(checkpoint: Path, manifest: Manifest) -> Report | None:
     path = Artifacts.of_checkpoint(checkpoint).report(checkpoint) / REPORT
-    again = f"evaluate it: `hlx validate --checkpoint {checkpoint}`"
     try:
         report = Report.read_current(path)
+    except FileNotFoundError:
+        problem = f"{checkpoint.name} was not evaluated"
+    except (OSError, ValueError) as error:
+        problem = f"{path} is not a report ({error})"
+    else:
         if report is not None and report.weights_sha256 == manifest.weights_sha256:
             return report
-        log.warning("skipped: %s has another schema, or is on other weights: %s", path, again)
-    except FileNotFoundError:
-        log.warning("%s was not evaluated: %s", checkpoint.name, again)
-    except (OSError, ValueError) as error:
-        log.warning("skipped: %s is not a report (%s): %s", path, error, again)
+        problem = f"{path} has another schema, or is on other weights"
+    log.warning("%s: evaluate it: `hlx validate --checkpoint %s`", problem, checkpoint)
     return None

@@ -6,9 +6,7 @@
 """
 
 import json
-import os
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import ConfigDict
@@ -32,12 +30,9 @@ class Event:
 def record_event(root: Path, event: Event) -> None:
     """Append an event. A power cut may leave a shortened line, which `read_events` skips."""
     root.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
-    descriptor = os.open(root / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    # Opened for appending, a whole line is written at once, also if several processes write.
+    with (root / EVENTS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(vars(event), ensure_ascii=False) + "\n")
 
 
 def read_events(root: Path) -> list[Event]:
@@ -48,3 +43,8 @@ def read_events(root: Path) -> list[Event]:
             with suppress(ValueError, TypeError):
                 events.append(Event(**json.loads(line)))
     return events
+
+
+def last_materialized(root: Path) -> dict[str, Path]:
+    """Return the directory that each asset was last materialized to."""
+    return {event.asset: root / event.artifact for event in read_events(root)}

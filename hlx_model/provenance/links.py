@@ -36,21 +36,18 @@ def check_files(
         ignore: another file that may be there.
     """
     for name, sha256 in recorded.items():
-        yield _check_file(directory / name, sha256, by, (sizes or {}).get(name))
+        path, size = directory / name, (sizes or {}).get(name)
+        if not path.is_file():
+            yield Link(name, "broken", f"{path}: missing")
+        elif size is not None and (found := path.stat().st_size) != size:
+            yield Link(name, "broken", f"{path}: changed: {found} bytes, {size} recorded in {by}")
+        elif sha256_of(path) != sha256:
+            yield Link(name, "broken", f"{path}: changed: its SHA-256 is not the one in {by}")
+        else:
+            yield Link(name, "ok", f"SHA-256 {sha256[:16]}…")
     for path in sorted(directory.iterdir()):
         if path.name not in {*recorded, by, ignore}:
             yield Link(path.name, "broken", f"{path}: foreign: {by} does not record it")
-
-
-def _check_file(path: Path, sha256: str, by: str, size: int | None) -> Link:
-    if not path.is_file():
-        return Link(path.name, "broken", f"{path}: missing")
-    found = path.stat().st_size
-    if size is not None and found != size:
-        return Link(path.name, "broken", f"{path}: changed: {found} bytes, {size} recorded in {by}")
-    if sha256_of(path) != sha256:
-        return Link(path.name, "broken", f"{path}: changed: its SHA-256 is not the one in {by}")
-    return Link(path.name, "ok", f"SHA-256 {sha256[:16]}…")
 
 
 def is_as_written(path: Path) -> bool:

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
-from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
-from hlx_model.provenance.events import read_events
+from hlx_model.provenance.events import last_materialized
 
 _MIN_PREFIX = 4
 """Characters of a training id that suffice to name it."""
-_NOT_CHECKPOINTS = (*CORPUS_OF_PHASE.values(), DOCUMENT, EXAMPLES, "training_history")
-_PHASE_OF_ASSET = {
-    f"phase{phase}_{what}": phase for phase in PHASES for what in ("checkpoint", "validation_report", "model_card")
+CORPORA = (*CORPUS_OF_PHASE.values(), EXAMPLES, DOCUMENT)
+"""The assets of corpora, each before what it was made from."""
+_CHECKPOINT_OF_ASSET = {
+    asset: phase.checkpoint_asset
+    for phase in PHASES.values()
+    for asset in (phase.checkpoint_asset, phase.report_asset, phase.card_asset)
 }
+"""The asset of the checkpoint that an asset is, or reports on."""
 
 
 def checkpoint_of(name: str, training: Path) -> Path:
@@ -33,19 +37,27 @@ def checkpoint_of(name: str, training: Path) -> Path:
         return _last_of(path) if (path / CHECKPOINTS).is_dir() else path
     if path.is_file():
         raise CheckpointError(f"{name}: a file: name the directory of a checkpoint")
-    if name in _NOT_CHECKPOINTS:
+    if name in (*CORPORA, "training_history"):
         raise CheckpointError(f"{name}: not a checkpoint: use `hlx lineage show` for corpora, `hlx history` for all")
-    if name in _PHASE_OF_ASSET:
-        return _materialized(name, Artifacts(training))
-    identity, *rest = name.rstrip("/").split("/")
-    if not rest:
-        return _last_of(_training(name, training))
-    if len(rest) > 1:
-        raise CheckpointError(f"{name}: no such checkpoint")
-    directory = _training(identity, training) / CHECKPOINTS / rest[0]
-    if not directory.is_dir():
-        raise CheckpointError(f"{name}: {directory.parents[1].name} has no checkpoint {rest[0]}")
-    return directory
+    if name in _CHECKPOINT_OF_ASSET:
+        root = Artifacts(training).root
+        if materialized := last_materialized(root).get(_CHECKPOINT_OF_ASSET[name]):
+            return materialized
+        raise CheckpointError(f"{name} was never materialized under {root}: materialize it, or name a path")
+    directory, checkpoint = _training(name, training), name.rstrip("/").partition("/")[2]
+    if not checkpoint:
+        return _last_of(directory)
+    if not (directory / CHECKPOINTS / checkpoint).is_dir():
+        raise CheckpointError(f"{name}: {directory.name} has no checkpoint {checkpoint}")
+    return directory / CHECKPOINTS / checkpoint
+
+
+def readable_manifest(checkpoint: Path) -> Manifest | None:
+    """Return the manifest of a checkpoint; None if it is missing, damaged or cannot be read."""
+    try:
+        return read_manifest(checkpoint)
+    except (CheckpointError, OSError):
+        return None
 
 
 def end_of(training: Path) -> Path | None:
@@ -61,22 +73,15 @@ def _last_of(training: Path) -> Path:
     return checkpoint
 
 
-def _materialized(asset: str, artifacts: Artifacts) -> Path:
-    """Return the latest materialization of the checkpoint that an asset is, or reports on."""
-    checkpoint = f"phase{_PHASE_OF_ASSET[asset]}_checkpoint"
-    events = [event for event in read_events(artifacts.root) if event.asset == checkpoint]
-    if not events:
-        raise CheckpointError(f"{asset} was never materialized under {artifacts.root}: materialize it, or name a path")
-    return artifacts.root / events[-1].artifact
-
-
 def _training(name: str, training: Path) -> Path:
-    if (training / name / CHECKPOINTS).is_dir():
-        return training / name
-    found = sorted(training.glob(f"{name}*/{CHECKPOINTS}")) if len(name) >= _MIN_PREFIX and name.isalnum() else []
+    """Return the training of the id, or of its first characters, with which a name begins."""
+    begin = name.partition("/")[0]
+    if (training / begin / CHECKPOINTS).is_dir():
+        return training / begin
+    found = sorted(training.glob(f"{begin}*/{CHECKPOINTS}")) if len(begin) >= _MIN_PREFIX and begin.isalnum() else []
     if len(found) == 1:
         return found[0].parent
     if found:
         ids = ", ".join(path.parent.name for path in found)
-        raise CheckpointError(f"{name}: {len(found)} trainings begin with this: {ids}")
+        raise CheckpointError(f"{begin}: {len(found)} trainings begin with this: {ids}")
     raise CheckpointError(f"{name}: no such checkpoint, asset, or training in {training} (`hlx history` lists them)")

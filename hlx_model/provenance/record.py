@@ -28,11 +28,6 @@ class CheckpointRecord:
     """What it was made from."""
 
     @property
-    def name(self) -> str:
-        """`<training id>/<checkpoint>`."""
-        return f"{self.manifest.training_id}/{self.checkpoint.name}"
-
-    @property
     def ancestors(self) -> Iterator[tuple[CheckpointNode, str]]:
         """The checkpoints that it was made from, the nearest first, each with what allowed training to start there."""
         node = self.tree
@@ -52,7 +47,7 @@ class CheckpointRecord:
         if m.stopped:
             yield f"its training was stopped: {m.stopped}"
         if v is None:
-            yield "it was never judged"
+            yield "it was never evaluated"
         elif v.outcome == "fail":
             yield f"it did not pass its gates: {', '.join(self.tree.failed_gates)}"
         if v is not None and v.gates_version != GATES_VERSION:

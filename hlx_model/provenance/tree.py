@@ -4,28 +4,25 @@ Nothing is read from Dagster: when the corpus changes, the tree of an older chec
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
 from hlx_model.corpus import store
-from hlx_model.corpus.documents import kept_documents
+from hlx_model.corpus.documents import documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.files import digest_of
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
-from hlx_model.provenance.events import Event, read_events
-from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.events import Event, last_materialized, read_events
+from hlx_model.provenance.lookup import CORPORA, checkpoint_of
 from hlx_model.verdicts import GateClosed
-
-CORPORA = (DOCUMENT, EXAMPLES, *CORPUS_OF_PHASE.values())
 
 
 @dataclass(frozen=True)
 class Node:
-    """Something that was made, and what it was made from. For corpora, this class; there is one for each other kind."""
+    """A corpus, a document or a checkpoint, and what it was made from."""
 
     kind: Literal["checkpoint", "corpus", "document"]
     name: str
@@ -36,6 +33,8 @@ class Node:
     """When: UTC, ISO 8601. None if it is not recorded."""
     run_id: str | None = None
     """The Dagster run that made it."""
+    document: DocumentRef | None = None
+    """The reference of a document."""
 
     def to_json(self) -> Mapping[str, object]:
         """Return it as JSON, with what it was made from nested in it."""
@@ -43,25 +42,15 @@ class Node:
         return {**head, **self.facts(), "made_from": [node.to_json() for node in self.made_from]}
 
     def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name, hash and origin."""
-        return {"made": self.made, "run_id": self.run_id} if self.made else {}
+        """Return what the JSON contains besides name, hash and origin."""
+        of_document = {"bytes": self.document.bytes, "source": self.document.source} if self.document else {}
+        return {**of_document, **({"made": self.made, "run_id": self.run_id} if self.made else {})}
 
     def walk(self) -> Iterator["Node"]:
         """Yield this node and all below it."""
         yield self
         for node in self.made_from:
             yield from node.walk()
-
-
-@dataclass(frozen=True)
-class DocumentNode(Node):
-    """A corpus document."""
-
-    document: DocumentRef = field(kw_only=True)
-
-    def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name and hash."""
-        return {"bytes": self.document.bytes, "source": self.document.source, **super().facts()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +60,11 @@ class CheckpointNode(Node):
     manifest: Manifest | None = None
     """None if it is missing or damaged."""
     recorded: Parent | None = None
-    """What its child's manifest says of it, if its own is missing or damaged."""
+    """What its child's manifest records of it, if its own is missing or damaged."""
     damaged: str | None = None
     """Why its manifest cannot be read."""
     verdict: Verdict | None = None
-    """What the gates say now; None if it was not evaluated, or its verdict is on other weights."""
+    """The verdict now; None if it was not evaluated, or its verdict is on other weights."""
 
     @property
     def swapped(self) -> bool:
@@ -105,14 +94,14 @@ class CheckpointNode(Node):
         return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
 
     def facts(self) -> Mapping[str, object]:
-        """Return what the JSON says besides name, hash and parents: most of its manifest."""
+        """Return what the JSON contains besides name, hash and parents: most of its manifest."""
         if self.manifest is None:
             assert self.recorded is not None
             known = {name: getattr(self.recorded, name) for name in ("training_id", "phase", "epoch")}
             return {**known, "at_hand": False, **({"damaged": self.damaged} if self.damaged else {})}
         content, v = self.manifest.to_json(), self.verdict
         return {
-            **{name: content[name] for name in _FACTS},
+            **{name: value for name, value in content.items() if name not in _NOT_FACTS},
             **{name: content[name] or None for name in ("started", "device", "code")},
             "kind_of_checkpoint": content["kind"],
             "verdict": v and {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version},
@@ -122,11 +111,9 @@ class CheckpointNode(Node):
         }
 
 
-_FACTS = (
-    "training_id", "phase", "size", "parameters", "epoch", "epochs", "step", "stopped", "created", "run_id", "versions",
-    "settings", "vocabulary_sha256", "milestones", "ungated", "resumed",
-)  # fmt: skip
-"""What the JSON of a checkpoint has by the same names as its manifest."""
+_SHAPES = {"document": ("[/", "/]"), "corpus": ("[(", ")]"), "checkpoint": ("[", "]")}
+_NOT_FACTS = ("kind", "weights_sha256", "corpora", "parent", "files", "digest")
+"""What the JSON of a checkpoint has under other names than its manifest, or not at all."""
 
 
 def outline(node: Node, depth: int = 0) -> str:
@@ -138,6 +125,33 @@ def outline(node: Node, depth: int = 0) -> str:
     facts += [f"run `{node.run_id[:8]}`"] if node.run_id else []
     line = f"{'  ' * depth}- **{node.name}** {', '.join(facts)}"
     return "\n".join([line, *(outline(child, depth + 1) for child in node.made_from)])
+
+
+def mermaid(node: Node) -> str:
+    """Return a flowchart, which GitHub and others draw. What two nodes have in common is in it once."""
+    names = {key: f"n{number}" for number, key in enumerate(dict.fromkeys(map(_key, node.walk())))}
+    boxes = dict.fromkeys(_box(names[_key(one)], one) for one in node.walk())
+    links = [(names[_key(origin)], names[_key(one)]) for one in node.walk() for origin in one.made_from]
+    arrows = dict.fromkeys(f"  {origin} --> {one}" for origin, one in links)
+    return "\n".join(["flowchart TD", *boxes, *arrows])
+
+
+def _key(node: Node) -> tuple[str, str, str]:
+    return node.kind, node.name, node.sha256
+
+
+def _box(name: str, node: Node) -> str:
+    opening, closing = _SHAPES[node.kind]
+    lines = [node.name, f"{node.sha256[:12]}…"]
+    if isinstance(node, CheckpointNode):
+        verdict = f"verdict: {node.verdict.outcome}" if node.verdict else "not evaluated"
+        lines.append(verdict if node.available else "missing")
+        if m := node.manifest:
+            lines += [f"stopped: {m.stopped}"] if m.stopped else []
+            lines += [f"closed gate of {name} ignored (--ungated)" for name in m.ungated]
+            lines += [f"resumed by hand from {name}" for name in m.resumed]
+    text = "<br/>".join(line.replace('"', "#quot;") for line in lines)
+    return f'  {name}{opening}"{text}"{closing}'
 
 
 def lineage(name: str, training: Path) -> Node:
@@ -153,20 +167,19 @@ def lineage(name: str, training: Path) -> Node:
     """
     if name not in CORPORA:
         return of_checkpoint(checkpoint_of(name, training))
-    artifacts = Artifacts(training)
-    events = read_events(artifacts.root)
-    artifact = next((event.artifact for event in reversed(events) if event.asset == name), None)
-    if artifact is None:
-        raise CorpusError(f"{name} was never materialized under {artifacts.root}: materialize it, or name a checkpoint")
-    directory = artifacts.root / artifact
+    root = Artifacts(training).root
+    directory = last_materialized(root).get(name)
+    if directory is None:
+        raise CorpusError(f"{name} was never materialized under {root}: materialize it, or name a checkpoint")
+    events, version = read_events(root), directory.name
     if name == DOCUMENT:
         documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))
-        return Node("corpus", name, directory.name, documents, *_latest(events, name, directory.name))
+        return Node("corpus", name, version, documents, *_latest(events, name, version))
     if name == EXAMPLES:
-        return _examples(directory.name, store.sources_of(directory), events)
-    examples, documents_read = store.made_from(directory)
-    version = CorpusVersion(data_version=directory.name, path=artifact, examples=examples, documents=documents_read)
-    return _corpus(name, version, events)
+        return _examples(version, store.sources_of(directory), events)
+    examples, sources = store.made_from(directory)
+    made = CorpusVersion(data_version=version, path=str(directory), examples=examples, documents=sources)
+    return _corpus(name, made, events)
 
 
 def of_checkpoint(checkpoint: Path) -> CheckpointNode:
@@ -186,11 +199,9 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Seq
     # The same version may have been made again since.
     earlier = [event for event in events if event.time <= m.created]
     corpora = [_corpus(asset, version, earlier) for asset, version in m.corpora.items() if asset not in shown]
-    name, verdict = f"{m.training_id}/{checkpoint.name}", _verdict(checkpoint, m, artifacts)
-    made_from = (*corpora, *ancestors)
-    return CheckpointNode(
-        "checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m, verdict=verdict
-    )
+    name, made_from = f"{m.training_id}/{checkpoint.name}", (*corpora, *ancestors)
+    node = CheckpointNode("checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m)
+    return replace(node, verdict=_verdict(checkpoint, m, artifacts))
 
 
 def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
@@ -220,13 +231,13 @@ def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node
 
 
 def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
-    kept = digest_of([[document.name, document.sha256] for document in documents])
-    nodes = tuple(_document(document, *_latest(events, DOCUMENT, kept)) for document in documents)
+    made = _latest(events, DOCUMENT, documents_version(documents))
+    nodes = tuple(_document(document, *made) for document in documents)
     return Node("corpus", EXAMPLES, version, nodes, *_latest(events, EXAMPLES, version))
 
 
-def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> DocumentNode:
-    return DocumentNode("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
+def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> Node:
+    return Node("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
 
 
 def _latest(events: Sequence[Event], asset: str, version: str) -> tuple[str | None, str | None]:

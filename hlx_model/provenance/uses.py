@@ -4,23 +4,23 @@ The answer comes from what was recorded: the manifests name the documents and ve
 these versions are kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import reduce
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import CorpusVersion
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.files import sha256_of
 from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.provenance.lookup import readable_manifest
 
 _MIN_PREFIX = 8
 """Characters of a SHA-256 that suffice to name a document or a version."""
@@ -44,6 +44,10 @@ class Use(NamedTuple):
     created: str
     run_id: str | None
 
+    def of(self, what: str, split: str = "train") -> "Use":
+        """Return how the training used something else in the same corpus, by the split that contains it."""
+        return self._replace(what=what, how=self.how if split == "train" else "held out")
+
 
 class Uses(NamedTuple):
     """The uses that were found, and what could not be checked."""
@@ -53,28 +57,30 @@ class Uses(NamedTuple):
     """Missing versions of corpora, and trainings whose manifests cannot be read: one line each."""
 
 
-class _Entry(NamedTuple):
-    """An entry as a version of the examples contains it."""
+class _Document:
+    """The documents that a user names by path, name or SHA-256."""
 
-    english: str | None
-    value_sha256: str
-    shown: str
+    def __init__(self, named: str) -> None:
+        self.named, path = named, Path(named)
+        self.source = str(path.absolute())
+        self.sha256_now = sha256_of(path) if path.is_file() else None
 
+    def among(self, documents: Iterable[DocumentRef]) -> list[DocumentRef]:
+        """Return those of the documents that are named."""
+        return [
+            document
+            for document in documents
+            if document.source == self.source
+            or self.named in (document.name, Path(document.name).name)
+            or document.sha256 == self.sha256_now
+            or _begins(document.sha256, self.named)
+        ]
 
-class _Training(NamedTuple):
-    """A training: one of its manifests, and the names of all its checkpoints."""
-
-    manifest: Manifest
-    checkpoints: tuple[str, ...]
-
-    def use(self, asset: str, what: str, split: str = "train") -> Use:
-        """Describe how this training used something that is in a split of a corpus."""
-        m = self.manifest
-        how = "held out" if split != "train" else "trained on"
-        if split == "train" and asset != CORPUS_OF_PHASE[m.phase]:
-            how = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
-        version = m.corpora[asset].data_version
-        return Use(m.training_id, m.phase, self.checkpoints, how, asset, version, what, m.created, m.run_id)
+    def describe(self, document: DocumentRef) -> str:
+        """Return name and hash and, if there is a file of the name, whether it still has this content."""
+        same = "as it is now" if document.sha256 == self.sha256_now else "another version than now"
+        now = f", {same}" if self.sha256_now else ""
+        return f"{Path(document.name).name} ({document.sha256[:12]}{now})"
 
 
 def uses_of_document(corpus: str, training: Path) -> Uses:
@@ -88,17 +94,14 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
     Raises:
         CorpusError: no training records it.
     """
-    trainings, unreadable = _trainings(training)
-    found = []
-    for one, asset, version in _corpora(trainings):
-        versions = (version.data_version, version.examples)
-        if len(corpus) >= _MIN_PREFIX and any(v and v.startswith(corpus) for v in versions):
-            found.append(one.use(asset, version.data_version))
-        for document in _matching(corpus, version.documents):
-            what = f"{Path(document.name).name} ({document.sha256[:12]}{_now(corpus, document)})"
-            found.append(one.use(asset, what))
+    corpora, unreadable = _corpora(training)
+    found, named = [], _Document(corpus)
+    for use, version in corpora:
+        if _begins(version.data_version, corpus) or _begins(version.examples or "", corpus):
+            found.append(use)
+        found += [use.of(named.describe(document)) for document in named.among(version.documents)]
     if not found:
-        raise _not_recorded(corpus, training, trainings)
+        raise _not_recorded(corpus, training, [version for _, version in corpora])
     return Uses(tuple(found), tuple(unreadable))
 
 
@@ -113,23 +116,26 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     Raises:
         CorpusError: no training records the document, or none of its versions has an entry at this line.
     """
-    artifacts, found = Artifacts(training), []
-    trainings, unchecked = _trainings(training)
-    entries: dict[str, list[_Entry]] = {}
-    for one, asset, version in _corpora(trainings):
-        documents = _matching(corpus, version.documents)
+    corpora, unchecked = _corpora(training)
+    found, named, artifacts = [], _Document(corpus), Artifacts(training)
+    entries: dict[str, list[Mapping[str, Any]]] = {}
+    for use, version in corpora:
+        documents = named.among(version.documents)
         if not documents or version.examples is None:
             continue
         if version.examples not in entries:
             examples = artifacts.corpus(EXAMPLES, version.examples)
             unchecked += _missing(examples)
-            entries[version.examples] = _entries_at(examples, {d.name for d in documents}, line)
-        directory = artifacts.corpus(asset, version.data_version)
+            entries[version.examples] = _entries_at(examples, {document.name for document in documents}, line)
+        directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
+        # The corpus of phase 1 contains sentences alone.
+        column = "english" if use.corpus == CORPUS_OF_PHASE[1] else "value_sha256"
         for entry in entries[version.examples]:
-            found += [one.use(asset, entry.shown, split) for split in _splits(directory, _columns_of(asset, entry))]
+            shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL']}"
+            found += [use.of(shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
-        raise _not_recorded(corpus, training, trainings)
+        raise _not_recorded(corpus, training, [version for _, version in corpora])
     if not any(entries.values()) and not unchecked:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
     return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
@@ -142,37 +148,35 @@ def uses_of_text(text: str, training: Path) -> Uses:
         text: the whole sentence or line.
         training: the folder of the trainings.
     """
-    artifacts, found = Artifacts(training), []
-    trainings, unchecked = _trainings(training)
-    splits: dict[Path, list[str]] = {}
-    for one, asset, version in _corpora(trainings):
-        directory = artifacts.corpus(asset, version.data_version)
-        if directory not in splits:
-            unchecked += _missing(directory)
-            splits[directory] = _splits(directory, dict.fromkeys(_TEXTS, text))
-        found += [one.use(asset, text, split) for split in splits[directory]]
-    return Uses(tuple(found), tuple(unchecked))
+    corpora, unchecked = _corpora(training)
+    found, artifacts, splits = [], Artifacts(training), cache(_splits)
+    for use, _ in corpora:
+        directory = artifacts.corpus(use.corpus, use.version)
+        unchecked += _missing(directory)
+        found += [use.of(text, split) for split in splits(directory, _TEXTS, text)]
+    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
 
 
-def _trainings(training: Path) -> tuple[list[_Training], list[str]]:
-    """Return the trainings of a folder, the oldest first, and a line for each whose manifests cannot be read."""
+def _begins(sha256: str, named: str) -> bool:
+    return len(named) >= _MIN_PREFIX and sha256.startswith(named)
+
+
+def _corpora(training: Path) -> tuple[list[tuple[Use, CorpusVersion]], list[str]]:
+    """Return the use of each corpus, the oldest training first, and a line for each one without a readable manifest."""
     found, unreadable = [], []
     for directory in training.iterdir() if training.is_dir() else ():
         checkpoints = list_checkpoints(directory / CHECKPOINTS)
         # All manifests of a training record the same corpora.
-        for path in reversed(checkpoints):
-            with suppress(CheckpointError):
-                found.append(_Training(read_manifest(path), tuple(path.name for path in checkpoints)))
-                break
-        else:
-            unreadable += [f"training {directory.name}: no manifest of it can be read"] if checkpoints else []
-    return sorted(found, key=lambda one: one.manifest.created), unreadable
-
-
-def _corpora(trainings: Iterable[_Training]) -> Iterator[tuple[_Training, str, CorpusVersion]]:
-    for one in trainings:
-        for asset, version in one.manifest.corpora.items():
-            yield one, asset, version
+        if m := next(filter(None, map(readable_manifest, reversed(checkpoints))), None):
+            inherited = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
+            names = tuple(path.name for path in checkpoints)
+            for asset, version in m.corpora.items():
+                how, data = "trained on" if asset == CORPUS_OF_PHASE[m.phase] else inherited, version.data_version
+                use = Use(m.training_id, m.phase, names, how, asset, data, data, m.created, m.run_id)
+                found.append((use, version))
+        elif checkpoints:
+            unreadable.append(f"training {directory.name}: no manifest of it can be read")
+    return sorted(found, key=lambda item: item[0].created), unreadable
 
 
 def _missing(directory: Path) -> list[str]:
@@ -180,63 +184,29 @@ def _missing(directory: Path) -> list[str]:
     return [] if is_there else [f"{directory.parent.name} {directory.name[:12]}: its rows are missing"]
 
 
-def _matching(corpus: str, documents: Sequence[DocumentRef]) -> list[DocumentRef]:
-    """Return the documents that a user names by path, name or SHA-256."""
-    path = Path(corpus)
-    sha256 = sha256_of(path) if path.is_file() else None
-    return [
-        document
-        for document in documents
-        if document.source == str(path.absolute())
-        or corpus in (document.name, Path(document.name).name)
-        or (len(corpus) >= _MIN_PREFIX and document.sha256.startswith(corpus))
-        or document.sha256 == sha256
-    ]
-
-
-def _now(corpus: str, document: DocumentRef) -> str:
-    """Return whether a document that a user names by its path is still the recorded one, in words."""
-    path = Path(corpus)
-    if not path.is_file():
-        return ""
-    return ", as it is now" if sha256_of(path) == document.sha256 else ", another version than now"
-
-
-def _not_recorded(corpus: str, training: Path, trainings: Sequence[_Training]) -> CorpusError:
-    names = sorted({Path(d.name).name for _, _, version in _corpora(trainings) for d in version.documents})
+def _not_recorded(corpus: str, training: Path, versions: Iterable[CorpusVersion]) -> CorpusError:
+    names = sorted({Path(document.name).name for version in versions for document in version.documents})
     known = f"recorded are {', '.join(names)}" if names else "no document is recorded"
     return CorpusError(f"{corpus}: not recorded by any training in {training}: {known}")
 
 
-def _entries_at(examples: Path, names: set[str], line: int) -> list[_Entry]:
-    """Return the entries at a line of documents with these names."""
+def _entries_at(examples: Path, names: set[str], line: int) -> list[Mapping[str, Any]]:
+    """Return the examples at a line of documents with these names."""
     if not (examples / ROWS).is_file():
         return []
     within = (pc.field("first_line") <= line) & (pc.field("last_line") >= line)
     # The sentence may be above the lines that its value was read from.
-    rows = pq.read_table(examples / ROWS, filters=within | (pc.field("line") == line)).to_pylist()
-    return [
-        _Entry(row["english"], row["value_sha256"], f"{row['english'] or 'no sentence'}: {row['HLXL']}")
-        for row in rows
-        if row["document"] in names
-    ]
+    at_line = (within | (pc.field("line") == line)) & pc.field("document").isin(list(names))
+    return list(pq.read_table(examples / ROWS, filters=at_line).to_pylist())
 
 
-def _columns_of(asset: str, entry: _Entry) -> dict[str, str]:
-    """Return by which column and value the rows of an entry are found in a corpus."""
-    if asset == CORPUS_OF_PHASE[1]:
-        return {"english": entry.english} if entry.english else {}
-    return {"value_sha256": entry.value_sha256}
-
-
-def _splits(directory: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Return the splits in which a corpus has a row with one of these values, by column. Other columns are ignored."""
+def _splits(directory: Path, columns: Sequence[str], text: str | None) -> list[str]:
+    """Return the splits in which a corpus has a row with this text in one of these columns; it need not have all."""
     try:
-        there = pq.read_schema(directory / ROWS).names
+        there = [name for name in columns if name in pq.read_schema(directory / ROWS).names]
     except (OSError, pa.ArrowInvalid):
         return []
-    conditions = [pc.field(column) == value for column, value in wanted.items() if column in there]
-    if not conditions:
+    if text is None or not there:
         return []
-    rows = pq.read_table(directory / ROWS, columns=["split"], filters=reduce(or_, conditions))
-    return sorted(set(rows["split"].to_pylist()))
+    filters = reduce(or_, (pc.field(name) == text for name in there))
+    return sorted(set(pq.read_table(directory / ROWS, columns=["split"], filters=filters)["split"].to_pylist()))

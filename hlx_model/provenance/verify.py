@@ -7,25 +7,16 @@ of a checkpoint that was copied alone) are `unchecked`, not `broken`.
 from collections.abc import Iterator
 from pathlib import Path
 
-from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, directory_name, read_manifest
+from hlx_model import layout
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest, Parent, directory_name, read_manifest
 from hlx_model.corpus import store
+from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.gates import GATES_OF_PHASE
-from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
-from hlx_model.files import digest_of, read_json, sha256_of
-from hlx_model.layout import (
-    CHECKPOINTS,
-    DOCUMENT,
-    EXAMPLES,
-    MANIFEST,
-    REPORT,
-    SIGNATURE,
-    STATE,
-    VERDICT,
-    WEIGHTS,
-    Artifacts,
-)
-from hlx_model.provenance.links import Link, check_files, is_as_written
+from hlx_model.evaluation.verdict import GATES_VERSION, Verdict, subject_of
+from hlx_model.files import read_json, sha256_of
+from hlx_model.layout import CHECKPOINTS, EXAMPLES, MANIFEST, VERDICT, WEIGHTS, Artifacts
+from hlx_model.provenance.links import Link, LinkStatus, check_files, is_as_written
 from hlx_model.training.settings import CODE_VERSION, training_id
 from hlx_model.verdicts import GateClosed, read_sealed, worst
 
@@ -45,9 +36,13 @@ def verify_lineage(checkpoint: Path) -> Iterator[Link]:
     for link in _links(checkpoint, manifest):
         yield link.prefixed(checkpoint.name)
     if manifest.parent is not None:
-        parent = Artifacts.of_checkpoint(checkpoint).training / manifest.parent.training_id / CHECKPOINTS
-        if (parent / manifest.parent.name / MANIFEST).is_file():
-            yield from verify_lineage(parent / manifest.parent.name)
+        parent = _directory(Artifacts.of_checkpoint(checkpoint), manifest.parent)
+        if (parent / MANIFEST).is_file():
+            yield from verify_lineage(parent)
+
+
+def _directory(artifacts: Artifacts, parent: Parent) -> Path:
+    return artifacts.training / parent.training_id / CHECKPOINTS / parent.name
 
 
 def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
@@ -59,7 +54,7 @@ def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
         yield Link(MANIFEST, "broken", f"{checkpoint / MANIFEST}: changed: not as hlx writes it")
     recorded = {name: seal.sha256 for name, seal in m.files.items()}
     sizes = {name: seal.bytes for name, seal in m.files.items()}
-    yield from check_files(checkpoint, recorded, MANIFEST, sizes=sizes, ignore=SIGNATURE)
+    yield from check_files(checkpoint, recorded, MANIFEST, sizes=sizes, ignore=layout.SIGNATURE)
     if recorded.get(WEIGHTS) != m.weights_sha256:
         yield Link(WEIGHTS, "broken", f"{MANIFEST} has two hashes of the weights")
     yield _place(checkpoint, m)
@@ -70,10 +65,9 @@ def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
         yield from verify_report(m, report)
     else:
         yield Link("verdict", "unchecked", f"{report} is missing")
-    for asset, version in m.corpora.items():
-        yield from _corpus(artifacts, asset, version)
+    yield from _corpora(artifacts, m)
     if m.parent is not None:
-        yield from _parent(artifacts, m)
+        yield from _parent(artifacts, m, m.parent)
 
 
 def _place(checkpoint: Path, m: Manifest) -> Link:
@@ -95,8 +89,7 @@ def _identity(m: Manifest) -> Link:
     weights = m.parent.weights_sha256 if m.parent else None
     expected = training_id(m.settings, versions, weights, m.ungated, m.attempt)
     if expected != m.training_id:
-        reason = f"forged {MANIFEST}: its settings, corpora and parent give {expected}, not {m.training_id}"
-        return Link("training id", "broken", reason)
+        return Link("training id", "broken", f"forged {MANIFEST}: its settings, corpora and parent give {expected}")
     return Link("training id", "ok", "follows from settings, corpora, parent and code")
 
 
@@ -107,11 +100,11 @@ def _course(checkpoint: Path, m: Manifest) -> Iterator[Link]:
     if not m.milestones:
         return
     try:
-        outcomes = {str(one["epoch"]): one["outcome"] for one in read_json(checkpoint / STATE)["milestones"]}
+        outcomes = {str(one["epoch"]): one["outcome"] for one in read_json(checkpoint / layout.STATE)["milestones"]}
     except (OSError, ValueError, TypeError, KeyError):
         return  # its hash is broken, or it is missing
     if outcomes != m.milestones:
-        yield Link(MANIFEST, "broken", f"forged: {STATE} has other outcomes of the gates in training")
+        yield Link(MANIFEST, "broken", f"forged: {layout.STATE} has other outcomes of the gates in training")
 
 
 def verify_report(m: Manifest, directory: Path) -> Iterator[Link]:
@@ -131,10 +124,10 @@ def verify_report(m: Manifest, directory: Path) -> Iterator[Link]:
         return
     links = list(check_files(directory, files, VERDICT))
     yield from links
-    if any(link.link == REPORT and link.outcome == "ok" for link in links):
-        outcomes = {gate["name"]: gate["outcome"] for gate in read_json(directory / REPORT)["gates"]}
+    if any(link.link == layout.REPORT and link.outcome == "ok" for link in links):
+        outcomes = {gate["name"]: gate["outcome"] for gate in read_json(directory / layout.REPORT)["gates"]}
         if outcomes != {gate.name: gate.outcome for gate in verdict.gates}:
-            yield Link(VERDICT, "broken", f"{directory / VERDICT}: forged: {REPORT} has other outcomes")
+            yield Link(VERDICT, "broken", f"{directory / VERDICT}: forged: {layout.REPORT} has other outcomes")
 
 
 def sealed_files(directory: Path) -> dict[str, str] | None:
@@ -155,30 +148,25 @@ def verdict_problem(m: Manifest, directory: Path) -> str | None:
         return str(error)
     if not is_as_written(path):
         return f"{path}: changed: not as hlx writes it"
-    expected = {
-        "checkpoint": f"{m.training_id}/{directory_name(m.kind, m.phase, m.epoch, m.step)}",
-        "weights_sha256": m.weights_sha256,
-        "corpora": {asset: version.data_version for asset, version in m.corpora.items()},
-    }
-    for name, value in expected.items():
-        if (found := getattr(verdict, name)) != value:
-            return f"{path}: on another {name}: {found}, expected {value}"
-    if verdict.outcome != (gates := worst(verdict.gates)):
-        return f"{path}: forged: its outcome is {verdict.outcome}, that of its gates {gates}"
+    for field, expected in subject_of(m, directory_name(m.kind, m.phase, m.epoch, m.step)).items():
+        if (found := getattr(verdict, field)) != expected:
+            return f"{path}: on another {field}: {found}, expected {expected}"
+    if verdict.outcome != (outcome := worst(verdict.gates)):
+        return f"{path}: forged: its outcome is {verdict.outcome}, that of its gates {outcome}"
     if verdict.gates_version == GATES_VERSION and [g.name for g in verdict.gates] != list(GATES_OF_PHASE[m.phase]):
         return f"{path}: forged: its gates are not those of phase {m.phase}"
     return None
 
 
-def _corpus(artifacts: Artifacts, asset: str, version: CorpusVersion) -> Iterator[Link]:
-    yield _rows(artifacts, asset, version.data_version)
-    if version.examples is None:
-        yield Link(f"{asset} → {EXAMPLES}", "unchecked", "not on record")
-        return
-    yield _rows(artifacts, EXAMPLES, version.examples)
-    kept = artifacts.corpus(DOCUMENT, digest_of([[one.name, one.sha256] for one in version.documents]))
-    for document in version.documents:
-        yield _document(document, kept)
+def _corpora(artifacts: Artifacts, m: Manifest) -> Iterator[Link]:
+    for asset, version in m.corpora.items():
+        yield _rows(artifacts, asset, version.data_version)
+        if version.examples is None:
+            yield Link(f"{asset} → {EXAMPLES}", "unchecked", "not on record")
+            continue
+        yield _rows(artifacts, EXAMPLES, version.examples)
+        kept = artifacts.corpus(layout.DOCUMENT, documents_version(version.documents))
+        yield from (_document(document, kept) for document in version.documents)
 
 
 def _rows(artifacts: Artifacts, asset: str, version: str) -> Link:
@@ -203,11 +191,9 @@ def _document(document: DocumentRef, kept: Path) -> Link:
     return Link(name, "unchecked", f"no copy of it is kept, and {source} is missing or another version")
 
 
-def _parent(artifacts: Artifacts, m: Manifest) -> Iterator[Link]:
+def _parent(artifacts: Artifacts, m: Manifest, recorded: Parent) -> Iterator[Link]:
     """Yield the links to the parent and to the verdict that allowed training to start from it."""
-    assert m.parent is not None
-    directory = artifacts.training / m.parent.training_id / CHECKPOINTS / m.parent.name
-    link = f"parent {m.parent.name}"
+    directory, link = _directory(artifacts, recorded), f"parent {recorded.name}"
     if not directory.is_dir():
         yield Link(link, "unchecked", f"{directory} is missing")
         return
@@ -216,30 +202,29 @@ def _parent(artifacts: Artifacts, m: Manifest) -> Iterator[Link]:
     except CheckpointError as error:
         yield Link(link, "broken", str(error))
         return
-    if parent.weights_sha256 != m.parent.weights_sha256:
-        reason = f"swapped: its weights are {parent.weights_sha256[:16]}…, expected {m.parent.weights_sha256[:16]}…"
-        yield Link(link, "broken", f"{directory}: {reason}")
+    found, expected = parent.weights_sha256[:16], recorded.weights_sha256[:16]
+    if parent.weights_sha256 != recorded.weights_sha256:
+        yield Link(link, "broken", f"{directory}: swapped: its weights are {found}…, expected {expected}…")
     elif parent.ungated != m.ungated[: len(parent.ungated)]:
         yield Link(link, "broken", f"{directory}: its --ungated is not on record here")
     else:
-        yield Link(link, "ok", f"weights {parent.weights_sha256[:16]}…")
-    if m.parent.verdict is not None:
-        yield _parent_verdict(m, artifacts.report(directory))
+        yield Link(link, "ok", f"weights {found}…")
+    if recorded.verdict is not None:
+        then, report = recorded.verdict, artifacts.report(directory)
+        yield Link(f"verdict on {recorded.name}", *_parent_verdict(then.outcome, then.digest, report))
 
 
-def _parent_verdict(m: Manifest, report: Path) -> Link:
+def _parent_verdict(then: str, digest: str, report: Path) -> tuple[LinkStatus, str]:
     """Compare the verdict that allowed training to start from the parent with the parent's verdict now."""
-    assert m.parent is not None and m.parent.verdict is not None
-    then, link = m.parent.verdict, f"verdict on {m.parent.name}"
+    started = f"{then} when training started from it"
     try:
         now = Verdict.read(report)
     except GateClosed as error:
-        return Link(link, "unchecked", f"{then.outcome} when training started from it; now {error}")
-    if then.digest == now.digest and then.outcome != now.outcome:
-        return Link(link, "broken", f"forged: {MANIFEST} records {then.outcome}, that verdict is {now.outcome}")
-    if then.digest == now.digest:
-        return Link(link, "ok", f"{then.outcome}, unchanged since training started from it")
-    changed = f"{then.outcome} when training started from it, {now.outcome} in its report now"
-    if (then.outcome == "fail") != (now.outcome == "fail"):
-        return Link(link, "broken", changed)
-    return Link(link, "ok", f"{changed}: evaluated again since")
+        return "unchecked", f"{started}; now {error}"
+    if digest == now.digest and then == now.outcome:
+        return "ok", f"{then}, unchanged since training started from it"
+    if digest == now.digest:
+        return "broken", f"forged: {MANIFEST} records {then}, that verdict is {now.outcome}"
+    if (then == "fail") != (now.outcome == "fail"):
+        return "broken", f"{started}, {now.outcome} in its report now"
+    return "ok", f"{started}, {now.outcome} in its report now: evaluated again since"

@@ -15,7 +15,6 @@ from hlx_model.model.tokenizer import VOCABULARY_SIZE
 from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.record import CheckpointRecord, record_of
 from hlx_model.release.statement import inputs_of
-from hlx_model.reporting import views
 from hlx_model.reporting.models import Translation
 from hlx_model.reporting.render import render
 
@@ -47,7 +46,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
     target, sentence = _right_answer(record)
     corpora = [(asset, version.data_version) for asset, version in m.corpora.items()]
     return render(
-        "card.md", record=record, views=views, formats=list(Format), phase=PHASES[m.phase], phases=len(PHASES),
+        "card.md", record=record, phase=PHASES[m.phase], phases=len(PHASES),
         symbols=VOCABULARY_SIZE, positions=POSITIONS, weights=weights,
         # An older manifest does not record the lengths of the files.
         weights_bytes=m.files[WEIGHTS].bytes if WEIGHTS in m.files else None,

@@ -26,12 +26,13 @@ def statement(m: Manifest, files: Mapping[str, str]) -> dict[str, object]:
         files: SHA-256 by file name.
     """
     subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in files.items()]
+    attempt = {"attempt": m.attempt} if m.attempt > 1 else {}
     build = {
         "buildType": BUILD_TYPE,
         "externalParameters": dict(m.settings),
         "internalParameters": {
-            "trainingId": m.training_id, "vocabularySha256": m.vocabulary_sha256, "packages": dict(m.versions),
-            "device": m.device, "code": dict(m.code), "ungated": list(m.ungated),
+            "trainingId": m.training_id, **attempt, "vocabularySha256": m.vocabulary_sha256,
+            "packages": dict(m.versions), "device": m.device, "code": dict(m.code), "ungated": list(m.ungated),
         },
         "resolvedDependencies": list(_dependencies(m)),
     }  # fmt: skip

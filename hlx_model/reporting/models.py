@@ -91,7 +91,7 @@ class StandardAnswer(_Part):
     parses: bool
 
 
-class Forgotten(_Part):
+class RetentionMetrics(_Part):
     """The held-out loss on the corpus of an earlier phase."""
 
     now: Number
@@ -116,7 +116,7 @@ class TranslationFigures(Figures):
     """English→HLX and HLX→English together, by the length of the expected answer in characters."""
     held_out_values: int
     standard_prompts: list[StandardAnswer]
-    earlier_phases: dict[str, Forgotten]
+    earlier_phases: dict[str, RetentionMetrics]
 
 
 class Continuation(_Part):

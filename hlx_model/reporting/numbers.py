@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 NOTHING = "–"
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_MAX_NAME = 60
+_MAX_LOSS = 700.0
+"""A loss in nats whose perplexity is still a number."""
 _PICTURES = {"\n": "⏎", "\t": "⇥", "\x7f": "␡"}
 
 
@@ -40,6 +43,30 @@ def format_interval(interval: Sequence[object] | None) -> str:
         return NOTHING
     low, high = map(format_percent, interval)
     return f"{low.removesuffix('%')}–{high}"
+
+
+def perplexity_of(loss: object) -> str:
+    """Format the perplexity of a loss in nats; a dash if either is no finite number."""
+    number = finite(loss)
+    return NOTHING if number is None or number > _MAX_LOSS else format_number(math.exp(number))
+
+
+def bar_length(share: object) -> str:
+    """Return a share of a bar's length for CSS: between 0 and 100%, 0 if it is no finite number."""
+    return f"{min(1.0, max(0.0, finite(share) or 0.0)):.2%}"
+
+
+def short_name(name: object) -> str:
+    """Return a name that a user chose, such as that of a section, on one line and without its tail if it is long."""
+    text = " ".join(str(name).split()) or "(none)"
+    return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
+
+
+def round_steps(largest: float) -> list[float]:
+    """Return three to six round numbers from 0 to `largest`, for an axis."""
+    power = 10.0 ** math.floor(math.log10(largest))
+    step = next(share * power for share in (0.2, 0.5, 1, 2) if largest / (share * power) < 6)
+    return [i * step for i in range(int(largest / step) + 1)]
 
 
 def show_unseen(text: str) -> str:

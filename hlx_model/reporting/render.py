@@ -12,8 +12,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hlx_model.reporting import views
-from hlx_model.reporting.numbers import NOTHING, format_interval, format_number, format_percent, show_unseen
+from hlx_model.language import Format
+from hlx_model.reporting import numbers, views
 
 _MARKDOWN_SIGNS = {
     "pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail",
@@ -40,47 +40,40 @@ def render(template: str, **values: object) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape text that is no Markdown, such as a reason that quotes a model, for a line or the cell of a table."""
-    return re.sub(r"[\\|<`\[]", r"\\\g<0>", show_unseen(text))
+    return re.sub(r"[\\|<`\[]", r"\\\g<0>", numbers.show_unseen(text))
 
 
 def markdown_code(text: str) -> str:
     """Write text as inline code, for a line or the cell of a table."""
-    shown = show_unseen(text).replace("|", "\\|") or " "
-    ticks = "`"
-    while ticks in shown:
-        ticks += "`"
+    shown = numbers.show_unseen(text).replace("|", "\\|") or " "
+    ticks = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     pad = " " if "`" in shown else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
 @cache
 def _html() -> Environment:
-    environment = _environment(show_unseen)
-    environment.filters |= {"sign": _HTML_SIGNS.__getitem__, "bar_length": views.bar_length}
-    return environment
+    return _environment(numbers.show_unseen, sign=_HTML_SIGNS.__getitem__)
 
 
 @cache
 def _markdown() -> Environment:
-    environment = _environment(lambda text: Safe(escape_markdown(text)))
-    environment.filters |= {
-        "sign": _MARKDOWN_SIGNS.__getitem__,
-        "code": lambda text: Safe(markdown_code(text)),
-        "python": lambda value: Safe(repr(str(value))),
-        "shell": lambda words: Safe(shlex.join(map(str, words))),
-        "short": views.short_name,
-        "perplexity": views.perplexity_of,
-    }
-    return environment
+    return _environment(
+        lambda text: Safe(escape_markdown(text)),
+        sign=_MARKDOWN_SIGNS.__getitem__,
+        code=lambda text: Safe(markdown_code(text)),
+        python=lambda value: Safe(repr(str(value))),
+        shell=lambda words: Safe(shlex.join(map(str, words))),
+    )
 
 
-def _environment(escape: Callable[[str], str]) -> Environment:
+def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) -> Environment:
     """Return an environment in which every printed value goes through `escape`, except markup."""
 
     def finalize(value: object) -> object:
         if hasattr(value, "__html__"):
             return value
-        return escape(NOTHING if value is None else str(value))
+        return escape(numbers.NOTHING if value is None else str(value))
 
     environment = Environment(
         loader=PackageLoader("hlx_model.reporting"),
@@ -91,11 +84,15 @@ def _environment(escape: Callable[[str], str]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "number": format_number,
-        "percent": format_percent,
-        "interval": format_interval,
+    environment.filters |= filters | {
+        "number": numbers.format_number,
+        "percent": numbers.format_percent,
+        "interval": numbers.format_interval,
+        "perplexity": numbers.perplexity_of,
+        "short": numbers.short_name,
+        "bar_length": numbers.bar_length,
+        "round_steps": numbers.round_steps,
         "found": views.answer_found,
     }
-    environment.globals["NOTHING"] = NOTHING
+    environment.globals |= {"formats": list(Format), "views": views}
     return environment

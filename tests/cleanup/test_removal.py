@@ -57,6 +57,14 @@ def test_leftovers_of_kills_go_after_a_day(home: ArtifactsCopy) -> None:
     intact(home)
 
 
+def test_a_checkpoint_whose_removal_was_killed_is_a_leftover_and_keeps_nothing(home: ArtifactsCopy) -> None:
+    epoch = home.of(1) / "checkpoints" / "phase1_epoch10"
+    hidden = epoch.rename(epoch.with_name(f".{epoch.name}.ab12cd34"))
+    age(hidden)
+    assert str(hidden.relative_to(home.root)) in home.going("leftover")
+    assert hidden not in {stays.path for stays in plan_cleanup(home.training).stays}
+
+
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path

@@ -22,7 +22,7 @@ from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
 from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
 from hlx_model.language import Format
-from hlx_model.reporting.models import Forgotten
+from hlx_model.reporting.models import RetentionMetrics
 from hlx_model.verdicts import GateResult, Outcome
 from tests.support.models import Writer
 
@@ -320,7 +320,10 @@ def test_the_standard_prompts_must_be_answered_in_every_format(answer: Callable[
     [(0.77, 0.04, "pass"), (1.31, 0.04, "pass"), (2.07, 0.04, "fail"), (2.07, 0.0, "warn")],
 )
 def test_forgotten_english_fails_if_it_was_replayed(now: float, replay: float, outcome: Outcome) -> None:
-    changes = {"english_corpus": Forgotten(now=now, then=1.02), "hlx_corpus": Forgotten(now=0.4, then=0.5)}
+    changes = {
+        "english_corpus": RetentionMetrics(now=now, then=1.02),
+        "hlx_corpus": RetentionMetrics(now=0.4, then=0.5),
+    }
     gate = not_forgotten(changes, replay)
     assert gate.outcome == outcome
     assert f"english_corpus 1.02 → {now} nats" in gate.reason

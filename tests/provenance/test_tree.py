@@ -11,8 +11,7 @@ from hlx_model.files import sha256_of
 from hlx_model.layout import EVENTS, MANIFEST
 from hlx_model.provenance.events import Event, read_events, record_event
 from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.provenance.mermaid import mermaid
-from hlx_model.provenance.tree import CheckpointNode, Node, lineage, outline
+from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid, outline
 from tests.support.curriculum import Curriculum
 
 

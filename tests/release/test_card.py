@@ -106,7 +106,7 @@ def test_a_card_without_a_report_says_so_first_and_how_to_get_one(curriculum: Cu
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     shutil.rmtree(report_of(checkpoint))
     text = card(checkpoint)
-    assert "it was never judged" in banner(text)
+    assert "it was never evaluated" in banner(text)
     assert f"hlx validate --checkpoint {checkpoint}" in text and tables_are_whole(text)
     assert "exact match" not in text and "Grade" not in text
 
@@ -114,7 +114,7 @@ def test_a_card_without_a_report_says_so_first_and_how_to_get_one(curriculum: Cu
 def test_a_stopped_training_and_its_children_say_so_first(small_document: Path, tmp_path: Path) -> None:
     checkpoint = stopped(small_document, tmp_path)
     reason = read_manifest(checkpoint).stopped
-    assert reason and "never judged" in banner(card(checkpoint)) and reason in banner(card(checkpoint))
+    assert reason and "never evaluated" in banner(card(checkpoint)) and reason in banner(card(checkpoint))
     assert evaluate(checkpoint).verdict.outcome == "fail"
     text = card(checkpoint)
     assert "it did not pass its gates: training_completed" in banner(text) and reason in banner(text)
@@ -196,4 +196,4 @@ def test_a_missing_manifest_is_one_line(tmp_path: Path) -> None:
 def test_a_checkpoint_copied_alone_has_a_card_without_figures(curriculum: Curriculum, tmp_path: Path) -> None:
     alone = Path(shutil.copytree(curriculum.phases[3].checkpoint, tmp_path / "alone"))
     text = card(alone)
-    assert "it was never judged" in banner(text) and "| missing |" in text and tables_are_whole(text)
+    assert "it was never evaluated" in banner(text) and "| missing |" in text and tables_are_whole(text)

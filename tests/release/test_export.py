@@ -176,9 +176,9 @@ def test_a_checkpoint_that_did_not_pass_is_exported_with_a_warning(
     warnings = ran.err.splitlines()
     assert all(line.startswith("warning: ") and checkpoint.name in line for line in warnings)
     assert any("its training was stopped" in line for line in warnings)
-    assert any("it was never judged" in line for line in warnings)
+    assert any("it was never evaluated" in line for line in warnings)
     text = (tmp_path / "folder" / "README.md").read_text(encoding="utf-8")
-    assert "never judged" in text.partition("## What it is")[0]
+    assert "never evaluated" in text.partition("## What it is")[0]
     assert {path.name for path in (tmp_path / "folder").iterdir()} == FILES - {"report.json", "verdict.json"}
 
 

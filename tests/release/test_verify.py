@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints.manifest import read_manifest
-from hlx_model.files import sha256_of, write_json
+from hlx_model.files import json_text, sha256_of, write_json
 from hlx_model.release.export import export
 from hlx_model.release.statement import statement
 from hlx_model.release.verify import verify
@@ -64,3 +64,9 @@ def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, f
     forge(moved)
     assert broken(moved) == []  # without the key nobody can tell
     assert any("changed: manifest.json, provenance.json" in reason for reason in broken(moved, public))
+
+
+def test_a_statement_names_the_attempt_from_the_second_on(curriculum: Curriculum) -> None:
+    manifest = read_manifest(curriculum.phases[1].checkpoint)
+    first, second = (statement(manifest.replace(attempt=attempt), {}) for attempt in (1, 2))
+    assert '"attempt"' not in json_text(first) and '"attempt": 2' in json_text(second)

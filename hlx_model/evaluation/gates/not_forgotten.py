@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
-from hlx_model.reporting.models import Forgotten
+from hlx_model.reporting.models import RetentionMetrics
 from hlx_model.verdicts import GateResult, Outcome
 
 
-def not_forgotten(changes: Mapping[str, Forgotten], replay: float) -> GateResult:
+def not_forgotten(changes: Mapping[str, RetentionMetrics], replay: float) -> GateResult:
     """Fail if the held-out loss of an earlier phase rose much; warn if nothing was replayed, or without its report.
 
     Args:
