@@ -133,7 +133,7 @@ class Artifacts:
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
         """Return the artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
-        return cls(checkpoint.absolute().parent.parent.parent)
+        return cls(checkpoint.absolute().parents[2])
 
     @property
     def root(self) -> Path:
@@ -150,13 +150,14 @@ class Artifacts:
 
     def report(self, checkpoint: Path) -> Path:
         """Return the folder of the report and the verdict on a checkpoint."""
-        checkpoint = checkpoint.absolute()
-        return self.root / "reports" / checkpoint.parent.parent.name / checkpoint.name
+        return self._beside("reports", checkpoint)
 
     def card(self, checkpoint: Path) -> Path:
         """Return the file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
-        checkpoint = checkpoint.absolute()
-        return self.root / "cards" / checkpoint.parent.parent.name / checkpoint.name / CARD
+        return self._beside("cards", checkpoint) / CARD
+
+    def _beside(self, folder: str, checkpoint: Path) -> Path:
+        return self.root / folder / checkpoint.absolute().parents[1].name / checkpoint.name
 
 
 def default_training() -> Path:

@@ -5,9 +5,9 @@ To add one: a function of `Losses` that returns the reason, and a row in `LOSS_R
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 LOWER_RATE = "use a lower learning rate"
 
@@ -84,9 +84,9 @@ def _diverged(losses: Losses, limits: LossLimits) -> str | None:
     # A phase that starts from another's weights may start higher: English learned by heart starts HLX at 18.7 nats, and
     # has 0.3 after a minute (`docs/LOG.md`). It has not diverged as long as it stays below where it started.
     limit = max(limits.max_loss, losses.initial)
-    if losses.mean is None or losses.mean <= limit:
-        return None
-    return f"training loss diverged: {losses.mean:.2f}, required ≤ {limit:.4g} ({losses.place}): {LOWER_RATE}"
+    if losses.mean is not None and losses.mean > limit:
+        return f"training loss diverged: {losses.mean:.2f}, required ≤ {limit:.4g} ({losses.place}): {LOWER_RATE}"
+    return None
 
 
 def _collapsed(losses: Losses, limits: LossLimits) -> str | None:
@@ -131,38 +131,20 @@ LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
 """By name: the function that returns the reason to stop a training, or None. The first that speaks counts."""
 
 
-class LossFinding(NamedTuple):
-    """The rule that was broken, and one line with the figure, what is required, and what to do."""
+class Problem(NamedTuple):
+    """What is wrong with a training."""
 
-    rule: str
+    name: str
+    """The name of the rule that it breaks."""
     reason: str
+    """One line for a person: the figure, what is required, and what to do."""
+    lost: bool = True
+    """Whether the training must be stopped; if not, a person must decide."""
 
 
-def check_losses(losses: Losses, limits: LossLimits | None = None) -> LossFinding | None:
+def check_losses(losses: Losses, limits: LossLimits | None = None) -> Problem | None:
     """Return what the first broken rule finds; None if no rule is broken."""
-    limits = limits or LossLimits()
     for name, rule in LOSS_RULES.items():
-        if reason := rule(losses, limits):
-            return LossFinding(name, reason)
+        if reason := rule(losses, limits or LossLimits()):
+            return Problem(name, reason)
     return None
-
-
-def losses_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Losses]:
-    """Yield what is known at each row of a recorded curve (`runs/metrics.py`), in order."""
-    initial: float | None = None
-    epochs: list[float] = []
-    for row in rows:
-        train, held_out = float(row["train_loss"]), row["held_out_loss"]
-        initial = train if initial is None else initial
-        ended = held_out is not None
-        if ended:
-            epochs.append(train)
-        yield Losses(
-            place=f"epoch {row['epoch']}",
-            train=train,
-            held_out=held_out,
-            initial=initial,
-            mean=train,
-            epoch=row["epoch"],
-            epochs=tuple(epochs) if ended else (),
-        )

@@ -7,12 +7,13 @@ To add a rule: a function of `Facts` that returns the reason, and a row in `RULE
 `losses.py`, and is the trainer's too. A fact that is not in `Snapshot` is read in `snapshots.py`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hlx_model.environment import STALL_SECONDS
-from hlx_model.monitoring.losses import Losses, LossFinding, LossLimits, check_losses, losses_of
+from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses
+from hlx_model.monitoring.simulate import simulate
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult, Milestone
 
@@ -32,17 +33,6 @@ class Limits:
     max_gpu_memory: float = 0.97
     """Largest share of the GPU's memory that a training may have used."""
     losses: LossLimits = field(default_factory=LossLimits)
-
-
-class Problem(NamedTuple):
-    """What is wrong with a training."""
-
-    name: str
-    """The name of the rule."""
-    reason: str
-    """One line for a person: the figure, what is required, and what to do."""
-    lost: bool = True
-    """Whether the training must be stopped; if not, a person must decide."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +106,12 @@ def _gate(facts: Facts) -> str | None:
     return None
 
 
-def _losses(facts: Facts) -> LossFinding | None:
+def _losses(facts: Facts) -> Problem | None:
     beat, limits = facts.beat, facts.limits.losses
-    rows = [row for row in facts.snapshot.curve if facts.settled or row["step"] < beat.step]
-    if found := check_curve(rows, limits):
-        return found
-    if not facts.settled:
-        return None
-    return check_losses(Losses(f"epoch {beat.epoch}", beat.train_loss, beat.held_out_loss), limits)
+    if alarm := simulate([row for row in facts.snapshot.curve if facts.settled or row["step"] < beat.step], limits):
+        return alarm.problem
+    now = Losses(f"epoch {beat.epoch}", beat.train_loss, beat.held_out_loss)
+    return check_losses(now, limits) if facts.settled else None
 
 
 def _disk(facts: Facts) -> str | None:
@@ -149,8 +137,8 @@ class Rule(NamedTuple):
     """One rule of the watchdog."""
 
     name: str
-    find: Callable[[Facts], str | LossFinding | None]
-    """Returns the reason; None if the rule is kept. A finding brings the name of its own rule."""
+    find: Callable[[Facts], str | Problem | None]
+    """Returns the reason, or a problem with a name of its own; None if the rule is kept."""
     lost: bool = True
     """Whether a training that breaks it must be stopped."""
 
@@ -173,17 +161,9 @@ def check(snapshot: Snapshot, now: float, limits: Limits | None = None) -> Probl
         return None
     facts = Facts(snapshot, now - snapshot.beat.time, limits or Limits())
     for rule in RULES:
-        found = rule.find(facts)
-        if isinstance(found, LossFinding):
-            return Problem(found.rule, found.reason, rule.lost)
-        if found:
-            return Problem(rule.name, found, rule.lost)
+        if found := rule.find(facts):
+            return found if isinstance(found, Problem) else Problem(rule.name, found, rule.lost)
     return None
-
-
-def check_curve(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> LossFinding | None:
-    """Return what is wrong at the first row of a recorded curve that breaks a loss rule; None if none does."""
-    return next((found for losses in losses_of(rows) if (found := check_losses(losses, limits))), None)
 
 
 def _gigabytes(size: float) -> str:

@@ -1,6 +1,6 @@
 """Replay a recorded curve: at which row would the watchdog have raised an alarm?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hlx_model.layout import METRICS
-from hlx_model.monitoring.losses import LossLimits, check_losses, losses_of
-from hlx_model.monitoring.rules import Problem
+from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses
 from hlx_model.runs.metrics import METRICS_SCHEMA
 
 _ALWAYS = ("step", "epoch", "train_loss")
@@ -37,9 +36,7 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
     if missing := [name for name in METRICS_SCHEMA.names if name not in table.schema.names]:
-        raise ValueError(
-            f"{file}: {', '.join(missing)} missing; a curve has the columns {', '.join(METRICS_SCHEMA.names)}"
-        )
+        raise ValueError(f"{file}: {', '.join(missing)} missing; a curve has {', '.join(METRICS_SCHEMA.names)}")
     try:
         table = table.select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -51,9 +48,19 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
     return list(table.sort_by("step").to_pylist())
 
 
-def simulate(rows: Sequence[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
+def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
     """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does."""
-    for row, losses in zip(rows, losses_of(rows), strict=True):
-        if found := check_losses(losses, limits):
-            return Alarm(row["step"], row["epoch"], Problem(*found))
+    initial: float | None = None
+    epochs: list[float] = []
+    for row in rows:
+        train, held_out, epoch = float(row["train_loss"]), row["held_out_loss"], row["epoch"]
+        initial = train if initial is None else initial
+        ended = held_out is not None
+        if ended:
+            epochs.append(train)
+        losses = Losses(
+            f"epoch {epoch}", train, held_out, initial=initial, mean=train, epoch=epoch, epochs=epochs if ended else ()
+        )
+        if problem := check_losses(losses, limits):
+            return Alarm(row["step"], epoch, problem)
     return None
