@@ -8,11 +8,6 @@ import dagster as dg
 _MAX_LENGTH = 240
 
 
-def _is_shown(record: logging.LogRecord) -> bool:
-    """Whether a message is shown: not those of the steps after a failed one, which may be eight."""
-    return "Dependencies for step" not in record.getMessage()
-
-
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
@@ -24,8 +19,7 @@ class _Line(logging.Formatter):
 
 
 @dg.logger(
-    config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")},
-    description="One short line for each message; the UI shows all of it.",
+    {"log_level": dg.Field(str, default_value="INFO")}, "One short line for each message; the UI shows all of it."
 )
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger `console` of every job."""
@@ -33,6 +27,7 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("hlx_assets.console", level=logging.getLevelName(level))
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
-    handler.addFilter(_is_shown)
+    # Not those of the steps after a failed one, which may be eight.
+    handler.addFilter(lambda record: "Dependencies for step" not in record.getMessage())
     logger.addHandler(handler)
     return logger

@@ -9,23 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
+# `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage as DagsterSqliteStorage
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-
-__all__ = [
-    "DAEMON",
-    "DagsterSqliteStorage",  # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
-    "event_log",
-    "fail_run",
-    "free_pool_slots",
-    "note_on_run",
-    "pool_holders",
-    "request_termination",
-    "tag_run",
-    "webserver",
-]
 
 DAEMON = "dagster._daemon"
 """The module of `dagster-daemon`: the published script of that name may be missing from PATH."""
@@ -46,11 +35,9 @@ def note_on_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) 
     instance.report_engine_event(message, run)
 
 
-def event_log(
-    instance: dg.DagsterInstance, run_id: str, of_type: "set[dg.DagsterEventType]"
-) -> "list[dg.DagsterEvent]":
+def event_log(instance: dg.DagsterInstance, run_id: str, types: set[dg.DagsterEventType]) -> list[dg.DagsterEvent]:
     """Return a run's events of some types, in order. Published are only an asset's events and a run's status."""
-    logged = instance.all_logs(run_id, of_type=of_type)
+    logged = instance.all_logs(run_id, of_type=types)
     return [entry.dagster_event for entry in logged if entry.dagster_event is not None]
 
 

@@ -14,7 +14,6 @@ import hlx_assets.curriculum.assets as training
 import hlx_assets.curriculum.checks as training_checks
 import hlx_assets.lineage.assets as lineage
 import hlx_assets.validation.assets as validation
-import hlx_assets.validation.checks as validation_checks
 from hlx_assets.console import console_logger
 from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
@@ -26,16 +25,11 @@ from hlx_assets.settings import DagsterEnvironment
 from hlx_assets.validation.schedules import revalidation_schedule
 from hlx_assets.watchdog.sensors import watchdog_sensor
 
-CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
-
 IO_MANAGER = ArtifactIOManager()
 TRAINER = TrainerClient()
 
-curriculum = dg.define_asset_job(
-    "curriculum",
-    selection=dg.AssetSelection.all(),
-    description="Everything: from the corpus document to the report on phase 3.",
-)
+_EVERYTHING = "Everything: from the corpus document to the report on phase 3."
+curriculum = dg.define_asset_job("curriculum", dg.AssetSelection.all(), description=_EVERYTHING)
 
 
 def definitions() -> dg.Definitions:
@@ -47,12 +41,10 @@ def definitions() -> dg.Definitions:
     environment = DagsterEnvironment.read()
     if home := os.environ.get("DAGSTER_HOME"):
         require_storage(Path(home))
-    nightly = revalidation_schedule(
-        environment.revalidation_device, environment.revalidation_cron, environment.timezone
-    )
+    nightly = revalidation_schedule(environment)
     return dg.Definitions(
         assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
-        asset_checks=CHECKS,
+        asset_checks=[*corpus_checks.checks, *training_checks.checks, *validation.checks],
         jobs=[curriculum, corpus_job, nightly.job],
         schedules=[nightly],
         sensors=[watchdog_sensor(environment.watchdog_seconds), corpus_documents_changed],

@@ -14,11 +14,12 @@ from rich.text import Text
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.status import notes, table
+from hlx_model.monitoring.losses import simulate
 from hlx_model.monitoring.rules import Limits, check
-from hlx_model.monitoring.simulate import read_curve, simulate
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
+from hlx_model.runs.metrics import read_curve
 
 watchdog_app = typer.Typer(invoke_without_command=True)
 

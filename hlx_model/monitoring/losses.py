@@ -5,9 +5,9 @@ To add one: a function of `Losses` that returns the reason, and a row in `LOSS_R
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LOWER_RATE = "use a lower learning rate"
 
@@ -92,33 +92,27 @@ def _diverged(losses: Losses, limits: LossLimits) -> str | None:
 def _collapsed(losses: Losses, limits: LossLimits) -> str | None:
     if not losses.epochs or losses.epochs[-1] >= limits.min_loss or losses.epoch >= limits.min_loss_before_epoch:
         return None
-    return (
-        f"training loss collapsed: {losses.epochs[-1]:.5f}, required ≥ {limits.min_loss:g} before epoch "
-        f"{limits.min_loss_before_epoch} ({losses.place}): check that the labels are not the inputs, and that the "
-        "corpus is more than one sentence"
-    )
+    required = f"required ≥ {limits.min_loss:g} before epoch {limits.min_loss_before_epoch} ({losses.place})"
+    advice = "check that the labels are not the inputs, and that the corpus is more than one sentence"
+    return f"training loss collapsed: {losses.epochs[-1]:.5f}, {required}: {advice}"
 
 
 def _rising(losses: Losses, limits: LossLimits) -> str | None:
     last = losses.epochs[-limits.rising_epochs - 1 :]
-    if len(last) <= limits.rising_epochs or any(b <= a for a, b in itertools.pairwise(last)):
+    fell = any(b <= a for a, b in itertools.pairwise(last))
+    if len(last) <= limits.rising_epochs or fell or last[-1] < last[0] * (1 + limits.min_rise):
         return None
-    if last[-1] < last[0] * (1 + limits.min_rise):
-        return None
-    return (
-        f"training loss rose for {limits.rising_epochs} epochs in a row, from {last[0]:.3f} to {last[-1]:.3f}, "
-        f"required < +{limits.min_rise:.0%} ({losses.place}): {LOWER_RATE}"
-    )
+    rise = f"from {last[0]:.3f} to {last[-1]:.3f}, required < +{limits.min_rise:.0%}"
+    return f"training loss rose for {limits.rising_epochs} epochs in a row, {rise} ({losses.place}): {LOWER_RATE}"
 
 
 def _spiking(losses: Losses, limits: LossLimits) -> str | None:
     spikes = losses.spikes
     if spikes is None or spikes.count < limits.max_spikes:
         return None
-    return (
-        f"training loss spiked in {spikes.count} of the last {spikes.steps} steps, required < {limits.max_spikes} "
-        f"({losses.place}: {losses.train:.2f}, median {spikes.median:.2f}): {LOWER_RATE}, or check the corpus"
-    )
+    count = f"{spikes.count} of the last {spikes.steps} steps, required < {limits.max_spikes}"
+    place = f"{losses.place}: {losses.train:.2f}, median {spikes.median:.2f}"
+    return f"training loss spiked in {count} ({place}): {LOWER_RATE}, or check the corpus"
 
 
 LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
@@ -147,4 +141,30 @@ def check_losses(losses: Losses, limits: LossLimits | None = None) -> Problem | 
     for name, rule in LOSS_RULES.items():
         if reason := rule(losses, limits or LossLimits()):
             return Problem(name, reason)
+    return None
+
+
+class Alarm(NamedTuple):
+    """The place in a curve at which the watchdog raises an alarm."""
+
+    step: int
+    epoch: int
+    problem: Problem
+
+
+def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
+    """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does."""
+    initial: float | None = None
+    epochs: list[float] = []
+    for row in rows:
+        train, held_out, epoch = float(row["train_loss"]), row["held_out_loss"], row["epoch"]
+        initial = train if initial is None else initial
+        ended = held_out is not None
+        if ended:
+            epochs.append(train)
+        losses = Losses(
+            f"epoch {epoch}", train, held_out, initial=initial, mean=train, epoch=epoch, epochs=epochs if ended else ()
+        )
+        if problem := check_losses(losses, limits):
+            return Alarm(row["step"], epoch, problem)
     return None

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hlx_model.environment import STALL_SECONDS
-from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses
-from hlx_model.monitoring.simulate import simulate
+from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses, simulate
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult, Milestone
 
@@ -53,19 +52,15 @@ class Snapshot:
     """Bytes that its next checkpoint needs at most."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What a rule judges."""
 
     snapshot: Snapshot
+    beat: Heartbeat
+    """The snapshot's."""
     silent: float
     """Seconds since the last heartbeat."""
     limits: Limits
-
-    @property
-    def beat(self) -> Heartbeat:
-        """Return the snapshot's heartbeat."""
-        return self.snapshot.beat
 
     @property
     def settled(self) -> bool:
@@ -74,9 +69,8 @@ class Facts:
 
 
 def _gone(facts: Facts) -> str | None:
-    if facts.snapshot.alive:
-        return None
-    return f"process {facts.beat.pid} is gone: materialize again, or repeat the command, to resume"
+    gone = f"process {facts.beat.pid} is gone: materialize again, or repeat the command, to resume"
+    return None if facts.snapshot.alive else gone
 
 
 def _stalled(facts: Facts) -> str | None:
@@ -86,11 +80,9 @@ def _stalled(facts: Facts) -> str | None:
         allowed = max(allowed, limits.first_step_stalls * limits.stall_seconds)
     if facts.silent <= allowed:
         return None
-    pace = f", longest so far {beat.pace:.0f}" if beat.pace >= 1 else ""
-    return (
-        f"no progress for {facts.silent:.0f} seconds (allowed {allowed:.0f}{pace}): "
-        "check the machine (GPU, disk, memory), then resume"
-    )
+    waited = f"{facts.silent:.0f} seconds (allowed {allowed:.0f}"
+    waited += f", longest so far {beat.pace:.0f})" if beat.pace >= 1 else ")"
+    return f"no progress for {waited}: check the machine (GPU, disk, memory), then resume"
 
 
 def _wrong_size(facts: Facts) -> str | None:
@@ -127,10 +119,8 @@ def _gpu_memory(facts: Facts) -> str | None:
     used, total, limit = facts.beat.gpu_memory_bytes, facts.beat.gpu_memory_total, facts.limits.max_gpu_memory
     if not used or not total or used / total <= limit:
         return None
-    return (
-        f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: if it runs out of "
-        "memory, resume with a smaller batch_size, accumulation or gradient_checkpointing"
-    )
+    advice = "if it runs out of memory, resume with a smaller batch_size, accumulation or gradient_checkpointing"
+    return f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: {advice}"
 
 
 class Rule(NamedTuple):
@@ -159,7 +149,7 @@ def check(snapshot: Snapshot, now: float, limits: Limits | None = None) -> Probl
     """Return what is wrong with a training at `now` (Unix seconds); None if nothing is, or if it has ended."""
     if not snapshot.beat.running:
         return None
-    facts = Facts(snapshot, now - snapshot.beat.time, limits or Limits())
+    facts = Facts(snapshot, snapshot.beat, now - snapshot.beat.time, limits or Limits())
     for rule in RULES:
         if found := rule.find(facts):
             return found if isinstance(found, Problem) else Problem(rule.name, found, rule.lost)

@@ -52,12 +52,11 @@ def asleep(training: Path, now: float | None = None) -> str | None:
     tick, now = last_tick(training), time.time() if now is None else now
     if tick is None:
         return "the watchdog has never run here: `make ui` runs it (its sensor and the daemon must be on)"
-    if tick.asleep(now):
-        return (
-            f"the last check of the watchdog was {now - tick.time:.0f} seconds ago (required: every "
-            f"{tick.interval:.0f}): check that `make ui`, its daemon and the sensor training_watchdog run"
-        )
-    return None
+    if not tick.asleep(now):
+        return None
+    age = f"{now - tick.time:.0f} seconds ago (required: every {tick.interval:.0f})"
+    advice = "check that `make ui`, its daemon and the sensor training_watchdog run"
+    return f"the last check of the watchdog was {age}: {advice}"
 
 
 class LivenessMonitor:

@@ -19,6 +19,7 @@ import hmac
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -73,28 +74,26 @@ class GuardSettings:
             ValueError: the address is not loopback, and neither a token nor a proxy protects the server.
         """
         if not is_loopback(host) and not self.behind_proxy and self.token is None:
-            raise ValueError(
-                f"to listen on {host or 'every interface'} needs {TOKEN}, a secret that each request must contain "
-                f"(or {BEHIND_PROXY}=1, if a proxy in front of this server requires a login): set it, or listen on "
-                "127.0.0.1"
-            )
-        try:
-            address = ipaddress.ip_address(host.strip("[]"))
-        except ValueError:
+            proxy = f"{BEHIND_PROXY}=1, if a proxy in front of this server requires a login"
+            secret = f"{TOKEN}, a secret that each request must contain (or {proxy})"
+            raise ValueError(f"to listen on {host or 'every interface'} needs {secret}: set it, or listen on 127.0.0.1")
+        address = _address(host)
+        if address is None or address.is_unspecified:
             return self
         # A page's name cannot be a number, so DNS rebinding cannot use it.
-        named = f"[{address}]" if address.version == 6 else str(address)
-        return self if address.is_unspecified else replace(self, sites=self.sites | {named})
+        return replace(self, sites=self.sites | {f"[{address}]" if address.version == 6 else str(address)})
 
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that listens on an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]"))
+    return None
 
 
 class RequestGuard:
