@@ -18,13 +18,10 @@ class _Line(logging.Formatter):
         return f"{clock} {step}: {level}{message[:_MAX_LENGTH]}"
 
 
-@dg.logger(
-    {"log_level": dg.Field(str, default_value="INFO")}, "One short line for each message; the UI shows all of it."
-)
+@dg.logger({"log_level": dg.Field(str, default_value="INFO")}, "A short line for each message; the UI shows all of it.")
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger `console` of every job."""
-    level = init_context.logger_config["log_level"]
-    logger = logging.Logger("hlx_assets.console", level=logging.getLevelName(level))
+    logger = logging.Logger("hlx_assets.console", init_context.logger_config["log_level"])
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
     # Not those of the steps after a failed one, which may be eight.

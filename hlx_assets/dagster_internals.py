@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 DAEMON = "dagster._daemon"
 """The module of `dagster-daemon`: the published script of that name may be missing from PATH."""
 
-STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
-"""How `dagster-webserver` uses a database."""
-POLL_MS = 2_000
-"""How often a page requests news."""
-
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, tags: dict[str, str]) -> None:
     """Add tags to a run. Published are only the tags of a new run."""
@@ -73,12 +68,10 @@ def webserver(instance: dg.DagsterInstance, workspace: Path, *, read_only: bool)
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
+    # The database is used, and a page requests news (in ms), as by `dagster-webserver`.
+    instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3_600, max_overflow=20)
+    target = WorkspaceFileTarget([str(workspace)])
     with WorkspaceProcessContext(
-        instance,
-        version=dg.__version__,
-        read_only=read_only,
-        workspace_load_target=WorkspaceFileTarget([str(workspace)]),
-        code_server_log_level="warning",
+        instance, target, version=dg.__version__, read_only=read_only, code_server_log_level="warning"
     ) as context:
-        yield create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=2_000)

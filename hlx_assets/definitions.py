@@ -22,10 +22,8 @@ from hlx_assets.executor import in_process_executor
 from hlx_assets.home import require_storage
 from hlx_assets.io_manager import ArtifactIOManager
 from hlx_assets.settings import DagsterEnvironment
-from hlx_assets.validation.schedules import revalidation_schedule
 from hlx_assets.watchdog.sensors import watchdog_sensor
 
-IO_MANAGER = ArtifactIOManager()
 TRAINER = TrainerClient()
 
 _EVERYTHING = "Everything: from the corpus document to the report on phase 3."
@@ -41,7 +39,7 @@ def definitions() -> dg.Definitions:
     environment = DagsterEnvironment.read()
     if home := os.environ.get("DAGSTER_HOME"):
         require_storage(Path(home))
-    nightly = revalidation_schedule(environment)
+    nightly = validation.revalidation_schedule(environment)
     return dg.Definitions(
         assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
         asset_checks=[*corpus_checks.checks, *training_checks.checks, *validation.checks],
@@ -52,7 +50,7 @@ def definitions() -> dg.Definitions:
         executor=in_process_executor,
         # What gates, and what trains, is code. A run can configure neither: both have no configuration at all.
         resources={
-            "io_manager": dg.IOManagerDefinition(lambda _: IO_MANAGER, config_schema={}),
+            "io_manager": dg.IOManagerDefinition(lambda _: ArtifactIOManager(), config_schema={}),
             "trainer": dg.ResourceDefinition(lambda _: TRAINER, config_schema={}),
         },
     )

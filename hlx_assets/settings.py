@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 import apprise
 import dagster as dg
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, PositiveInt, StringConstraints
 
 from hlx_model.environment import Environment, variable
 from hlx_model.runs.liveness import INTERVAL
@@ -33,7 +33,7 @@ def _timezone(name: str) -> str:
 class DagsterEnvironment(Environment):
     """The variables that the graph reads, those of `hlx_model` among them."""
 
-    watchdog_seconds: Annotated[int, Field(gt=0)] = variable(
+    watchdog_seconds: PositiveInt = variable(
         "HLX_WATCHDOG_SECONDS", int(INTERVAL), "it must be seconds, a whole number above 0"
     )
     """Seconds between two checks of the watchdog."""

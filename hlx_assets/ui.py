@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import yaml
 
@@ -72,13 +71,9 @@ def run(host: str, port: int, lock: int) -> str | None:
     """
     received: list[int] = []
 
-    def receive(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, receive)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, receive)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
+            signal.signal(signum, lambda signum, frame: received.append(signum))
     with tempfile.TemporaryDirectory(prefix="hlx-ui-") as folder, _ending(received) as parts:
         code, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
         server = {"socket": str(code), "location_name": LOCATION["location-name"]}

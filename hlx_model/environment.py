@@ -10,7 +10,7 @@ import os
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError
 
 ProfileName = Literal["quick", "production"]
 HOST_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
@@ -36,10 +36,8 @@ def variable(name: str, default: object, expected: str = "", *, secret: bool = F
     return Field(default, alias=name, json_schema_extra={"expected": expected, "secret": secret})
 
 
-def _hosts(names: object) -> object:
+def _hosts(names: str) -> list[str]:
     """Return the hosts of a list with commas, in lower case and without ports."""
-    if not isinstance(names, str):
-        return names
     found = [HOST_NAME.fullmatch(name.strip().lower()) for name in names.split(",") if name.strip()]
     if None in found:
         raise ValueError
@@ -55,7 +53,7 @@ class Environment(BaseModel):
     """Size, corpus and schedule together: `quick` or `production`."""
     corpus: str | None = variable("HLX_CORPUS", None)
     """Paths of the corpus documents, with `:` between them; without them, a corpus is composed."""
-    entries: Annotated[int, Field(ge=0)] | None = variable(
+    entries: NonNegativeInt | None = variable(
         "HLX_ENTRIES", None, "it must be a number of entries to compose, 0 for none"
     )
     """Entries to compose; by default the profile's, or 0 if there are documents."""

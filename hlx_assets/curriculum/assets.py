@@ -16,7 +16,6 @@ from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
 from hlx_model.training.settings import CODE_VERSION
 
-TRAINING_POOL = "training"
 NOT_STOPPED = "no"
 """The metadata `stopped` of a checkpoint whose training completed; else it is the reason of the stop."""
 
@@ -69,7 +68,7 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "safetensors"},
         code_version=CODE_VERSION,
-        pool=TRAINING_POOL,
+        pool="training",
         description=f"The model that {phase.learns}. It is trained in a child process and resumes after a kill. A "
         "training that a gate or an abort condition stopped is materialized too, with its reason.",
     )
@@ -79,9 +78,12 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         trainer: dg.ResourceParam[TrainerClient],
         **inputs: Path,
     ) -> dg.MaterializeResult[Path]:
-        files = {"corpus": inputs["corpus"], "resume_from": inputs.get("parent")}
-        place = {"checkpoint_dir": artifacts_at_home().training}
-        result = trainer.train(context, {"phase": phase.number, **files, **place, **dict(config)})
+        paths = {
+            "corpus": inputs["corpus"],
+            "resume_from": inputs.get("parent"),
+            "checkpoint_dir": artifacts_at_home().training,
+        }
+        result = trainer.train(context, {"phase": phase.number, **paths, **dict(config)})
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
         if result.manifest.stopped:
@@ -111,11 +113,9 @@ def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[
         "loss_curve": table_metadata(curve, METRICS_SCHEMA.names, of="float"),
         "parent": f"{parent.training_id}/{parent.name}" if parent else None,
     }
-    return dg.MaterializeResult(
-        value=result.checkpoint,
-        data_version=dg.DataVersion(manifest.weights_sha256),
-        metadata={name: value for name, value in shown.items() if value is not None},
-    )
+    known = {name: value for name, value in shown.items() if value is not None}
+    version = dg.DataVersion(manifest.weights_sha256)
+    return dg.MaterializeResult(value=result.checkpoint, data_version=version, metadata=known)
 
 
 assets = [_checkpoint(phase) for phase in PHASES.values()]

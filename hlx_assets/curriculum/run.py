@@ -27,8 +27,6 @@ from hlx_model.runs.heartbeat import Heartbeat
 
 MAX_QUARANTINED_ROWS = 10
 MAX_ERROR_LENGTH = 400
-LOGGERS: dict[str, object] = {"console": {}}
-"""Short lines instead of Dagster's own."""
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
@@ -57,7 +55,8 @@ def run_configuration(path: Path | None) -> Mapping[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
         if not isinstance(config := config or {}, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
-        merged = {**config, "loggers": {**LOGGERS, **config.get("loggers", {})}}
+        # Short lines instead of Dagster's own.
+        merged = {**config, "loggers": {"console": {}, **config.get("loggers", {})}}
         dg.validate_run_config(curriculum_job(), merged)
     except (OSError, ValueError, yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
         sys.exit(f"error: --config {path}: {' '.join(str(error).split())[:MAX_ERROR_LENGTH]}")

@@ -80,9 +80,8 @@ class Notifier:
         """Send an alert unless it was sent before, or reports a recovery without a problem; return whether it was."""
         if alert.fingerprint == self._sent.get(alert.subject):
             return False
-        if alert.fingerprint is None:
-            del self._sent[alert.subject]
-        else:
+        self._sent.pop(alert.subject, None)
+        if alert.fingerprint:
             self._sent[alert.subject] = alert.fingerprint
         level = logging.WARNING if alert.problem else logging.INFO
         self._log.log(level, f"{alert.title}: {' '.join(alert.body.split())}")

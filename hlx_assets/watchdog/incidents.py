@@ -1,6 +1,7 @@
 """The alerts that follow from runs that have ended: failed gates, failures, cancels, recoveries."""
 
 import datetime
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -34,11 +35,9 @@ def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[floa
     """
     after = datetime.datetime.fromtimestamp(since, datetime.UTC)
     records = instance.get_run_records(dg.RunsFilter(statuses=ENDED, updated_after=after))
-    ended = [(record.end_time, record.dagster_run) for record in records if record.end_time is not None]
-    for time, run in sorted(ended, key=lambda one: one[0]):
-        if time > since:
-            for alert in _alerts_of_run(instance, run):
-                yield time, alert
+    ended = [(record.end_time, record.dagster_run) for record in records if record.end_time and record.end_time > since]
+    for time, run in sorted(ended, key=operator.itemgetter(0)):
+        yield from ((time, alert) for alert in _alerts_of_run(instance, run))
 
 
 def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:

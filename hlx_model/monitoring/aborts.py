@@ -66,17 +66,13 @@ class Aborts:
         return Stop("aborted", finding.reason) if finding else None
 
     def _remember(self, loss: float) -> Spikes:
+        """Return the spikes among the last steps, with this one, and the median loss before it."""
         self._initial = loss if self._initial is None else self._initial
-        spike, median = self._is_spike(loss)
+        limits, spike, median = self.limits, False, loss
+        if len(self._losses) >= limits.spike_history // 2:
+            median = statistics.median(self._losses)
+            deviation = 1.4826 * statistics.median(abs(x - median) for x in self._losses)
+            spike = loss > median + max(limits.spike_deviations * deviation, limits.min_spike)
         self._spikes.append(int(spike))
         self._losses.append(loss)
         return Spikes(sum(self._spikes), len(self._spikes), median)
-
-    def _is_spike(self, loss: float) -> tuple[bool, float]:
-        """Return whether the loss is a spike, and the median before it."""
-        limits = self.limits
-        if len(self._losses) < limits.spike_history // 2:
-            return False, loss
-        median = statistics.median(self._losses)
-        deviation = 1.4826 * statistics.median(abs(x - median) for x in self._losses)
-        return loss > median + max(limits.spike_deviations * deviation, limits.min_spike), median

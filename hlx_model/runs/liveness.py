@@ -6,6 +6,7 @@ A Dagster sensor stops without notice if the daemon does.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hlx_model.files import write_json
@@ -41,10 +42,9 @@ def leave_tick(training: Path, interval: float = INTERVAL) -> None:
 
 def last_tick(training: Path) -> Tick | None:
     """Return the last check of a folder of trainings; None if there was none, or its record cannot be read."""
-    try:
+    with suppress(OSError, ValueError):
         return Tick.read(training / TICK)
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def asleep(training: Path, now: float | None = None) -> str | None:

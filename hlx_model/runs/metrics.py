@@ -14,7 +14,6 @@ METRICS_SCHEMA = pa.schema({
     "step": pa.int64(), "epoch": pa.int32(), "train_loss": pa.float64(), "held_out_loss": pa.float64(),
     "learning_rate": pa.float64(), "tokens_per_second": pa.float64(),
 })  # fmt: skip
-_ALWAYS = ("step", "epoch", "train_loss")
 
 
 class MetricsRow(TypedDict):
@@ -57,7 +56,7 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{file}: a value is not a number ({str(error).splitlines()[0]})") from None
     if not len(table):
         raise ValueError(f"{file}: not a curve: it has no rows")
-    if gaps := [name for name in _ALWAYS if table[name].null_count]:
+    if gaps := [name for name in ("step", "epoch", "train_loss") if table[name].null_count]:
         raise ValueError(f"{file}: not a curve: {', '.join(gaps)} must have a value in every row")
     return list(table.sort_by("step").to_pylist())
 
@@ -78,7 +77,5 @@ class Metrics:
 
     def rewind(self, step: int) -> None:
         """Remove the rows that a training resumed after `step` records again, the end of that step's epoch included."""
-        self._rows = [
-            row for row in self._rows
-            if row["step"] < step or (row["step"] == step and row["held_out_loss"] is None)
-        ]  # fmt: skip
+        at_step = [row for row in self._rows if row["step"] == step and row["held_out_loss"] is None]
+        self._rows = [row for row in self._rows if row["step"] < step] + at_step

@@ -134,12 +134,8 @@ class RequestGuard:
 
     def _carries_token(self, scope: Scope, token: str) -> bool:
         bearers = [value[7:].strip() for value in _headers(scope, "authorization") if value[:7].lower() == "bearer "]
-        cookies = [
-            value
-            for header in _headers(scope, "cookie")
-            for name, _, value in (part.strip().partition("=") for part in header.split(";"))
-            if name == COOKIE
-        ]
+        pairs = [part.strip().partition("=") for header in _headers(scope, "cookie") for part in header.split(";")]
+        cookies = [value for name, _, value in pairs if name == COOKIE]
         return _contains(bearers, token) or _contains(cookies, _cookie(token))
 
     def _traded(self, scope: Scope, token: str) -> list[tuple[str, str]] | None:
@@ -152,18 +148,14 @@ class RequestGuard:
         rest = urlencode([(name, value) for name, value in named if name != PARAMETER])
         # One slash: for a browser two slashes begin the name of another host.
         path = "/" + scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0].lstrip("/\\")
+        target = f"{path}?{rest}" if rest else path
         secure = "; Secure" if scope.get("scheme") == "https" else ""
-        return [
-            ("location", path + (f"?{rest}" if rest else "")),
-            ("set-cookie", f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"),
-            ("referrer-policy", "no-referrer"),
-        ]
+        cookie = f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        return [("location", target), ("set-cookie", cookie), ("referrer-policy", "no-referrer")]
 
 
-_TOKEN_MISSING = (
-    f"this server needs its token, the value of {TOKEN}: open its address with /?{PARAMETER}=… once in a browser, or "
-    "send the header Authorization: Bearer …"
-)
+_ADVICE = f"open its address with /?{PARAMETER}=… once in a browser, or send the header Authorization: Bearer …"
+_TOKEN_MISSING = f"this server needs its token, the value of {TOKEN}: {_ADVICE}"
 
 
 def _cross_site(scope: Scope) -> str | None:
@@ -235,13 +227,8 @@ async def _refuse(scope: Scope, send: Send, reason: str) -> None:
 
 
 async def _answer(send: Send, status: int, body: str, *more: tuple[str, str]) -> None:
-    headers = [
-        ("content-type", "text/plain; charset=utf-8"),
-        ("content-length", str(len(body.encode()))),
-        ("x-content-type-options", "nosniff"),
-        ("cache-control", "no-store"),
-        *more,
-    ]
+    headers = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body.encode())))]
+    headers += [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), *more]
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body.encode()})
