@@ -1,7 +1,9 @@
 """What every asset of the graph shares: owner, groups, how a gate becomes a check, how a user's error ends a step."""
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,6 +12,7 @@ from hlx_model.verdicts import GateResult
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
+Texts = Mapping[str, str]
 
 
 @contextmanager
@@ -19,6 +22,15 @@ def user_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         raise dg.Failure(" ".join(str(error).split()), allow_retries=False) from None
+
+
+@contextmanager
+def exit_with_one_line(advice: str = "") -> Iterator[None]:
+    """End the program with one line, and `advice` after it, if the block raises `ValueError` or `OSError`."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}{advice}")
 
 
 def failure_reason(event: dg.DagsterEvent) -> str | None:
@@ -35,18 +47,45 @@ def failure_reason(event: dg.DagsterEvent) -> str | None:
 
 def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
     """Return the check of an asset that shows a gate: whether it passed, its severity, reason, figures and `extra`."""
-    metadata: dict[str, str | float] = {"outcome": gate.outcome, "samples": gate.samples}
-    if gate.value is not None:
-        metadata["value"] = gate.value
-    if gate.threshold is not None:
-        metadata["threshold"] = gate.threshold
-    if gate.interval is not None:
-        metadata["interval"] = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}"
+    interval = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}" if gate.interval else None
+    figures = {"value": gate.value, "threshold": gate.threshold, "interval": interval}
+    known = {name: value for name, value in figures.items() if value is not None}
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=gate.name,
         passed=gate.outcome == "pass",
         severity=dg.AssetCheckSeverity.WARN if gate.outcome == "warn" else dg.AssetCheckSeverity.ERROR,
         description=gate.reason,
-        metadata={**metadata, **(extra or {})},
+        metadata={"outcome": gate.outcome, "samples": gate.samples, **known, **(extra or {})},
     )
+
+
+def gate_checks(
+    name: str, asset: str, gates: Callable[[Path], Iterable[GateResult]], blocking: Texts, others: Texts
+) -> dg.AssetChecksDefinition:
+    """Return the checks of one asset, each of which shows a gate.
+
+    Args:
+        name: of the step that evaluates them.
+        asset: its name.
+        gates: returns the gates of a directory that the asset was materialized to.
+        blocking: the gates that stop the steps after the asset, by name, each with its description.
+        others: the same of gates that stop nothing.
+    """
+    key = dg.AssetKey(asset)
+    specs = [dg.AssetCheckSpec(gate, asset=key, description=text, blocking=True) for gate, text in blocking.items()]
+    specs += [dg.AssetCheckSpec(gate, asset=key, description=text) for gate, text in others.items()]
+
+    @dg.multi_asset_check(specs=specs, name=name, ins={"directory": dg.AssetIn(key)}, can_subset=True)
+    def checks(context: dg.AssetCheckExecutionContext, directory: Path) -> Iterator[dg.AssetCheckResult]:
+        for gate in gates(directory):
+            if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
+                yield check_result(key, gate)
+
+    return checks
+
+
+def table_metadata(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], of: str) -> dg.TableMetadataValue:
+    """Return rows as a table for the UI, with these columns, all of one type (`string` or `float`)."""
+    records = [dg.TableRecord({name: "" if row[name] is None else row[name] for name in columns}) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, of) for name in columns]))

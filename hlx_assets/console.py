@@ -8,11 +8,6 @@ import dagster as dg
 _MAX_LENGTH = 240
 
 
-def _is_shown(record: logging.LogRecord) -> bool:
-    """Whether a message is shown: not those of the steps after a failed one, which may be eight."""
-    return "Dependencies for step" not in record.getMessage()
-
-
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
@@ -23,16 +18,13 @@ class _Line(logging.Formatter):
         return f"{clock} {step}: {level}{message[:_MAX_LENGTH]}"
 
 
-@dg.logger(
-    config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")},
-    description="One short line for each message; the UI shows all of it.",
-)
+@dg.logger({"log_level": dg.Field(str, default_value="INFO")}, "A short line for each message; the UI shows all of it.")
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger `console` of every job."""
-    level = init_context.logger_config["log_level"]
-    logger = logging.Logger("hlx_assets.console", level=logging.getLevelName(level))
+    logger = logging.Logger("hlx_assets.console", init_context.logger_config["log_level"])
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
-    handler.addFilter(_is_shown)
+    # Not those of the steps after a failed one, which may be eight.
+    handler.addFilter(lambda record: "Dependencies for step" not in record.getMessage())
     logger.addHandler(handler)
     return logger

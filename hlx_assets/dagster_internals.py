@@ -9,31 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
+# `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage as DagsterSqliteStorage
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-__all__ = [
-    "DAEMON",
-    "DagsterSqliteStorage",  # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
-    "event_log",
-    "fail_run",
-    "free_pool_slots",
-    "note_on_run",
-    "pool_holders",
-    "request_termination",
-    "tag_run",
-    "webserver",
-]
-
 DAEMON = "dagster._daemon"
 """The module of `dagster-daemon`: the published script of that name may be missing from PATH."""
-
-STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW = 15_000, 3_600, 20
-"""How `dagster-webserver` uses a database."""
-POLL_MS = 2_000
-"""How often a page requests news."""
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, tags: dict[str, str]) -> None:
@@ -46,11 +30,9 @@ def note_on_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) 
     instance.report_engine_event(message, run)
 
 
-def event_log(
-    instance: dg.DagsterInstance, run_id: str, of_type: "set[dg.DagsterEventType]"
-) -> "list[dg.DagsterEvent]":
+def event_log(instance: dg.DagsterInstance, run_id: str, types: set[dg.DagsterEventType]) -> list[dg.DagsterEvent]:
     """Return a run's events of some types, in order. Published are only an asset's events and a run's status."""
-    logged = instance.all_logs(run_id, of_type=of_type)
+    logged = instance.all_logs(run_id, of_type=types)
     return [entry.dagster_event for entry in logged if entry.dagster_event is not None]
 
 
@@ -86,12 +68,10 @@ def webserver(instance: dg.DagsterInstance, workspace: Path, *, read_only: bool)
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_MAX_OVERFLOW)
+    # The database is used, and a page requests news (in ms), as by `dagster-webserver`.
+    instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3_600, max_overflow=20)
+    target = WorkspaceFileTarget([str(workspace)])
     with WorkspaceProcessContext(
-        instance,
-        version=dg.__version__,
-        read_only=read_only,
-        workspace_load_target=WorkspaceFileTarget([str(workspace)]),
-        code_server_log_level="warning",
+        instance, target, version=dg.__version__, read_only=read_only, code_server_log_level="warning"
     ) as context:
-        yield create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=2_000)

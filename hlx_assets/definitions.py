@@ -14,7 +14,6 @@ import hlx_assets.curriculum.assets as training
 import hlx_assets.curriculum.checks as training_checks
 import hlx_assets.lineage.assets as lineage
 import hlx_assets.validation.assets as validation
-import hlx_assets.validation.checks as validation_checks
 from hlx_assets.console import console_logger
 from hlx_assets.corpus.sensors import corpus as corpus_job
 from hlx_assets.corpus.sensors import corpus_documents_changed
@@ -23,19 +22,12 @@ from hlx_assets.executor import in_process_executor
 from hlx_assets.home import require_storage
 from hlx_assets.io_manager import ArtifactIOManager
 from hlx_assets.settings import DagsterEnvironment
-from hlx_assets.validation.schedules import revalidation_schedule
 from hlx_assets.watchdog.sensors import watchdog_sensor
 
-CHECKS = [*corpus_checks.checks, *training_checks.checks, *validation_checks.checks]
-
-IO_MANAGER = ArtifactIOManager()
 TRAINER = TrainerClient()
 
-curriculum = dg.define_asset_job(
-    "curriculum",
-    selection=dg.AssetSelection.all(),
-    description="Everything: from the corpus document to the report on phase 3.",
-)
+_EVERYTHING = "Everything: from the corpus document to the report on phase 3."
+curriculum = dg.define_asset_job("curriculum", dg.AssetSelection.all(), description=_EVERYTHING)
 
 
 def definitions() -> dg.Definitions:
@@ -47,12 +39,10 @@ def definitions() -> dg.Definitions:
     environment = DagsterEnvironment.read()
     if home := os.environ.get("DAGSTER_HOME"):
         require_storage(Path(home))
-    nightly = revalidation_schedule(
-        environment.revalidation_device, environment.revalidation_cron, environment.timezone
-    )
+    nightly = validation.revalidation_schedule(environment)
     return dg.Definitions(
         assets=[*corpus.assets, *training.assets, *validation.assets, *lineage.assets],
-        asset_checks=CHECKS,
+        asset_checks=[*corpus_checks.checks, *training_checks.checks, *validation.checks],
         jobs=[curriculum, corpus_job, nightly.job],
         schedules=[nightly],
         sensors=[watchdog_sensor(environment.watchdog_seconds), corpus_documents_changed],
@@ -60,7 +50,7 @@ def definitions() -> dg.Definitions:
         executor=in_process_executor,
         # What gates, and what trains, is code. A run can configure neither: both have no configuration at all.
         resources={
-            "io_manager": dg.IOManagerDefinition(lambda _: IO_MANAGER, config_schema={}),
+            "io_manager": dg.IOManagerDefinition(lambda _: ArtifactIOManager(), config_schema={}),
             "trainer": dg.ResourceDefinition(lambda _: TRAINER, config_schema={}),
         },
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from hlx_assets.common import exit_with_one_line
 from hlx_assets.settings import POSTGRES_URL, DagsterEnvironment
 from hlx_model.files import write_text
 
@@ -69,16 +70,11 @@ def prepare(home: Path) -> list[str]:
         ValueError: the file cannot be read, or it and `HLX_POSTGRES_URL` do not mean the same storage.
     """
     home.mkdir(parents=True, exist_ok=True)
-    path, on_postgres = home / SETTINGS, DagsterEnvironment.read(POSTGRES_URL).postgres_url is not None
-    lines = []
+    path, current = home / SETTINGS, shipped_settings(postgres=_on_postgres())
     if not path.exists():
-        write_text(path, shipped_settings(postgres=on_postgres))
-    else:
-        storage = _storage(path)
-        postgres = POSTGRES_URL in storage or (_EITHER in storage and on_postgres)
-        lines = _upgrade(path, shipped_settings(postgres=postgres))
+        write_text(path, current)
     require_storage(home)
-    return lines
+    return _upgrade(path, current)
 
 
 def require_storage(home: Path) -> None:
@@ -87,18 +83,15 @@ def require_storage(home: Path) -> None:
     Raises:
         ValueError: one of them means Postgres and the other does not, or dagster-postgres is missing.
     """
-    path, on_postgres = home / SETTINGS, DagsterEnvironment.read(POSTGRES_URL).postgres_url is not None
-    storage = _storage(path) if path.exists() else ""
+    path, on_postgres = home / SETTINGS, _on_postgres()
+    content = _read(path) if path.exists() else {}
+    storage = str([value for name, value in content.items() if name.endswith("storage")])
     if POSTGRES_URL in storage and not on_postgres:
-        raise ValueError(
-            f"{path} is for Postgres, and {POSTGRES_URL} is not set: set it, or remove `storage` from the file, "
-            "which then means SQLite"
-        )
+        advice = "set it, or remove `storage` from the file, which then means SQLite"
+        raise ValueError(f"{path} is for Postgres, and {POSTGRES_URL} is not set: {advice}")
     if on_postgres and POSTGRES_URL not in storage and _EITHER not in storage:
-        raise ValueError(
-            f"{POSTGRES_URL} is set, and {path} is not for Postgres: let its storage be the line `{POSTGRES}`, or "
-            "unset the variable"
-        )
+        problem = f"{POSTGRES_URL} is set, and {path} is not for Postgres"
+        raise ValueError(f"{problem}: let its storage be the line `{POSTGRES}`, or unset the variable")
     if on_postgres and find_spec("dagster_postgres") is None:
         raise ValueError(_MISSING)
 
@@ -107,21 +100,24 @@ _MISSING = f"{POSTGRES_URL} needs dagster-postgres: pip install -c constraints.t
 
 
 @contextmanager
-def open_home() -> Iterator[dg.DagsterInstance]:
-    """Yield the instance of `DAGSTER_HOME`; end the program with one line if a setting or the database is wrong."""
-    try:
-        _prepare_and_report()
+def open_home(*, report: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Yield the instance of `DAGSTER_HOME`; end the program with one line if a setting or the database is wrong.
+
+    Args:
+        report: write to standard error what was replaced in `dagster.yaml`, or which settings it lacks.
+    """
+    with exit_with_one_line():
+        _prepare(report=report)
         instance = _instance()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     with instance:
         yield instance
 
 
-def _prepare_and_report() -> None:
+def _prepare(*, report: bool) -> None:
     DagsterEnvironment.check()
-    for line in prepare(home_directory()):
-        sys.stderr.write(f"{line}\n")
+    lines = prepare(home_directory())
+    if report:
+        sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 def _instance() -> dg.DagsterInstance:
@@ -134,23 +130,15 @@ def _instance() -> dg.DagsterInstance:
             raise
         # SQLAlchemy 2.1 takes an address without a driver for one of psycopg 3.
         raise ValueError(_MISSING) from None
-    except _unreachable() as error:
+    except Exception as error:
+        if type(error).__name__ != "DagsterPostgresException":  # dagster-postgres need not be installed
+            raise
         said = str(getattr(error.__cause__, "orig", error)).strip().splitlines()[0]
         raise ValueError(f"{POSTGRES_URL}: {said}: start the server, or correct the address") from None
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
-    """Return what dagster-postgres raises if no server answers."""
-    if find_spec("dagster_postgres") is None:
-        return ()
-    from dagster_postgres.utils import DagsterPostgresException
-
-    return (DagsterPostgresException,)
-
-
-def _storage(path: Path) -> str:
-    """Return the storage in a `dagster.yaml`, as text."""
-    return str([value for name, value in _read(path).items() if name.endswith("storage")])
+def _on_postgres() -> bool:
+    return DagsterEnvironment.read(POSTGRES_URL).postgres_url is not None
 
 
 def _read(path: Path) -> Mapping[str, object]:
@@ -193,10 +181,8 @@ def _missing(expected: Mapping[str, object], found: Mapping[str, object], prefix
 
 def main() -> None:
     """Check the settings, prepare the home and become the program that the arguments name, if they name one."""
-    try:
-        _prepare_and_report()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    with exit_with_one_line():
+        _prepare(report=True)
     if sys.argv[1:]:
         os.execvp(sys.argv[1], sys.argv[1:])
 

@@ -1,8 +1,9 @@
 """Assets as directories on disk, and the guard at which every consumer reads them.
 
 An asset writes its own directory by atomic rename and returns the path. This IO manager records the path on the
-materialization and reads it from there. `blocking=True` orders the steps of one run only; in every run, `load_input`
-refuses an input that did not pass its gates.
+materialization and reads it from there. `blocking=True` orders the steps of one run only; in every run, however it was
+started, `load_input` refuses an input that did not pass its gates. The truth about a gate is the verdict file beside
+the reports; the checks in the UI mirror it.
 """
 
 from pathlib import Path
@@ -10,11 +11,19 @@ from pathlib import Path
 import dagster as dg
 
 from hlx_assets.common import user_errors
-from hlx_assets.guard import require_gates
 from hlx_assets.home import home_directory
+from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.corpus.verdict import GATES_OF_CORPUS, require_corpus_passed
+from hlx_model.evaluation.integrity import require_intact
+from hlx_model.evaluation.verdict import require_passed
 from hlx_model.files import utc_now
 from hlx_model.layout import Artifacts
+from hlx_model.phases import PHASES
 from hlx_model.provenance.events import Event, record_event
+
+CHECKPOINTS = frozenset(phase.checkpoint_asset for phase in PHASES.values())
+REPORTS = {phase.report_asset: phase.checkpoint_asset for phase in PHASES.values()}
+"""The checkpoint that each report is on."""
 
 ARTIFACT = "artifact"
 """The metadata of a materialization that contains the asset's directory, relative to the root of the artifacts."""
@@ -35,10 +44,8 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
         raise dg.Failure(f"{key.to_user_string()} {NEVER_MADE}: materialize it first", allow_retries=False)
     path = artifacts_at_home().root / str(materialization.metadata[ARTIFACT].value)
     if not path.is_dir():
-        raise dg.Failure(
-            f"{path}, the directory of {key.to_user_string()}, is missing: materialize it again",
-            allow_retries=False,
-        )
+        missing = f"{path}, the directory of {key.to_user_string()}, is missing: materialize it again"
+        raise dg.Failure(missing, allow_retries=False)
     return path
 
 
@@ -61,9 +68,19 @@ class ArtifactIOManager(dg.IOManager):
         Raises:
             dg.Failure: a gate failed; the message names it with its figure.
         """
-        instance, key = context.instance, context.asset_key
-        path = latest_path(instance, key)
+        path = latest_path(context.instance, context.asset_key)
         consumer = context.step_context.assets_def
         if consumer is None or consumer.keys:
-            require_gates(key.to_user_string(), path, lambda asset: latest_path(instance, dg.AssetKey(asset)))
+            with user_errors():
+                _require_gates(context.instance, context.asset_key.to_user_string(), path)
         return path
+
+
+def _require_gates(instance: dg.DagsterInstance, asset: str, path: Path) -> None:
+    """Require that what an asset was last materialized to may be built on; `GateClosed` names the gate."""
+    if asset in GATES_OF_CORPUS:
+        require_corpus_passed(path)
+    elif asset in CHECKPOINTS:
+        require_intact(path)
+    elif asset in REPORTS:
+        require_passed(verify_checkpoint(latest_path(instance, dg.AssetKey(REPORTS[asset]))))

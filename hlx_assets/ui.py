@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import yaml
 
+from hlx_assets.common import exit_with_one_line
 from hlx_assets.dagster_internals import DAEMON
 from hlx_assets.home import open_home
 from hlx_model.corpus.documents import named_documents
@@ -41,13 +41,9 @@ Parts = dict[str, "subprocess.Popen[bytes]"]
 
 def free_port(wanted: int = 3000, host: str = "127.0.0.1") -> int:
     """Return `wanted` if it is free on `host`, else a port that the system picks."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in (wanted, 0):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
+        with suppress(OSError), socket.create_server((host, port), family=family) as probe:
             return int(probe.getsockname()[1])
     raise OSError(f"no free port on {host}")
 
@@ -75,29 +71,25 @@ def run(host: str, port: int, lock: int) -> str | None:
     """
     received: list[int] = []
 
-    def receive(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, receive)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, receive)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
+            signal.signal(signum, lambda signum, frame: received.append(signum))
     with tempfile.TemporaryDirectory(prefix="hlx-ui-") as folder, _ending(received) as parts:
         code, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
         server = {"socket": str(code), "location_name": LOCATION["location-name"]}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
         arguments = [f"--{name}={value}" for name, value in LOCATION.items()]
-        _start(parts, "code server", "dagster", "code-server", "start", f"--socket={code}", *arguments,
-               "--use-python-environment-entry-point", "--log-level=warning")  # fmt: skip
+        arguments += [f"--socket={code}", "--use-python-environment-entry-point", "--log-level=warning"]
+        _start(parts, "code server", "dagster", "code-server", "start", *arguments)
         deadline = time.monotonic() + START_SECONDS
         while not received and not (ended := _ended(parts)) and not _answers(str(code)):
             time.sleep(POLL_SECONDS)
             if time.monotonic() > deadline:
                 return f"the code server did not answer within {START_SECONDS:.0f} seconds"
         if not received and not ended:
-            _start(parts, "webserver", "hlx_assets.webserver", f"--workspace={workspace}", f"--host={host}",
-                   f"--port={port}")  # fmt: skip
-            _start(parts, "daemon", DAEMON, "run", f"--workspace={workspace}", lock=lock)
+            place = f"--workspace={workspace}"
+            _start(parts, "webserver", "hlx_assets.webserver", place, f"--host={host}", f"--port={port}")
+            _start(parts, "daemon", DAEMON, "run", place, lock=lock)
         announced = False
         while not received and not (ended := _ended(parts)):
             if not announced and (announced := _answers((host, port))):
@@ -171,11 +163,10 @@ def _remaining(parts: Parts, *, runs: bool) -> list["subprocess.Popen[bytes]"]:
 
 
 def _group_exists(leader: int) -> bool:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False
 
 
 def main() -> None:
@@ -187,10 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         parser.error(f"--port is {arguments.port}: it must be from 1 to 65535")
-    try:
+    with exit_with_one_line():
         GuardSettings.from_environment().listening_on(arguments.host)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
     # The parts must not all be the first to open an empty home.
     with open_home():
         pass
@@ -199,10 +188,8 @@ def main() -> None:
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)
-    try:
+    with exit_with_one_line(": name an address of this machine with -h"):
         port = free_port(arguments.port or 3000, arguments.host)
-    except OSError as error:
-        sys.exit(f"error: {error}: name an address of this machine with -h")
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
     lock = home_lock(home)

@@ -6,14 +6,14 @@ container `webserver` start this program instead of `dagster-webserver`.
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import uvicorn
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.datastructures import QueryParams
 
-from hlx_assets import dagster_internals
+from hlx_assets.common import exit_with_one_line
+from hlx_assets.dagster_internals import webserver
 from hlx_assets.home import open_home
 from hlx_model.serving.guard import GuardSettings, RequestGuard, Scope
 
@@ -40,14 +40,15 @@ def _is_query(text: str) -> bool:
     return all(operation.operation == OperationType.QUERY for operation in operations)
 
 
-def serve(workspace: Path, host: str, port: int, *, read_only: bool = False) -> None:
+def serve(workspace: Path, host: str, port: int, *, read_only: bool) -> None:
     """Serve the UI of a workspace until a signal ends the process.
 
     Raises:
         ValueError: a setting of the guard is wrong, or strangers could reach the server.
     """
     settings = GuardSettings.from_environment().listening_on(host)
-    with open_home() as instance, dagster_internals.webserver(instance, workspace, read_only=read_only) as app:
+    # What started this program has reported on the home.
+    with open_home(report=False) as instance, webserver(instance, workspace, read_only=read_only) as app:
         guarded = RequestGuard(app, settings, only_queries)
         uvicorn.run(guarded, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
 
@@ -62,10 +63,8 @@ def main() -> None:
     parser.add_argument("--read-only", action="store_true", help="show everything, but start and change nothing")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
+    with exit_with_one_line():
         serve(arguments.workspace, arguments.host, arguments.port, read_only=arguments.read_only)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ Nothing is read when a module is imported. `hlx_assets/settings.py` adds the var
 
 import os
 import re
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError
 
 ProfileName = Literal["quick", "production"]
 HOST_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
@@ -23,32 +23,21 @@ MOST_QUARANTINED = 0.05
 A twentieth is a few slips of the pen. More is a document, or a reader, that is wrong.
 """
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-
-def variable(name: str, default: object, meaning: str, expected: str, *, shown: str = "", secret: bool = False) -> Any:
+def variable(name: str, default: object, expected: str = "", *, secret: bool = False) -> Any:
     """Return the field of one environment variable.
 
     Args:
         name: the variable.
         default: its value if it is missing or empty.
-        meaning: what it sets, for the documents.
         expected: what its error line says after its name and value, unless a validator's `ValueError` says it.
-        shown: the default as the documents show it, if that differs.
         secret: its value is not repeated in an error line.
     """
-    return Field(
-        default,
-        alias=name,
-        description=meaning,
-        json_schema_extra={"expected": expected, "shown": shown, "secret": secret},
-    )
+    return Field(default, alias=name, json_schema_extra={"expected": expected, "secret": secret})
 
 
-def _hosts(names: object) -> object:
+def _hosts(names: str) -> list[str]:
     """Return the hosts of a list with commas, in lower case and without ports."""
-    if not isinstance(names, str):
-        return names
     found = [HOST_NAME.fullmatch(name.strip().lower()) for name in names.split(",") if name.strip()]
     if None in found:
         raise ValueError
@@ -60,50 +49,43 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    profile: ProfileName = variable(
-        "HLX_PROFILE", "quick", "Size, corpus and schedule together: `quick` or `production`.",
-        "choose one of quick, production",
-    )  # fmt: skip
-    corpus: str | None = variable(
-        "HLX_CORPUS", None, "Paths of the corpus documents, with `:` between them.", "it must be paths",
-        shown="a composed corpus",
-    )  # fmt: skip
-    entries: Annotated[int, Field(ge=0)] | None = variable(
-        "HLX_ENTRIES", None, "Entries to compose, beside the documents if there are any; 0 for none.",
-        "it must be a number of entries to compose, 0 for none",
-        shown="the profile's; 0 beside documents",
-    )  # fmt: skip
-    most_quarantined: Annotated[float, Field(ge=0, le=1)] = variable(
-        "HLX_MOST_QUARANTINED", MOST_QUARANTINED,
-        "Share of the entries in quarantine above which nothing is trained on a corpus.",
-        "it must be a share from 0 to 1",
-    )  # fmt: skip
-    save_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = variable(
-        "HLX_SAVE_SECONDS", 20.0, "Seconds between two checkpoints to resume from, at least.",
-        "it must be seconds, 0 or more",
-    )  # fmt: skip
-    stall_seconds: Seconds = variable(
-        "HLX_STALL_SECONDS", STALL_SECONDS, "Seconds without a step after which a training has stalled.",
-        "it must be seconds, a number above 0",
-    )  # fmt: skip
-    run_id: str | None = variable(
-        "HLX_RUN_ID", None, "The Dagster run of a trainer, which Dagster sets for it.", "it must be a run's id",
-        shown="none",
-    )  # fmt: skip
-    sites: Annotated[frozenset[str], BeforeValidator(_hosts)] = variable(
-        "HLX_SITE", frozenset(),
-        "Host names of the server besides loopback and the address that it listens on; ports are ignored.",
-        "it must be host names, such as hlx.example.org, with commas between them",
-        shown="none",
-    )  # fmt: skip
-    api_token: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$")] | None = variable(
-        "HLX_API_TOKEN", None, "A secret that each request to the server must carry.",
-        "it must consist of printable ASCII characters without spaces",
-        shown="none", secret=True,
-    )  # fmt: skip
-    behind_proxy: Literal["0", "1"] = variable(
-        "HLX_BEHIND_PROXY", "0", "`1`: a proxy with a login stands before the server.", "it must be 1, 0 or empty"
+    profile: ProfileName = variable("HLX_PROFILE", "quick", "choose one of quick, production")
+    """Size, corpus and schedule together: `quick` or `production`."""
+    corpus: str | None = variable("HLX_CORPUS", None)
+    """Paths of the corpus documents, with `:` between them; without them, a corpus is composed."""
+    entries: NonNegativeInt | None = variable(
+        "HLX_ENTRIES", None, "it must be a number of entries to compose, 0 for none"
     )
+    """Entries to compose; by default the profile's, or 0 if there are documents."""
+    most_quarantined: Annotated[float, Field(ge=0, le=1)] = variable(
+        "HLX_MOST_QUARANTINED", MOST_QUARANTINED, "it must be a share from 0 to 1"
+    )
+    """Share of the entries in quarantine above which nothing is trained on a corpus."""
+    save_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = variable(
+        "HLX_SAVE_SECONDS", 20.0, "it must be seconds, 0 or more"
+    )
+    """Seconds between two checkpoints to resume from, at least."""
+    stall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = variable(
+        "HLX_STALL_SECONDS", STALL_SECONDS, "it must be seconds, a number above 0"
+    )
+    """Seconds without a step after which a training has stalled."""
+    run_id: str | None = variable("HLX_RUN_ID", None)
+    """The Dagster run of a trainer, which Dagster sets for it."""
+    sites: Annotated[frozenset[str], BeforeValidator(_hosts)] = variable(
+        "HLX_SITE", frozenset(), "it must be host names, such as hlx.example.org, with commas between them"
+    )
+    """Host names of the server besides loopback and the address that it listens on; ports are ignored."""
+    api_token: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$")] | None = variable(
+        "HLX_API_TOKEN", None, "it must consist of printable ASCII characters without spaces", secret=True
+    )
+    """A secret that each request to the server must contain."""
+    behind_proxy: Literal["0", "1"] = variable("HLX_BEHIND_PROXY", "0", "it must be 1, 0 or empty")
+    """`1`: a proxy that requires a login is in front of the server."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all variables, in their order."""
+        return [str(field.alias) for field in cls.model_fields.values()]
 
     @classmethod
     def read(cls, *names: str) -> Self:
@@ -112,8 +94,7 @@ class Environment(BaseModel):
         Raises:
             ValueError: one line that names the first variable that is not valid, and what it must be.
         """
-        known = names or [str(field.alias) for field in cls.model_fields.values()]
-        found = {name: value for name in known if (value := os.environ.get(name, "").strip())}
+        found = {name: value for name in names or cls.names() if (value := os.environ.get(name, "").strip())}
         try:
             return cls.model_validate(found)
         except ValidationError as error:
@@ -124,21 +105,3 @@ class Environment(BaseModel):
             given = ":" if extra["secret"] else f" is {found[name]!r}:"
             own = str(first["ctx"]["error"]) if first["type"] == "value_error" else ""
             raise ValueError(f"{name}{given} {own or extra['expected']}") from None
-
-
-class Variable(NamedTuple):
-    """An environment variable as the documents show it."""
-
-    name: str
-    default: str
-    meaning: str
-
-
-def variables(model: type[Environment] = Environment) -> list[Variable]:
-    """Return the variables of a model in their order, for the documents."""
-    found = []
-    for field in model.model_fields.values():
-        extra: Any = field.json_schema_extra
-        default = f"{field.default:g}" if isinstance(field.default, float) else field.default
-        found.append(Variable(str(field.alias), extra["shown"] or f"`{default}`", field.description or ""))
-    return found

@@ -55,13 +55,19 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-def _sync(path: Path) -> None:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Yield a descriptor of a file or a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with _named(path):
-            os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    with _opened(path) as descriptor, _named(path):
+        os.fsync(descriptor)
 
 
 def unfinished(path: Path) -> Path:
@@ -72,12 +78,12 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
-def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_bytes(path: Path, content: bytes | Iterable[bytes], *, durable: bool = True) -> None:
     """Write a file by atomic rename: readers see the old content or the new one.
 
     Args:
         path: the file.
-        content: its bytes.
+        content: its bytes, or pieces of them.
         durable: wait for the disk, so that this is true after a power cut too. Files that are soon written again
             (heartbeat, metrics) do not need it.
 
@@ -85,15 +91,6 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         ValueError: `path` is a directory.
         OSError: the disk is full or refuses.
     """
-    _write(path, [content], durable=durable)
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write pieces of UTF-8 text as one file, by atomic rename."""
-    _write(path, (line.encode() for line in lines), durable=True)
-
-
-def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a directory: name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +99,7 @@ def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with _named(path), os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -112,6 +109,11 @@ def _write(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
         raise
     if durable:
         _sync(path.parent)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write pieces of UTF-8 text as one file, by atomic rename."""
+    write_bytes(path, (line.encode() for line in lines))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -162,7 +164,10 @@ def new_directory(target: Path, *, keep: Callable[[Path], bool] | None = None) -
         yield temporary
         mode = temporary.stat().st_mode & 0o666
         for path in temporary.rglob("*"):
-            _set_mode(path, mode)
+            # Safetensors writes 0600 under any umask. A file system without modes refuses chmod, so it is called only
+            # if the mode differs.
+            if path.is_file() and path.stat().st_mode & 0o666 != mode:
+                path.chmod(mode)
             _sync(path)
         _sync(temporary)
         if keep is None:
@@ -188,42 +193,19 @@ def _replace(temporary: Path, target: Path) -> None:
 
 def _put(temporary: Path, target: Path, keep: Callable[[Path], bool]) -> None:
     """Rename `temporary`, or discard it if `target` is there and is to be kept."""
-    if _rename_to_new(temporary, target):
-        return
-    if not keep(target):
-        # One process at a time: a slower one must not replace what a faster one has just put there.
-        with _locked(target.parent):
-            if not _rename_to_new(temporary, target) and not keep(target):
-                _replace(temporary, target)
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename_to_new(temporary: Path, target: Path) -> bool:
-    """Rename a directory; return False if the target exists and is not empty."""
     try:
         temporary.replace(target)
+        return
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        return False
-    return True
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    """Set the mode of a file that a library wrote: safetensors uses 0600 under any umask."""
-    # A file system without modes refuses chmod, so it is called only if the mode differs.
-    if path.is_file() and path.stat().st_mode & 0o666 != mode:
-        path.chmod(mode)
+    if not keep(target):
+        # One process at a time: a slower one must not replace what a faster one has just put there.
+        with _opened(target.parent) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not keep(target):
+                _replace(temporary, target)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -60,7 +60,9 @@ class JsonModel(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise ValueError(first_error(error)) from None
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"])) or "the document"
+            raise ValueError(f"{field}: {first['msg']}".replace("\n", " ")) from None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -71,17 +73,8 @@ class JsonModel(BaseModel):
             OSError: it cannot be read.
         """
         try:
-            content = read_json(path)
+            return cls.from_json(read_json(path))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not JSON ({error})") from None
-        try:
-            return cls.from_json(content)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-
-def first_error(error: ValidationError) -> str:
-    """Return the first thing that pydantic found wrong, as one line: the field, and what is expected there."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"])) or "the document"
-    return f"{field}: {first['msg']}".replace("\n", " ")

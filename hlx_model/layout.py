@@ -36,9 +36,8 @@ MANIFEST, WEIGHTS, OPTIMIZER, STATE = "manifest.json", "model.safetensors", "opt
 SIGNATURE = "model.sig"
 
 # A report on a checkpoint.
-REPORT, VERDICT, PAGE, REPORT_MARKDOWN, LOSS_PLOT = (
-    "report.json", "verdict.json", "report.html", "report.md", "loss.svg",
-)  # fmt: skip
+REPORT, VERDICT, PAGE = "report.json", "verdict.json", "report.html"
+REPORT_MARKDOWN, LOSS_PLOT = "report.md", "loss.svg"
 
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
@@ -74,7 +73,7 @@ class FolderKind:
 
     def is_place(self, folder: Path) -> bool:
         """Return whether hlx puts folders of this kind at this path."""
-        return bool(self.parent) and bool(re.fullmatch(self.named, folder.name)) and folder.parent.match(self.parent)
+        return self.parent != "" and bool(re.fullmatch(self.named, folder.name)) and folder.parent.match(self.parent)
 
     def describes(self, folder: Path) -> bool:
         """Return whether a folder is of this kind: by one of its files in its place, by two of its signs elsewhere."""
@@ -89,9 +88,12 @@ class FolderKind:
 
 
 TRAINING_FOLDER = FolderKind(
-    "a training", "*", TRAINING_ID,
-    (HEARTBEAT, METRICS, LOCK), (MILESTONE_RESULTS, TRAINING_LOG, CHECKPOINTS, "stopped-*"),
-)  # fmt: skip
+    "a training",
+    "*",
+    TRAINING_ID,
+    (HEARTBEAT, METRICS, LOCK),
+    (MILESTONE_RESULTS, TRAINING_LOG, CHECKPOINTS, "stopped-*"),
+)
 CHECKPOINT_FOLDER = FolderKind(
     "a checkpoint", f"*/{CHECKPOINTS}", CHECKPOINT_NAME, (MANIFEST, WEIGHTS, OPTIMIZER), (STATE, SIGNATURE)
 )
@@ -102,13 +104,12 @@ REPORT_FOLDER = FolderKind(
 CORPUS_REPORT_FOLDER = FolderKind("a report on a corpus", "reports/corpora/*", DATA_VERSION, (), (REPORT, VERDICT))
 CARD_FOLDER = FolderKind("a model card", "cards/*", CHECKPOINT_NAME, (CARD,))
 CORPUS_FOLDER = FolderKind(
-    "a kept corpus", "corpora/*", DATA_VERSION,
-    (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS), ("documents-*.json", "places-*.parquet"),
+    "a kept corpus", "corpora/*", DATA_VERSION, (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS),
+    ("documents-*.json", "places-*.parquet"),
 )  # fmt: skip
 DOCUMENT_FOLDER = FolderKind(
-    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION,
-    (SOURCE, "document.md"), ("source-*.json", "document-*.md"),
-)  # fmt: skip
+    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION, (SOURCE, "document.md"), ("source-*.json", "document-*.md")
+)
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
     (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
@@ -133,7 +134,7 @@ class Artifacts:
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
         """Return the artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
-        return cls(checkpoint.absolute().parent.parent.parent)
+        return cls(checkpoint.absolute().parents[2])
 
     @property
     def root(self) -> Path:
@@ -150,13 +151,14 @@ class Artifacts:
 
     def report(self, checkpoint: Path) -> Path:
         """Return the folder of the report and the verdict on a checkpoint."""
-        checkpoint = checkpoint.absolute()
-        return self.root / "reports" / checkpoint.parent.parent.name / checkpoint.name
+        return self._beside("reports", checkpoint)
 
     def card(self, checkpoint: Path) -> Path:
         """Return the file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
-        checkpoint = checkpoint.absolute()
-        return self.root / "cards" / checkpoint.parent.parent.name / checkpoint.name / CARD
+        return self._beside("cards", checkpoint) / CARD
+
+    def _beside(self, folder: str, checkpoint: Path) -> Path:
+        return self.root / folder / checkpoint.absolute().parents[1].name / checkpoint.name
 
 
 def default_training() -> Path:

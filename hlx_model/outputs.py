@@ -36,7 +36,8 @@ def require_output(
     # Both where a link lies and where it leads.
     for place in (path.parent.resolve() / path.name, path.resolve()):
         for source in inputs:
-            if _same_file(place, source) or source.resolve().is_relative_to(place):
+            same = place.exists() and source.exists() and place.samefile(source)
+            if same or source.resolve().is_relative_to(place):
                 raise ValueError(f"{path}: the input {source} would be lost: {advice}")
         if own is not None and place.is_relative_to(own.resolve()):
             raise ValueError(f"{path}: this command writes {own} itself: {advice}")
@@ -62,7 +63,3 @@ def write_output(place: Path, pieces: Iterable[str]) -> None:
 def _is_special(path: Path) -> bool:
     """Return whether a path names a pipe, a socket or a device."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _same_file(place: Path, source: Path) -> bool:
-    return place.exists() and source.exists() and place.samefile(source)

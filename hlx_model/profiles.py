@@ -36,58 +36,31 @@ class Profile:
     size: str
     entries: int
     """Entries to compose if no corpus document is named."""
-    seed: int
     batch_size: int
-    seq_length: int
     replay: float
     """Tokens replayed from each phase before, as a share of the phase's own tokens."""
-    mixed_precision: bool
-    """Matrix products in bf16 if the device has it, on an older GPU in fp16."""
     optimizer: str
     """`adamw`, or `muon` for the layers' matrices."""
     prompt_weight: float
     """Final weight of a prompt's token in the objective; an answer's token has weight 1."""
     schedules: Mapping[int, Schedule]
     """By phase."""
+    seed: int = 0
+    seq_length: int = 256
+    mixed_precision: bool = True
+    """Matrix products in bf16 if the device has it, on an older GPU in fp16."""
 
 
-PROFILES: dict[str, Profile] = {
-    "quick": Profile(
-        name="quick",
-        size="tiny",
-        entries=25_000,
-        seed=0,
-        batch_size=8,
-        seq_length=256,
-        replay=0.04,
-        mixed_precision=True,
-        optimizer="muon",
-        prompt_weight=0.05,
-        # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
-        schedules={
-            1: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
-            2: Schedule(epochs=200, tokens=600_000, learning_rate=6e-3),
-            3: Schedule(epochs=50, tokens=15_500_000, learning_rate=6e-3),
-        },
-    ),
-    "production": Profile(
-        name="production",
-        size="100m",
-        entries=20_000,
-        seed=0,
-        batch_size=4,
-        seq_length=256,
-        replay=0.0,
-        mixed_precision=True,
-        optimizer="adamw",
-        prompt_weight=1.0,
-        schedules={
-            1: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
-            2: Schedule(epochs=200, tokens=None, learning_rate=1e-4),
-            3: Schedule(epochs=50, tokens=None, learning_rate=5e-5),
-        },
-    ),
-}
+_QUICK = Profile(
+    "quick", size="tiny", entries=25_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
+    # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
+    schedules={1: Schedule(200, 600_000, 6e-3), 2: Schedule(200, 600_000, 6e-3), 3: Schedule(50, 15_500_000, 6e-3)},
+)  # fmt: skip
+_PRODUCTION = Profile(
+    "production", size="100m", entries=20_000, batch_size=4, replay=0.0, optimizer="adamw", prompt_weight=1.0,
+    schedules={1: Schedule(200, None, 1e-4), 2: Schedule(200, None, 1e-4), 3: Schedule(50, None, 5e-5)},
+)  # fmt: skip
+PROFILES = {profile.name: profile for profile in (_QUICK, _PRODUCTION)}
 
 
 def profile(name: str | None = None) -> Profile:

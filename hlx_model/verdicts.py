@@ -6,16 +6,17 @@ SHA-256 of every other file in its folder, and its own digest.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hlx_model.files import digest_of, named_specials, read_json, sha256_of, write_json
-from hlx_model.json_model import JsonModel, Number, first_error
+from hlx_model.json_model import JsonModel, Number
 from hlx_model.layout import VERDICT
 
 Outcome = Literal["pass", "warn", "fail"]
+"""From best to worst."""
 
 
 class GateClosed(ValueError):
@@ -44,17 +45,6 @@ class GateResult:
         content: dict[str, Any] = named_specials(vars(self))
         return content
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "GateResult":
-        """Read what `to_json` returned; `ValueError` names the field that is wrong."""
-        try:
-            return _RESULT.validate_python(content)
-        except ValidationError as error:
-            raise ValueError(first_error(error)) from None
-
-
-_RESULT = TypeAdapter(GateResult)
-
 
 class Milestone(JsonModel):
     """The gates of one epoch, as they were evaluated during the training."""
@@ -71,8 +61,7 @@ class Milestone(JsonModel):
 
 def worst(gates: Iterable[GateResult]) -> Outcome:
     """Return `fail` if a gate failed, else `warn` if one warned, else `pass`."""
-    outcomes = {gate.outcome for gate in gates}
-    return "fail" if "fail" in outcomes else "warn" if "warn" in outcomes else "pass"
+    return max((gate.outcome for gate in gates), key=get_args(Outcome).index, default="pass")
 
 
 def write_sealed(directory: Path, content: Mapping[str, Any]) -> None:
@@ -80,9 +69,8 @@ def write_sealed(directory: Path, content: Mapping[str, Any]) -> None:
 
     Hidden files are half written, by this process before it was killed, or by another one right now.
     """
-    names = sorted(path.name for path in directory.iterdir() if path.name != VERDICT and not path.name.startswith("."))
-    sealed = {name: sha256_of(directory / name) for name in names}
-    whole = {**content, "files": sealed}
+    others = [path for path in directory.iterdir() if path.name != VERDICT and not path.name.startswith(".")]
+    whole = {**content, "files": {path.name: sha256_of(path) for path in sorted(others)}}
     write_json(directory / VERDICT, {**whole, "digest": digest_of(whole)})
 
 

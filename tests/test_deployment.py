@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from hlx_assets.settings import DagsterEnvironment
-from hlx_model.environment import variables as known_variables
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -86,7 +85,7 @@ def test_the_example_of_the_environment_names_every_variable() -> None:
 
 
 def test_the_code_location_gets_every_variable_that_it_reads() -> None:
-    known = {variable.name for variable in known_variables(DagsterEnvironment)}
+    known = set(DagsterEnvironment.names())
     of_the_server = {"HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"}
     of_the_trainer = {"HLX_RUN_ID"}
     assert services()["code"]["environment"].keys() == known - of_the_server - of_the_trainer

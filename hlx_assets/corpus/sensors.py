@@ -11,8 +11,7 @@ import dagster as dg
 
 from hlx_assets.common import CORPUS_GROUP
 from hlx_assets.corpus import assets
-from hlx_assets.guard import CHECKPOINTS
-from hlx_assets.io_manager import latest_path
+from hlx_assets.io_manager import CHECKPOINTS, latest_path
 from hlx_assets.watchdog.runs import UNFINISHED
 from hlx_model.corpus.documents import StoredDocument, kept_documents
 from hlx_model.files import digest_of, sha256_of
@@ -75,7 +74,7 @@ def _training(instance: dg.DagsterInstance) -> str | None:
     """Return the id of an unfinished run that trains, or may still do so."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
         selected = {key.to_user_string() for key in run.asset_selection or ()}
-        if selected & CHECKPOINTS.keys() or (run.asset_selection is None and run.job_name == "curriculum"):
+        if selected & CHECKPOINTS or (run.asset_selection is None and run.job_name == "curriculum"):
             return run.run_id
     return None
 

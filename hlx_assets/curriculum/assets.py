@@ -1,47 +1,57 @@
 """phase1_checkpoint → phase2_checkpoint → phase3_checkpoint: one factory for the three phases."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict
 
-from hlx_assets.common import CURRICULUM_GROUP, OWNERS
-from hlx_assets.curriculum.trainer import TrainerClient, TrainerResult
+from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata
+from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.checkpoints.manifest import Manifest, read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.phases import PHASES, Phase
 from hlx_model.provenance.tree import of_checkpoint, outline
-from hlx_model.runs.metrics import METRICS_SCHEMA, MetricsRow, read_metrics
+from hlx_model.runs.directory import TrainingResult
+from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
 from hlx_model.training.settings import CODE_VERSION
 
-TRAINING_POOL = "training"
 NOT_STOPPED = "no"
 """The metadata `stopped` of a checkpoint whose training completed; else it is the reason of the stop."""
 
+FIELDS = ("training_id", "size", "parameters", "epoch", "epochs", "step", "weights_sha256")
+"""Of the manifest of a checkpoint: what its materialization shows."""
+
 
 class TrainingConfig(dg.Config):
-    """The settings of a training; a setting that is not given comes from the profile."""
+    """The settings of a training, each an option of `hlx train`; one that is not given comes from the profile."""
 
-    profile: str | None = Field(default=None, description="quick or production. Default: $HLX_PROFILE, or quick.")
-    size: str | None = Field(default=None, description="tiny, 10m, 50m, 100m, 250m, 500m or 1b.")
-    epochs: int | None = Field(default=None, description="Epochs to train.")
-    lr: float | None = Field(default=None, description="Peak learning rate.")
-    batch_size: int | None = Field(default=None, description="With seq_length, the most tokens of a batch.")
-    seq_length: int | None = Field(default=None, description="Most tokens of an example.")
-    seed: int | None = Field(default=None, description="Seed of fresh weights and of the order of the data.")
-    replay: float | None = Field(default=None, description="Share of tokens from each earlier phase.")
-    gradient_checkpointing: bool = Field(default=False, description="Less memory for a third more computation.")
-    accumulation: int = Field(default=1, description="Parts that a batch is computed in: less memory, the same result.")
-    memory_limit: float | None = Field(
-        default=None, description="GiB that the training may use. Default: the free memory."
-    )
-    retry_stopped: bool = Field(
-        default=False,
-        description="Train again if a gate or an abort condition stopped a training with the same settings.",
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    profile: str | None = None
+    """quick or production. Default: $HLX_PROFILE, or quick."""
+    size: str | None = None
+    """tiny, 10m, 50m, 100m, 250m, 500m or 1b."""
+    epochs: int | None = None
+    """Epochs to train."""
+    lr: float | None = None
+    """Peak learning rate."""
+    batch_size: int | None = None
+    """With seq_length, the most tokens of a batch."""
+    seq_length: int | None = None
+    """Most tokens of an example."""
+    seed: int | None = None
+    """Seed of fresh weights and of the order of the data."""
+    replay: float | None = None
+    """Share of tokens from each earlier phase."""
+    gradient_checkpointing: bool = False
+    """Less memory for a third more computation."""
+    accumulation: int = 1
+    """Parts that a batch is computed in: less memory, the same result."""
+    memory_limit: float | None = None
+    """GiB that the training may use. Default: the free memory."""
+    retry_stopped: bool = False
+    """Train again if a gate or an abort condition stopped a training with the same settings."""
 
 
 def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
@@ -58,7 +68,7 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "safetensors"},
         code_version=CODE_VERSION,
-        pool=TRAINING_POOL,
+        pool="training",
         description=f"The model that {phase.learns}. It is trained in a child process and resumes after a kill. A "
         "training that a gate or an abort condition stopped is materialized too, with its reason.",
     )
@@ -68,72 +78,44 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         trainer: dg.ResourceParam[TrainerClient],
         **inputs: Path,
     ) -> dg.MaterializeResult[Path]:
-        result = trainer.train(context, {
-            "phase": phase.number,
+        paths = {
             "corpus": inputs["corpus"],
-            "resume-from": inputs.get("parent"),
-            "checkpoint-dir": artifacts_at_home().training,
-            "profile": config.profile,
-            "size": config.size,
-            "epochs": config.epochs,
-            "lr": config.lr,
-            "batch-size": config.batch_size,
-            "seq-length": config.seq_length,
-            "seed": config.seed,
-            "replay": config.replay,
-            "gradient-checkpointing": config.gradient_checkpointing,
-            "accumulation": config.accumulation,
-            "memory-limit": config.memory_limit,
-            "retry-stopped": config.retry_stopped,
-        })  # fmt: skip
-        manifest = read_manifest(result.checkpoint)
+            "resume_from": inputs.get("parent"),
+            "checkpoint_dir": artifacts_at_home().training,
+        }
+        result = trainer.train(context, {"phase": phase.number, **paths, **dict(config)})
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
-        if manifest.stopped:
+        if result.manifest.stopped:
             again = " (change a setting, or set retry_stopped, to train again)" if result.found else ""
-            context.log.error(f"the training was stopped{again}: {manifest.stopped}")
-        return _materialized(phase, manifest, result)
+            context.log.error(f"the training was stopped{again}: {result.manifest.stopped}")
+        return _materialized(phase, result)
 
     return checkpoint
 
 
-def _record(row: MetricsRow) -> dg.TableRecord:
-    values = cast("Mapping[str, float | None]", row)
-    return dg.TableRecord({name: "" if value is None else value for name, value in values.items()})
-
-
-def _materialized(phase: Phase, manifest: Manifest, result: TrainerResult) -> dg.MaterializeResult[Path]:
+def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[Path]:
     """Return the materialization of a checkpoint, with what the UI shows of it."""
-    best, parent = read_state(result.checkpoint).best_loss, manifest.parent
+    manifest, parent = result.manifest, result.manifest.parent
     curve = read_metrics(result.checkpoint.parents[1])
-    return dg.MaterializeResult(
-        value=result.checkpoint,
-        data_version=dg.DataVersion(manifest.weights_sha256),
-        metadata={
-            "checkpoint": result.checkpoint.name,
-            "training_id": manifest.training_id,
-            "size": manifest.size,
-            "parameters": manifest.parameters,
-            "epoch": manifest.epoch,
-            "epochs": manifest.epochs,
-            "step": manifest.step,
-            **({} if best is None else {"best_held_out_loss": best}),
-            "stopped": manifest.stopped or NOT_STOPPED,
-            "found": result.found,
-            "weights_sha256": manifest.weights_sha256,
-            "corpora": {name: version.data_version for name, version in manifest.corpora.items()},
-            "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
-            "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
-            "card": dg.MetadataValue.asset(dg.AssetKey(phase.card_asset)),
-            "lineage": dg.MetadataValue.md(outline(of_checkpoint(result.checkpoint))),
-            "settings": dict(manifest.settings),
-            "loss_curve": dg.MetadataValue.table(
-                [_record(row) for row in curve],
-                schema=dg.TableSchema([dg.TableColumn(name, "float") for name in METRICS_SCHEMA.names]),
-            ),
-            **({"parent": f"{parent.training_id}/{parent.name}"} if parent else {}),
-        },
-    )
+    shown: dict[str, Any] = {
+        "checkpoint": result.checkpoint.name,
+        **{name: getattr(manifest, name) for name in FIELDS},
+        "best_held_out_loss": read_state(result.checkpoint).best_loss,
+        "stopped": manifest.stopped or NOT_STOPPED,
+        "found": result.found,
+        "corpora": {name: version.data_version for name, version in manifest.corpora.items()},
+        "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
+        "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
+        "card": dg.MetadataValue.asset(dg.AssetKey(phase.card_asset)),
+        "lineage": dg.MetadataValue.md(outline(of_checkpoint(result.checkpoint))),
+        "settings": dict(manifest.settings),
+        "loss_curve": table_metadata(curve, METRICS_SCHEMA.names, of="float"),
+        "parent": f"{parent.training_id}/{parent.name}" if parent else None,
+    }
+    known = {name: value for name, value in shown.items() if value is not None}
+    version = dg.DataVersion(manifest.weights_sha256)
+    return dg.MaterializeResult(value=result.checkpoint, data_version=version, metadata=known)
 
 
 assets = [_checkpoint(phase) for phase in PHASES.values()]

@@ -3,40 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import dagster as dg
-
-from hlx_assets.common import check_result
-from hlx_assets.curriculum.assets import assets
+from hlx_assets.common import gate_checks
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.evaluation.gates import COMPLETED, GATES
 from hlx_model.evaluation.gates.training_record import training_completed
 from hlx_model.evaluation.integrity import INTEGRITY, integrity_gates
 from hlx_model.evaluation.milestones import MILESTONES, gate_name, recorded_milestone_gate
+from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateResult
 
 MILESTONE = "The gates at epoch {}, as recorded during training; a failure ended it there."
-
-
-def _checks(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    key = asset.key
-    specs = [dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in INTEGRITY.items()]
-    # A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gate blocks.
-    specs += [dg.AssetCheckSpec(COMPLETED, asset=key, description=GATES[COMPLETED].documentation)]
-    specs += [dg.AssetCheckSpec(gate_name(e), asset=key, description=MILESTONE.format(e)) for e in MILESTONES]
-
-    @dg.multi_asset_check(
-        specs=specs,
-        name=f"{key.to_user_string()}_integrity",
-        ins={"checkpoint": dg.AssetIn(key)},
-        can_subset=True,
-    )
-    def integrity(context: dg.AssetCheckExecutionContext, checkpoint: Path) -> Iterator[dg.AssetCheckResult]:
-        for gate in examine(checkpoint):
-            if dg.AssetCheckKey(key, gate.name) in context.selected_asset_check_keys:
-                yield check_result(key, gate)
-
-    return integrity
 
 
 def examine(checkpoint: Path) -> Iterator[GateResult]:
@@ -53,4 +30,8 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 
-checks = [_checks(asset) for asset in assets]
+# A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gate blocks.
+RECORDED = {COMPLETED: GATES[COMPLETED].documentation, **{gate_name(e): MILESTONE.format(e) for e in MILESTONES}}
+
+names = [phase.checkpoint_asset for phase in PHASES.values()]
+checks = [gate_checks(f"{name}_integrity", name, examine, INTEGRITY, RECORDED) for name in names]

@@ -27,8 +27,6 @@ from hlx_model.runs.heartbeat import Heartbeat
 
 MAX_QUARANTINED_ROWS = 10
 MAX_ERROR_LENGTH = 400
-LOGGERS: dict[str, object] = {"console": {}}
-"""Short lines instead of Dagster's own."""
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
@@ -57,7 +55,8 @@ def run_configuration(path: Path | None) -> Mapping[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
         if not isinstance(config := config or {}, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
-        merged = {**config, "loggers": {**LOGGERS, **config.get("loggers", {})}}
+        # Short lines instead of Dagster's own.
+        merged = {**config, "loggers": {"console": {}, **config.get("loggers", {})}}
         dg.validate_run_config(curriculum_job(), merged)
     except (OSError, ValueError, yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
         sys.exit(f"error: --config {path}: {' '.join(str(error).split())[:MAX_ERROR_LENGTH]}")
@@ -70,33 +69,23 @@ def curriculum_job() -> dg.JobDefinition:
 
 
 def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
-    """Print the quarantined entries, a table of the phases, and what failed.
-
-    Args:
-        instance: of the run.
-        events: those of the run.
-        seconds: its duration.
-    """
+    """Print the quarantined entries, a table of the phases, and what failed in a run that took so many seconds."""
     materialized = {event.asset_key for event in events if event.is_step_materialization}
     if dg.AssetKey(EXAMPLES) in materialized:
         _print_quarantine(instance)
-    table = Table(title="curriculum", show_lines=True)
-    for column in ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in"):
-        table.add_column(column)
-    finished = [phase for phase in PHASES.values() if dg.AssetKey(phase.report_asset) in materialized]
-    reports = {
-        phase: Report.read(latest_path(instance, dg.AssetKey(phase.report_asset)) / REPORT) for phase in finished
-    }
-    for phase, report in reports.items():
-        table.add_row(*_row(instance, phase, report))
+    columns = ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in")
+    table, notes = Table(*columns, title="curriculum", show_lines=True), []
+    for phase in PHASES.values():
+        if (key := dg.AssetKey(phase.report_asset)) in materialized:
+            report = Report.read(latest_path(instance, key) / REPORT)
+            table.add_row(*_row(instance, phase, report))
+            if report.translation:
+                pairs = report.translation.training_pairs
+                share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
+                notes.append(f"phase {phase.number} reproduces {share}")
     if table.row_count:
         console.print(table)
-    for phase, report in reports.items():
-        if figures := report.translation:
-            pairs = figures.training_pairs
-            share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
-            console.print(f"phase {phase.number} reproduces {share}")
-    for line in _failures(events):
+    for line in (*notes, *_failures(events)):
         console.print(line)
     console.print(f"{seconds / 60:.1f} minutes in all; `make ui` shows the graph, the reports and the curves")
 
@@ -114,9 +103,8 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
                 label = "[red]gate failed[/]" if failed else "[yellow]warning[/]"
                 name = f"{check.asset_key.to_user_string()} {check.check_name}"
                 lines[check.asset_check_key] = f"{label} {name}: {escape(check.description or '')}"
-        elif event.is_step_failure:
-            if reason := failure_reason(event):
-                lines[event.step_key] = f"[red]failed[/] {event.step_key}: {escape(reason)}"
+        elif event.is_step_failure and (reason := failure_reason(event)):
+            lines[event.step_key] = f"[red]failed[/] {event.step_key}: {escape(reason)}"
         elif event.event_type == dg.DagsterEventType.STEP_SKIPPED:
             lines[event.step_key] = f"[yellow]not run[/] {event.step_key}: an asset that it needs did not pass"
     return list(lines.values())
@@ -152,9 +140,7 @@ def _print_quarantine(instance: dg.DagsterInstance) -> None:
     kept = pq.read_metadata(examples / ROWS).num_rows
     console.print(f"{kept + len(rows)} entries read, {len(rows)} quarantined")
     for row in rows[:MAX_QUARANTINED_ROWS]:
-        console.print(
-            f"quarantined: {row['document']} line {row['line']} ({row['english'] or 'no sentence'}): {row['reason']}",
-            markup=False,
-        )
+        place = f"{row['document']} line {row['line']} ({row['english'] or 'no sentence'})"
+        console.print(f"quarantined: {place}: {row['reason']}", markup=False)
     if len(rows) > MAX_QUARANTINED_ROWS:
         console.print(f"and {len(rows) - MAX_QUARANTINED_ROWS} more: `hlx corpus check` lists them")

@@ -4,6 +4,7 @@ Training needs what Dagster's subprocess client does not do: messages arrive whi
 whole process group in three steps, and the child dies with its parent.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,28 +14,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
+from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.verdicts import Milestone
 
 LOG_SECONDS = 30.0
 """Seconds between two figures in the log; every figure is an observation."""
 
-Message = Mapping[str, Any]
-"""An event of the trainer with its figures (`hlx_model/training/recorder.py`)."""
-
-
-class TrainerResult(NamedTuple):
-    """How a trainer ended."""
-
-    checkpoint: Path
-    found: bool
-    """Whether this training had ended before, so that nothing was trained."""
+Figures = dict[str, Any]
+"""A message of the trainer: the name of its event, and its figures (`hlx_model/training/events.py`)."""
 
 
 @dataclass(frozen=True)
@@ -52,53 +46,49 @@ class TrainerClient:
     terminate_grace: float = 10.0
     """Seconds after SIGTERM; then SIGKILL."""
 
-    def train(self, context: dg.AssetExecutionContext, arguments: Mapping[str, object]) -> TrainerResult:
+    def train(self, context: dg.AssetExecutionContext, arguments: Mapping[str, object]) -> TrainingResult:
         """Run the trainer to its end.
 
         Args:
             context: the step's.
-            arguments: command-line options without their dashes; True is a flag, None is left out.
+            arguments: command-line options by name; True is a flag, None is left out.
 
         Raises:
             dg.Failure: the trainer ended without a result; its own line on why.
         """
         command = [*self.launcher, sys.executable, "-m", "hlx_model.training", *_options(arguments)]
         context.log.info(" ".join(command))
-        result: TrainerResult | None = None
+        result: TrainingResult | None = None
         logged, code = time.monotonic(), 0
         with tempfile.TemporaryFile() as errors:
-            for message in self._messages(context, command, errors):
-                match message["event"]:
+            for figures in self._messages(context, command, errors):
+                match figures.pop("event"):
                     case "progress":
-                        _observe(context, message)
-                        if message["held_out_loss"] is not None or time.monotonic() - logged > LOG_SECONDS:
+                        # An observation appears in the asset's plots while the step runs.
+                        known = {name: value for name, value in figures.items() if value is not None}
+                        context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
+                        if figures["held_out_loss"] is not None or time.monotonic() - logged > LOG_SECONDS:
                             logged = time.monotonic()
-                            context.log.info(_progress_line(message))
+                            context.log.info(_progress_line(figures))
                     case "milestone":
-                        _report_milestone(context, _milestone_of(message))
+                        _report_milestone(context, Milestone.from_json(figures))
                     case "warning":
-                        context.log.warning(message["text"])
+                        context.log.warning(figures["text"])
                     case "result":
-                        result = TrainerResult(Path(message["checkpoint"]), bool(message["found"]))
+                        result = TrainingResult.of(Path(figures["checkpoint"]), found=figures["found"])
                     case "exit":
-                        code = message["code"]
+                        code = figures["code"]
             errors.seek(0)
             lines = errors.read().decode(errors="replace").strip().splitlines()
         if result is None:
-            raise dg.Failure(
-                _failure_reason(code, lines),
-                metadata={"standard error": dg.MetadataValue.md("```\n" + "\n".join(lines[-20:]) + "\n```")},
-                allow_retries=False,
-            )
+            shown = dg.MetadataValue.md("```\n" + "\n".join(lines[-20:]) + "\n```")
+            raise dg.Failure(_failure_reason(code, lines), {"standard error": shown}, allow_retries=False)
         return result
 
-    def _messages(self, context: dg.AssetExecutionContext, command: Sequence[str], errors: Any) -> Iterator[Message]:
-        """Yield the trainer's messages as they arrive, and its exit code last."""
-        with dg.open_pipes_session(
-            context=context,
-            context_injector=dg.PipesTempFileContextInjector(),
-            message_reader=dg.PipesTempFileMessageReader(),
-        ) as session:
+    def _messages(self, context: dg.AssetExecutionContext, command: Sequence[str], errors: Any) -> Iterator[Figures]:
+        """Yield each message of the trainer as it arrives, and last the event `exit` with its exit code."""
+        injector, reader = dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
+        with dg.open_pipes_session(context, injector, reader) as session:
             process = subprocess.Popen(
                 command,
                 env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run.run_id},
@@ -123,12 +113,8 @@ class TrainerClient:
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
         """End the whole process group, its leader and all others: interrupt, terminate, kill."""
-        steps = (
-            (signal.SIGINT, self.interrupt_grace),
-            (signal.SIGTERM, self.terminate_grace),
-            (signal.SIGKILL, 10.0),
-        )
-        for signum, grace in steps:
+        graces = {signal.SIGINT: self.interrupt_grace, signal.SIGTERM: self.terminate_grace, signal.SIGKILL: 10.0}
+        for signum, grace in graces.items():
             deadline = time.monotonic() + grace
             try:
                 os.killpg(process.pid, signum)
@@ -140,14 +126,12 @@ class TrainerClient:
                 return
 
 
-def _options(arguments: Mapping[str, object]) -> list[str]:
-    options: list[str] = []
+def _options(arguments: Mapping[str, object]) -> Iterator[str]:
     for name, value in arguments.items():
-        if value is True:
-            options.append(f"--{name}")
-        elif value is not None and value is not False:
-            options += [f"--{name}", str(value)]
-    return options
+        if value is not None and value is not False:
+            yield f"--{name.replace('_', '-')}"
+            if value is not True:
+                yield str(value)
 
 
 def _failure_reason(code: int, lines: Sequence[str]) -> str:
@@ -161,45 +145,26 @@ def _failure_reason(code: int, lines: Sequence[str]) -> str:
     return f"the trainer {how}{f' ({last})' if last else ''}: materialize again to resume"
 
 
-def _observe(context: dg.AssetExecutionContext, message: Message) -> None:
-    """Log figures as an observation: they appear in the asset's plots while the step runs."""
-    known = {name: value for name, value in message.items() if value is not None and name != "event"}
-    context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
-
-
-def _progress_line(message: Message) -> str:
-    done = message["step"] / message["steps"]
-    line = f"epoch {message['epoch']} step {message['step']} ({done:.0%}): loss {message['train_loss']:.3f}"
-    if message["held_out_loss"] is not None:
-        line += f", held-out {message['held_out_loss']:.3f}"
-    if message["tokens_per_second"] is not None:
-        line += f", {message['tokens_per_second']:,.0f} tokens/s"
-    if message["eta_seconds"] is not None:
-        line += f", {max(0.0, message['eta_seconds']) / 60:.0f} min left"
+def _progress_line(figures: Figures) -> str:
+    done = figures["step"] / figures["steps"]
+    line = f"epoch {figures['epoch']} step {figures['step']} ({done:.0%}): loss {figures['train_loss']:.3f}"
+    if figures["held_out_loss"] is not None:
+        line += f", held-out {figures['held_out_loss']:.3f}"
+    if figures["tokens_per_second"] is not None:
+        line += f", {figures['tokens_per_second']:,.0f} tokens/s"
+    if figures["eta_seconds"] is not None:
+        line += f", {max(0.0, figures['eta_seconds']) / 60:.0f} min left"
     return line
-
-
-def _milestone_of(message: Message) -> Milestone:
-    return Milestone.from_json({key: value for key, value in message.items() if key != "event"})
 
 
 def _report_milestone(context: dg.AssetExecutionContext, milestone: Milestone) -> None:
     """Write a milestone into the log, and show it as a check of this run while the training continues."""
-    log = context.log.error if milestone.failed else context.log.info
-    log(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+    level = logging.ERROR if milestone.failed else logging.INFO
+    context.log.log(level, f"gates at epoch {milestone.epoch}: {milestone.outcome}")
     for gate in milestone.gates:
-        log = context.log.error if gate.outcome == "fail" else context.log.info
-        log(f"  {gate.name}: {gate.outcome}: {gate.reason}")
+        level = logging.ERROR if gate.outcome == "fail" else logging.INFO
+        context.log.log(level, f"  {gate.name}: {gate.outcome}: {gate.reason}")
     if milestone.epoch in MILESTONES:
         gate = recorded_milestone_gate([milestone], milestone.epoch, milestone.epoch)
-        check = check_result(context.asset_key, gate)
-        evaluation = dg.AssetCheckEvaluation(
-            asset_key=context.asset_key,
-            check_name=gate.name,
-            passed=check.passed,
-            metadata=check.metadata,
-            severity=check.severity,
-            description=check.description,
-        )
         # It is logged at once; an asset returns its checks only at its end. The check of the finished training follows.
-        context.log_event(evaluation)
+        context.log_event(dg.AssetCheckEvaluation(**check_result(context.asset_key, gate)._asdict()))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.common import LINEAGE_GROUP, OWNERS, user_errors
+from hlx_assets.common import LINEAGE_GROUP, OWNERS, table_metadata, user_errors
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.files import digest_of, sha256_of
-from hlx_model.history import TrainingRow, write_history
+from hlx_model.history import write_history
 from hlx_model.layout import HISTORY
 from hlx_model.phases import PHASES, Phase
 from hlx_model.release.card import write_card
@@ -23,11 +23,8 @@ COLUMNS = (
 def _card(phase: Phase) -> dg.AssetsDefinition:
     @dg.asset(
         name=phase.card_asset,
-        ins={
-            "checkpoint": dg.AssetIn(phase.checkpoint_asset),
-            # Loading the report requires that its verdict passed.
-            "report": dg.AssetIn(phase.report_asset),
-        },
+        # Loading the report requires that its verdict passed.
+        ins={"checkpoint": dg.AssetIn(phase.checkpoint_asset), "report": dg.AssetIn(phase.report_asset)},
         group_name=LINEAGE_GROUP,
         owners=OWNERS,
         kinds={"markdown"},
@@ -56,29 +53,19 @@ def _card(phase: Phase) -> dg.AssetsDefinition:
     owners=OWNERS,
     kinds={"parquet"},
     code_version="1",
-    description="All trainings, with settings, figures and verdicts: `hlx history` in the terminal.",
 )
 def training_history() -> dg.MaterializeResult[None]:
-    """Write history.parquet from the files of every training."""
+    """Write history.parquet: all trainings, with settings, figures and verdicts; `hlx history` in the terminal."""
     artifacts = artifacts_at_home()
-    rows = write_history(artifacts)[::-1]
+    rows = [row.to_json() for row in reversed(write_history(artifacts))]
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest_of([row.to_json() for row in rows])),
+        data_version=dg.DataVersion(digest_of(rows)),
         metadata={
             "trainings": len(rows),
             "table": dg.MetadataValue.path(artifacts.root / HISTORY),
-            "history": dg.MetadataValue.table([_record(row) for row in rows[:ROWS]], schema=_SCHEMA),
+            "history": table_metadata(rows[:ROWS], COLUMNS, of="string"),
         },
     )
 
 
-_SCHEMA = dg.TableSchema([dg.TableColumn(name, "string") for name in COLUMNS])
-
-
-def _record(row: TrainingRow) -> dg.TableRecord:
-    values = {name: getattr(row, name) for name in COLUMNS}
-    return dg.TableRecord({name: "" if value is None else str(value) for name, value in values.items()})
-
-
-cards = [_card(phase) for phase in PHASES.values()]
-assets = [*cards, training_history]
+assets = [*(_card(phase) for phase in PHASES.values()), training_history]

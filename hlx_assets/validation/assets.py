@@ -1,30 +1,45 @@
-"""phaseN_validation_report: what a checkpoint can do, measured on the corpora that its manifest names."""
+"""phaseN_validation_report: what a checkpoint can do, measured on the corpora that its manifest names.
+
+Its checks mirror the verdict beside the report. Every night the reports on the existing checkpoints are made again,
+beside a running training.
+"""
 
 import math
 import os
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
+from hlx_assets.common import OWNERS, VALIDATION_GROUP, gate_checks, user_errors
+from hlx_assets.settings import DagsterEnvironment
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
-from hlx_model.evaluation.verdict import GATES_VERSION
+from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
+from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
 from hlx_model.phases import PHASES, Phase
+from hlx_model.verdicts import GateClosed, GateResult
 
-VALIDATION_POOL = "validation"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 """Reports are made again every night (`nightly_revalidation`); one night may be missed."""
+
+NICE = 10
+"""A running training comes first."""
 
 
 class ReportConfig(dg.Config):
     """How a checkpoint is evaluated."""
 
-    device: str | None = Field(default=None, description="cpu or cuda. Default: cuda if there is a GPU.")
-    nice: int = Field(default=0, ge=0, le=19, description="Lower the priority below other processes, 0 to 19.")
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    device: str | None = None
+    """cpu or cuda. Default: cuda if there is a GPU."""
+    nice: int = Field(default=0, ge=0, le=19)
+    """Lower the priority below other processes, 0 to 19."""
 
 
 def _report(phase: Phase) -> dg.AssetsDefinition:
@@ -34,22 +49,18 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
         group_name=VALIDATION_GROUP,
         owners=OWNERS,
         kinds={"json", "html"},
-        pool=VALIDATION_POOL,
+        pool="validation",
         freshness_policy=FRESH,
         code_version=GATES_VERSION,
         description=f"The gates' figures and the verdict on phase {phase.number}'s checkpoint, good or bad.",
     )
     def report(config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
-        if config.nice:
-            os.nice(config.nice)
+        os.nice(config.nice)
         with user_errors():
             result = evaluate(checkpoint, device_of(config.device))
-        return dg.MaterializeResult(
-            value=result.directory,
-            # The digest contains no times: the same results make nothing stale.
-            data_version=dg.DataVersion(result.verdict.digest),
-            metadata=_metadata(result, phase),
-        )
+        # The digest contains no times: the same results make nothing stale.
+        version = dg.DataVersion(result.verdict.digest)
+        return dg.MaterializeResult(value=result.directory, data_version=version, metadata=_metadata(result, phase))
 
     return report
 
@@ -78,4 +89,51 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
     }
 
 
+def _checks(phase: Phase) -> dg.AssetChecksDefinition:
+    """Return the checks of a phase's report: one for each gate of the phase, all of them blocking."""
+    described = {name: GATES[name].documentation for name in GATES_OF_PHASE[phase.number]}
+    recorded = partial(_recorded, phase.number)
+    return gate_checks(f"phase{phase.number}_gates", phase.report_asset, recorded, described, {})
+
+
+def _recorded(phase: int, report: Path) -> Iterator[GateResult]:
+    """Yield every gate of the phase as the verdict records it; a gate that is missing there fails."""
+    try:
+        found = {gate.name: gate for gate in Verdict.read(report).gates}
+        missing = "the verdict does not contain this gate: materialize the report again"
+    except GateClosed as error:
+        found, missing = {}, str(error)
+    for name in GATES_OF_PHASE[phase]:
+        yield found.get(name, GateResult(name, "fail", missing))
+
+
 assets = [_report(phase) for phase in PHASES.values()]
+checks = [_checks(phase) for phase in PHASES.values()]
+
+
+def revalidation_schedule(environment: DagsterEnvironment) -> dg.ScheduleDefinition:
+    """Return the schedule `nightly_revalidation` with its job `revalidation`; the environment sets time and device."""
+    config = {"device": environment.revalidation_device, "nice": NICE}
+    job = dg.define_asset_job(
+        "revalidation",
+        dg.AssetSelection.assets(*assets),
+        {"ops": {asset.op.name: {"config": config} for asset in assets}},
+        description="Judge the checkpoints of the three phases again, with their gates; trains nothing. "
+        "If you start it by hand, select the phases that were trained; the schedule does.",
+    )
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=environment.revalidation_cron,
+        execution_timezone=environment.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night at three (`HLX_REVALIDATION_CRON`, `HLX_TIMEZONE`); a gate that fails closes again.",
+    )
+    def nightly_revalidation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Request the reports on the checkpoints that exist."""
+        made = context.instance.get_latest_materialization_event
+        phases = [phase for phase in PHASES.values() if made(dg.AssetKey(phase.checkpoint_asset))]
+        existing = [dg.AssetKey(phase.report_asset) for phase in phases]
+        return dg.RunRequest(asset_selection=existing) if existing else dg.SkipReason("there is no checkpoint yet")
+
+    return nightly_revalidation

@@ -7,27 +7,18 @@ problem of an asset is sent once, until the asset has recovered.
 """
 
 import json
+import logging
 import re
 import sys
 import time
 from dataclasses import dataclass
-from typing import Protocol
 
 import apprise
 from pydantic import Field
 
+from hlx_assets.common import exit_with_one_line
 from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, service
 from hlx_model.json_model import JsonModel
-
-
-class Log(Protocol):
-    """The part of a logger that alerts need."""
-
-    def info(self, message: str, /) -> None:
-        """Log good news."""
-
-    def warning(self, message: str, /) -> None:
-        """Log a problem."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +67,8 @@ class Cursor(JsonModel):
 class Notifier:
     """Sends alerts, each problem once."""
 
-    def __init__(self, cursor: str | None, log: Log) -> None:
-        self._log = log
-        self._addresses = DagsterEnvironment.read(ALERTS).alerts
+    def __init__(self, cursor: str | None, log: logging.Logger) -> None:
+        self._log, self._addresses = log, DagsterEnvironment.read(ALERTS).alerts
         before = Cursor.from_json(json.loads(cursor)) if cursor else Cursor()
         self._sent, self.since = dict(before.sent), before.since
 
@@ -90,12 +80,11 @@ class Notifier:
         """Send an alert unless it was sent before, or reports a recovery without a problem; return whether it was."""
         if alert.fingerprint == self._sent.get(alert.subject):
             return False
-        if alert.fingerprint is None:
-            del self._sent[alert.subject]
-        else:
+        self._sent.pop(alert.subject, None)
+        if alert.fingerprint:
             self._sent[alert.subject] = alert.fingerprint
-        log = self._log.warning if alert.problem else self._log.info
-        log(f"{alert.title}: {' '.join(alert.body.split())}")
+        level = logging.WARNING if alert.problem else logging.INFO
+        self._log.log(level, f"{alert.title}: {' '.join(alert.body.split())}")
         for address in self._addresses:
             if error := send(address, alert.title, alert.body, good=alert.problem is None):
                 self._log.warning(error)
@@ -108,25 +97,20 @@ def send(address: str, title: str, body: str, *, good: bool) -> str | None:
     if not sender.add(address):
         return f"{ALERTS}: {service(address)} is no address that Apprise knows"
     kind = apprise.NotifyType.SUCCESS if good else apprise.NotifyType.WARNING
-    if not sender.notify(body=body, title=title, notify_type=kind):
-        return f"{ALERTS}: {service(address)} did not accept the message"
-    return None
+    accepted = sender.notify(body=body, title=title, notify_type=kind)
+    return None if accepted else f"{ALERTS}: {service(address)} did not accept the message"
 
 
 def main() -> int:
     """Send a test message to each address and print which accepted it; return 1 if one did not."""
-    try:
+    with exit_with_one_line():
         addresses = DagsterEnvironment.read(ALERTS, UI_URL).alerts
-    except ValueError as error:
-        sys.exit(f"error: {error}")
     if not addresses:
         sys.exit(f"error: {ALERTS} names no address, such as mailto://me:password@example.org or json://host/path")
-    failed = 0
-    for address in addresses:
-        refused = send(address, "HLX Brain: a test", "If you read this, alerts reach you.", good=True)
+    refusals = [send(one, "HLX Brain: a test", "If you read this, alerts reach you.", good=True) for one in addresses]
+    for address, refused in zip(addresses, refusals, strict=True):
         sys.stdout.write(f"{refused or f'{service(address)} accepted the message'}\n")
-        failed += refused is not None
-    return 1 if failed else 0
+    return 1 if any(refusals) else 0
 
 
 if __name__ == "__main__":

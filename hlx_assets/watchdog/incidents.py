@@ -1,6 +1,7 @@
 """The alerts that follow from runs that have ended: failed gates, failures, cancels, recoveries."""
 
 import datetime
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,13 +17,10 @@ from hlx_model.evaluation.gates import COMPLETED
 from hlx_model.phases import PHASES
 
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
+_Type = dg.DagsterEventType
 _RELEVANT = {
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.STEP_START,
-    dg.DagsterEventType.RUN_FAILURE,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-}
+    _Type.ASSET_CHECK_EVALUATION, _Type.STEP_FAILURE, _Type.STEP_START, _Type.RUN_FAILURE, _Type.ASSET_MATERIALIZATION,
+}  # fmt: skip
 
 
 def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[float, Alert]]:
@@ -37,11 +35,9 @@ def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[floa
     """
     after = datetime.datetime.fromtimestamp(since, datetime.UTC)
     records = instance.get_run_records(dg.RunsFilter(statuses=ENDED, updated_after=after))
-    ended = [(record.end_time, record.dagster_run) for record in records if record.end_time is not None]
-    for time, run in sorted(ended, key=lambda one: one[0]):
-        if time > since:
-            for alert in _alerts_of_run(instance, run):
-                yield time, alert
+    ended = [(record.end_time, record.dagster_run) for record in records if record.end_time and record.end_time > since]
+    for time, run in sorted(ended, key=operator.itemgetter(0)):
+        yield from ((time, alert) for alert in _alerts_of_run(instance, run))
 
 
 def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
@@ -65,35 +61,32 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     else:
         # An interrupted step fails with an error that says nothing of the reason.
         cancelled = status == dg.DagsterRunStatus.CANCELED and not stopped
-        reason = stopped or (
-            "somebody cancelled the run" if cancelled else f"the run ended: {_failure_message(events)}"
-        )
+        reason = "somebody cancelled the run" if cancelled else stopped or f"the run ended: {_failure_message(events)}"
         again = "" if "resume" in reason else ": materialize again to resume"
-        yield Alert(_last_started_step(events) or run.job_name, f"{reason}{again}", run.run_id, cancelled=cancelled)
+        started = [event.step_key for event in events if event.event_type == _Type.STEP_START]
+        subject = (started[-1] if started else None) or run.job_name
+        yield Alert(subject, f"{reason}{again}", run.run_id, cancelled=cancelled)
 
 
 def _failure_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
     """Return the alert of a failed gate, a failed step or a stopped training; None for any other event."""
     if materialized := _success_alert(event, run_id):
         stopped = event.step_materialization_data.materialization.metadata.get("stopped")
-        if stopped is None or stopped.value == NOT_STOPPED:
-            return None
-        return replace(materialized, problem=f"its training was stopped: {stopped.value}")
-    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        if stopped is not None and stopped.value != NOT_STOPPED:
+            return replace(materialized, problem=f"its training was stopped: {stopped.value}")
+    elif event.event_type == _Type.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         # The materialization of a stopped training reports what the check `training_completed` repeats.
-        if check.passed or check.severity != dg.AssetCheckSeverity.ERROR or check.check_name == COMPLETED:
-            return None
-        return Alert(check.asset_key.to_user_string(), f"gate {check.check_name}: {check.description}", run_id)
-    if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-        reason = failure_reason(event)
-        return Alert(event.step_key or "", reason, run_id) if reason else None
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR and check.check_name != COMPLETED:
+            return Alert(check.asset_key.to_user_string(), f"gate {check.check_name}: {check.description}", run_id)
+    elif event.event_type == _Type.STEP_FAILURE and (reason := failure_reason(event)):
+        return Alert(event.step_key or "", reason, run_id)
     return None
 
 
 def _success_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
     """Return the alert of an asset that was materialized; None for any other event."""
-    if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION or event.asset_key is None:
+    if event.event_type != _Type.ASSET_MATERIALIZATION or event.asset_key is None:
         return None
     training = event.step_materialization_data.materialization.metadata.get("training_id")
     return Alert(event.asset_key.to_user_string(), None, run_id, str(training.value) if training else None)
@@ -101,10 +94,5 @@ def _success_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
 
 def _failure_message(events: Sequence[dg.DagsterEvent]) -> str:
     """Return Dagster's message on a run that failed although none of its steps did."""
-    found = [event.message for event in events if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.message]
+    found = [event.message for event in events if event.event_type == _Type.RUN_FAILURE and event.message]
     return " ".join(found[-1].split()).rstrip(".") if found else "its log does not say why"
-
-
-def _last_started_step(events: Sequence[dg.DagsterEvent]) -> str | None:
-    started = [event.step_key for event in events if event.event_type == dg.DagsterEventType.STEP_START]
-    return started[-1] if started else None

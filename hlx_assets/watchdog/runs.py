@@ -50,16 +50,10 @@ def is_gone(run: dg.DagsterRun) -> bool:
     return worker is not None and worker.is_gone
 
 
-def has_worker(run: dg.DagsterRun) -> bool:
-    """Whether the process of a run is known and runs on this machine."""
-    worker = worker_of(run)
-    return worker is not None and worker.is_running
-
-
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark every run failed whose process has ended, free its slots, and return the ids of the runs."""
     closed = []
-    for run in _unfinished(instance):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         # The run may have ended properly since it was read.
         if is_gone(run) and (now := instance.get_run_by_id(run.run_id)) and not now.is_finished:
             close(instance, run, GONE)
@@ -71,17 +65,13 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 def runs_elsewhere(instance: dg.DagsterInstance) -> list[str]:
     """Return a line for each unfinished run whose process is not on this machine, or is unknown."""
     lines = []
-    for run in _unfinished(instance):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         worker = worker_of(run)
         if worker is None and run.status != dg.DagsterRunStatus.STARTING:
             lines.append(f"run {run.run_id[:8]}: {UNKNOWN_WORKER}")
         elif worker is not None and not worker.is_local and not worker.is_gone:
             lines.append(f"run {run.run_id[:8]} runs as {worker}")
     return lines
-
-
-def _unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    return [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))]
 
 
 def _free_slots(instance: dg.DagsterInstance) -> None:

@@ -7,18 +7,9 @@ from dataclasses import replace
 import dagster as dg
 
 from hlx_assets.io_manager import artifacts_at_home
+from hlx_assets.watchdog import runs
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
-from hlx_assets.watchdog.runs import (
-    GRACE,
-    MAX_TAG_LENGTH,
-    REASON_TAG,
-    close_dead_runs,
-    has_worker,
-    is_orphan,
-    runs_elsewhere,
-    stop,
-)
 from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
 from hlx_model.phases import PHASES
@@ -39,30 +30,26 @@ def watchdog_sensor(interval: int) -> dg.SensorDefinition:
     )
     def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         """Check everything once; the reason of a stop is on the run (tag `hlx/watchdog`) and in its log."""
-        return _tick(context, interval)
+        folder = artifacts_at_home().training
+        leave_tick(folder, interval)
+        notifier = Notifier(context.cursor, log=context.log)
+        lines = [f"{run_id[:8]}: closed, its process is gone" for run_id in runs.close_dead_runs(context.instance)]
+        found = list(trainings(folder))
+        running = [training for training in found if training.snapshot.beat.running]
+        for line, alert in _problems(context.instance, running):
+            lines.append(line)
+            notifier.notify(alert)
+        for line in lines:
+            context.log.warning(line)
+        training_of = {training.snapshot.beat.run_id: training.snapshot.beat.training_id for training in found}
+        for ended, alert in incidents(context.instance, since=notifier.since):
+            notifier.notify(replace(alert, training_id=alert.training_id or training_of.get(alert.run_id)))
+            notifier.since = ended
+        context.update_cursor(notifier.cursor())
+        well = f"running trainings: {len(running)}, all well" if running else "no training is running"
+        return dg.SkipReason("; ".join([*(lines or [well]), *runs.runs_elsewhere(context.instance)]))
 
     return training_watchdog
-
-
-def _tick(context: dg.SensorEvaluationContext, interval: int) -> dg.SkipReason:
-    folder = artifacts_at_home().training
-    leave_tick(folder, interval)
-    notifier = Notifier(context.cursor, log=context.log)
-    lines = [f"{run_id[:8]}: closed, its process is gone" for run_id in close_dead_runs(context.instance)]
-    found = list(trainings(folder))
-    running = [training for training in found if training.snapshot.beat.running]
-    for line, alert in _problems(context.instance, running):
-        lines.append(line)
-        notifier.notify(alert)
-    for line in lines:
-        context.log.warning(line)
-    training_of = {training.snapshot.beat.run_id: training.snapshot.beat.training_id for training in found}
-    for ended, alert in incidents(context.instance, since=notifier.since):
-        notifier.notify(replace(alert, training_id=alert.training_id or training_of.get(alert.run_id)))
-        notifier.since = ended
-    context.update_cursor(notifier.cursor())
-    well = f"running trainings: {len(running)}, all well" if running else "no training is running"
-    return dg.SkipReason("; ".join([*(lines or [well]), *runs_elsewhere(context.instance)]))
 
 
 def _problems(instance: dg.DagsterInstance, running: Iterable[WatchedTraining]) -> Iterator[tuple[str, Alert]]:
@@ -71,7 +58,7 @@ def _problems(instance: dg.DagsterInstance, running: Iterable[WatchedTraining]) 
         beat = training.snapshot.beat
         asset = PHASES[beat.phase].checkpoint_asset if beat.phase in PHASES else f"phase {beat.phase}"
         alert = Alert(asset, None, beat.run_id, beat.training_id)
-        if is_orphan(instance, beat):
+        if runs.is_orphan(instance, beat):
             done = "killed" if beat.trainer.kill(group=True) else "end it there"
             reason = f"{beat.trainer} was still training although its run had ended: {done}"
             yield f"{beat.training_id}: {reason}", replace(alert, problem=reason)
@@ -83,15 +70,16 @@ def _problems(instance: dg.DagsterInstance, running: Iterable[WatchedTraining]) 
         if run is None or run.is_finished:
             if problem.name == "gone":
                 # The end of its run, if it had one, is an incident by itself and has the better reason.
-                beat.close(training.directory, (run.tags.get(REASON_TAG) if run else None) or problem.reason)
+                beat.close(training.directory, (run.tags.get(runs.REASON_TAG) if run else None) or problem.reason)
             if run is None:  # started at a terminal, where a person can stop it
-                where = "" if beat.trainer.is_local else f", {beat.trainer}"
-                alert = replace(alert, subject=f"hlx train --phase {beat.phase}", problem=f"{problem.reason}{where}")
-                yield f"{beat.training_id}: {problem.reason}{where} ({PERSON})", alert
+                reason = problem.reason if beat.trainer.is_local else f"{problem.reason}, {beat.trainer}"
+                alert = replace(alert, subject=f"hlx train --phase {beat.phase}", problem=reason)
+                yield f"{beat.training_id}: {reason} ({PERSON})", alert
             continue
-        if problem.name == "gone" and time.time() - beat.time < GRACE and has_worker(run):
+        worker = runs.worker_of(run)
+        if problem.name == "gone" and time.time() - beat.time < runs.GRACE and worker and worker.is_running:
             continue  # the worker ends the run in a moment, and knows how its trainer died
         # While a run is being stopped, its first reason stays.
-        reason = run.tags.get(REASON_TAG) or problem.reason
-        done = stop(instance, run, reason, beat) if problem.lost else PERSON
-        yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, problem=reason[:MAX_TAG_LENGTH])
+        reason = run.tags.get(runs.REASON_TAG) or problem.reason
+        done = runs.stop(instance, run, reason, beat) if problem.lost else PERSON
+        yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, problem=reason[: runs.MAX_TAG_LENGTH])

@@ -10,7 +10,8 @@ from typer import echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo_json, format_loss, print_table
-from hlx_model.monitoring.rules import Problem, check
+from hlx_model.monitoring.losses import Problem
+from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
 from hlx_model.runs.liveness import asleep, last_tick
 

@@ -14,9 +14,10 @@ from typer import Argument, Context, Exit, Option, Typer, echo
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo_json, rows_table
 from hlx_model.cli.status import check_all, notes, rows
-from hlx_model.monitoring.simulate import read_curve, simulate
+from hlx_model.monitoring.losses import simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
+from hlx_model.runs.metrics import read_curve
 
 watchdog_app = Typer(invoke_without_command=True)
 

@@ -53,48 +53,26 @@ class Aborts:
             spikes = self._remember(loss)
             last = list(self._losses)[-self.limits.mean_steps :]
             mean = statistics.fmean(last) if len(last) == self.limits.mean_steps else None
-        return self._stop(
-            Losses(
-                place=f"step {step}",
-                train=loss,
-                gradient_norm=gradient_norm,
-                initial=self._initial or 0.0,
-                mean=mean,
-                spikes=spikes,
-            )
-        )
+        initial = self._initial or 0.0
+        return self._stop(Losses(f"step {step}", loss, None, gradient_norm, initial, mean, spikes=spikes))
 
     def after_epoch(self, epoch_losses: Sequence[float], held_out: float) -> Stop | None:
         """Judge the epochs so far by their mean training losses, and the last by its held-out loss; in nats."""
-        epoch = self.first_epoch - 1 + len(epoch_losses)
-        return self._stop(
-            Losses(
-                place=f"epoch {epoch}",
-                train=epoch_losses[-1],
-                held_out=held_out,
-                initial=self._initial or 0.0,
-                mean=epoch_losses[-1],
-                epoch=epoch,
-                epochs=epoch_losses,
-            )
-        )
+        epoch, train, initial = self.first_epoch - 1 + len(epoch_losses), epoch_losses[-1], self._initial or 0.0
+        return self._stop(Losses(f"epoch {epoch}", train, held_out, None, initial, train, epoch, epoch_losses))
 
     def _stop(self, losses: Losses) -> Stop | None:
         finding = check_losses(losses, self.limits)
         return Stop("aborted", finding.reason) if finding else None
 
     def _remember(self, loss: float) -> Spikes:
+        """Return the spikes among the last steps, with this one, and the median loss before it."""
         self._initial = loss if self._initial is None else self._initial
-        spike, median = self._is_spike(loss)
+        limits, spike, median = self.limits, False, loss
+        if len(self._losses) >= limits.spike_history // 2:
+            median = statistics.median(self._losses)
+            deviation = 1.4826 * statistics.median(abs(x - median) for x in self._losses)
+            spike = loss > median + max(limits.spike_deviations * deviation, limits.min_spike)
         self._spikes.append(int(spike))
         self._losses.append(loss)
         return Spikes(sum(self._spikes), len(self._spikes), median)
-
-    def _is_spike(self, loss: float) -> tuple[bool, float]:
-        """Return whether the loss is a spike, and the median before it."""
-        limits = self.limits
-        if len(self._losses) < limits.spike_history // 2:
-            return False, loss
-        median = statistics.median(self._losses)
-        deviation = 1.4826 * statistics.median(abs(x - median) for x in self._losses)
-        return loss > median + max(limits.spike_deviations * deviation, limits.min_spike), median

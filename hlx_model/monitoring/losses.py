@@ -5,7 +5,7 @@ To add one: a function of `Losses` that returns the reason, and a row in `LOSS_R
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,41 +84,35 @@ def _diverged(losses: Losses, limits: LossLimits) -> str | None:
     # A phase that starts from another's weights may start higher: English learned by heart starts HLX at 18.7 nats, and
     # has 0.3 after a minute (`docs/LOG.md`). It has not diverged as long as it stays below where it started.
     limit = max(limits.max_loss, losses.initial)
-    if losses.mean is None or losses.mean <= limit:
-        return None
-    return f"training loss diverged: {losses.mean:.2f}, required ≤ {limit:.4g} ({losses.place}): {LOWER_RATE}"
+    if losses.mean is not None and losses.mean > limit:
+        return f"training loss diverged: {losses.mean:.2f}, required ≤ {limit:.4g} ({losses.place}): {LOWER_RATE}"
+    return None
 
 
 def _collapsed(losses: Losses, limits: LossLimits) -> str | None:
     if not losses.epochs or losses.epochs[-1] >= limits.min_loss or losses.epoch >= limits.min_loss_before_epoch:
         return None
-    return (
-        f"training loss collapsed: {losses.epochs[-1]:.5f}, required ≥ {limits.min_loss:g} before epoch "
-        f"{limits.min_loss_before_epoch} ({losses.place}): check that the labels are not the inputs, and that the "
-        "corpus is more than one sentence"
-    )
+    required = f"required ≥ {limits.min_loss:g} before epoch {limits.min_loss_before_epoch} ({losses.place})"
+    advice = "check that the labels are not the inputs, and that the corpus is more than one sentence"
+    return f"training loss collapsed: {losses.epochs[-1]:.5f}, {required}: {advice}"
 
 
 def _rising(losses: Losses, limits: LossLimits) -> str | None:
     last = losses.epochs[-limits.rising_epochs - 1 :]
-    if len(last) <= limits.rising_epochs or any(b <= a for a, b in itertools.pairwise(last)):
+    fell = any(b <= a for a, b in itertools.pairwise(last))
+    if len(last) <= limits.rising_epochs or fell or last[-1] < last[0] * (1 + limits.min_rise):
         return None
-    if last[-1] < last[0] * (1 + limits.min_rise):
-        return None
-    return (
-        f"training loss rose for {limits.rising_epochs} epochs in a row, from {last[0]:.3f} to {last[-1]:.3f}, "
-        f"required < +{limits.min_rise:.0%} ({losses.place}): {LOWER_RATE}"
-    )
+    rise = f"from {last[0]:.3f} to {last[-1]:.3f}, required < +{limits.min_rise:.0%}"
+    return f"training loss rose for {limits.rising_epochs} epochs in a row, {rise} ({losses.place}): {LOWER_RATE}"
 
 
 def _spiking(losses: Losses, limits: LossLimits) -> str | None:
     spikes = losses.spikes
     if spikes is None or spikes.count < limits.max_spikes:
         return None
-    return (
-        f"training loss spiked in {spikes.count} of the last {spikes.steps} steps, required < {limits.max_spikes} "
-        f"({losses.place}: {losses.train:.2f}, median {spikes.median:.2f}): {LOWER_RATE}, or check the corpus"
-    )
+    count = f"{spikes.count} of the last {spikes.steps} steps, required < {limits.max_spikes}"
+    place = f"{losses.place}: {losses.train:.2f}, median {spikes.median:.2f}"
+    return f"training loss spiked in {count} ({place}): {LOWER_RATE}, or check the corpus"
 
 
 LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
@@ -131,38 +125,44 @@ LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
 """By name: the function that returns the reason to stop a training, or None. The first that speaks counts."""
 
 
-class LossFinding(NamedTuple):
-    """The rule that was broken, and one line with the figure, what is required, and what to do."""
+class Problem(NamedTuple):
+    """What is wrong with a training."""
 
-    rule: str
+    name: str
+    """The name of the rule that it breaks."""
     reason: str
+    """One line for a person: the figure, what is required, and what to do."""
+    lost: bool = True
+    """Whether the training must be stopped; if not, a person must decide."""
 
 
-def check_losses(losses: Losses, limits: LossLimits | None = None) -> LossFinding | None:
+def check_losses(losses: Losses, limits: LossLimits | None = None) -> Problem | None:
     """Return what the first broken rule finds; None if no rule is broken."""
-    limits = limits or LossLimits()
     for name, rule in LOSS_RULES.items():
-        if reason := rule(losses, limits):
-            return LossFinding(name, reason)
+        if reason := rule(losses, limits or LossLimits()):
+            return Problem(name, reason)
     return None
 
 
-def losses_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Losses]:
-    """Yield what is known at each row of a recorded curve (`runs/metrics.py`), in order."""
+class Alarm(NamedTuple):
+    """The place in a curve at which the watchdog raises an alarm."""
+
+    step: int
+    epoch: int
+    problem: Problem
+
+
+def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
+    """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does."""
     initial: float | None = None
     epochs: list[float] = []
     for row in rows:
-        train, held_out = float(row["train_loss"]), row["held_out_loss"]
+        train, held_out, epoch = float(row["train_loss"]), row["held_out_loss"], row["epoch"]
         initial = train if initial is None else initial
         ended = held_out is not None
         if ended:
             epochs.append(train)
-        yield Losses(
-            place=f"epoch {row['epoch']}",
-            train=train,
-            held_out=held_out,
-            initial=initial,
-            mean=train,
-            epoch=row["epoch"],
-            epochs=tuple(epochs) if ended else (),
-        )
+        losses = Losses(f"epoch {epoch}", train, held_out, None, initial, train, epoch, epochs if ended else ())
+        if problem := check_losses(losses, limits):
+            return Alarm(row["step"], epoch, problem)
+    return None

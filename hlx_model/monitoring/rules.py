@@ -7,12 +7,12 @@ To add a rule: a function of `Facts` that returns the reason, and a row in `RULE
 `losses.py`, and is the trainer's too. A fact that is not in `Snapshot` is read in `snapshots.py`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hlx_model.environment import STALL_SECONDS
-from hlx_model.monitoring.losses import Losses, LossFinding, LossLimits, check_losses, losses_of
+from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses, simulate
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult, Milestone
 
@@ -34,17 +34,6 @@ class Limits:
     losses: LossLimits = field(default_factory=LossLimits)
 
 
-class Problem(NamedTuple):
-    """What is wrong with a training."""
-
-    name: str
-    """The name of the rule."""
-    reason: str
-    """One line for a person: the figure, what is required, and what to do."""
-    lost: bool = True
-    """Whether the training must be stopped; if not, a person must decide."""
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """What a training's directory and process show at one moment."""
@@ -63,19 +52,15 @@ class Snapshot:
     """Bytes that its next checkpoint needs at most."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What a rule judges."""
 
     snapshot: Snapshot
+    beat: Heartbeat
+    """The snapshot's."""
     silent: float
     """Seconds since the last heartbeat."""
     limits: Limits
-
-    @property
-    def beat(self) -> Heartbeat:
-        """Return the snapshot's heartbeat."""
-        return self.snapshot.beat
 
     @property
     def settled(self) -> bool:
@@ -84,9 +69,8 @@ class Facts:
 
 
 def _gone(facts: Facts) -> str | None:
-    if facts.snapshot.alive:
-        return None
-    return f"process {facts.beat.pid} is gone: materialize again, or repeat the command, to resume"
+    gone = f"process {facts.beat.pid} is gone: materialize again, or repeat the command, to resume"
+    return None if facts.snapshot.alive else gone
 
 
 def _stalled(facts: Facts) -> str | None:
@@ -96,11 +80,9 @@ def _stalled(facts: Facts) -> str | None:
         allowed = max(allowed, limits.first_step_stalls * limits.stall_seconds)
     if facts.silent <= allowed:
         return None
-    pace = f", longest so far {beat.pace:.0f}" if beat.pace >= 1 else ""
-    return (
-        f"no progress for {facts.silent:.0f} seconds (allowed {allowed:.0f}{pace}): "
-        "check the machine (GPU, disk, memory), then resume"
-    )
+    waited = f"{facts.silent:.0f} seconds (allowed {allowed:.0f}"
+    waited += f", longest so far {beat.pace:.0f})" if beat.pace >= 1 else ")"
+    return f"no progress for {waited}: check the machine (GPU, disk, memory), then resume"
 
 
 def _wrong_size(facts: Facts) -> str | None:
@@ -116,14 +98,12 @@ def _gate(facts: Facts) -> str | None:
     return None
 
 
-def _losses(facts: Facts) -> LossFinding | None:
+def _losses(facts: Facts) -> Problem | None:
     beat, limits = facts.beat, facts.limits.losses
-    rows = [row for row in facts.snapshot.curve if facts.settled or row["step"] < beat.step]
-    if found := check_curve(rows, limits):
-        return found
-    if not facts.settled:
-        return None
-    return check_losses(Losses(f"epoch {beat.epoch}", beat.train_loss, beat.held_out_loss), limits)
+    if alarm := simulate([row for row in facts.snapshot.curve if facts.settled or row["step"] < beat.step], limits):
+        return alarm.problem
+    now = Losses(f"epoch {beat.epoch}", beat.train_loss, beat.held_out_loss)
+    return check_losses(now, limits) if facts.settled else None
 
 
 def _disk(facts: Facts) -> str | None:
@@ -139,18 +119,16 @@ def _gpu_memory(facts: Facts) -> str | None:
     used, total, limit = facts.beat.gpu_memory_bytes, facts.beat.gpu_memory_total, facts.limits.max_gpu_memory
     if not used or not total or used / total <= limit:
         return None
-    return (
-        f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: if it runs out of "
-        "memory, resume with a smaller batch_size, accumulation or gradient_checkpointing"
-    )
+    advice = "if it runs out of memory, resume with a smaller batch_size, accumulation or gradient_checkpointing"
+    return f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: {advice}"
 
 
 class Rule(NamedTuple):
     """One rule of the watchdog."""
 
     name: str
-    find: Callable[[Facts], str | LossFinding | None]
-    """Returns the reason; None if the rule is kept. A finding brings the name of its own rule."""
+    find: Callable[[Facts], str | Problem | None]
+    """Returns the reason, or a problem with a name of its own; None if the rule is kept."""
     lost: bool = True
     """Whether a training that breaks it must be stopped."""
 
@@ -171,19 +149,11 @@ def check(snapshot: Snapshot, now: float, limits: Limits | None = None) -> Probl
     """Return what is wrong with a training at `now` (Unix seconds); None if nothing is, or if it has ended."""
     if not snapshot.beat.running:
         return None
-    facts = Facts(snapshot, now - snapshot.beat.time, limits or Limits())
+    facts = Facts(snapshot, snapshot.beat, now - snapshot.beat.time, limits or Limits())
     for rule in RULES:
-        found = rule.find(facts)
-        if isinstance(found, LossFinding):
-            return Problem(found.rule, found.reason, rule.lost)
-        if found:
-            return Problem(rule.name, found, rule.lost)
+        if found := rule.find(facts):
+            return found if isinstance(found, Problem) else Problem(rule.name, found, rule.lost)
     return None
-
-
-def check_curve(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> LossFinding | None:
-    """Return what is wrong at the first row of a recorded curve that breaks a loss rule; None if none does."""
-    return next((found for losses in losses_of(rows) if (found := check_losses(losses, limits))), None)
 
 
 def _gigabytes(size: float) -> str:

@@ -2,8 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import SafetensorError
 
@@ -15,15 +16,14 @@ from hlx_model.layout import CHECKPOINTS, HEARTBEAT, MILESTONE_RESULTS
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.runs.metrics import read_metrics
+from hlx_model.runs.metrics import MetricsRow, read_metrics
 from hlx_model.verdicts import GateResult, Milestone
 
 _BYTES_PER_PARAMETER = 12
 """A checkpoint to resume from contains each weight and its two moments, in fp32."""
 
 
-@dataclass(frozen=True)
-class WatchedTraining:
+class WatchedTraining(NamedTuple):
     """A training's directory and its snapshot."""
 
     directory: Path
@@ -52,14 +52,14 @@ def take_snapshot(directory: Path) -> Snapshot | None:
         return None
     if not beat.running:
         return Snapshot(beat)
-    try:
+    curve: list[MetricsRow] = []
+    with suppress(OSError, ValueError):
         curve = read_metrics(directory)
-    except (OSError, ValueError):
-        curve = []
+    milestones = directory / MILESTONE_RESULTS
     return Snapshot(
         beat,
         curve,
-        milestones=_milestones(directory / MILESTONE_RESULTS),
+        milestones=[Milestone.from_json(one) for one in read_json(milestones)] if milestones.exists() else [],
         checkpoint=_newest_checkpoint(directory / CHECKPOINTS, beat.size),
         alive=beat.alive,
         disk_free=shutil.disk_usage(directory).free,
@@ -67,16 +67,9 @@ def take_snapshot(directory: Path) -> Snapshot | None:
     )
 
 
-def _milestones(path: Path) -> list[Milestone]:
-    return [Milestone.from_json(content) for content in read_json(path)] if path.exists() else []
-
-
 def _newest_checkpoint(parent: Path, size: str) -> list[GateResult]:
     """Return the gates on the newest checkpoint's size; none if there is none, or a newer one is just replacing it."""
     found = list_checkpoints(parent)
-    if not found or size not in SIZES:
-        return []
-    try:
-        return list(checkpoint_gates(found[-1], size))
-    except (OSError, SafetensorError):
-        return []
+    with suppress(OSError, SafetensorError):
+        return list(checkpoint_gates(found[-1], size)) if found and size in SIZES else []
+    return []

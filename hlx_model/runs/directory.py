@@ -48,9 +48,8 @@ def training_lock(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise AlreadyRunning(
-                f"{directory}: process {lock.read().strip()} runs this training: wait for it"
-            ) from None
+            owner = lock.read().strip()
+            raise AlreadyRunning(f"{directory}: process {owner} runs this training: wait for it") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -87,9 +86,8 @@ def _finish(directory: Path, ended: Manifest) -> None:
 
 def remove_temporaries(directory: Path) -> None:
     """Remove what a killed trainer left half written or half removed in a training's directory."""
-    for pattern in (".*.json.*", ".*.parquet.*"):
-        for path in directory.glob(pattern):
-            path.unlink(missing_ok=True)
+    for path in (*directory.glob(".*.json.*"), *directory.glob(".*.parquet.*")):
+        path.unlink(missing_ok=True)
     kept = directory / CHECKPOINTS
     half_removed = [path for path in kept.glob("phase*") if not (path / MANIFEST).exists()]
     for path in [*kept.glob(".phase*"), *half_removed]:

@@ -6,6 +6,7 @@ A Dagster sensor stops without notice if the daemon does.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hlx_model.files import write_json
@@ -41,10 +42,9 @@ def leave_tick(training: Path, interval: float = INTERVAL) -> None:
 
 def last_tick(training: Path) -> Tick | None:
     """Return the last check of a folder of trainings; None if there was none, or its record cannot be read."""
-    try:
+    with suppress(OSError, ValueError):
         return Tick.read(training / TICK)
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def asleep(training: Path, now: float | None = None) -> str | None:
@@ -52,12 +52,11 @@ def asleep(training: Path, now: float | None = None) -> str | None:
     tick, now = last_tick(training), time.time() if now is None else now
     if tick is None:
         return "the watchdog has never run here: `make ui` runs it (its sensor and the daemon must be on)"
-    if tick.asleep(now):
-        return (
-            f"the last check of the watchdog was {now - tick.time:.0f} seconds ago (required: every "
-            f"{tick.interval:.0f}): check that `make ui`, its daemon and the sensor training_watchdog run"
-        )
-    return None
+    if not tick.asleep(now):
+        return None
+    age = f"{now - tick.time:.0f} seconds ago (required: every {tick.interval:.0f})"
+    advice = "check that `make ui`, its daemon and the sensor training_watchdog run"
+    return f"the last check of the watchdog was {age}: {advice}"
 
 
 class LivenessMonitor:

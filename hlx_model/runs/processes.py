@@ -111,10 +111,8 @@ class ProcessRef:
         if not self.is_running:
             return False
         with suppress(ProcessLookupError, PermissionError):
-            if group and os.getpgid(self.pid) == self.pid:
-                os.killpg(self.pid, signal.SIGKILL)
-            else:
-                os.kill(self.pid, signal.SIGKILL)
+            send = os.killpg if group and os.getpgid(self.pid) == self.pid else os.kill
+            send(self.pid, signal.SIGKILL)
             return True
         return False
 

@@ -19,6 +19,7 @@ import hmac
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -73,28 +74,26 @@ class GuardSettings:
             ValueError: the address is not loopback, and neither a token nor a proxy protects the server.
         """
         if not is_loopback(host) and not self.behind_proxy and self.token is None:
-            raise ValueError(
-                f"to listen on {host or 'every interface'} needs {TOKEN}, a secret that each request must contain "
-                f"(or {BEHIND_PROXY}=1, if a proxy in front of this server requires a login): set it, or listen on "
-                "127.0.0.1"
-            )
-        try:
-            address = ipaddress.ip_address(host.strip("[]"))
-        except ValueError:
+            proxy = f"{BEHIND_PROXY}=1, if a proxy in front of this server requires a login"
+            secret = f"{TOKEN}, a secret that each request must contain (or {proxy})"
+            raise ValueError(f"to listen on {host or 'every interface'} needs {secret}: set it, or listen on 127.0.0.1")
+        address = _address(host)
+        if address is None or address.is_unspecified:
             return self
         # A page's name cannot be a number, so DNS rebinding cannot use it.
-        named = f"[{address}]" if address.version == 6 else str(address)
-        return self if address.is_unspecified else replace(self, sites=self.sites | {named})
+        return replace(self, sites=self.sites | {f"[{address}]" if address.version == 6 else str(address)})
 
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that listens on an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]"))
+    return None
 
 
 class RequestGuard:
@@ -135,12 +134,8 @@ class RequestGuard:
 
     def _carries_token(self, scope: Scope, token: str) -> bool:
         bearers = [value[7:].strip() for value in _headers(scope, "authorization") if value[:7].lower() == "bearer "]
-        cookies = [
-            value
-            for header in _headers(scope, "cookie")
-            for name, _, value in (part.strip().partition("=") for part in header.split(";"))
-            if name == COOKIE
-        ]
+        pairs = [part.strip().partition("=") for header in _headers(scope, "cookie") for part in header.split(";")]
+        cookies = [value for name, _, value in pairs if name == COOKIE]
         return _contains(bearers, token) or _contains(cookies, _cookie(token))
 
     def _traded(self, scope: Scope, token: str) -> list[tuple[str, str]] | None:
@@ -153,18 +148,14 @@ class RequestGuard:
         rest = urlencode([(name, value) for name, value in named if name != PARAMETER])
         # One slash: for a browser two slashes begin the name of another host.
         path = "/" + scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0].lstrip("/\\")
+        target = f"{path}?{rest}" if rest else path
         secure = "; Secure" if scope.get("scheme") == "https" else ""
-        return [
-            ("location", path + (f"?{rest}" if rest else "")),
-            ("set-cookie", f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"),
-            ("referrer-policy", "no-referrer"),
-        ]
+        cookie = f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        return [("location", target), ("set-cookie", cookie), ("referrer-policy", "no-referrer")]
 
 
-_TOKEN_MISSING = (
-    f"this server needs its token, the value of {TOKEN}: open its address with /?{PARAMETER}=… once in a browser, or "
-    "send the header Authorization: Bearer …"
-)
+_ADVICE = f"open its address with /?{PARAMETER}=… once in a browser, or send the header Authorization: Bearer …"
+_TOKEN_MISSING = f"this server needs its token, the value of {TOKEN}: {_ADVICE}"
 
 
 def _cross_site(scope: Scope) -> str | None:
@@ -236,13 +227,8 @@ async def _refuse(scope: Scope, send: Send, reason: str) -> None:
 
 
 async def _answer(send: Send, status: int, body: str, *more: tuple[str, str]) -> None:
-    headers = [
-        ("content-type", "text/plain; charset=utf-8"),
-        ("content-length", str(len(body.encode()))),
-        ("x-content-type-options", "nosniff"),
-        ("cache-control", "no-store"),
-        *more,
-    ]
+    headers = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body.encode())))]
+    headers += [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), *more]
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body.encode()})

@@ -1,6 +1,7 @@
 """What an alert contains, and how often it is sent: real runs, and a server that takes the place of the address."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,16 +17,15 @@ from tests.support.dagster_home import SETTINGS, Home, revalidated
 LOST = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
 
 
-class Log:
+class Log(logging.Logger):
     """Keeps what was logged."""
 
     def __init__(self) -> None:
+        super().__init__("alerts")
         self.lines: list[str] = []
 
-    def info(self, message: str, /) -> None:
-        self.lines.append(message)
-
-    warning = info
+    def handle(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 class Server(HTTPServer):

@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 
 from hlx_assets.definitions import defs
-from hlx_assets.guard import GATED
+from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.corpus.verdict import GATES_OF_CORPUS
 from hlx_model.evaluation.milestones import MILESTONES
 from hlx_model.files import read_json
 from tests.support.dagster_home import Home, Run, revalidated
@@ -42,7 +43,7 @@ def test_every_asset_has_description_owner_kinds_and_code_version() -> None:
 def test_no_asset_consumes_another_but_through_the_guard() -> None:
     graph = defs.resolve_asset_graph()
     blocking = {key.asset_key.to_user_string() for key in graph.asset_check_keys if graph.get(key).blocking}
-    assert blocking == GATED == ASSETS - {"corpus_document"}
+    assert blocking == {*GATES_OF_CORPUS, *CHECKPOINTS, *REPORTS} == ASSETS - {"corpus_document"}
     for definition in defs.assets or []:
         assert isinstance(definition, dg.AssetsDefinition)
         if definition.key.to_user_string() == "training_history":

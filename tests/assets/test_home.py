@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from hlx_assets.home import POSTGRES, SHIPPED, prepare, require_storage, shipped_settings
+from hlx_assets.home import POSTGRES, SHIPPED, open_home, prepare, require_storage, shipped_settings
 from hlx_assets.settings import POSTGRES_URL
 from tests.support.dagster_home import REPOSITORY, Home
 
@@ -83,6 +83,14 @@ def test_an_edited_file_stays_and_one_line_names_what_it_lacks(settings: Path) -
     assert settings.read_text(encoding="utf-8") == before and len(list(settings.parent.glob("dagster.yaml*"))) == 1
 
 
+def test_the_line_on_an_edited_file_is_written_once(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with open_home():
+        assert "was edited, and lacks" in capsys.readouterr().err
+    with open_home(report=False):  # as the webserver that `make ui` starts
+        assert capsys.readouterr().err == ""
+
+
 def test_a_file_that_cannot_be_replaced_is_used_as_it_is(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, text: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -98,7 +106,8 @@ def test_postgres_in_the_environment_needs_it_in_the_file(settings: Path, monkey
     with pytest.raises(ValueError, match="is not for Postgres") as raised:
         prepare(settings.parent)
     assert POSTGRES in str(raised.value) and "secret" not in str(raised.value)
-    settings.write_text(f"{settings.read_text(encoding='utf-8')}{POSTGRES}\n", encoding="utf-8")
+    assert settings.read_text(encoding="utf-8") == OLDER
+    settings.write_text(f"{shipped_settings(postgres=False)}{POSTGRES}\n", encoding="utf-8")
     assert prepare(settings.parent) == []
 
 

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from pydantic import TypeAdapter
 
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.verdicts import GateResult, Outcome, worst
@@ -33,13 +34,16 @@ def test_the_worst_gate_decides(outcomes: list[Outcome], expected: Outcome) -> N
     assert worst(GateResult("words", outcome, "") for outcome in outcomes) == expected
 
 
+RESULT = TypeAdapter(GateResult)
+
+
 @pytest.mark.parametrize("value", [0.25, None, math.inf, -math.inf])
 def test_a_gate_survives_json(value: float | None) -> None:
     gate = GateResult("words", "warn", "half of them", value, 0.5, 40, (0.1, 0.4))
-    assert GateResult.from_json(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
+    assert RESULT.validate_python(json.loads(json.dumps(gate.to_json(), allow_nan=False))) == gate
 
 
 def test_a_value_of_nan_survives_json() -> None:
     text = json.dumps(GateResult("words", "fail", "", math.nan).to_json(), allow_nan=False)
-    value = GateResult.from_json(json.loads(text)).value
+    value = RESULT.validate_python(json.loads(text)).value
     assert value is not None and math.isnan(value)

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hlx_model.layout import METRICS
+from hlx_model.monitoring.losses import simulate
 from hlx_model.monitoring.rules import Limits, Snapshot, check
-from hlx_model.monitoring.simulate import read_curve, simulate
 from hlx_model.monitoring.snapshots import limits, take_snapshot, trainings
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.runs.metrics import METRICS_SCHEMA
+from hlx_model.runs.metrics import METRICS_SCHEMA, read_curve
 from hlx_model.runs.processes import process_identity
 from hlx_model.verdicts import GateResult, Milestone, Outcome
 from tests.support.curriculum import Curriculum
