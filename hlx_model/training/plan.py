@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from hlx_model.corpus.entries import CorpusError
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
+from hlx_model.model.sizes import architecture
 from hlx_model.phases import require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
@@ -101,6 +102,8 @@ def plan_training(
         ValueError: a setting, the corpus (`CorpusError`) or the parent (`CheckpointError`) cannot be used.
     """
     asset, artifacts = require_phase(phase).corpus, Artifacts(training)
+    if overrides.size is not None:
+        architecture(overrides.size)
     _require_parent(phase, parent, overrides.size)
     settings = _settings(phase, profile, overrides, parent)
     if execution is not None:
@@ -136,10 +139,7 @@ def plan_training(
     data_versions = {name: version.data_version for name, version in corpora.items()}
     weights = parent_record.weights_sha256 if parent_record else None
     identify = partial(training_id, settings.to_json(), data_versions, weights, ungated_ancestors)
-    # The newest attempt, or the next one if that was stopped and is to be retried.
-    attempt = 1
-    while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
-        attempt += 1
+    attempt = _attempt(identify, training, retry_stopped=retry_stopped)
     name = identify(attempt)
     if parent and first_epoch > settings.epochs:
         ended = f"{parent.path} has already ended epoch {first_epoch - 1} of this phase"
@@ -150,6 +150,14 @@ def plan_training(
         settings, name, training / name, corpora, train, held_out, replay, parent, first_epoch,
         parent_record=parent_record, resumed=resumed, ungated=ungated_ancestors, attempt=attempt, run_id=run_id,
     )  # fmt: skip
+
+
+def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
+    """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
+    attempt = 1
+    while was_stopped(training / identify(attempt)) and (retry_stopped or (training / identify(attempt + 1)).is_dir()):
+        attempt += 1
+    return attempt
 
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
