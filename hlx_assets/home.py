@@ -34,7 +34,7 @@ SHIPPED = {
 If you change `dagster_home/dagster.yaml`, add the SHA-256 that it had before.
 """
 POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {POSTGRES_URL}}}}}}}"
-"""The line that the `dagster.yaml` of a home on Postgres has besides."""
+"""The line that the `dagster.yaml` of a home on Postgres has in addition."""
 _EITHER = "hlx_assets.storage"
 """The storage of version 0.1.0: Postgres if `HLX_POSTGRES_URL` is set, else SQLite."""
 

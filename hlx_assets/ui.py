@@ -183,7 +183,8 @@ def main() -> None:
     # The parts must not all be the first to open an empty home.
     with open_home():
         pass
-    # Dagster reads `.env` of the current directory over the environment, which would set another DAGSTER_HOME.
+    # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME. Paths of the
+    # documents become absolute first.
     if corpus := named_documents(Environment.read("HLX_CORPUS").corpus):
         os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
     home = Path(os.environ["DAGSTER_HOME"])

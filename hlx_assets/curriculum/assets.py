@@ -20,7 +20,7 @@ NOT_STOPPED = "no"
 """The metadata `stopped` of a checkpoint whose training completed; else it is the reason of the stop."""
 
 FIELDS = ("training_id", "size", "parameters", "epoch", "epochs", "step", "weights_sha256")
-"""Of the manifest of a checkpoint: what its materialization shows."""
+"""Fields of a checkpoint's manifest that its materialization shows."""
 
 
 class TrainingConfig(dg.Config):

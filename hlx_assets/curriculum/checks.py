@@ -30,7 +30,7 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
     yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
 
 
-# A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gate blocks.
+# A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gates block.
 RECORDED = {COMPLETED: GATES[COMPLETED].documentation, **{gate_name(e): MILESTONE.format(e) for e in MILESTONES}}
 
 names = [phase.checkpoint_asset for phase in PHASES.values()]

@@ -53,7 +53,8 @@ def run_configuration(path: Path | None) -> Mapping[str, Any]:
     """Return the run configuration in a YAML file; end the program with one line if Dagster would refuse it."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
-        if not isinstance(config := config or {}, dict):
+        config = config or {}
+        if not isinstance(config, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
         # Short lines instead of Dagster's own.
         merged = {**config, "loggers": {"console": {}, **config.get("loggers", {})}}

@@ -35,7 +35,7 @@ Figures = dict[str, Any]
 class TrainerClient:
     """Runs `python -m hlx_model.training …` and reports its messages to Dagster.
 
-    It is no configurable resource: which program trains is code, and no run can change it.
+    It has no configuration, so no run can choose another program.
     """
 
     launcher: Sequence[str] = ()
@@ -51,7 +51,7 @@ class TrainerClient:
 
         Args:
             context: the step's.
-            arguments: command-line options by name; True is a flag, None is left out.
+            arguments: command-line options by name; True is a flag, None and False are left out.
 
         Raises:
             dg.Failure: the trainer ended without a result; its own line on why.

@@ -61,7 +61,9 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     else:
         # An interrupted step fails with an error that says nothing of the reason.
         cancelled = status == dg.DagsterRunStatus.CANCELED and not stopped
-        reason = "somebody cancelled the run" if cancelled else stopped or f"the run ended: {_failure_message(events)}"
+        reason = stopped or f"the run ended: {_failure_message(events)}"
+        if cancelled:
+            reason = "somebody cancelled the run"
         again = "" if "resume" in reason else ": materialize again to resume"
         started = [event.step_key for event in events if event.event_type == _Type.STEP_START]
         subject = (started[-1] if started else None) or run.job_name

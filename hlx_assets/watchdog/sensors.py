@@ -57,6 +57,7 @@ def _problems(instance: dg.DagsterInstance, running: Iterable[WatchedTraining]) 
     for training in running:
         beat = training.snapshot.beat
         asset = PHASES[beat.phase].checkpoint_asset if beat.phase in PHASES else f"phase {beat.phase}"
+        # Its problem is filled in below.
         alert = Alert(asset, None, beat.run_id, beat.training_id)
         if runs.is_orphan(instance, beat):
             done = "killed" if beat.trainer.kill(group=True) else "end it there"

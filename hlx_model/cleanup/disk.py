@@ -43,8 +43,8 @@ def find_trainings(training: Path) -> list[Training]:
     Raises:
         PermissionError: a folder cannot be read.
     """
-    is_ours = layout.TRAINING_FOLDER.has
-    found = {path for path in entries(training) if any(is_ours(inner.name) for inner in entries(path))}
+    is_written_by_hlx = layout.TRAINING_FOLDER.has
+    found = {path for path in entries(training) if any(is_written_by_hlx(inner.name) for inner in entries(path))}
     for name in (layout.CHECKPOINTS, "stopped-*", layout.LOCK, layout.HEARTBEAT):
         beside = {path.parent for path in training.parent.glob(f"*/*/{name}")}
         # Other programs have lock files too.
@@ -57,7 +57,8 @@ def _read_training(directory: Path, *, ours: bool) -> Training:
     active = is_active(directory)
     checkpoints: dict[Path, Manifest | None] = {}
     folders = [folder for folder in entries(directory) if not folder.name.startswith(".")]
-    for path in (path for folder in folders for path in entries(folder) if not is_leftover(path)):
+    paths = [path for folder in folders for path in entries(folder) if not is_leftover(path)]
+    for path in paths:
         if (path / layout.MANIFEST).exists():
             manifest = readable_manifest(path)
             named = re.fullmatch(layout.CHECKPOINT_NAME, path.name)
@@ -116,8 +117,10 @@ def is_linked(path: Path, root: Path) -> bool:
 def is_leftover(path: Path) -> bool:
     """Return whether hlx uses this name while it writes or removes something."""
     match = _LEFTOVER.fullmatch(path.name)
-    if match is None or match[1] is None:
-        return match is not None
+    if match is None:
+        return False
+    if match[1] is None:
+        return True  # `.new-` and a random ending
     if re.fullmatch(f"{layout.CHECKPOINT_NAME}|{layout.DATA_VERSION}|{STOPPED.pattern}", match[1]):
         return True
     is_file = "." in match[1]
@@ -125,7 +128,7 @@ def is_leftover(path: Path) -> bool:
 
 
 def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield what kills left half written or half removed in a folder, and how it is known."""
+    """Yield what killed programs left half written or half removed in a folder, each with the reason."""
     has_checkpoints = folder.name == layout.CHECKPOINTS or STOPPED.fullmatch(folder.name)
     for path in (path for path in entries(folder) if not path.is_symlink()):
         if is_leftover(path) and time.time() - last_written(path) > DAY:

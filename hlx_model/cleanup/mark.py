@@ -80,7 +80,9 @@ class Marks:
         self.artifacts = Artifacts(training)
         self.root = self.artifacts.root
         self.trainings = find_trainings(training)
-        self.trusted, self.ended = trusted, dict[Path, Path | None]()
+        self.trusted = trusted
+        self.ended: dict[Path, Path | None] = {}
+        """By directory of a training: what `end_of` found."""
         self.notes: list[str] = []
         self.kept: dict[Path, str] = {}
         """By path, why; empty for a report or a card that is kept with its checkpoint or corpus."""
@@ -112,6 +114,7 @@ class Marks:
     def _newest(self) -> set[Path]:
         """Return the version of each corpus that was written last; several if they were written at once."""
         written = {path: last_written(path) for path, artifact in self.all.items() if artifact.group == "corpus"}
+        # In ascending order: the last one of a folder stays.
         last = {path.parent: time for path, time in sorted(written.items(), key=lambda item: item[1])}
         return {path for path, time in written.items() if time == last[path.parent]}
 
@@ -187,7 +190,7 @@ class Marks:
     def _is_complete(self, end: Path) -> bool:
         if end in self.trusted:
             return True
-        if end.parent.name != layout.CHECKPOINTS:
+        if end.parent.name != layout.CHECKPOINTS:  # a stopped attempt of version 0.1.0
             return False
         try:
             verify_checkpoint(end, training_id=end.parents[1].name)

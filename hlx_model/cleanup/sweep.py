@@ -122,7 +122,9 @@ def _removals(marks: Marks) -> Iterator[Removal]:
 
 def _leftovers(marks: Marks, folders: Iterable[Path], training: Path | None = None) -> Iterator[Removal]:
     for folder in folders:
-        for path, reason in () if is_linked(folder, marks.root) else leftovers(folder):
+        if is_linked(folder, marks.root):
+            continue
+        for path, reason in leftovers(folder):
             if path not in marks.materialized.values():
                 yield Removal(path, "leftover", reason, size_of(path), training)
 

@@ -66,7 +66,7 @@ def collect(documents: Sequence[Document]) -> Collection:
     quarantine in every place: one of the values is wrong, and nothing says which.
     """
     entries = [entry for document in documents for entry in document.entries]
-    # Of each sentence, the first entry of each of its values.
+    # By sentence, the first entry of each of its values.
     said: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.english is not None:
@@ -202,7 +202,12 @@ def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[by
 
 
 def _refused(entry: Entry, english: str, said: Sequence[Entry]) -> Quarantined:
-    """Return an entry with the reason why it is in quarantine: it is repeated, or contradicted."""
+    """Return an entry as quarantined, because its sentence is repeated or contradicted.
+
+    Args:
+        entry: with the sentence `english`.
+        said: the first entry of each value of the sentence.
+    """
     other = next((other for other in said if other.texts != entry.texts), said[0])
     where = f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"
     reason = f"the sentence was seen before, in {where}"

@@ -156,19 +156,20 @@ class _Scanner:
             # A label without text can have it below blank lines.
             if self.current is None or self.current.lines:
                 yield from self._end(touching=False)
-        elif (heading := _HEADING.match(line)) or _RULE.match(line) or not (marks := self._marks_before(line)):
+        elif (marks := self._continuation(line)) is not None:
+            self._add(number, marks.sub("", line, count=1).strip(), composed)
+        else:
+            heading = _HEADING.match(line)
             yield from self._end(touching=False)
             if heading and heading[1] == "##" and not self.fences:
                 self.section = (heading[2] or "").rstrip("# \t").lstrip()
             if not heading or len(line.split()) == 2:  # the heading is one word
                 self._note(number, line)
             yield Mark.BREAK
-        else:
-            self._add(number, marks.sub("", line, count=1).strip(), composed)
 
-    def _marks_before(self, line: str) -> re.Pattern[str] | None:
+    def _continuation(self, line: str) -> re.Pattern[str] | None:
         """Return the marks before the text of a line that continues `current`; None if it does not."""
-        if self.current is None:
+        if self.current is None or _HEADING.match(line) or _RULE.match(line):
             return None
         if not self.current.lines:
             marks = _MARKS if self.current.label == ENGLISH else _QUOTED
@@ -176,22 +177,24 @@ class _Scanner:
         return _QUOTED if self.current.label == ENGLISH or not _PROSE.match(line) else None
 
     def _fence(self, number: int, mark: str, language: str) -> Iterator[Labelled | Mark]:
+        """Take in a line that opens or closes a fenced block; inside a block of text it is ignored."""
         if self.fences and mark.startswith(self.fences[-1]) and not language:
-            closed = self.current if self.fenced_text else None
-            if closed is not None:
-                closed.last_line = number
+            block_text = self.current if self.fenced_text else None
+            if block_text is not None:
+                block_text.last_line = number
             yield from self._end(touching=self.fenced_text)
             self.fences.pop()
             self.fenced_text = False
-            if not self.fences and not (closed is not None and closed.label):
+            if not self.fences and not (block_text is not None and block_text.label):
                 yield Mark.CLOSE
             return
         if self.fences and (self.fenced_text or not language):
-            return  # in Markdown, text of the block
+            return
         outermost = not self.fences
         self.fences.append(mark)
         self.fenced_text = True
-        language = next(iter(re.findall(r"[^\s{}.,:=]+", language)), "")
+        word = re.search(r"[^\s{}.,:=]+", language)
+        language = word[0] if word else ""
         if self.current is None or self.current.lines:
             yield from self._end(touching=self._touched())
             tag = label_of(language) or ""

@@ -123,9 +123,12 @@ class _Region:
     def end(self) -> Iterator[Block]:
         """Yield the last entry, and those that were held back."""
         yield from self._next(Block())
-        e, f = self.pattern.count(b"E"), self.pattern.count(b"F")
-        over_if_first, over_if_last = (e + f - 2 * self.pattern.count(pair) for pair in (b"EF", b"FE"))
+        # Each pair takes one sentence and one HLX; what remains is left over.
+        alone = self.pattern.count(b"E") + self.pattern.count(b"F")
+        over_if_first = alone - 2 * self.pattern.count(b"EF")
+        over_if_last = alone - 2 * self.pattern.count(b"FE")
         for place, block in self.held:
+            # What is right above it is no complete pair.
             left_over_above = place > 0 and not self.pattern.endswith((b"P", b"EF"), 0, place)
             if block.isolated and block.has_hlx and (over_if_first >= over_if_last or left_over_above):
                 yield Block(english=block.english, unclear=True)
@@ -134,6 +137,7 @@ class _Region:
                 yield block
 
     def _next(self, block: Block) -> Iterator[Block]:
+        """Begin `block`; yield the entry before it, or hold it back."""
         done, self.block = self.block, block
         if done.english is None and not done.has_hlx:
             return
@@ -152,7 +156,7 @@ class _Region:
         first, last = run[0].label == ENGLISH, run[-1].label == ENGLISH
         if all(part.label != ENGLISH for part in run) or (first and len(run) > 1):
             return "sentence first"
-        if first:
+        if first:  # a sentence alone
             return "unclear" if self.adjacent else "sentence first"
         continues = self.block.english is not None and self.block.takes(run[0])
         if last:

@@ -1,7 +1,7 @@
 """The rules that each row of a corpus keeps by itself, evaluated on slices of Arrow rows.
 
-A rule says for each row of a slice whether it breaks it. A text that the right entry of the row has is not parsed
-again: it is a line of its format, since the entry was found to be right.
+A rule says for each row of a slice whether the row breaks it. If the entries of a corpus are known to be right, a text
+that equals its entry's text is not parsed again.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,6 +52,7 @@ def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule
 
 def _text(column: str, *, nullable: bool = False) -> list[Rule]:
     def empty(rows: pa.RecordBatch) -> pa.BooleanArray:
+        # A missing text counts as empty, unless it may be missing.
         return pc.equal(rows[column] if nullable else pc.fill_null(rows[column], ""), "")
 
     def unknown(rows: pa.RecordBatch) -> pa.BooleanArray:
@@ -78,7 +79,7 @@ def _each(name: str, reason: str, broken: Callable[..., bool], *columns: str, fo
 
 
 def _in_language(name: str, reason: str, language: str, text: str) -> Rule:
-    """Return the rule that a text is in its language. If entries are right, only other texts than theirs are read."""
+    """Return the rule that a text is in its language. If the entries are right, only other texts are parsed."""
 
     def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
         texts = rows[text]
@@ -158,7 +159,7 @@ def _disagree(*texts: str) -> bool:
 
 
 def _unreadable(*texts: str) -> bool:
-    """Return whether the HLXL cannot be parsed; four formats of the same value can."""
+    """Return whether the HLXL cannot be parsed. Texts that agree were parsed already."""
     return _disagree(*texts) and not rules.parses(texts[0], Format.HLXL)
 
 
@@ -201,7 +202,10 @@ ROW_RULES = {
         _matches("is_a_prompt", "the prompt has not the form `[HLXL] … → `", "prompt", _PROMPT),
         *_text("answer"),
         _in_language("answer_is_in_its_language", "the answer is not in its target's language", "target", "answer"),
-        Rule("pairs_within_one_entry", "prompt and answer are of two entries", ("prompt", "answer"), _mispaired, True),
+        Rule(
+            "pairs_within_one_entry", "prompt and answer are of two entries", ("prompt", "answer"), _mispaired,
+            compares=True,
+        ),
         *_derived("prompt", "answer"),
     ],
 }  # fmt: skip

@@ -180,7 +180,8 @@ def _copy(source: Path, target: Path, keep: Callable[[Path], bool]) -> None:
     """Copy the files of a directory with their times, unless they are kept there already."""
     with new_directory(target, keep=keep) as made:
         for path in source.glob("[!.]*"):
-            shutil.copy2(path, made)
+            if path.is_file():
+                shutil.copy2(path, made)
 
 
 def report_folder(directory: Path) -> Path | None:
@@ -216,7 +217,7 @@ def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
     directory = directory.absolute()
     asset = directory.parent.name
     version = DataVersion(DERIVED[asset].learned if asset in DERIVED else EXAMPLES_SCHEMA.names)
-    found = "rows of other columns"
+    found = ""  # it stays so if a column is missing or of another type
     try:
         for batch in batches(directory):
             version.update(batch)
@@ -290,7 +291,8 @@ def with_places(rows: Iterable[pa.RecordBatch], directory: Path, examples: Path)
     if not path.is_file():
         yield from rows  # They have the places of the examples in `derived.json`.
         return
-    places, start = pq.read_table(path, read_dictionary=[PLACE[0]]), 0
+    places = pq.read_table(path, read_dictionary=[PLACE[0]])
+    start = 0
     for batch in rows:
         for name in PLACE:
             cells = places[name].slice(start, batch.num_rows).combine_chunks().cast(PLACES_SCHEMA.field(name).type)
@@ -312,7 +314,8 @@ def examples_of(directory: Path) -> Path | None:
 
 def all_examples_of(directory: Path) -> dict[str, Path]:
     """Return the versions of all examples that a derived corpus was made from, with their records, the newest first."""
-    first, (before, after) = directory / DERIVED_FROM, PLACES.split("{}")
+    first = directory / DERIVED_FROM
+    before, after = PLACES.split("{}")
     versions = {path: path.name[len(before) : -len(after)] for path in directory.glob(PLACES.format("*"))}
     try:
         if first.exists():

@@ -87,10 +87,10 @@ def require_built_passed(built: BuiltCorpora, asset: str) -> VerifiedCorpus:
     Raises:
         GateClosed: a gate failed; the message names it with its figure.
     """
-    names = ", ".join(document.name for document in built.documents) + ": "
-    _require(built.examples.directory, judge_corpus(built.examples), names)
+    prefix = ", ".join(document.name for document in built.documents) + ": "
+    _require(built.examples.directory, judge_corpus(built.examples), prefix)
     corpus = store.read(built.derived[asset])
-    _require(corpus.directory, judge_corpus(corpus, examples=built.examples), names)
+    _require(corpus.directory, judge_corpus(corpus, examples=built.examples), prefix)
     return corpus
 
 
@@ -210,11 +210,11 @@ def _write(directory: Path, verdict: CorpusVerdict, report: CorpusReport | None)
         log.warning("the verdict on %s %s was not written: %s", verdict.asset, verdict.data_version[:12], error)
 
 
-def _require(directory: Path, verdict: CorpusVerdict, of: str = "") -> CorpusVerdict:
+def _require(directory: Path, verdict: CorpusVerdict, prefix: str = "") -> CorpusVerdict:
     """Return a verdict that passed.
 
     Raises:
-        GateClosed: a gate failed. The message begins with `of`, and names the gate, its figure and what to do.
+        GateClosed: a gate failed. The message begins with `prefix`, and names the gate, its figure and what to do.
     """
     failed = [gate for gate in verdict.gates if gate.outcome == "fail"]
     if not failed:
@@ -222,7 +222,9 @@ def _require(directory: Path, verdict: CorpusVerdict, of: str = "") -> CorpusVer
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     folder = store.report_folder(directory)
     remedy = _REMEDIES.get(failed[0].name, f"see {folder / REPORT}" if folder else "make it again")
-    raise GateClosed(f"{of}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}")
+    raise GateClosed(
+        f"{prefix}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}"
+    )
 
 
 def _directory(corpus: VerifiedCorpus | Path) -> Path:

@@ -81,6 +81,7 @@ class WholeRules:
             train = _integers(self._train[column])
             if alike := set(train.filter(pc.is_in(train, _integers(self._held_out[column]))).to_pylist()):
                 texts = (key for rows in slices() for key in _keys(rows, ("split", column)))
+                # The rows in train are reported.
                 leaked = {(Split.TRAIN, text) for split, text in texts if split != Split.TRAIN and hash(text) in alike}
                 name, reason = f"{column}_not_in_train_and_held_out", f"a held-out {_NAMES[column]} is in train"
                 found.append(_keyed(name, reason, ("split", column), leaked, (column,)))
@@ -121,9 +122,9 @@ def _overlapping(spans: list[pa.RecordBatch]) -> set[_Key]:
     outside = pc.or_(pc.less(table["line"], table["first_line"]), pc.greater(table["line"], table["last_line"]))
     found = set(_cells(table.filter(outside), PLACE))
     entries = list(_keys(table, _SPAN))
-    # The entry that ends last of those before, in the same document: documents are in their order.
+    # For each entry, the one above it that ends last. Tuples compare by document first, and the table is sorted by it.
     ending_last = accumulate(((document, last, line) for document, line, _, last in entries), max)
-    for (ended, end, its_line), (document, line, first, _) in zip(ending_last, entries[1:], strict=False):
-        if ended == document and first <= end:
+    for (its_document, its_end, its_line), (document, line, first, _) in zip(ending_last, entries[1:], strict=False):
+        if its_document == document and first <= its_end:
             found |= {(document, line), (document, its_line)}
     return found

@@ -64,6 +64,9 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
     manifest = verified.manifest
     artifacts = Artifacts.of_checkpoint(checkpoint)
     corpora = {asset: store.load(artifacts.root / v.path) for asset, v in manifest.corpora.items()}
+    own = CORPUS_OF_PHASE[manifest.phase]
+    if own not in corpora:
+        raise CheckpointError(f"{checkpoint}: its manifest does not name {own}, the corpus of phase {manifest.phase}")
     model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)

@@ -167,7 +167,10 @@ class Grammar(ABC):
         return opening + f",{self.gap}".join(pairs) + closing
 
     def _read_fields(self, s: Scanner, items: Iterator[None], depth: int, after: str, before: str = "") -> Fields:
-        """Return the fields of a contract, one for each item: a number with the tokens around it, and a value."""
+        """Return the fields of a contract, one for each item: a number with the tokens around it, and a value.
+
+        Iterating `items` reads the tokens between the fields.
+        """
         fields: list[tuple[int, Value]] = []
         for _ in items:
             if before:

@@ -53,13 +53,17 @@ class Aborts:
             spikes = self._remember(loss)
             last = list(self._losses)[-self.limits.mean_steps :]
             mean = statistics.fmean(last) if len(last) == self.limits.mean_steps else None
-        initial = self._initial or 0.0
-        return self._stop(Losses(f"step {step}", loss, None, gradient_norm, initial, mean, spikes=spikes))
+        return self._stop(Losses(
+            f"step {step}", loss, gradient_norm=gradient_norm, initial=self._initial or 0.0, mean=mean, spikes=spikes,
+        ))  # fmt: skip
 
     def after_epoch(self, epoch_losses: Sequence[float], held_out: float) -> Stop | None:
         """Judge the epochs so far by their mean training losses, and the last by its held-out loss; in nats."""
-        epoch, train, initial = self.first_epoch - 1 + len(epoch_losses), epoch_losses[-1], self._initial or 0.0
-        return self._stop(Losses(f"epoch {epoch}", train, held_out, None, initial, train, epoch, epoch_losses))
+        epoch, train = self.first_epoch - 1 + len(epoch_losses), epoch_losses[-1]
+        return self._stop(Losses(
+            f"epoch {epoch}", train, held_out, initial=self._initial or 0.0, mean=train, epoch=epoch,
+            epochs=epoch_losses,
+        ))  # fmt: skip
 
     def _stop(self, losses: Losses) -> Stop | None:
         finding = check_losses(losses, self.limits)

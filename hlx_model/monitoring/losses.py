@@ -162,7 +162,9 @@ def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None
         ended = held_out is not None
         if ended:
             epochs.append(train)
-        losses = Losses(f"epoch {epoch}", train, held_out, None, initial, train, epoch, epochs if ended else ())
+        losses = Losses(
+            f"epoch {epoch}", train, held_out, initial=initial, mean=train, epoch=epoch, epochs=epochs if ended else ()
+        )
         if problem := check_losses(losses, limits):
             return Alarm(row["step"], epoch, problem)
     return None

@@ -52,11 +52,10 @@ class Side(NamedTuple):
     @property
     def figures(self) -> dict[str, object]:
         """What came of the training, as `--json` shows it; None for what it does not have. Losses in nats a token."""
-        train_losses, held_out_losses = (
-            [loss for row in self.curve if (loss := finite(getattr(row, column))) is not None]
-            for column in ("train_loss", "held_out_loss")
-        )
-        report, translation = self.report, self.report.translation if self.report else None
+        train_losses = [loss for row in self.curve if (loss := finite(row.train_loss)) is not None]
+        held_out_losses = [loss for row in self.curve if (loss := finite(row.held_out_loss)) is not None]
+        report = self.report
+        translation = report.translation if report else None
         return {
             "train_loss": train_losses[-1] if train_losses else None,
             "held_out_loss": held_out_losses[-1] if held_out_losses else None,

@@ -6,7 +6,7 @@ Nothing is read from Dagster: when the corpus changes, the tree of an older chec
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
 from hlx_model.corpus import store
@@ -104,7 +104,9 @@ class CheckpointNode(Node):
             **{name: value for name, value in content.items() if name not in _NOT_FACTS},
             **{name: content[name] or None for name in ("started", "device", "code")},
             "kind_of_checkpoint": content["kind"],
-            "verdict": v and {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version},
+            "verdict": {"outcome": v.outcome, "failed": self.failed_gates, "gates_version": v.gates_version}
+            if v
+            else None,
             "handed_on_by": self.started_by,
             "at_hand": self.available,
             **({"swapped": True} if self.swapped else {}),
@@ -174,7 +176,7 @@ def lineage(name: str, training: Path) -> Node:
     events, version = read_events(root), directory.name
     if name == DOCUMENT:
         documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))
-        return Node("corpus", name, version, documents, *_latest(events, name, version))
+        return Node("corpus", name, version, documents, **_latest(events, name, version))
     if name == EXAMPLES:
         return _examples(version, store.sources_of(directory), events)
     examples, sources = store.made_from(directory)
@@ -199,9 +201,10 @@ def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Seq
     # The same version may have been made again since.
     earlier = [event for event in events if event.time <= m.created]
     corpora = [_corpus(asset, version, earlier) for asset, version in m.corpora.items() if asset not in shown]
-    name, made_from = f"{m.training_id}/{checkpoint.name}", (*corpora, *ancestors)
-    node = CheckpointNode("checkpoint", name, m.weights_sha256, made_from, m.created, m.run_id, manifest=m)
-    return replace(node, verdict=_verdict(checkpoint, m, artifacts))
+    return CheckpointNode(
+        "checkpoint", f"{m.training_id}/{checkpoint.name}", m.weights_sha256, (*corpora, *ancestors),
+        made=m.created, run_id=m.run_id, manifest=m, verdict=_verdict(checkpoint, m, artifacts),
+    )  # fmt: skip
 
 
 def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
@@ -227,20 +230,26 @@ def _verdict(checkpoint: Path, m: Manifest, artifacts: Artifacts) -> Verdict | N
 
 def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node:
     examples = () if version.examples is None else (_examples(version.examples, version.documents, events),)
-    return Node("corpus", asset, version.data_version, examples, *_latest(events, asset, version.data_version))
+    return Node("corpus", asset, version.data_version, examples, **_latest(events, asset, version.data_version))
 
 
 def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
     made = _latest(events, DOCUMENT, documents_version(documents))
-    nodes = tuple(_document(document, *made) for document in documents)
-    return Node("corpus", EXAMPLES, version, nodes, *_latest(events, EXAMPLES, version))
+    nodes = tuple(replace(_document(document), **made) for document in documents)
+    return Node("corpus", EXAMPLES, version, nodes, **_latest(events, EXAMPLES, version))
 
 
-def _document(document: DocumentRef, made: str | None = None, run_id: str | None = None) -> Node:
-    return Node("document", Path(document.name).name, document.sha256, (), made, run_id, document=document)
+def _document(document: DocumentRef) -> Node:
+    return Node("document", Path(document.name).name, document.sha256, document=document)
 
 
-def _latest(events: Sequence[Event], asset: str, version: str) -> tuple[str | None, str | None]:
-    """Return when and by which run a version of a corpus was last materialized."""
+class _Made(TypedDict, total=False):
+    made: str
+    run_id: str | None
+
+
+def _latest(events: Sequence[Event], asset: str, version: str) -> _Made:
+    """Return when and by which run a version of a corpus was last materialized; empty if that is not on record."""
     artifact = f"corpora/{asset}/{version}"
-    return next(((event.time, event.run_id) for event in reversed(events) if event.artifact == artifact), (None, None))
+    last = next((event for event in reversed(events) if event.artifact == artifact), None)
+    return {"made": last.time, "run_id": last.run_id} if last else {}

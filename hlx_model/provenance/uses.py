@@ -171,8 +171,11 @@ def _corpora(training: Path) -> tuple[list[tuple[Use, CorpusVersion]], list[str]
             inherited = f"trained on by an ancestor{', and replayed' if m.settings.get('replay') else ''}"
             names = tuple(path.name for path in checkpoints)
             for asset, version in m.corpora.items():
-                how, data = "trained on" if asset == CORPUS_OF_PHASE[m.phase] else inherited, version.data_version
-                use = Use(m.training_id, m.phase, names, how, asset, data, data, m.created, m.run_id)
+                how = "trained on" if asset == CORPUS_OF_PHASE[m.phase] else inherited
+                use = Use(
+                    m.training_id, m.phase, names, how, corpus=asset, version=version.data_version,
+                    what=version.data_version, created=m.created, run_id=m.run_id,
+                )  # fmt: skip
                 found.append((use, version))
         elif checkpoints:
             unreadable.append(f"training {directory.name}: no manifest of it can be read")

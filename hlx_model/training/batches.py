@@ -4,6 +4,7 @@ Padding every example to 256 tokens wastes 78% of each batch of short sentences;
 7% (`docs/performance.md`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -108,7 +109,7 @@ def width(longest: int) -> int:
 
     The model reads all tokens but the last, which is a multiple of 8.
     """
-    return min(1 - (1 - longest) // STEP * STEP, POSITIONS)
+    return min(math.ceil((longest - 1) / STEP) * STEP + 1, POSITIONS)
 
 
 def tokens_to_predict(lengths: Tensor) -> int:

@@ -127,21 +127,24 @@ class _Training:
 
     def run(self) -> TrainingResult:
         """Train to the FINAL checkpoint, or to the STOPPED one."""
+        status: str
+        reason: str | None
         try:
             with self._signals(), self.engine.active(), out_of_memory(self.settings, self.engine.execution):
                 if self.ranks.is_rank_zero:
                     self.recorder.begin()
-                ended: tuple[str, str | None] = self._train() or ("completed", None)
-                path = self.ranks.broadcast_object(str(self.saver.end(ended[1])) if self.ranks.is_rank_zero else None)
+                status, reason = self._train() or ("completed", None)
+                path = self.ranks.broadcast_object(str(self.saver.end(reason)) if self.ranks.is_rank_zero else None)
                 return TrainingResult.of(Path(path), found=False)
         except BaseException as error:
-            name = type(error).__name__
-            ended = ("interrupted", str(error)) if isinstance(error, Interrupted) else ("failed", f"{name}: {error}")
+            status, reason = "failed", f"{type(error).__name__}: {error}"
+            if isinstance(error, Interrupted):
+                status, reason = "interrupted", str(error)
             raise
         finally:
             if self.ranks.is_rank_zero:
                 with suppress(OSError):  # a full disk must not hide why the training ended
-                    self.recorder.beat(*ended)
+                    self.recorder.beat(status, reason)
 
     def _train(self) -> Stop | None:
         p = self.progress

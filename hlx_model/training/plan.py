@@ -147,8 +147,9 @@ def plan_training(
     if execution is not None:
         require_disk(settings, training / name)
     return TrainingPlan(
-        settings, name, training / name, corpora, train, held_out, replay, parent, first_epoch,
-        parent_record=parent_record, resumed=resumed, ungated=ungated_ancestors, attempt=attempt, run_id=run_id,
+        settings, name, training / name, corpora=corpora, train=train, held_out=held_out, replay=replay, parent=parent,
+        first_epoch=first_epoch, parent_record=parent_record, resumed=resumed, ungated=ungated_ancestors,
+        attempt=attempt, run_id=run_id,
     )  # fmt: skip
 
 
@@ -166,7 +167,7 @@ def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
 
 
 def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | None) -> None:
-    """Require a parent of the right phase and size; `CheckpointError`."""
+    """Require a parent of the right phase and size; raise `CheckpointError` otherwise."""
     if parent is None:
         if phase > 1:
             needed = f"phase {phase} starts from a checkpoint of phase {phase - 1}"
@@ -183,8 +184,9 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
 def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
     schedule = profile.schedules[phase]
     defaults = Settings(
-        phase, parent.manifest.size if parent else profile.size, schedule.epochs, profile.batch_size,
-        profile.seq_length, schedule.learning_rate, seed=profile.seed, replay=profile.replay,
+        phase=phase, size=parent.manifest.size if parent else profile.size, epochs=schedule.epochs,
+        batch_size=profile.batch_size, seq_length=profile.seq_length, learning_rate=schedule.learning_rate,
+        seed=profile.seed, replay=profile.replay,
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
     )  # fmt: skip
     return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})

@@ -61,7 +61,7 @@ class Recorder:
         self._emit(Warned(text))
 
     def beat(self, status: str, reason: str | None = None) -> None:
-        """Write the heartbeat."""
+        """Update status, step, memory and pace (the longest time without a beat), and write the heartbeat."""
         beat = self.heartbeat
         beat.status, beat.reason = status, reason
         beat.epoch, beat.step = self._progress.current_epoch, self._progress.step

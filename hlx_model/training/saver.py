@@ -27,7 +27,8 @@ from hlx_model.training.plan import TrainingPlan
 from hlx_model.training.settings import CODE_VERSION
 
 SAVE_SHARE = 0.02
-"""At most this share of the time goes into saving the rolling checkpoint, every `HLX_SAVE_SECONDS` at most."""
+"""At most this share of the time goes into saving the rolling checkpoint, which is saved no more often than every
+`HLX_SAVE_SECONDS`."""
 
 
 class Saver:
@@ -99,7 +100,7 @@ class Saver:
         return path
 
     def _discard(self, kind: Kind, *, newest: int) -> None:
-        """Remove the checkpoints of a kind, except so many of the highest steps or epochs."""
+        """Remove the checkpoints of a kind, except the `newest` ones with the highest steps or epochs."""
         paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name]
         for path in sorted(paths, key=checkpoint_number)[: len(paths) - newest]:
             remove_checkpoint(path)
