@@ -134,7 +134,7 @@ class Artifacts:
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "Artifacts":
         """Return the artifacts that a checkpoint `…/<training id>/checkpoints/<name>` belongs to."""
-        return cls(checkpoint.absolute().parents[2])
+        return cls(training_of(checkpoint).parent)
 
     @property
     def root(self) -> Path:
@@ -158,7 +158,12 @@ class Artifacts:
         return self._beside("cards", checkpoint) / CARD
 
     def _beside(self, folder: str, checkpoint: Path) -> Path:
-        return self.root / folder / checkpoint.absolute().parents[1].name / checkpoint.name
+        return self.root / folder / training_of(checkpoint).name / checkpoint.name
+
+
+def training_of(checkpoint: Path) -> Path:
+    """Return the directory of the training that a checkpoint lies in; `/` if it was copied to a place near the root."""
+    return checkpoint.absolute().parent.parent
 
 
 def default_training() -> Path:

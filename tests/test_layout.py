@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from hlx_model.corpus import store
 from hlx_model.layout import (
     CHECKPOINT_FOLDER,
     CORPUS_FOLDER,
@@ -22,6 +25,13 @@ def test_a_checkpoint_finds_its_corpora_and_its_report_from_its_own_path(tmp_pat
     assert artifacts.corpus("english_corpus", "77") == tmp_path / "corpora/english_corpus/77"
     assert artifacts.report(checkpoint) == tmp_path / "reports/0123abcd/phase1_FINAL_epoch2"
     assert artifacts.corpus_report("english_corpus", "77") == tmp_path / "reports/corpora/english_corpus/77"
+
+
+@pytest.mark.parametrize("path", ["/", "/brain", "/tmp/brain"])
+def test_a_checkpoint_near_the_root_has_a_place_for_its_report(path: str) -> None:
+    checkpoint = Path(path)
+    assert Artifacts.of_checkpoint(checkpoint).report(checkpoint).is_relative_to("/reports")
+    assert store.report_folder(checkpoint) is None
 
 
 def test_every_file_that_hlx_writes_is_declared(curriculum: Curriculum) -> None:

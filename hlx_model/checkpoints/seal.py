@@ -64,7 +64,7 @@ def verify_checkpoint(
 def list_checkpoints(parent: Path) -> list[Path]:
     """Return the directories in `parent` that are named like a checkpoint and have a manifest, the newest last."""
     written: dict[Path, float] = {}
-    for path in parent.glob("phase*"):
+    for path in parent.iterdir() if parent.is_dir() else ():
         # A running trainer may have removed it since.
         with suppress(FileNotFoundError):
             if re.fullmatch(CHECKPOINT_NAME, path.name):

@@ -11,19 +11,19 @@ from rich.table import Column, Table
 from hlx_model.files import named_specials
 
 
-def echo_json(content: object) -> None:
-    """Print JSON, indented; numbers that are not finite by their names, paths as text."""
-    typer.echo(json.dumps(named_specials(content), indent=2, ensure_ascii=False, default=str))
+def echo_json(content: object, *, indent: int | None = 2) -> None:
+    """Print JSON, on one line if `indent` is None; numbers that are not finite by their names, paths as text."""
+    typer.echo(json.dumps(named_specials(content), indent=indent, ensure_ascii=False, default=str))
 
 
 def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
     """Return a table without frames, with `gap` more spaces between its columns.
 
     Args:
-        rows: the cells by their headings, the same in each row; None is an empty cell.
+        rows: the cells by their headings, the same in each row; None is an empty cell. Without rows, it is empty.
         gap: number of spaces.
     """
-    columns = (Column(heading, overflow="fold") for heading in rows[0])
+    columns = (Column(heading, overflow="fold") for row in rows[:1] for heading in row)
     table = Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0))
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row.values()))

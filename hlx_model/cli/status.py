@@ -81,9 +81,7 @@ def rows(found: Checked, now: float) -> list[dict[str, object]]:
 
 def notes(root: Path, found: Checked, now: float) -> list[str]:
     """Return one line for each training that has a problem or ended badly, and one on the watchdog."""
-    if not found:
-        return [f"{root} contains no training"]
-    lines = []
+    lines = [] if found else [f"{root} contains no training"]
     for training, problem in found:
         beat = training.snapshot.beat
         if problem:
@@ -91,8 +89,11 @@ def notes(root: Path, found: Checked, now: float) -> list[str]:
         elif beat.reason and not beat.running:
             lines.append(f"{beat.training_id}: {beat.status}: {beat.reason}")
     tick, reason = last_tick(root), asleep(root, now)
-    watched = f"the watchdog checked {span(now - tick.time)} ago" if tick and not reason else f"not watched: {reason}"
-    return [*lines, watched]
+    if tick and not reason:
+        lines.append(f"the watchdog checked {span(now - tick.time)} ago")
+    elif found:
+        lines.append(f"not watched: {reason}")
+    return lines
 
 
 def span(seconds: float) -> str:

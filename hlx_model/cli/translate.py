@@ -7,7 +7,7 @@ from typer import Argument, Option, echo
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import AsJson, option
 from hlx_model.cli.show import echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
@@ -38,7 +38,7 @@ def translate_command(
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:
-        echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": checkpoint})
+        echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": checkpoint}, indent=None)
         return
     echo(answer)
     if not well_formed:
@@ -46,10 +46,11 @@ def translate_command(
 
 
 def _newest(training: Path) -> Path:
-    globs = [f"*/{CHECKPOINTS}/phase{phase}_FINAL_*/{MANIFEST}" for phase in phases_that_write("translations")]
-    manifests = [path for glob in globs for path in training.glob(glob)]
-    if not manifests:
+    kinds = [f"phase{phase}_FINAL_" for phase in phases_that_write("translations")]
+    folders = training.glob(f"*/{CHECKPOINTS}")
+    found = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(tuple(kinds))]
+    if not found:
         raise CheckpointError(
             f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
         )
-    return max(manifests, key=lambda path: path.stat().st_mtime).parent
+    return max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)

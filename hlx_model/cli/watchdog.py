@@ -78,7 +78,7 @@ def replay_command(
     alarm = simulate(curve)
     if as_json:
         content = {"step": alarm.step, "epoch": alarm.epoch, "trouble": alarm.problem.reason} if alarm else None
-        echo_json({"records": len(curve), "spoken": content})
+        echo_json({"records": len(curve), "spoken": content}, indent=None)
     elif alarm is None:
         echo(f"{metrics}: {len(curve)} records, no alarm")
     else:

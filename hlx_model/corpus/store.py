@@ -9,6 +9,7 @@ beside it as `places-<version of the examples>.parquet`.
 """
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -177,19 +178,24 @@ def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
 
 
 def _copy(source: Path, target: Path, keep: Callable[[Path], bool]) -> None:
-    """Copy the files of a directory with their times, unless they are kept there already."""
+    """Copy the files of a directory with their times, unless they are kept there already.
+
+    Not their modes, which are those of the source's owner, and which a file system may refuse.
+    """
     with new_directory(target, keep=keep) as made:
         for path in source.glob("[!.]*"):
             if path.is_file():
-                shutil.copy2(path, made)
+                status = path.stat()
+                os.utime(shutil.copyfile(path, made / path.name), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def report_folder(directory: Path) -> Path | None:
     """Return the folder of the verdict on a kept version; None if the version lies outside of any `corpora` folder."""
     directory = directory.absolute()
-    if directory.parents[1].name != "corpora":
+    corpora = directory.parent.parent
+    if corpora.name != "corpora":
         return None
-    return Artifacts.at(directory.parents[2]).corpus_report(directory.parent.name, directory.name)
+    return Artifacts.at(corpora.parent).corpus_report(directory.parent.name, directory.name)
 
 
 def batches(directory: Path) -> Iterator[pa.RecordBatch]:
@@ -346,7 +352,9 @@ def model_texts(rows: pa.Table, *splits: str) -> list[str]:
     if splits:
         rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
     if "prompt" in rows.column_names:
-        texts = pc.binary_join_element_wise(rows["prompt"], rows["answer"], "")
+        # Large strings: together they may have more than 2 GiB.
+        prompts, answers = (rows[name].cast(pa.large_string()) for name in ("prompt", "answer"))
+        texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
     else:
         texts = rows["english" if "english" in rows.column_names else "text"]
     return list(texts.to_pylist())

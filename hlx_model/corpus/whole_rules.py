@@ -106,8 +106,8 @@ def _cells(rows: pa.RecordBatch | pa.Table, columns: Iterable[str]) -> Iterator[
 
 
 def _keys(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[_Key]:
-    """Yield the cells of the rows that lack none of them."""
-    return (key for key in _cells(rows, columns) if None not in key)
+    """Yield the cells of every row that has a key: a missing sentence is none, a pair without a place has one."""
+    return (key for key in _cells(rows, columns) if key != (None,))
 
 
 def _integers(hashes: "array[int]") -> pa.Array:
@@ -121,7 +121,7 @@ def _overlapping(spans: list[pa.RecordBatch]) -> set[_Key]:
     table = pa.Table.from_batches(spans).sort_by([("document", "ascending"), ("first_line", "ascending")])
     outside = pc.or_(pc.less(table["line"], table["first_line"]), pc.greater(table["line"], table["last_line"]))
     found = set(_cells(table.filter(outside), PLACE))
-    entries = list(_keys(table, _SPAN))
+    entries = [key for key in _cells(table, _SPAN) if None not in key]
     # For each entry, the one above it that ends last. Tuples compare by document first, and the table is sorted by it.
     ending_last = accumulate(((document, last, line) for document, line, _, last in entries), max)
     for (its_document, its_end, its_line), (document, line, first, _) in zip(ending_last, entries[1:], strict=False):

@@ -25,7 +25,7 @@ from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
-from hlx_model.layout import LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts
+from hlx_model.layout import CHECKPOINTS, LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts, training_of
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
@@ -116,7 +116,7 @@ def evaluate_model(
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
-    m, state, training = manifest, read_state(checkpoint), checkpoint.absolute().parents[1]
+    m, state = manifest, read_state(checkpoint)
     return EvaluationTarget(
         f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
         corpora={asset: version.data_version for asset, version in m.corpora.items()},
@@ -126,23 +126,23 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         replay=m.settings["replay"],
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
-        curve=[CurvePoint.from_json(row) for row in read_metrics(training) if row["step"] <= m.step],
+        curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
     )  # fmt: skip
 
 
 def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
     """Return the held-out loss by asset in the reports on this checkpoint's ancestors, in nats."""
     losses: dict[str, float] = {}
-    training = checkpoint.absolute().parents[2]
+    artifacts = Artifacts.of_checkpoint(checkpoint)
     while (parent := manifest.parent) is not None:
-        ancestor = training / parent.training_id / "checkpoints" / parent.name
+        ancestor = artifacts.training / parent.training_id / CHECKPOINTS / parent.name
         try:
             manifest = read_manifest(ancestor)
         except CheckpointError as error:
             log.warning("%s is missing, so the phases before it are not compared (%s)", parent.name, error)
             break
         try:
-            report = read_json(Artifacts.of_checkpoint(ancestor).report(ancestor) / REPORT)
+            report = read_json(artifacts.report(ancestor) / REPORT)
         except (OSError, ValueError) as error:
             log.warning("the report on %s is missing, so its phase is not compared (%s)", parent.name, error)
             continue

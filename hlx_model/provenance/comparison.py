@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hlx_model.checkpoints.manifest import Manifest, read_manifest
 from hlx_model.evaluation.compare import compare_reports
 from hlx_model.language import Format
-from hlx_model.layout import REPORT, Artifacts
+from hlx_model.layout import REPORT, Artifacts, training_of
 from hlx_model.reporting.models import CurvePoint, Rates, Report
 from hlx_model.reporting.numbers import finite
 from hlx_model.reporting.plots import Frame, losses_of
@@ -140,7 +140,7 @@ def _made_from(m: Manifest) -> dict[str, dict[str, object]]:
 
 
 def _curve(checkpoint: Path, step: int) -> list[CurvePoint]:
-    directory = checkpoint.absolute().parents[1]
+    directory = training_of(checkpoint)
     try:
         return [CurvePoint.from_json(row) for row in read_metrics(directory) if row["step"] <= step]
     except (OSError, ValueError, KeyError) as error:

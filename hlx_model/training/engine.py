@@ -7,7 +7,7 @@ the whole batch, so that the gradients of all shares add up to those of the batc
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -88,14 +88,17 @@ class Engine:
         self.model: nn.Module = DistributedDataParallel(model) if ranks.size > 1 else model
         self.parameters = list(model.parameters())
         self.optimizers = Optimizers(model, settings, steps, parts=self.workers)
-        initializer = partial(torch.set_num_threads, self.threads)
-        self._pool = ThreadPoolExecutor(self.workers, initializer=initializer) if shared else None
+        self._shared = shared
+        self._pool: ThreadPoolExecutor | None = None
         self._nonfinite_seen = torch.zeros((), device=ranks.device)
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Set threads and attention kernel for steps, while the block runs."""
-        with attention_kernel(self.kind), threads(self.threads):
+        with attention_kernel(self.kind), threads(self.threads), ExitStack() as stack:
+            if self._shared:
+                initializer = partial(torch.set_num_threads, self.threads)
+                self._pool = stack.enter_context(ThreadPoolExecutor(self.workers, initializer=initializer))
             yield
 
     def steps(self, batches: Sequence[Batch], first: int) -> list[Step]:

@@ -289,8 +289,12 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
     assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
     monkeypatch.delenv("DAGSTER_HOME")
     shutil.copytree(curriculum.training, tmp_path / "dagster_home" / "artifacts" / "training")
-    found = json.loads(hlx("translate", "Sort all users", "--json").out)
-    assert found["checkpoint"].endswith(f"{curriculum.phases[3].plan.id}/checkpoints/phase3_FINAL_epoch1")
+    final = Path("dagster_home/artifacts/training", curriculum.phases[3].plan.id, "checkpoints", "phase3_FINAL_epoch1")
+    copy = final.with_name(f"{final.name}.bak")  # somebody's, and newer
+    copy.mkdir()
+    shutil.copy(final / "manifest.json", copy)
+    (line,) = hlx("translate", "Sort all users", "--json").out.splitlines()
+    assert json.loads(line)["checkpoint"] == str(final)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,14 @@ def test_two_checkpoints_of_one_training_have_no_differences(
     assert "phase1_epoch10 was not evaluated: evaluate it: `hlx validate --checkpoint " in caplog.text
 
 
+def test_checkpoints_without_curve_and_report_are_compared(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    for phase in (1, 2):
+        shutil.copytree(curriculum.phases[phase].checkpoint, tmp_path / "copies" / "x" / str(phase))
+    paths = [tmp_path / "copies" / "x" / str(phase) for phase in (1, 2)]
+    ran = hlx("history", "compare", *paths, "--output", tmp_path / "figure.svg")
+    assert ran.code == 0 and "the figure is in" in ran.out
+
+
 def test_other_corpora_code_and_device_are_named(
     hlx: Hlx, trainings: Path, other: str, curriculum: Curriculum, forged: Callable[..., None]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_verify_exits_with_0_or_1_and_names_the_first_broken_link(
     assert ran.code == 1 and "broken first: phase3_FINAL_epoch1: state.json" in ran.out
     content = json.loads(hlx(*arguments, "--json").out)
     assert content["broken"] and {link["outcome"] for link in content["links"]} == {"ok", "broken"}
+
+
+def test_a_checkpoint_that_was_copied_near_the_root_is_shown_and_verified(hlx: Hlx, curriculum: Curriculum) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        shutil.copytree(curriculum.phases[2].checkpoint, folder, dirs_exist_ok=True)
+        assert hlx("lineage", "show", folder).code == 0
+        ran = hlx("lineage", "verify", folder)
+        assert ran.code == 0 and "unchecked" in ran.out
+        ran = hlx("validate", "--checkpoint", folder)
+        assert ran.code == 1 and "no corpus is kept here" in ran.error
 
 
 def test_uses_prints_who_learned_from_a_document_or_an_entry(hlx: Hlx, curriculum: Curriculum) -> None:

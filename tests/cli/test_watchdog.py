@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.layout import TICK
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
 from tests.support.command import Hlx
@@ -86,6 +87,9 @@ def test_a_folder_without_trainings_passes_and_a_missing_one_fails(hlx: Hlx, tmp
 
 def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:
     assert "not watched" not in hlx("status", "--checkpoint-dir", tmp_path).out  # there is nothing to watch
+    leave_tick(tmp_path)
+    assert "the watchdog checked " in hlx("status", "--checkpoint-dir", tmp_path).out
+    (tmp_path / TICK).unlink()
     running(tmp_path, run_id="0123")
     assert "not watched: the watchdog has never run here" in hlx("status", "--checkpoint-dir", tmp_path).out
     leave_tick(tmp_path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from hlx_model.corpus import CorpusError, store
@@ -69,6 +70,17 @@ def test_a_row_twice_is_found_also_across_slices(name: str, rule: str) -> None:
     found = judged(name, twice(name), broken_rows, slices=4)
     line = TABLES[name]["line"][0].as_py()
     assert [failing.line for failing in found.failing if failing.rule == rule] == [line, line]
+
+
+def test_a_pair_twice_is_found_also_without_its_place() -> None:
+    """Document and line are no part of a corpus's data version."""
+    rows = TABLES["paired_corpus"]
+    for column in ("document", "line"):
+        field = rows.schema.field(column)
+        index = rows.schema.get_field_index(column)
+        rows = rows.set_column(index, field, pa.nulls(rows.num_rows, field.type))
+    found = judged("paired_corpus", rows, broken_rows, entries=False)
+    assert "pair_once" in {failing.rule for failing in found.failing}
 
 
 def test_an_answer_of_another_entry_is_found_and_its_row_is_named() -> None:

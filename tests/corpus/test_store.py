@@ -239,6 +239,25 @@ def test_a_copy_under_another_root_has_the_verdict_of_its_source(tmp_path: Path)
     assert require_corpus_passed(copy.directory).gate("schema").outcome == "pass"
 
 
+def test_a_corpus_is_copied_without_its_modes_and_with_its_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems refuse modes (exFAT, shares of other machines)."""
+    made = built(write(tmp_path / "a.md", small_text()), tmp_path / "there")
+    source = made.derived["hlx_corpus"].directory
+    (source / "notes").mkdir()
+    (source / "gone").symlink_to("nowhere")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("shutil.copymode", refuse)
+    monkeypatch.setattr("shutil.copystat", refuse)
+    copy = store.keep(Artifacts.at(tmp_path / "here"), store.verify(source))
+    assert (copy.directory / ROWS).stat().st_mtime_ns == (source / ROWS).stat().st_mtime_ns
+    assert not {"notes", "gone"} & {path.name for path in copy.directory.iterdir()}
+
+
 def test_a_damaged_record_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     made = built(write(tmp_path / "a.md", small_text()), tmp_path / "root")
     write_json(made.document / SOURCE, [{**read_json(made.document / SOURCE)[0], "sha256": None}])

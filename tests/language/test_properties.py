@@ -93,7 +93,18 @@ def test_numbers_are_read_as_json_reads_them_within_range(number: float) -> None
         assert same(value, number)
 
 
-@given(st.text(st.characters()) | st.text(NOTATION, max_size=30), formats)
+@st.composite
+def damaged_texts(draw: st.DrawFn) -> str:
+    """Draw the text of a value in some format, with up to three places where characters were replaced."""
+    text = render(draw(values()), draw(formats))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        stop = draw(st.integers(start, min(start + 2, len(text))))
+        text = text[:start] + draw(st.text(NOTATION, max_size=2)) + text[stop:]
+    return text
+
+
+@given(st.text(st.characters()) | st.text(NOTATION, max_size=30) | damaged_texts(), formats)
 @example("\ud800", Format.HLXL)
 def test_any_text_is_a_value_or_a_syntax_error(text: str, format: Format) -> None:
     try:

@@ -66,6 +66,10 @@ def test_a_replaced_manifest_is_found_by_the_signature(curriculum: Curriculum, f
     assert any("changed: manifest.json, provenance.json" in reason for reason in broken(moved, public))
 
 
+def test_an_unsigned_folder_needs_neither_key_nor_library_to_be_found_unsigned(folder: Path) -> None:
+    assert broken(folder, folder / "no.pub") == [f"{folder}: not signed: model.sig is missing"]
+
+
 def test_a_statement_names_the_attempt_from_the_second_on(curriculum: Curriculum) -> None:
     manifest = read_manifest(curriculum.phases[1].checkpoint)
     first, second = (statement(manifest.replace(attempt=attempt), {}) for attempt in (1, 2))
