@@ -16,6 +16,9 @@ endif
 ifneq ($(strip $(CORPUS)),)
 export HLX_CORPUS := $(CORPUS)
 endif
+ifneq ($(strip $(EVAL)),)
+export HLX_EVAL := $(EVAL)
+endif
 ifneq ($(strip $(ENTRIES)),)
 export HLX_ENTRIES := $(ENTRIES)
 endif
@@ -31,6 +34,7 @@ help: ## Show this list
 	@echo
 	@echo '  PROFILE=quick|production   size, corpus and schedule together (HLX_PROFILE)'
 	@echo '  CORPUS=one.md:two.md       train on these documents (HLX_CORPUS)'
+	@echo '  EVAL=exam.md               evaluate on these documents, which no model is trained on (HLX_EVAL)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
 	@echo '  ARGS=...                   more arguments for curriculum, ui, test, system, nightly and bench'

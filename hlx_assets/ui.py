@@ -185,8 +185,10 @@ def main() -> None:
         pass
     # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME. Paths of the
     # documents become absolute first.
-    if corpus := named_documents(Environment.read("HLX_CORPUS").corpus):
-        os.environ["HLX_CORPUS"] = os.pathsep.join(str(path.absolute()) for path in corpus)
+    environment = Environment.read("HLX_CORPUS", "HLX_EVAL")
+    for name, setting in (("HLX_CORPUS", environment.corpus), ("HLX_EVAL", environment.eval)):
+        if paths := named_documents(setting):
+            os.environ[name] = os.pathsep.join(str(path.absolute()) for path in paths)
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)
     with exit_with_one_line(": name an address of this machine with -h"):

@@ -57,6 +57,9 @@ class Environment(BaseModel):
         "HLX_ENTRIES", None, "it must be a number of entries to compose, 0 for none"
     )
     """Entries to compose; by default the profile's, or 0 if there are documents."""
+    eval: str | None = variable("HLX_EVAL", None)
+    """Paths of evaluation documents, with `:` between them; no model is trained on them. Without them, a model that
+    learned composed entries is evaluated on the document of this project."""
     most_quarantined: Annotated[float, Field(ge=0, le=1)] = variable(
         "HLX_MOST_QUARANTINED", MOST_QUARANTINED, "it must be a share from 0 to 1"
     )

@@ -23,6 +23,7 @@ from hlx_model.language import Format
 from hlx_model.layout import EXAMPLES, REPORT, ROWS
 from hlx_model.phases import PHASES, Phase
 from hlx_model.reporting.models import Rates, Report
+from hlx_model.reporting.views import evaluation_line
 from hlx_model.runs.heartbeat import Heartbeat
 
 MAX_QUARANTINED_ROWS = 10
@@ -84,6 +85,8 @@ def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent
                 pairs = report.translation.training_pairs
                 share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
                 notes.append(f"phase {phase.number} reproduces {share}")
+            if report.evaluation:
+                notes.append(escape(evaluation_line(report.evaluation)))
     if table.row_count:
         console.print(table)
     for line in (*notes, *_failures(events)):

@@ -8,9 +8,12 @@ from typer import Argument, Option
 from hlx_model.layout import default_training
 
 
-def option(help: str, default: str | bool = True) -> Any:
-    """Return an option with its help. If it may be omitted, `default` says what applies then."""
-    return Option(help=help, show_default=default)
+def option(help: str, default: str | bool = True, *names: str) -> Any:
+    """Return an option with its help. If it may be omitted, `default` says what applies then.
+
+    Its name is that of the parameter, unless `names` has others.
+    """
+    return Option(*names, help=help, show_default=default)
 
 
 Directory = Annotated[

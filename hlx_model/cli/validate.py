@@ -15,6 +15,7 @@ from hlx_model.layout import PAGE, Artifacts
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output, write_output
 from hlx_model.phases import ANY_PHASE
+from hlx_model.reporting.views import evaluation_line
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
@@ -23,6 +24,14 @@ def validate_command(
     checkpoint: Annotated[Path, option("The directory of a checkpoint, or a .pt file with a state dict.")],
     corpus: Annotated[
         list[Path] | None, option("What to evaluate a .pt on: documents, or the directory of a kept corpus.")
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None,
+        option(
+            "An evaluation document: sentences that no model is trained on.",
+            "$HLX_EVAL, else the project's own if the model learned composed entries",
+            "--eval",
+        ),
     ] = None,
     phase: Annotated[int | None, option(f"The phase whose gates apply to a .pt: {ANY_PHASE}.")] = None,
     heads: Annotated[int | None, option("Attention heads of a .pt.", "by the shapes of its weights")] = None,
@@ -40,17 +49,19 @@ def validate_command(
     is_ours, place = checkpoint.is_dir(), None
     if output is not None:
         report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if is_ours else report_beside(checkpoint)
-        place = require_output(output, inputs=[checkpoint, *(corpus or [])], own=report)
+        place = require_output(output, inputs=[checkpoint, *(corpus or []), *(evaluation or [])], own=report)
     if is_ours and (corpus or phase is not None or heads is not None):
         raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
     if is_ours:
-        result = evaluate(checkpoint, device_of(device))
+        result = evaluate(checkpoint, device_of(device), evaluation or ())
     elif not corpus:
         raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
     elif phase is None:
         raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase {ANY_PHASE}")
     else:
-        result = evaluate_pt_file(checkpoint, corpus, phase, heads=heads, device=device_of(device))
+        result = evaluate_pt_file(
+            checkpoint, corpus, phase, heads=heads, device=device_of(device), documents=evaluation or ()
+        )
     if place is not None:
         write_output(place, [json_text(result.report.to_json())])
     if as_json:
@@ -59,5 +70,7 @@ def validate_command(
         echo(f"{checkpoint.name}: {result.verdict.outcome}")
         gates = result.verdict.gates
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
+        if found := result.report.evaluation:
+            echo(evaluation_line(found))
         echo(f"report: {result.directory / PAGE}")
     raise Exit(EXIT_CODES[result.verdict.outcome])

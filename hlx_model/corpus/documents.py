@@ -20,6 +20,7 @@ from hlx_model.files import digest_of, new_directory, sha256_of, staging
 from hlx_model.layout import DOCUMENT, SOURCE, Artifacts
 
 _BLOCK = 1 << 20
+_COMPOSED = "composed: "
 
 
 class StoredDocument(DocumentRef):
@@ -94,6 +95,11 @@ def named_documents(setting: str | None) -> list[Path]:
     return [Path(path) for path in (setting or "").split(os.pathsep) if path.strip()]
 
 
+def is_composed(document: DocumentRef) -> bool:
+    """Return whether a document was composed, and is no copy of a file."""
+    return document.source.startswith(_COMPOSED)
+
+
 def documents_version(documents: Iterable[DocumentRef]) -> str:
     """Return the data version of kept documents: the digest of their names and contents."""
     return digest_of([[document.name, document.sha256] for document in documents])
@@ -165,7 +171,7 @@ def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, se
     """Write a composed document without the sentences of the others."""
     there = {entry.english for entry in _read(folder, documents).entries if entry.english is not None}
     lines = (line.encode() for line in compose_lines(entries, seed, without=there))
-    source = f"composed: {entries} entries, seed {seed}" + (", without the sentences above" if there else "")
+    source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
     document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
     return document.replace(entries=entries, seed=seed)
 

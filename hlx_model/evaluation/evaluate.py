@@ -5,7 +5,7 @@ need it.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -16,8 +16,10 @@ from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manif
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import ENGLISH, store
+from hlx_model.corpus.entries import DocumentRef
 from hlx_model.evaluation import translation
 from hlx_model.evaluation.compare import compare_reports, previous_report
+from hlx_model.evaluation.documents import EvaluationDocuments, documents_for, read_evaluation
 from hlx_model.evaluation.downgrades import evaluate_gates
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
@@ -28,7 +30,7 @@ from hlx_model.language import Format
 from hlx_model.layout import CHECKPOINTS, LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts, training_of
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
-from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Example, Figures, Report, TranslationFigures
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
@@ -54,8 +56,14 @@ class EvaluationResult(NamedTuple):
     """The report for people."""
 
 
-def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
+def evaluate(checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = ()) -> EvaluationResult:
     """Evaluate a checkpoint on the gates of its phase; write report and verdict among the reports of its artifacts.
+
+    Args:
+        checkpoint: its directory.
+        device: what to compute on.
+        documents: evaluation documents. By default those of `HLX_EVAL`, or, if it learned composed entries, the one of
+            this project.
 
     Raises:
         ValueError: the checkpoint or its corpora cannot be read (`CheckpointError`, `CorpusError`).
@@ -70,12 +78,33 @@ def evaluate(checkpoint: Path, device: str = "cpu") -> EvaluationResult:
     model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
-    return evaluate_model(target_of(checkpoint, manifest), model, corpora, directory, previous)
+    learned = [document for version in manifest.corpora.values() for document in version.documents]
+    return evaluate_model(
+        target_of(checkpoint, manifest), model, corpora, directory, previous,
+        documents=evaluation_for(manifest.phase, documents, learned),
+    )  # fmt: skip
+
+
+def evaluation_for(
+    phase: int, named: Sequence[Path], learned: Iterable[DocumentRef] = ()
+) -> EvaluationDocuments | None:
+    """Read the evaluation documents for a model; None if there are none, or its phase does not translate.
+
+    Args:
+        phase: of the model.
+        named: documents that somebody chose.
+        learned: the documents that the model learned from.
+
+    Raises:
+        CorpusError: a document is unusable.
+    """
+    paths = documents_for(named, learned) if PHASES[phase].writes == "translations" else []
+    return read_evaluation(paths) if paths else None
 
 
 def evaluate_model(
     target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
-    previous: Report | None = None,
+    previous: Report | None = None, documents: EvaluationDocuments | None = None,
 ) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
 
@@ -85,11 +114,12 @@ def evaluate_model(
         corpora: rows by asset, those of the phase's corpus among them.
         directory: of the report.
         previous: the report of the same phase to compare with.
+        documents: evaluation documents, if there are some.
     """
-    m = Measurements(target, model, corpora)
+    m = Measurements(target, model, corpora, documents=documents)
     with threads(threads_of(model.architecture)):
         gates = evaluate_gates(m)
-        measured = _metrics(m)
+        measured, evaluation = _metrics(m), m.evaluation
     pairs = [*m.translations.held_out, *m.translations.between] if m.writes == "translations" else []
     verdict = Verdict(
         outcome=worst(gates), gates=tuple(gates), checkpoint=target.name, weights_sha256=target.weights_sha256,
@@ -99,7 +129,8 @@ def evaluate_model(
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None, "figures": measured,
+        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None,
+        "evaluation": evaluation, "figures": measured,
         "examples": _examples(m), "worst": translation.worst_answers(pairs),
         "milestones": target.milestones, "curve": target.curve,
     })  # fmt: skip

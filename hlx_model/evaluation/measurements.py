@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
+from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
+from hlx_model.evaluation.documents import EvaluationDocuments
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
@@ -21,6 +23,7 @@ from hlx_model.phases import PHASES
 from hlx_model.reporting.models import (
     Completion,
     Continuation,
+    EvaluationFigures,
     RetentionMetrics,
     SampleSizes,
     StandardAnswer,
@@ -80,7 +83,7 @@ class Measurements:
 
     def __init__(
         self, record: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table],
-        sample: SampleSizes | None = None,
+        sample: SampleSizes | None = None, documents: EvaluationDocuments | None = None,
     ) -> None:  # fmt: skip
         """Keep what the measurements are made from.
 
@@ -89,8 +92,9 @@ class Measurements:
             model: on the device to measure it on.
             corpora: rows by asset, those of the phase's corpus among them.
             sample: how much to measure; by default what suits model and device.
+            documents: evaluation documents, if there are some.
         """
-        self.record, self._model, self._corpora = record, model, corpora
+        self.record, self._model, self._corpora, self._documents = record, model, corpora, documents
         self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
@@ -110,13 +114,13 @@ class Measurements:
     def predictions(self) -> Predictions:
         """Measure losses and copy rates on held-out and on training text, and what counting reaches."""
         train, held_out = store.model_texts(self._rows, "train"), store.model_texts(self._rows, self._split)
-        of_held_out, of_train = (predict(self._model, self._texts(texts)) for texts in (held_out, train))
+        of_held_out, of_train = (predict(self._model, self._sampled(texts)) for texts in (held_out, train))
         return Predictions(of_held_out, of_train, baselines(train, held_out))
 
     @cached_property
     def continuations(self) -> list[Continuation]:
         """Let the model continue held-out sentences and the standard English prompts."""
-        held_out = self._texts(store.model_texts(self._rows, self._split))
+        held_out = self._sampled(store.model_texts(self._rows, self._split))
         words = {word for text in store.model_texts(self._rows) for word in writing.words_of(text)}
         return writing.continuations(self._model, held_out[: self.sample.prefixes], words)
 
@@ -145,6 +149,14 @@ class Measurements:
         return Translations(rows, held_out_answers, between, training)
 
     @cached_property
+    def evaluation(self) -> EvaluationFigures | None:
+        """Let a model that translates answer the evaluation documents; None if there are none."""
+        if self._documents is None or self.writes != "translations":
+            return None
+        trained = [row for row in table_rows(self._rows, PairRow) if row.split == "train"]
+        return evaluate_documents(self._model, self._documents, self._sampled(self._documents.questions), trained)
+
+    @cached_property
     def standard_answers(self) -> list[StandardAnswer]:
         """Let the model answer the standard prompts in each format."""
         return writing.standard_answers(self._model)
@@ -169,11 +181,11 @@ class Measurements:
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             texts = store.model_texts(self._corpora[asset], self._split)
-            changes[asset] = RetentionMetrics(now=predict(self._model, self._texts(texts)).loss, then=then)
+            changes[asset] = RetentionMetrics(now=predict(self._model, self._sampled(texts)).loss, then=then)
         return changes
 
-    def _texts(self, texts: Sequence[str]) -> list[str]:
-        return pick(texts, self.sample.texts, SEED)
+    def _sampled(self, items: Sequence[T]) -> list[T]:
+        return pick(items, self.sample.texts, SEED)
 
 
 def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:

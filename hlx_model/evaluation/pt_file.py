@@ -16,7 +16,7 @@ from hlx_model.corpus import CorpusError, store
 from hlx_model.corpus.build import build
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
-from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model
+from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model, evaluation_for
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.outputs import require_output
@@ -31,8 +31,9 @@ def report_beside(path: Path) -> Path:
 
 
 def evaluate_pt_file(
-    path: Path, corpus: Sequence[Path], phase: int, *, heads: int | None = None, device: str = "cpu"
-) -> EvaluationResult:
+    path: Path, corpus: Sequence[Path], phase: int, *, heads: int | None = None, device: str = "cpu",
+    documents: Sequence[Path] = (),
+) -> EvaluationResult:  # fmt: skip
     """Evaluate the model in a `.pt` file on the gates of a phase; write the report into `<stem>.report` beside it.
 
     Args:
@@ -41,6 +42,7 @@ def evaluate_pt_file(
         phase: the number of a phase.
         heads: attention heads, if the size table does not have them.
         device: what to compute on.
+        documents: evaluation documents; by default those of `HLX_EVAL`.
 
     Raises:
         ValueError: the file (`CheckpointError`), the corpus (`CorpusError`) or the phase cannot be used.
@@ -53,7 +55,8 @@ def evaluate_pt_file(
     imported = pt_import.load_pt(path, heads)
     version, rows = _corpus(corpus, phase, asset)
     target = EvaluationTarget(path.name, phase, imported.size, imported.sha256, {asset: version})
-    return evaluate_model(target, imported.model.to(device), {asset: rows}, report)
+    evaluation = evaluation_for(phase, documents)
+    return evaluate_model(target, imported.model.to(device), {asset: rows}, report, documents=evaluation)
 
 
 def _corpus(corpus: Sequence[Path], phase: int, asset: str) -> tuple[str, pa.Table]:

@@ -121,7 +121,7 @@ def rates(answers: Iterable[Translation]) -> Rates:
     )  # fmt: skip
 
 
-def _rates_by_key(keyed: Iterable[tuple[Key, Translation]]) -> dict[Key, Rates]:
+def rates_by_key(keyed: Iterable[tuple[Key, Translation]]) -> dict[Key, Rates]:
     """Return the rates of the answers that have the same key, the most frequent key first."""
     groups: dict[Key, list[Translation]] = defaultdict(list)
     for key, answer in keyed:
@@ -131,13 +131,13 @@ def _rates_by_key(keyed: Iterable[tuple[Key, Translation]]) -> dict[Key, Rates]:
 
 def rates_by_direction(answers: Iterable[Translation]) -> Mapping[tuple[str, str], Rates]:
     """Return rates by source and target, each `English` or a format; those of no answers for any other direction."""
-    found = _rates_by_key(((answer.source, answer.target), answer) for answer in answers)
+    found = rates_by_key(((answer.source, answer.target), answer) for answer in answers)
     return defaultdict(lambda: rates([]), found)
 
 
 def rates_by_operation(rows: Sequence[PairRow], answers: Sequence[Translation]) -> dict[str, Rates]:
     """Return rates by the operation of the value, the most frequent first; `answers` are those to `rows`."""
-    return _rates_by_key((row.operation, answer) for row, answer in zip(rows, answers, strict=True))
+    return rates_by_key((row.operation, answer) for row, answer in zip(rows, answers, strict=True))
 
 
 def rates_by_length(answers: Sequence[Translation]) -> dict[str, Rates]:
@@ -146,7 +146,7 @@ def rates_by_length(answers: Sequence[Translation]) -> dict[str, Rates]:
     def group(answer: Translation) -> str:
         return next(name for name, most in LENGTHS.items() if len(answer.expected) <= most)
 
-    found = _rates_by_key((group(answer), answer) for answer in answers)
+    found = rates_by_key((group(answer), answer) for answer in answers)
     return {name: found.get(name, rates([])) for name in LENGTHS}
 
 

@@ -119,6 +119,10 @@ class TranslationFigures(Figures):
     earlier_phases: dict[str, RetentionMetrics]
 
 
+Novelty = Literal["seen sentence", "seen value", "unseen"]
+"""What of an evaluation's sentence is in training too: the sentence, one of its right values only, or neither."""
+
+
 class Continuation(_Part):
     """What phase 1 wrote after the first half of a held-out sentence, or after a standard prompt."""
 
@@ -162,6 +166,29 @@ class Translation(_Part):
     def given(self) -> str:
         """What was to be translated: the prompt without its tag and arrow."""
         return self.prompt.removeprefix(f"[{self.target}] ").removesuffix(" → ")
+
+
+class EvaluationFigures(_Part):
+    """What is right on evaluation documents, which no model is trained on: English→HLX, where not said otherwise."""
+
+    data_version: str
+    """SHA-256 of the sentences and what is right."""
+    documents: list[str]
+    quarantined: int
+    """Entries with a defect, which are left out."""
+    sentences: int
+    """Sentences that were translated, each into every format."""
+    all_to_hlx: Rates
+    """On sentences that are not in training, as the following rates but `by_novelty`."""
+    to_hlx: dict[Format, Rates]
+    by_novelty: dict[Novelty, Rates]
+    by_document: dict[str, Rates]
+    by_section: dict[str, Rates]
+    chrf_to_english: Number | None
+    """chrF of the sentences written for the values, 0 to 100: how similar they are to those of the documents. None if
+    it was not computed."""
+    wrong: list[Translation]
+    """Examples of wrong answers."""
 
 
 class WorstTranslation(Translation):
@@ -257,6 +284,8 @@ class Report(_Part):
     """Why a gate or an abort condition ended the training."""
     grade: GradeGiven
     comparison: Comparison | None
+    evaluation: EvaluationFigures | None = None
+    """None if there was no evaluation document, or the model does not translate."""
     figures: Figures | TranslationFigures
     """`TranslationFigures` in phase 3."""
     examples: list[Example]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from hlx_model.reporting import models
+from hlx_model.reporting.numbers import format_interval, format_percent
 
 _MIN_SAMPLES = 10
 """A kind with fewer samples is not listed among the worst."""
@@ -44,3 +45,11 @@ def answer_found(answer: models.Example | models.StandardAnswer) -> str:
         case models.Completion(parses=True) | models.StandardAnswer(parses=True):
             return "✓ parses"
     return "✗ does not parse"
+
+
+def evaluation_line(found: models.EvaluationFigures) -> str:
+    """Return what is right on evaluation documents, as one line."""
+    rates = found.all_to_hlx
+    line = f"evaluation ({', '.join(found.documents)}): {format_percent(rates.exact_match)} right"
+    line += f" ({format_interval(rates.exact_match_interval)}), English→HLX, {rates.samples:,} answers to new sentences"
+    return line if found.chrf_to_english is None else f"{line}; chrF into English {found.chrf_to_english:.0f}"
