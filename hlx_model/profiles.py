@@ -54,11 +54,19 @@ class Profile:
 _QUICK = Profile(
     "quick", size="tiny", entries=25_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
     # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
-    schedules={1: Schedule(200, 600_000, 6e-3), 2: Schedule(200, 600_000, 6e-3), 3: Schedule(50, 15_500_000, 6e-3)},
+    schedules={
+        1: Schedule(200, 600_000, 6e-3),
+        2: Schedule(200, 600_000, 6e-3),
+        3: Schedule(50, 15_500_000, 6e-3),
+    },
 )  # fmt: skip
 _PRODUCTION = Profile(
     "production", size="100m", entries=20_000, batch_size=4, replay=0.0, optimizer="adamw", prompt_weight=1.0,
-    schedules={1: Schedule(200, None, 1e-4), 2: Schedule(200, None, 1e-4), 3: Schedule(50, None, 5e-5)},
+    schedules={
+        1: Schedule(200, None, 1e-4),
+        2: Schedule(200, None, 1e-4),
+        3: Schedule(50, None, 5e-5),
+    },
 )  # fmt: skip
 PROFILES = {profile.name: profile for profile in (_QUICK, _PRODUCTION)}
 

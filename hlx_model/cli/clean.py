@@ -20,8 +20,8 @@ def clean_command(
 ) -> None:
     """Show what no kept checkpoint needs, its size and why it may go; with --yes, remove it.
 
-    Kept are the checkpoints that a training ended with and was best at, what they were made from, everything of a
-    training that is running or can be resumed, and what each asset was last materialized to.
+    It keeps the last and the best checkpoint of every training and what they were made from, everything of a training
+    that is running or can be resumed, and what each asset was last materialized to.
     """
     plan = plan_cleanup(checkpoint_dir or default_training())
     if not as_json:

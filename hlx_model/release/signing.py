@@ -61,12 +61,12 @@ def verify_signature(directory: Path, public_key: Path) -> None:
         ValueError: one line that names what is changed, missing or not signed, or says that the key is another.
         BadKey: the key is missing, or not the public key of an elliptic curve.
     """
+    _require_plain(directory)
     signature = directory / SIGNATURE
     if not signature.is_file():
         raise ValueError(f"{directory}: not signed: {SIGNATURE} is missing")
     config, wrong = _library().verifying.Config(), "not the public key (PEM) of an elliptic curve"
     _with_key(public_key, lambda: config.use_elliptic_key_verifier(public_key=public_key), wrong, _USE_THE_PUBLIC)
-    _require_plain(directory)
     try:
         config.set_hashing_config(_hashing()).verify(directory.resolve(), signature)
     except Exception as error:  # sigstore raises errors of many types
