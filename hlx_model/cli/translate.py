@@ -1,4 +1,4 @@
-"""`hlx translate`: translate a line with a trained model."""
+"""`hlx translate`: translate a line with a trained model, and say on standard error how far to trust it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,50 +7,108 @@ from typer import Argument, Option, echo
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import AsJson, option
 from hlx_model.cli.show import echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, MANIFEST, WEIGHTS, default_training
+from hlx_model.layout import CHECKPOINTS, MANIFEST, REPORT, VERDICT, WEIGHTS, Artifacts, default_training
 from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
-from hlx_model.phases import phases_that_write
+from hlx_model.phases import PHASES, phases_that_write
+from hlx_model.reporting.models import Report
+from hlx_model.reporting.views import evaluation_line
+from hlx_model.verdicts import GateClosed
 
-_NAMED = " or ".join(map(str, phases_that_write("translations")))
+_TRANSLATING = phases_that_write("translations")
+_NAMED = " or ".join(map(str, _TRANSLATING))
 
 
 def translate_command(
     text: Annotated[str, Argument(help="An English sentence, or a line of HLX.")],
     target: Annotated[str, Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
-    checkpoint: Annotated[Path | None, option(f"A phase {_NAMED} checkpoint.", "the newest FINAL one")] = None,
+    checkpoint: Annotated[
+        Path | None, option(f"A phase {_NAMED} checkpoint.", "the newest FINAL one that did not fail its gates")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Translate between English and HLX with a trained model."""
+    """Translate between English and HLX with a trained model.
+
+    Standard error names the model, its verdict and how much of its answers is right.
+    """
     targets = (*Format, ENGLISH)
     if target not in targets:
         raise ValueError(f"--to is {target!r}: choose one of {', '.join(targets)}")
+    if not text.strip():
+        raise ValueError("the text is empty: give a sentence, or a line of HLX")
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
-    checkpoint = checkpoint or _newest(default_training())
-    model = checkpoints.load_model(verify_checkpoint(checkpoint, only=(WEIGHTS,)), device_of())
+    if target == ENGLISH and not any(parses(text, format) for format in Format):
+        raise ValueError(f"the text is a line of no format of HLX, and only HLX is translated to {ENGLISH}: give --to")
+    verified = verify_checkpoint(checkpoint or _newest(default_training()), only=(WEIGHTS,))
+    path, manifest = verified
+    if manifest.phase not in _TRANSLATING:
+        raise CheckpointError(
+            f"{path} is of phase {manifest.phase} ({PHASES[manifest.phase].title}), which does not translate: "
+            f"name a checkpoint of phase {_NAMED}"
+        )
+    model = checkpoints.load_model(verified, device_of())
     answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
     well_formed = target == ENGLISH or parses(answer, Format(target))
     if as_json:
-        echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": checkpoint}, indent=None)
-        return
-    echo(answer)
+        echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": path}, indent=None)
+    else:
+        echo(answer)
+    echo(_trust(verified), err=True)
     if not well_formed:
         echo(f"warning: the answer is not well-formed {target}", err=True)
 
 
+def _trust(verified: VerifiedCheckpoint) -> str:
+    """Return a line that names a model, its verdict, and how much of its answers is right."""
+    folder, verdict = _report_folder(verified.path), _verdict(verified)
+    if verdict is None:
+        return f"warning: {verified.ref} was never evaluated: `hlx validate --checkpoint {verified.path}`"
+    line = f"{verified.ref}: verdict {verdict.outcome}"
+    if failed := [gate.name for gate in verdict.gates if gate.outcome == "fail"]:
+        line = f"warning: {line} ({', '.join(failed)})"
+    report = Report.read_current(folder / REPORT) if (folder / REPORT).is_file() else None
+    evaluated = report is not None and report.weights_sha256 == verified.manifest.weights_sha256
+    found = report.evaluation if report is not None and evaluated else None
+    return f"{line}; {evaluation_line(found) if found else 'no evaluation document'}"
+
+
+def _verdict(verified: VerifiedCheckpoint) -> Verdict | None:
+    """Return the verdict on a checkpoint; None if there is none on these weights."""
+    try:
+        verdict = Verdict.read(_report_folder(verified.path))
+    except GateClosed:
+        return None
+    return verdict if verdict.weights_sha256 == verified.manifest.weights_sha256 else None
+
+
+def _report_folder(checkpoint: Path) -> Path:
+    """Return the folder of the report on a checkpoint; an exported one contains it."""
+    return checkpoint if (checkpoint / VERDICT).is_file() else Artifacts.of_checkpoint(checkpoint).report(checkpoint)
+
+
 def _newest(training: Path) -> Path:
-    kinds = [f"phase{phase}_FINAL_" for phase in phases_that_write("translations")]
+    """Return the newest finished checkpoint that translates and did not fail its gates."""
+    kinds = tuple(f"phase{phase}_FINAL_" for phase in _TRANSLATING)
     folders = training.glob(f"*/{CHECKPOINTS}")
-    found = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(tuple(kinds))]
+    found = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(kinds)]
     if not found:
         raise CheckpointError(
             f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
         )
-    return max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)
+    found.sort(key=lambda path: (path / MANIFEST).stat().st_mtime, reverse=True)
+    for path in found:
+        verdict = _verdict(verify_checkpoint(path, only=()))
+        if verdict is not None and verdict.outcome != "fail":
+            return path
+    raise CheckpointError(
+        f"no finished phase {_NAMED} in {training} passed its gates: "
+        f"to use the newest all the same, name it: --checkpoint {found[0]}"
+    )
