@@ -16,7 +16,7 @@ from hlx_model.model.sizes import Architecture
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from tests.support.command import Hlx
-from tests.support.curriculum import Curriculum
+from tests.support.curriculum import Curriculum, copied
 from tests.support.documents import small_text
 
 UNRECORDED = {"training_completed", "lineage", "reported_loss", "not_forgotten"}
@@ -167,3 +167,27 @@ def test_an_unusable_input_is_one_line_runs_nothing_and_leaves_no_report(
         ran = hlx("validate", "--checkpoint", path, "--corpus", corpus, "--phase", phase)
         assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_an_evaluation_document_is_in_the_report_and_changes_no_verdict(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, exam = copied(curriculum, tmp_path / "artifacts", 3), tmp_path / "exam.md"
+    exam.write_text('English: Search for kites\nHLXL: {1000: {@0: "search", @1: &h_kites}}\n', encoding="utf-8")
+    command = ("validate", "--checkpoint", checkpoint, "--device", "cpu")
+    plain = json.loads(hlx(*command, "--json").out)
+    assert plain["evaluation"] is None  # the model learned no composed entries
+    report = json.loads(hlx(*command, "--eval", exam, "--json").out)
+    assert report["evaluation"]["documents"] == ["exam.md"] and report["evaluation"]["by_novelty"].keys() == {"unseen"}
+    assert report["gates"] == plain["gates"]
+    monkeypatch.setenv("HLX_EVAL", str(exam))
+    ran = hlx(*command)
+    assert "evaluation (exam.md): " in ran.out and "4 answers to new sentences; chrF into English" in ran.out
+    page = (tmp_path / "artifacts/reports" / checkpoint.parents[1].name / checkpoint.name / "report.html").read_text()
+    assert 'id="evaluation"' in page and "New sentences, by format" in page
+
+
+def test_an_evaluation_document_that_is_missing_is_one_line(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    ran = hlx("validate", "--checkpoint", checkpoint, "--device", "cpu", "--eval", tmp_path / "none.md")
+    assert ran.code == 1 and "none.md: no such file" in ran.error
