@@ -68,6 +68,16 @@ def test_it_names_verdict_grade_every_gate_and_every_input(curriculum: Curriculu
     assert banner(text) == "" and tables_are_whole(text) and "None" not in text
 
 
+def test_it_begins_its_figures_with_the_evaluation(curriculum: Curriculum, tmp_path: Path) -> None:
+    exam = tmp_path / "exam_1.md"
+    exam.write_text("English: Search for kites\nHLXL: 7\n", encoding="utf-8")
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
+    evaluate(checkpoint, documents=[exam])
+    figures = card(checkpoint).partition("## What it can do")[2]
+    assert figures.startswith("\n\nSentences that no model is trained on: **evaluation (exam_1.md): 0.0% right (0.0–")
+    assert "4 answers to new sentences" in figures
+
+
 def test_its_front_matter_is_yaml_without_a_license(curriculum: Curriculum) -> None:
     yaml = pytest.importorskip("yaml")
     for phase in (1, 3):
