@@ -46,7 +46,7 @@ def translate_command(
     if unknown := unknown_characters(text):
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     if target == ENGLISH and not any(parses(text, format) for format in Format):
-        raise ValueError(f"the text is a line of no format of HLX, and only HLX is translated to {ENGLISH}: give --to")
+        raise ValueError(f"the text is a line of no format of HLX: to translate a sentence, leave --to {ENGLISH} out")
     verified = verify_checkpoint(checkpoint or _newest(default_training()), only=(WEIGHTS,))
     path, manifest = verified
     if manifest.phase not in _TRANSLATING:
