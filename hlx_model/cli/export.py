@@ -5,8 +5,10 @@ from typing import Annotated
 
 from typer import Argument, echo
 
+from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import Directory, Named, option, training_folder
 from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.provenance.record import record_of
 from hlx_model.release.export import export
 
 
@@ -21,9 +23,16 @@ def export_command(
 ) -> None:
     """Write a checkpoint as a folder for others: weights, model card, report, and what it was made from.
 
-    A checkpoint that did not pass its gates is exported too; the card and a warning say so.
+    A checkpoint that did not pass its gates is exported only if it is named itself, not by its training or asset; the
+    card and a warning say so.
     """
-    record = export(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), directory, format, key)
+    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir))
+    if Path(checkpoint).name != found.name:
+        tree = record_of(found).tree
+        if tree.failed_gates:
+            failed = f"{tree.name} did not pass its gates ({', '.join(tree.failed_gates)})"
+            raise CheckpointError(f"{failed}: to export it all the same, name it: hlx export {tree.name} {directory}")
+    record = export(found, directory, format, key)
     for objection in record.objections():
         echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)
     echo(directory)

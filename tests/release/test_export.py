@@ -16,6 +16,7 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import prompt
+from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import read_json, sha256_of
 from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
@@ -180,6 +181,21 @@ def test_a_checkpoint_that_did_not_pass_is_exported_with_a_warning(
     text = (tmp_path / "folder" / "README.md").read_text(encoding="utf-8")
     assert "never evaluated" in text.partition("## What it is")[0]
     assert {path.name for path in (tmp_path / "folder").iterdir()} == FILES - {"report.json", "verdict.json"}
+
+
+def test_a_checkpoint_that_failed_is_exported_only_if_it_is_named_itself(
+    hlx: Hlx, small_document: Path, tmp_path: Path
+) -> None:
+    checkpoint = stopped(small_document, tmp_path / "artifacts")
+    assert evaluate(checkpoint).verdict.outcome == "fail"
+    training, name = checkpoint.parents[1].name, checkpoint.name
+    within = ("--checkpoint-dir", checkpoint.parents[2])
+    ran = hlx("export", training, tmp_path / "folder", *within)
+    assert ran.code == 1 and f"{training}/{name} did not pass its gates (training_completed" in ran.error
+    assert f"name it: hlx export {training}/{name} {tmp_path / 'folder'}" in ran.error
+    assert not (tmp_path / "folder").exists()
+    named = hlx("export", f"{training}/{name}", tmp_path / "folder", *within)
+    assert named.code == 0 and "warning: " in named.err and "it did not pass its gates" in named.err
 
 
 def test_an_empty_directory_is_filled_and_another_one_is_kept(
