@@ -46,9 +46,9 @@ def evaluate_documents(
         questions: the sentences to ask, all of them or a sample.
         trained: the rows that the model learned from.
     """
-    novelty = novelty_in(trained)
-    into_hlx = _into_hlx(model, questions)
-    new = [(question, answer) for question, answer in into_hlx if novelty(question) != "seen sentence"]
+    novelty, into_hlx = novelty_in(trained), _into_hlx(model, questions)
+    kinds = [novelty(question) for question, _ in into_hlx]
+    new = [pair for pair, kind in zip(into_hlx, kinds, strict=True) if kind != "seen sentence"]
     wrong = [answer for _, answer in new if not answer.exact]
     return EvaluationFigures(
         data_version=documents.data_version,
@@ -57,7 +57,7 @@ def evaluate_documents(
         sentences=len(questions),
         all_to_hlx=rates(answer for _, answer in new),
         to_hlx=rates_by_key((Format(answer.target), answer) for _, answer in new),
-        by_novelty=rates_by_key((novelty(question), answer) for question, answer in into_hlx),
+        by_novelty=rates_by_key((kind, answer) for kind, (_, answer) in zip(kinds, into_hlx, strict=True)),
         by_document=rates_by_key((question.document, answer) for question, answer in new),
         by_section=rates_by_key((question.section, answer) for question, answer in new),
         chrf_to_english=_chrf(model, questions),
@@ -67,7 +67,7 @@ def evaluate_documents(
 
 def _into_hlx(model: Transformer, questions: Sequence[Question]) -> Answers:
     asked = [(question, format) for question in questions for format in Format]
-    rows = [PairRow(f, ENGLISH, prompt(f, q.english), q.right[f][0], value_sha256=q.english) for q, f in asked]
+    rows = [PairRow(f, ENGLISH, prompt(f, q.english), q.right[f][0], "") for q, f in asked]
     answers = translate(model, rows, sentences={})
     return [(q, _judged(answer, q.right[f], f)) for (q, f), answer in zip(asked, answers, strict=True)]
 
@@ -82,6 +82,7 @@ def _judged(answer: Translation, right: Sequence[str], format: Format) -> Transl
 def _chrf(model: Transformer, questions: Sequence[Question]) -> float | None:
     """Return chrF (0 to 100) of the sentences that a model writes for the first value of each question, in HLXL.
 
+    chrF is the F score of the character n-grams that a text shares with the expected one (Popović, 2015).
     None without questions, or without the package sacrebleu (the extra `evaluation`).
     """
     try:
@@ -91,6 +92,6 @@ def _chrf(model: Transformer, questions: Sequence[Question]) -> float | None:
     if not questions:
         return None
     given = [(question.english, question.right[Format.HLXL][0]) for question in questions]
-    rows = [PairRow(ENGLISH, Format.HLXL, prompt(ENGLISH, hlxl), english, english) for english, hlxl in given]
+    rows = [PairRow(ENGLISH, Format.HLXL, prompt(ENGLISH, hlxl), english, "") for english, hlxl in given]
     written = [answer.written for answer in translate(model, rows, sentences={})]
     return float(CHRF().corpus_score(written, [[english for english, _ in given]]).score)
