@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hlx_model.composer.reading import defined_otherwise
 from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus import rules
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_document, opened, read_document
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined
 from hlx_model.corpus.records import add_record, read_record
 from hlx_model.files import digest_of, new_directory, sha256_of, staging
+from hlx_model.language import Format, parse
 from hlx_model.layout import DOCUMENT, SOURCE, Artifacts
 
 _BLOCK = 1 << 20
@@ -169,9 +171,13 @@ def _is_intact(directory: Path) -> bool:
 
 def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, seed: int) -> StoredDocument:
     """Write a composed document without the sentences of the others."""
-    there = {entry.english for entry in _read(folder, documents).entries if entry.english is not None}
-    lines = (line.encode() for line in compose_lines(entries, seed, without=there))
+    beside = _read(folder, documents).entries
+    said = [(entry.english, parse(entry.texts[0], Format.HLXL)) for entry in beside if entry.english is not None]
+    there, silent = {sentence for sentence, _ in said}, defined_otherwise(said)
+    lines = (line.encode() for line in compose_lines(entries, seed, without=there, silent=silent))
     source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
+    if silent:
+        source += f" and the operations that they define otherwise ({len(silent)})"
     document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
     return document.replace(entries=entries, seed=seed)
 
