@@ -114,7 +114,7 @@ class _Scanner:
         if tag is None and not self.fences and "<!--" in line:
             self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
             line = _COMMENT.sub("", line)
-        if self.columns and "|" in line:
+        if self.columns and "|" in line and not label:
             yield from table_row(line, self.columns, number, self.section)
             return
         self.columns = [] if self.current or self.fenced_text else table_columns(self.above, line)

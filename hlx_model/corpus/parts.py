@@ -15,7 +15,8 @@ from hlx_model.language import Format
 COMPOSED = "decomposed characters are composed (Unicode NFC)"
 INVISIBLE = "invisible characters, such as zero-width spaces, are left out"
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
 )
 
 # A line that continues a sentence begins with a small letter. Of HLX only these words do, and perhaps a mistyped label.

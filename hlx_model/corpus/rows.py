@@ -23,14 +23,20 @@ _ASKED, _ANSWERED = ("instruction", "prompt", "question", "input"), ("output", "
 _BATCH = 10_000
 
 
-def json_lines(lines: Iterable[str]) -> Iterator[Block]:
-    """Yield the rows of JSON Lines."""
+def json_lines(lines: Iterable[str], name: str) -> Iterator[Block]:
+    """Yield the rows of JSON Lines.
+
+    Raises:
+        CorpusError: it is one JSON array.
+    """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
+            if number == 1 and line.strip() in ("[", "[{"):
+                raise CorpusError(f"{name}: line 1: a JSON array begins; write one object a line") from None
             yield refused_row(number, number, f"the line is no JSON: {error}", line)
             continue
         if isinstance(row, dict):
@@ -45,22 +51,22 @@ def csv_rows(lines: Iterable[str], name: str) -> Iterator[Block]:
     Raises:
         CorpusError: it has no column of entries.
     """
-    remaining = iter(lines)
-    head = next(remaining, "")
+    numbered = enumerate(lines, start=1)
+    above, head = next(((number, line) for number, line in numbered if line.strip()), (0, ""))
     heads = {mark: next(csv.reader([head], delimiter=mark), []) for mark in "\t,;|"}
     mark, columns = max(heads.items(), key=lambda item: len(_known(item[1])))
-    _require_known(columns, name)
-    reader = csv.reader((f"{line}\n" for line in remaining), delimiter=mark, strict=True)
+    _require_known(columns, f"{name}: line {above}")
+    reader = csv.reader((f"{line}\n" for _, line in numbered), delimiter=mark, strict=True)
     while True:
-        first = reader.line_num + 2  # the head is line 1
+        first = above + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield refused_row(first, reader.line_num + 1, f"the row is no CSV: {error}", "")
+            yield refused_row(first, above + reader.line_num, f"the row is no CSV: {error}", "")
             continue
-        last, found = reader.line_num + 1, mark.join(cells)
+        last, found = above + reader.line_num, mark.join(cells)
         if len(cells) > len(columns):
             reason = f"the row has {len(cells)} cells, its head {len(columns)}: write a cell with a {mark!r} in quotes"
             yield refused_row(first, last, reason, found)
@@ -95,10 +101,10 @@ def _known(columns: Iterable[str]) -> list[str]:
     return of_entries or [column for column in columns if column.strip().casefold() in (*_ASKED, *_ANSWERED)]
 
 
-def _require_known(columns: list[str], name: str) -> None:
+def _require_known(columns: list[str], place: str) -> None:
     if not _known(columns):
         found = ", ".join(columns) or "none"
-        raise CorpusError(f"{name}: line 1: no column of {COLUMNS}, nor of input and output; its columns: {found}")
+        raise CorpusError(f"{place}: no column of {COLUMNS}, nor of input and output; its columns: {found}")
 
 
 def _row(cells: list[tuple[str, str | None]], first: int, last: int, found: str) -> Iterator[Block]:

@@ -60,7 +60,7 @@ def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[B
     if ending == ".parquet" or magic == _PARQUET:
         return parquet_rows(file, name)
     if ending in (".jsonl", ".ndjson", ".json"):
-        return json_lines(_decoded(file, name))
+        return json_lines(_decoded(file, name), name)
     if ending in (".csv", ".tsv"):
         return csv_rows(_decoded(file, name), name)
     if ending == ".txt":

@@ -6,6 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hlx_model.corpus import CorpusError, Document, collect, parse_document, read_document, rules, store
 from hlx_model.corpus.build import build
@@ -81,9 +83,10 @@ def test_a_csv_row_with_too_many_cells_or_wrong_quotes_is_quarantined() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"name,age\nAda,36\n", "a.csv: line 1: no column of english, hlxl, lc_r, lc_t, lc_b"),
+        ("a.csv", b"\nname,age\nAda,36\n", "a.csv: line 2: no column of english, hlxl, lc_r, lc_t, lc_b"),
         ("a.parquet", b"English: One\nHLXL: 1\n", "a.parquet: not a Parquet file that can be read ("),
         ("a.md", b"PAR1 and then nothing", "a.md: not a Parquet file that can be read ("),
+        ("a.json", b'[\n{"hlxl": "1"}\n]', "a.json: line 1: a JSON array begins; write one object a line"),
         ("a.jsonl", b'{"hlxl": "caf\xe9"}', "a.jsonl: not UTF-8 at byte offset 13"),
         ("a.txt", b" \n", "a.txt: is empty"),
         ("a.txt", b"null\n", "a.txt: none of its 1 entries is usable; mend them, beginning with line 1"),
@@ -323,3 +326,27 @@ def test_the_sequence_length_is_in_the_version_only_if_something_is_left_out(tmp
             versions.append(build([tmp_path / "a.md"], Artifacts.at(tmp_path), seq_length=seq_length).directories)
     assert versions[0] == versions[1]
     assert all(versions[2][asset] != versions[3][asset] for asset in versions[2])
+
+
+JUNK = st.sampled_from(
+    ['"', ",", ";", "\n", "\r\n", "{", "}", "[", "]", ":", "|", "english", "hlxl", "lc_r", "input", "output", "null",
+     "5", "\u200b", "\ufeff", "---", "#", "```", "Convert to LC-T: ", "\t", "\\", " ", "\x00", "🜊", "é", "NULL"]
+)  # fmt: skip
+
+
+@given(st.sampled_from(["a.csv", "a.tsv", "a.jsonl", "a.txt", "a.md", "a.parquet"]), st.lists(JUNK, max_size=40))
+def test_any_text_at_all_of_any_name_is_read_or_refused_in_one_line(name: str, pieces: list[str]) -> None:
+    head = {"a.csv": "english,hlxl\n", "a.md": "| english | hlxl |\n|---|---|\n"}.get(name, "")
+    try:
+        document = parse_document(head + "".join(pieces), name)
+    except CorpusError as error:
+        assert "\n" not in str(error)
+        return
+    assert all("\n" not in defect.reason for defect in document.quarantined)
+    collect([document])
+
+
+@given(st.lists(JUNK, max_size=12), st.lists(JUNK, max_size=12))
+def test_any_question_and_answer_at_all_are_read_or_refused(asked: list[str], answer: list[str]) -> None:
+    rows = {"hlxl": "1"}, {"input": "".join(asked), "output": "".join(answer)}
+    assert parse_document(lines(*rows), "a.jsonl").entries_read <= 2
