@@ -54,6 +54,11 @@ def answer_start(text: str) -> int:
     return len(text) - len(answer) if arrow else 0
 
 
+def tokens_of(*texts: str) -> int:
+    """Return the number of tokens of an example: one a character of its texts, `<BOS>` and `<EOS>`."""
+    return sum(map(len, texts)) + 2
+
+
 def value_sha256(hlxl: str) -> str:
     """Return the identity of a value: the SHA-256 of its canonical HLXL, in hexadecimal."""
     return hashlib.sha256(hlxl.encode()).hexdigest()

@@ -40,7 +40,7 @@ class EvaluationDocuments:
     documents: tuple[DocumentRef, ...]
     questions: tuple[Question, ...]
     quarantined: int
-    """Entries with a defect, which are left out."""
+    """Entries that are left out: with a defect, or longer than the model's positions."""
 
     @property
     def data_version(self) -> str:
@@ -80,22 +80,21 @@ def read_evaluation(paths: Sequence[Path]) -> EvaluationDocuments:
         for path in paths
     )
     questions = tuple(question for document in read for question in _questions(document))
-    return EvaluationDocuments(refs, questions, sum(len(document.quarantined) for document in read))
-
-
-def folded(sentence: str) -> str:
-    """Return a sentence without what makes no other sentence: case, spaces and a final stop."""
-    return " ".join(sentence.casefold().removesuffix(".").split())
+    return EvaluationDocuments(refs, questions, sum(map(_left_out, read)))
 
 
 def _source(path: Path) -> str:
     return _PROJECT if path == DEFAULT else str(path.absolute())
 
 
+def _left_out(document: Document) -> int:
+    return len(document.quarantined) + sum(entry.left_out for entry in document.entries)
+
+
 def _questions(document: Document) -> list[Question]:
     entries: dict[str, list[Entry]] = {}
     for entry in document.entries:
-        if entry.english is not None:
+        if entry.english is not None and entry.texts and not entry.left_out:
             entries.setdefault(entry.english, []).append(entry)
     if not entries:
         raise CorpusError(f"{document.name}: no entry has a sentence: write `English:` above each value")
