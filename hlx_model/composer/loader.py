@@ -192,7 +192,7 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
     phrasings, pieces = [], []
     for text in entry.phrasings:
         said = [_phrasing(plain, slots) for plain in alternatives(text)]
-        phrasings.append(tuple(dict.fromkeys(one for each in said for one in each)))
+        phrasings.append(tuple(one for each in said for one in each))
         pieces += [Pieces.of(one[0]) for one in said]
     return Operation(
         name, section, template, slots, tuple(phrasings), tuple(dict.fromkeys(pieces)), entry.weight, entry.step
@@ -200,9 +200,9 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
 
 
 def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
-    """Return a sentence as format strings: one in digits and, if it has numbers, one in words.
+    """Return a sentence as format strings: half of them in digits and, if it has numbers, half in words.
 
-    A single number is also written with "and". It must have each slot of the value once, and no other.
+    A single number is also spelled with "and". It must have each slot of the value once, and no other.
     """
     found = [name for name, _ in _SAID.findall(text)]
     for name in (*slots, *found):
@@ -216,7 +216,8 @@ def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
     text = text.replace("{", "{{").replace("}", "}}")
     if not any(slots[name].spelled and not style for name, style in _SAID.findall(text)):
         return [_as_fields(text, slots, "")]
-    return [_as_fields(text, slots, style) for style in ("", "spelled", *(["and"] if len(found) == 1 else []))]
+    styles = ("", "spelled", "", "and") if len(found) == 1 else ("", "spelled")
+    return [_as_fields(text, slots, style) for style in styles]
 
 
 def _as_fields(text: str, slots: Mapping[str, Slot], style: str) -> str:

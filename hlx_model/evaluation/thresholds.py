@@ -112,7 +112,7 @@ class Thresholds(JsonModel):
     """Healthy texts 0, those of the broken 250M model 1."""
     max_invalid_joint_share: float = Field(default=0.38, serialization_alias="strange")
     """Healthy texts 0, those of the broken 100M model 0.40 to 0.60. Just above 3/8: three invalid joints are one slip.
-    Of 93,000 composed texts with one slip 0.3% are above it, of no kind of slip more than 1%. Of composed lines in
+    Of 105,000 composed texts with one slip 0.3% are above it, of no kind of slip more than 1%. Of composed lines in
     another vocabulary 99.8% are, of random symbols 99%, of shuffled lines 85%. Shuffled English mostly stays words:
     3%."""
     min_distinct_share: float = Field(default=0.5, serialization_alias="distinct")

@@ -175,7 +175,7 @@ def test_the_page_says_how_held_out_was_chosen_and_what_has_none(composed: list[
     held = got.values_by_split["validation"] + got.values_by_split["test"]
     assert f"{held:,} of {got.values:,} values" in page
     assert "SHA-256" in page and "take turns" in page
-    assert "of 1 of 11 sections (Alone)" in page
+    assert "of 1 of 12 sections (Alone)" in page
     assert re.search(r"None is held out .*of \d+ of \d+ operations \(", page)
 
 

@@ -64,9 +64,18 @@ def test_the_parser_compares_an_answer_in_hlx(
 
 @pytest.mark.parametrize(
     ("written", "exact"),
-    [("Search for documents", True), ("Find documents", True), ("Five", False), ("Search for document", False)],
+    [
+        ("Search for documents", True),
+        ("Find documents", True),
+        ("Look up all the documents", True),  # no sentence of the corpus, but of the composer's grammar
+        ("look up documents.", True),
+        ("Look up all the files", False),
+        ("Documents look up", False),
+        ("Five", False),
+        ("Search for document", False),
+    ],
 )
-def test_into_english_every_sentence_of_the_value_is_right(written: str, exact: bool) -> None:
+def test_into_english_every_sentence_of_the_value_is_right_and_what_the_grammar_reads_as_it(written: str, exact: bool) -> None:
     answer = answered(ENGLISH_ROWS[0], written)
     assert (answer.exact, answer.same_value, answer.parses) == (exact, exact, True)
 
