@@ -88,6 +88,11 @@ def folded(sentence: str) -> str:
     return " ".join(sentence.casefold().removesuffix(".").split())
 
 
+def same_sentence(one: str, other: str) -> bool:
+    """Return whether two sentences are one, but for case, spaces and a final stop."""
+    return folded(one) == folded(other)
+
+
 def _source(path: Path) -> str:
     return _PROJECT if path == DEFAULT else str(path.absolute())
 
