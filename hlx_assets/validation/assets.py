@@ -77,6 +77,8 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
     """Return what Dagster shows of a report: grade, comparison, links, and its metrics as plots."""
     report, verdict = result.report, result.verdict
     numbers = {name: value for name, value in report.figures.numbers().items() if math.isfinite(value)}
+    if found := report.evaluation:
+        numbers = {"evaluation": found.all_to_hlx.exact_match, **numbers}
     if metrics := report.translation:
         numbers |= {
             "exact_match_to_hlx": metrics.all_to_hlx.exact_match,

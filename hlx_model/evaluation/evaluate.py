@@ -141,7 +141,7 @@ def evaluate_model(
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None,
+        "grade": grade(measured, gates, target.curve, target.stopped, evaluation), "comparison": None,
         "evaluation": evaluation, "figures": measured,
         "examples": _examples(m), "worst": translation.worst_answers(pairs),
         "milestones": target.milestones, "curve": target.curve,

@@ -20,7 +20,7 @@ REPORT_SCHEMA = "hlx-report/2"
 Share = float
 Change = Literal["better", "same", "worse"]
 Interval = tuple[Share, Share]
-PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
+PartName = Literal["evaluation", "convergence", "accuracy", "format correctness", "steady progress"]
 Letter = Literal["A", "B", "C", "D", "F"]
 
 
@@ -245,7 +245,7 @@ class Comparison(_Part):
 
 
 class GradePart(_Part):
-    """One of the four parts of the grade, with its points and the figure that they follow from."""
+    """One of the parts of the grade, with its points and the figure that they follow from."""
 
     name: PartName
     points: float

@@ -32,10 +32,10 @@ from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
 from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
 from hlx_model.language import Format
-from hlx_model.reporting.models import EvaluationFigures, RetentionMetrics
+from hlx_model.reporting.models import RetentionMetrics
 from hlx_model.verdicts import GateResult, Limit, Outcome
 from tests.support.models import Writer
-from tests.support.reports import rates
+from tests.support.reports import evaluation_of, rates
 
 QUICK, BY_HEART = (Requirements("quick").fitness(by_heart=by_heart) for by_heart in (False, True))
 SEARCH = {
@@ -378,14 +378,6 @@ def test_the_value_of_a_sentence_is_required_if_it_is_known() -> None:
     assert unknown.outcome == "warn" and unknown.reason.startswith("no standard prompt is in training; ")
 
 
-def figures(exact: int, samples: int) -> EvaluationFigures:
-    return EvaluationFigures.model_validate({
-        "data_version": "", "documents": ["exam.md"], "quarantined": 0, "sentences": samples,
-        "all_to_hlx": rates(exact, samples), "to_hlx": {}, "by_novelty": {}, "by_document": {}, "by_section": {},
-        "chrf_to_english": None, "wrong": [],
-    })  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("exact", "profile", "outcome"),
     [
@@ -395,7 +387,7 @@ def figures(exact: int, samples: int) -> EvaluationFigures:
 )  # fmt: skip
 def test_new_sentences_of_an_evaluation_must_be_right(exact: int, profile: str, outcome: Outcome) -> None:
     fitness = Requirements(profile).fitness(by_heart=False)
-    gate = evaluation.evaluation(figures(exact, 100), expected=True, fitness=fitness)
+    gate = evaluation.evaluation(evaluation_of(rates(exact, 100)), expected=True, fitness=fitness)
     assert (gate.outcome, gate.value, gate.samples) == (outcome, exact / 100, 100)
     assert f"right on new sentences of exam.md {exact}.0%" in gate.reason
 
@@ -407,8 +399,8 @@ def test_without_an_evaluation_document_it_warns_only_if_one_is_expected() -> No
 
 
 def test_an_evaluation_of_known_sentences_and_one_by_heart_only_warn() -> None:
-    known = evaluation.evaluation(figures(0, 0), expected=True, fitness=QUICK)
-    by_heart = evaluation.evaluation(figures(0, 100), expected=True, fitness=BY_HEART)
+    known = evaluation.evaluation(evaluation_of(rates(0, 0)), expected=True, fitness=QUICK)
+    by_heart = evaluation.evaluation(evaluation_of(rates(0, 100)), expected=True, fitness=BY_HEART)
     assert (known.outcome, by_heart.outcome) == ("warn", "warn")
     assert "every sentence of the evaluation is in training" in known.reason
 
