@@ -38,6 +38,14 @@ class Overrides:
     seed: int | None = None
     replay: float | None = None
     mixed_precision: bool | None = None
+    tokens: int | None = None
+    """Train for about so many tokens, in whole epochs; instead of `epochs`."""
+
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"tokens is {self.tokens}: it must be at least 1")
+        if self.tokens is not None and self.epochs is not None:
+            raise ValueError(f"epochs is {self.epochs} and tokens is {self.tokens}: set one of them")
 
 
 @dataclass(frozen=True)
@@ -111,8 +119,7 @@ def plan_training(
     own, version = _corpus(corpus, artifacts, asset, settings)
     train, held_out = (store.model_texts(store.load(own), split) for split in ("train", "validation"))
     if overrides.epochs is None:
-        tokens = sum(len(text) + 1 for text in train)
-        settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
+        settings = replace(settings, epochs=_epochs(phase, profile, overrides.tokens, train, parent))
     corpora = {asset: version}
     replay: list[list[str]] = []
     resumed: tuple[str, ...] = ()
@@ -153,6 +160,17 @@ def plan_training(
     )  # fmt: skip
 
 
+def _epochs(
+    phase: int, profile: Profile, tokens: int | None, train: Sequence[str], parent: VerifiedCheckpoint | None
+) -> int:
+    """Return the last epoch: of the profile's schedule, or after about so many tokens from where the parent ended."""
+    tokens_per_epoch = sum(len(text) + 1 for text in train)
+    if tokens is None:
+        return profile.schedules[phase].epochs_for(tokens_per_epoch)
+    ended = parent.manifest.epoch if parent is not None and parent.manifest.phase == phase else 0
+    return ended + max(1, round(tokens / tokens_per_epoch))
+
+
 def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
     """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
     attempt = 1
@@ -189,7 +207,8 @@ def _settings(phase: int, profile: Profile, overrides: Overrides, parent: Verifi
         seed=profile.seed, replay=profile.replay,
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
     )  # fmt: skip
-    return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})
+    given = {name: value for name, value in vars(overrides).items() if value is not None and name != "tokens"}
+    return replace(defaults, **given)
 
 
 def _corpus(

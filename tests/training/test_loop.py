@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,20 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
             assert directory == Artifacts(curriculum.training).corpus(asset, version.data_version)
             assert store.load(directory).num_rows > 0
     assert set(second.corpora) == {"english_corpus", "hlx_corpus"}
+
+
+def test_gates_are_evaluated_every_so_many_epochs_beside_the_milestones(small_document: Path, tmp_path: Path) -> None:
+    plans = [
+        plan_training(1, QUICK, Overrides(epochs=7), corpus=[small_document], training=tmp_path / name / "training")
+        for name in ("milestones", "every third")
+    ]
+    for plan, execution in zip(plans, (CPU, replace(CPU, gate_every=3)), strict=True):
+        train(plan, execution=execution)
+    epochs = [[m["epoch"] for m in read_json(plan.directory / "milestones.json")] for plan in plans]
+    assert epochs == [[1, 5, 7], [1, 3, 5, 6, 7]]
+    assert plans[0].id == plans[1].id
+    one, other = (plan.directory / "checkpoints/phase1_FINAL_epoch7/model.safetensors" for plan in plans)
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_metrics_are_recorded_during_training(curriculum: Curriculum) -> None:
