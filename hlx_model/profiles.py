@@ -49,6 +49,8 @@ class Profile:
     """Least share of the tokens that is from the user's documents if composed entries lie beside them."""
     seed: int = 0
     seq_length: int = 256
+    gate_every: int = 0
+    """Evaluate the gates every so many epochs during training, beside the milestones; 0: at the milestones alone."""
     mixed_precision: bool = True
     """Matrix products in bf16 if the device has it, on an older GPU in fp16."""
 
@@ -64,6 +66,7 @@ _QUICK = Profile(
 )  # fmt: skip
 _PRODUCTION = Profile(
     "production", size="100m", entries=20_000, batch_size=4, replay=0.0, optimizer="adamw", prompt_weight=1.0,
+    gate_every=10,
     schedules={
         1: Schedule(200, None, 1e-4),
         2: Schedule(200, None, 1e-4),

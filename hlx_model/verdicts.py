@@ -46,6 +46,30 @@ class GateResult:
         return content
 
 
+class Limit(JsonModel):
+    """The limits of a gate on a rate."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    required: float
+    """Below it the gate fails."""
+    good: float
+    """Below it the gate warns."""
+
+
+class Fitness(JsonModel):
+    """What the gates required of a finished checkpoint."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    profile: str
+    """The profile whose limits apply, where none was changed."""
+    by_heart: bool
+    """Whether so few values are held out that the corpus can only be learned by heart."""
+    limits: dict[str, Limit]
+    """By gate."""
+
+
 class Milestone(JsonModel):
     """The gates of one epoch, as they were evaluated during the training."""
 

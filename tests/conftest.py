@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from hlx_model.cli import app
 from tests.support.command import Hlx, runner
-from tests.support.curriculum import Curriculum, train_curriculum
+from tests.support.curriculum import Curriculum, shared_curriculum
 from tests.support.documents import small_text
 
 # Tests do not depend on what a developer's environment sets.
@@ -41,9 +41,10 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def curriculum(small_document: Path, tmp_path_factory: pytest.TempPathFactory) -> Curriculum:
-    """The three phases of the tiny model on the small document, each evaluated."""
-    return train_curriculum(small_document, tmp_path_factory.mktemp("artifacts"))
+def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Curriculum:
+    """The three phases of the tiny model on the small document, each evaluated; made once for all processes."""
+    own = tmp_path_factory.getbasetemp()
+    return shared_curriculum((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "curriculum")
 
 
 @pytest.fixture

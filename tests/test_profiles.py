@@ -43,6 +43,7 @@ def test_production_is_the_reference_schedule() -> None:
     assert [s.epochs for s in schedules] == [200, 200, 50]
     assert [s.learning_rate for s in schedules] == [1e-4, 1e-4, 5e-5]
     assert [s.epochs_for(1) for s in schedules] == [200, 200, 50]
+    assert (p.gate_every, PROFILES["quick"].gate_every) == (10, 0)
 
 
 @pytest.mark.parametrize(

@@ -178,16 +178,15 @@ def test_cleaning_an_older_home_keeps_what_its_checkpoints_need(old_home: OldHom
     assert list(old_home.training.glob(f"{old_home.killed}/checkpoints/*_LAST_*"))
 
 
-def test_an_older_checkpoint_is_judged_by_this_version(old_home: OldHome, hlx: Hlx) -> None:
-    ran = hlx("validate", "--checkpoint", old_home.checkpoint("phase1_FINAL_*"), "--device", "cpu")
-    assert ran.code in (0, 2), ran.out + ran.err
-
-
-def test_an_older_verdict_lets_the_next_phase_train(old_home: OldHome, hlx: Hlx) -> None:
+def test_an_older_verdict_is_void_until_the_checkpoint_is_judged_by_new_gates(old_home: OldHome, hlx: Hlx) -> None:
     parent = old_home.checkpoint("phase1_FINAL_*")
     arguments = ("--phase", 2, *SETTINGS, "--epochs", 1, "--batch-size", 2, "--resume-from", parent)
-    ran = hlx("train", "--corpus", "small.md", *arguments)
-    assert ran.code == 0, ran.err
+    refused = hlx("train", "--corpus", "small.md", *arguments)
+    assert refused.code == 1 and "it was not judged by new gates" in refused.error
+    judged = hlx("validate", "--checkpoint", parent, "--device", "cpu")
+    assert judged.code in (0, 2), judged.out + judged.err
+    assert "judged by new gates: the verdict of version" in judged.err
+    assert hlx("train", "--corpus", "small.md", *arguments).code == 0
 
 
 def test_a_corpus_that_dagster_kept_is_trained_on(old_home: OldHome, hlx: Hlx) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import dagster as dg
 from pydantic import ConfigDict
 
-from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata
+from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata, user_errors
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.io_manager import artifacts_at_home
+from hlx_model.checkpoints.manifest import CheckpointError, read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.phases import PHASES, Phase
+from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import of_checkpoint, outline
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
@@ -33,7 +35,11 @@ class TrainingConfig(dg.Config):
     size: str | None = None
     """tiny, 10m, 50m, 100m, 250m, 500m or 1b."""
     epochs: int | None = None
-    """Epochs to train."""
+    """The last epoch to train."""
+    tokens: int | None = None
+    """Train for about so many tokens, in whole epochs, instead of `epochs`."""
+    continue_from: str | None = None
+    """A checkpoint of this phase to train longer, ID/NAME or its directory; with `tokens` or `epochs`."""
     lr: float | None = None
     """Peak learning rate."""
     batch_size: int | None = None
@@ -50,6 +56,8 @@ class TrainingConfig(dg.Config):
     """Parts that a batch is computed in: less memory, the same result."""
     memory_limit: float | None = None
     """GiB that the training may use. Default: the free memory."""
+    gate_every: int | None = None
+    """Evaluate the gates every so many epochs too, beside the milestones; 0: never. Default: the profile's."""
     retry_stopped: bool = False
     """Train again if a gate or an abort condition stopped a training with the same settings."""
 
@@ -78,12 +86,12 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         trainer: dg.ResourceParam[TrainerClient],
         **inputs: Path,
     ) -> dg.MaterializeResult[Path]:
-        paths = {
-            "corpus": inputs["corpus"],
-            "resume_from": inputs.get("parent"),
-            "checkpoint_dir": artifacts_at_home().training,
-        }
-        result = trainer.train(context, {"phase": phase.number, **paths, **dict(config)})
+        training, settings = artifacts_at_home().training, dict(config)
+        continued = settings.pop("continue_from")
+        with user_errors():
+            parent = inputs.get("parent") if continued is None else _of_phase(phase, continued, training)
+        paths = {"corpus": inputs["corpus"], "resume_from": parent, "checkpoint_dir": training}
+        result = trainer.train(context, {"phase": phase.number, **paths, **settings})
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
         if result.manifest.stopped:
@@ -92,6 +100,14 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         return _materialized(phase, result)
 
     return checkpoint
+
+
+def _of_phase(phase: Phase, name: str, training: Path) -> Path:
+    """Return the checkpoint of a name; `CheckpointError` if it is not of this phase."""
+    found = checkpoint_of(name, training)
+    if (of := read_manifest(found).phase) != phase.number:
+        raise CheckpointError(f"continue_from is {name}, of phase {of}: name a checkpoint of phase {phase.number}")
+    return found
 
 
 def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[Path]:

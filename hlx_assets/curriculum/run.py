@@ -81,12 +81,12 @@ def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent
         if (key := dg.AssetKey(phase.report_asset)) in materialized:
             report = Report.read(latest_path(instance, key) / REPORT)
             table.add_row(*_row(instance, phase, report))
+            if report.evaluation:
+                notes.append(escape(evaluation_line(report.evaluation)))
             if report.translation:
                 pairs = report.translation.training_pairs
                 share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
                 notes.append(f"phase {phase.number} reproduces {share}")
-            if report.evaluation:
-                notes.append(escape(evaluation_line(report.evaluation)))
     if table.row_count:
         console.print(table)
     for line in (*notes, *_failures(events)):

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, gate_checks, user_errors
 from hlx_assets.settings import DagsterEnvironment
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
+from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.layout import PAGE
@@ -38,6 +39,10 @@ class ReportConfig(dg.Config):
 
     device: str | None = None
     """cpu or cuda. Default: cuda if there is a GPU."""
+    profile: str | None = None
+    """Whose limits apply: quick or production. Default: $HLX_PROFILE, or quick."""
+    require: dict[str, float] = Field(default={})
+    """The rate that a gate requires, from 0 to 1, by gate. One below the profile's makes the verdict warn at best."""
     nice: int = Field(default=0, ge=0, le=19)
     """Lower the priority below other processes, 0 to 19."""
 
@@ -54,10 +59,13 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
         code_version=GATES_VERSION,
         description=f"The gates' figures and the verdict on phase {phase.number}'s checkpoint, good or bad.",
     )
-    def report(config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
+    def report(context: dg.AssetExecutionContext, config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
         os.nice(config.nice)
         with user_errors():
-            result = evaluate(checkpoint, device_of(config.device))
+            requirements = Requirements(config.profile, config.require)
+            result = evaluate(checkpoint, device_of(config.device), requirements=requirements)
+        if result.judged_anew:
+            context.log.warning(result.judged_anew)
         # The digest contains no times: the same results make nothing stale.
         version = dg.DataVersion(result.verdict.digest)
         return dg.MaterializeResult(value=result.directory, data_version=version, metadata=_metadata(result, phase))
@@ -69,6 +77,8 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
     """Return what Dagster shows of a report: grade, comparison, links, and its metrics as plots."""
     report, verdict = result.report, result.verdict
     numbers = {name: value for name, value in report.figures.numbers().items() if math.isfinite(value)}
+    if found := report.evaluation:
+        numbers = {"evaluation": found.all_to_hlx.exact_match, **numbers}
     if metrics := report.translation:
         numbers |= {
             "exact_match_to_hlx": metrics.all_to_hlx.exact_match,
@@ -82,6 +92,7 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
         "points": report.grade.points,
         "than_before": report.comparison.outcome if report.comparison else "nothing to compare with",
         "outcome": verdict.outcome,
+        **({"judged_anew": result.judged_anew} if result.judged_anew else {}),
         "checkpoint": verdict.checkpoint,
         "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
         "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),

@@ -21,11 +21,12 @@ from hlx_model.cli.options import Device, Directory, option
 from hlx_model.corpus.documents import named_documents
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
-from hlx_model.layout import TRAINING_LOG, default_training
+from hlx_model.layout import TRAINING_LOG, Artifacts, default_training
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output
 from hlx_model.phases import PHASES
 from hlx_model.profiles import profile as profile_of
+from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message, tensorboard_sink
@@ -42,7 +43,10 @@ INTERRUPTED = 130
 # What the help says.
 _PHASES = ", ".join(f"{phase.number} {phase.title}" for phase in PHASES.values())
 _CORPUS = "A corpus document (repeat it for several), or the directory of a stored corpus."
-_RESUME_FROM = "A checkpoint of the phase before (starts at epoch 1) or of this phase (resumes after it)."
+_DEFAULT_CORPUS = "that of a checkpoint of this phase to resume from, else $HLX_CORPUS"
+_RESUME_FROM = "A checkpoint (directory or ID/NAME) of the phase before (starts at epoch 1) or of this phase (resumes)."
+_TOKENS = "Train for about so many tokens, in whole epochs, instead of --epochs."
+_GATE_EVERY = "Evaluate the gates every so many epochs too, beside the milestones; 0: never."
 _FP16 = "Mixed precision: bf16 if the device has it, on an older GPU fp16."
 _RECOMPUTE = "Less memory for a third more computing."
 _RETRY_STOPPED = "Train again what a gate or an abort rule stopped."
@@ -52,9 +56,10 @@ _PROFILES = "the profile's"
 
 def train_command(
     phase: Annotated[int, option(f"{_PHASES}.")],
-    corpus: Annotated[list[Path] | None, option(_CORPUS, "$HLX_CORPUS")] = None,
-    resume_from: Annotated[Path | None, option(_RESUME_FROM)] = None,
-    epochs: Annotated[int | None, option("Epochs to train.", _PROFILES)] = None,
+    corpus: Annotated[list[Path] | None, option(_CORPUS, _DEFAULT_CORPUS)] = None,
+    resume_from: Annotated[str | None, option(_RESUME_FROM)] = None,
+    epochs: Annotated[int | None, option("The last epoch to train.", _PROFILES)] = None,
+    tokens: Annotated[int | None, option(_TOKENS, _PROFILES)] = None,
     size: Annotated[str | None, option("tiny, 10m, 50m, 100m, 250m, 500m or 1b.", _PROFILES)] = None,
     lr: Annotated[float | None, option("Peak learning rate.", _PROFILES)] = None,
     batch_size: Annotated[int | None, option("A batch has at most this × --seq-length tokens.", _PROFILES)] = None,
@@ -69,22 +74,26 @@ def train_command(
     accumulation: Annotated[int, option("Compute a batch in so many parts: less memory, the same result.")] = 1,
     compile: Annotated[bool, Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
     memory_limit: Annotated[float | None, option("GiB the training may use.", "all available")] = None,
+    gate_every: Annotated[int | None, option(_GATE_EVERY, _PROFILES)] = None,
     tensorboard: Annotated[Path | None, option("Also write metrics for TensorBoard into this folder.")] = None,
     retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
     ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
 ) -> None:
     """Train one phase of the curriculum; the same command resumes an interrupted training."""
-    documents = corpus or named_documents(Environment.read("HLX_CORPUS").corpus)
+    training = checkpoint_dir or default_training()
+    parent = verify_checkpoint(checkpoint_of(resume_from, training)) if resume_from else None
+    documents = corpus or _own_corpus(parent, phase) or named_documents(Environment.read("HLX_CORPUS").corpus)
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
-    training = checkpoint_dir or default_training()
     _require_outputs(training, tensorboard)
     if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
         # With fixed segments, batches of many shapes leave gaps in a GPU's memory.
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
-    overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16)
-    execution = ExecutionConfig(device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit)
-    parent = verify_checkpoint(resume_from) if resume_from else None
+    overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16, tokens)
+    execution = ExecutionConfig(
+        device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit,
+        profile_of(profile).gate_every if gate_every is None else gate_every,
+    )  # fmt: skip
     parent_verdict, closed = _gate(parent, phase, ungated=ungated)
     with Ranks(execution.device).process_group() as ranks:
         with ranks.rank_zero_first():
@@ -107,6 +116,14 @@ def train_command(
             typer.echo(f"interrupted: {error}; the same command resumes", err=True)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
+
+
+def _own_corpus(parent: VerifiedCheckpoint | None, phase: int) -> list[Path]:
+    """Return the stored corpus that a checkpoint of the same phase learned from; none without such a parent."""
+    if parent is None or parent.manifest.phase != phase:
+        return []
+    version = parent.manifest.corpora[PHASES[phase].corpus]
+    return [Artifacts.of_checkpoint(parent.path).root / version.path]
 
 
 def _require_outputs(training: Path, tensorboard: Path | None) -> None:

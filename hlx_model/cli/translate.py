@@ -69,8 +69,11 @@ def translate_command(
 def _trust(verified: VerifiedCheckpoint) -> str:
     """Return a line that names a model, its verdict, and how much of its answers is right."""
     folder, verdict = _report_folder(verified.path), _verdict(verified)
+    again = f"`hlx validate --checkpoint {verified.path}`"
     if verdict is None:
-        return f"warning: {verified.ref} was never evaluated: `hlx validate --checkpoint {verified.path}`"
+        return f"warning: {verified.ref} was never evaluated: {again}"
+    if verdict.void:
+        return f"warning: {verified.ref}: {verdict.void}: {again}"
     line = f"{verified.ref}: verdict {verdict.outcome}"
     if failed := [gate.name for gate in verdict.gates if gate.outcome == "fail"]:
         line = f"warning: {line} ({', '.join(failed)})"
@@ -106,9 +109,9 @@ def _newest(training: Path) -> Path:
     found.sort(key=lambda path: (path / MANIFEST).stat().st_mtime, reverse=True)
     for path in found:
         verdict = _verdict(verify_checkpoint(path, only=()))
-        if verdict is not None and verdict.outcome != "fail":
+        if verdict is not None and verdict.outcome != "fail" and not verdict.void:
             return path
     raise CheckpointError(
-        f"no finished phase {_NAMED} in {training} passed its gates: "
-        f"to use the newest all the same, name it: --checkpoint {found[0]}"
+        f"no finished phase {_NAMED} in {training} passed its gates: evaluate the newest with `hlx validate "
+        f"--checkpoint {found[0]}`, or use it all the same, by its name: --checkpoint {found[0]}"
     )

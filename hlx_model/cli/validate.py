@@ -9,12 +9,14 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import Device, option
 from hlx_model.cli.show import echo_json, print_table
 from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
 from hlx_model.files import json_text
 from hlx_model.layout import PAGE, Artifacts
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output, write_output
 from hlx_model.phases import ANY_PHASE
+from hlx_model.profiles import PROFILES
 from hlx_model.reporting.views import evaluation_line
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
@@ -32,6 +34,13 @@ def validate_command(
             "$HLX_EVAL, else the project's own if the model learned composed entries",
             "--eval",
         ),
+    ] = None,
+    profile: Annotated[
+        str | None, option(f"Whose limits apply: {' or '.join(PROFILES)}.", "$HLX_PROFILE, or quick")
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        option("GATE=RATE: the rate that a gate requires, from 0 to 1. A lower one warns.", "the profile's"),
     ] = None,
     phase: Annotated[int | None, option(f"The phase whose gates apply to a .pt: {ANY_PHASE}.")] = None,
     heads: Annotated[int | None, option("Attention heads of a .pt.", "by the shapes of its weights")] = None,
@@ -52,16 +61,18 @@ def validate_command(
         place = require_output(output, inputs=[checkpoint, *(corpus or []), *(evaluation or [])], own=report)
     if is_ours and (corpus or phase is not None or heads is not None):
         raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
+    requirements = Requirements(profile, dict(map(_rate, require or ())))
     if is_ours:
-        result = evaluate(checkpoint, device_of(device), evaluation or ())
+        result = evaluate(checkpoint, device_of(device), evaluation or (), requirements)
     elif not corpus:
         raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
     elif phase is None:
         raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase {ANY_PHASE}")
     else:
         result = evaluate_pt_file(
-            checkpoint, corpus, phase, heads=heads, device=device_of(device), documents=evaluation or ()
-        )
+            checkpoint, corpus, phase, heads=heads, device=device_of(device), documents=evaluation or (),
+            requirements=requirements,
+        )  # fmt: skip
     if place is not None:
         write_output(place, [json_text(result.report.to_json())])
     if as_json:
@@ -73,4 +84,15 @@ def validate_command(
         if found := result.report.evaluation:
             echo(evaluation_line(found))
         echo(f"report: {result.directory / PAGE}")
+    if result.judged_anew:
+        echo(result.judged_anew, err=True)
     raise Exit(EXIT_CODES[result.verdict.outcome])
+
+
+def _rate(text: str) -> tuple[str, float]:
+    """Return the gate and the rate of `GATE=RATE`."""
+    gate, _, rate = text.partition("=")
+    try:
+        return gate.strip(), float(rate)
+    except ValueError:
+        raise ValueError(f"--require is {text!r}: write it as exact_match_to_hlx=0.4") from None

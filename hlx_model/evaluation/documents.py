@@ -83,6 +83,11 @@ def read_evaluation(paths: Sequence[Path]) -> EvaluationDocuments:
     return EvaluationDocuments(refs, questions, sum(map(_left_out, read)))
 
 
+def same_sentence(one: str, other: str) -> bool:
+    """Return whether two sentences are one, but for case, spaces and a final stop."""
+    return folded(one) == folded(other)
+
+
 def _source(path: Path) -> str:
     return _PROJECT if path == DEFAULT else str(path.absolute())
 

@@ -6,6 +6,7 @@ need it.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -16,14 +17,17 @@ from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manif
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import ENGLISH, store
+from hlx_model.corpus.documents import is_composed
 from hlx_model.corpus.entries import DocumentRef
 from hlx_model.evaluation import translation
 from hlx_model.evaluation.compare import compare_reports, previous_report
 from hlx_model.evaluation.documents import EvaluationDocuments, documents_for, read_evaluation
-from hlx_model.evaluation.downgrades import evaluate_gates
+from hlx_model.evaluation.fitness import Requirements
+from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
-from hlx_model.evaluation.target import EvaluationTarget
+from hlx_model.evaluation.spec import GateSpec
+from hlx_model.evaluation.target import EvaluationTarget, Losses
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
@@ -35,7 +39,7 @@ from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Example, Figur
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
-from hlx_model.verdicts import worst
+from hlx_model.verdicts import Fitness, GateClosed, GateResult, worst
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -54,9 +58,13 @@ class EvaluationResult(NamedTuple):
     verdict: Verdict
     markdown: str
     """The report for people."""
+    judged_anew: str | None
+    """That its verdict before was of other gates, as one line; None if it was not."""
 
 
-def evaluate(checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = ()) -> EvaluationResult:
+def evaluate(
+    checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = (), requirements: Requirements | None = None
+) -> EvaluationResult:
     """Evaluate a checkpoint on the gates of its phase; write report and verdict among the reports of its artifacts.
 
     Args:
@@ -64,6 +72,7 @@ def evaluate(checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = 
         device: what to compute on.
         documents: evaluation documents. By default those of `HLX_EVAL`, or, if it learned composed entries, the one of
             this project.
+        requirements: the limits of the gates; by default those of `HLX_PROFILE`.
 
     Raises:
         ValueError: the checkpoint or its corpora cannot be read (`CheckpointError`, `CorpusError`).
@@ -78,10 +87,10 @@ def evaluate(checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = 
     model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
-    learned = [document for version in manifest.corpora.values() for document in version.documents]
+    learned = documents_of(manifest)
     return evaluate_model(
         target_of(checkpoint, manifest), model, corpora, directory, previous,
-        documents=evaluation_for(manifest.phase, documents, learned),
+        documents=evaluation_for(manifest.phase, documents, learned), requirements=requirements,
     )  # fmt: skip
 
 
@@ -105,6 +114,7 @@ def evaluation_for(
 def evaluate_model(
     target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
     previous: Report | None = None, documents: EvaluationDocuments | None = None,
+    requirements: Requirements | None = None,
 ) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
 
@@ -115,21 +125,23 @@ def evaluate_model(
         directory: of the report.
         previous: the report of the same phase to compare with.
         documents: evaluation documents, if there are some.
+        requirements: the limits of the gates; by default those of `HLX_PROFILE`.
     """
-    m = Measurements(target, model, corpora, documents=documents)
+    judged_anew = _judged_anew(directory)
+    m = Measurements(target, model, corpora, documents=documents, requirements=requirements)
     with threads(threads_of(model.architecture)):
         gates = evaluate_gates(m)
         measured, evaluation = _metrics(m), m.evaluation
     pairs = [*m.translations.held_out, *m.translations.between] if m.writes == "translations" else []
     verdict = Verdict(
         outcome=worst(gates), gates=tuple(gates), checkpoint=target.name, weights_sha256=target.weights_sha256,
-        corpora=dict(target.corpora), gates_version=GATES_VERSION,
+        corpora=dict(target.corpora), gates_version=GATES_VERSION, fitness=_applied(m.fitness, gates),
     )  # fmt: skip
     report = Report.model_validate({
         "schema": REPORT_SCHEMA,
         **dict(verdict),
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(measured, gates, target.curve, target.stopped), "comparison": None,
+        "grade": grade(measured, gates, target.curve, target.stopped, evaluation), "comparison": None,
         "evaluation": evaluation, "figures": measured,
         "examples": _examples(m), "worst": translation.worst_answers(pairs),
         "milestones": target.milestones, "curve": target.curve,
@@ -142,12 +154,50 @@ def evaluate_model(
     markdown = report_markdown(report)
     write_text(directory / REPORT_MARKDOWN, markdown)
     verdict.write(directory)
-    return EvaluationResult(directory, report, verdict, markdown)
+    if judged_anew:
+        judged_anew = f"{judged_anew}; the verdict now is {verdict.outcome}"
+    return EvaluationResult(directory, report, verdict, markdown, judged_anew)
+
+
+def _judged_anew(directory: Path) -> str | None:
+    """Return that the verdict in the directory of a report is of other gates; None if there is none, or it is not."""
+    try:
+        before = Verdict.read(directory)
+    except GateClosed:
+        return None
+    if not before.void:
+        return None
+    return f"judged by new gates: the verdict of version {before.gates_version} was {before.outcome}"
+
+
+def documents_of(manifest: Manifest) -> list[DocumentRef]:
+    """Return the documents that a checkpoint learned from."""
+    return [document for version in manifest.corpora.values() for document in version.documents]
+
+
+def evaluate_gates(m: Measurements) -> list[GateResult]:
+    """Return the results of every gate of the phase, in their order."""
+    return [evaluate_gate(GATES[name], m) for name in GATES_OF_PHASE[m.record.phase]]
+
+
+def evaluate_gate(spec: GateSpec, m: Measurements) -> GateResult:
+    """Return the result of one gate; the reason of a failure that training mends ends with how to train longer."""
+    result = spec.check(m)
+    if result.outcome == "fail" and spec.mended_by_training and m.record.kind == "FINAL" and m.record.epochs:
+        longer = f"hlx train --phase {m.record.phase} --resume-from {m.record.name} --epochs {2 * m.record.epochs}"
+        result = replace(result, reason=f"{result.reason}; train longer: {longer} (launchpad: continue_from, tokens)")
+    return result
+
+
+def _applied(fitness: Fitness, gates: Sequence[GateResult]) -> Fitness:
+    """Return the limits of these gates alone."""
+    limits = fitness.limits
+    return fitness.replace(limits={gate.name: limits[gate.name] for gate in gates if gate.name in limits})
 
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
-    m, state = manifest, read_state(checkpoint)
+    m, state, learned = manifest, read_state(checkpoint), documents_of(manifest)
     return EvaluationTarget(
         f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
         corpora={asset: version.data_version for asset, version in m.corpora.items()},
@@ -158,12 +208,13 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
+        composed=any(map(is_composed, learned)), evaluation_expected=bool(documents_for((), learned)),
     )  # fmt: skip
 
 
-def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
-    """Return the held-out loss by asset in the reports on this checkpoint's ancestors, in nats."""
-    losses: dict[str, float] = {}
+def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, Losses]:
+    """Return the losses by asset in the reports on this checkpoint's ancestors."""
+    losses: dict[str, Losses] = {}
     artifacts = Artifacts.of_checkpoint(checkpoint)
     while (parent := manifest.parent) is not None:
         ancestor = artifacts.training / parent.training_id / CHECKPOINTS / parent.name
@@ -177,7 +228,9 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, float]:
         except (OSError, ValueError) as error:
             log.warning("the report on %s is missing, so its phase is not compared (%s)", parent.name, error)
             continue
-        losses.setdefault(CORPUS_OF_PHASE[manifest.phase], float(report["figures"]["held_out_loss"]))
+        figures = report["figures"]
+        then = Losses(float(figures["held_out_loss"]), float(figures["training_loss"]))
+        losses.setdefault(CORPUS_OF_PHASE[manifest.phase], then)
     return losses
 
 
@@ -195,7 +248,6 @@ def _metrics(m: Measurements) -> Figures:
 def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
     rows, held_out, between, training = m.translations
     by_direction = translation.rates_by_direction([*held_out, *between])
-    assert m.held_out_values is not None
     return TranslationFigures(
         **dict(figures),
         to_hlx={format: by_direction[ENGLISH, format] for format in Format},

@@ -1,25 +1,38 @@
-"""The grade of a checkpoint: 100 points in four parts, and a letter.
+"""The grade of a checkpoint: 100 points in four or five parts, and a letter.
 
-Each part follows from one metric that a report contains anyway:
+Each part follows from one metric that a report contains anyway. It has the first number of points if the model was
+evaluated on new sentences of an evaluation document, else the second one:
 
-- convergence, 30: the loss on training text. No points at the unigram baseline or above, all of them at half of the
-  bigram baseline or below; healthy quick runs end at a tenth to a third of it. None if the training was stopped.
-- accuracy, 30: on held-out text. The mean of the exact match in both directions if the model translates; else the
+- evaluation, 30 or 0: the share of those sentences that are right, English→HLX.
+- convergence, 20 or 30: the loss on training text. No points at the unigram baseline or above, all of them at half of
+  the bigram baseline or below; healthy quick runs end at a tenth to a third of it. None if the training was stopped.
+- accuracy, 20 or 30: on held-out text. The mean of the exact match in both directions if the model translates; else the
   held-out loss, measured as for convergence.
-- format correctness, 20: the parse rate of answers in HLX, or of completions in the format with the lowest rate, or the
-  share of written words that are words of the corpus: what the phase writes.
-- steady progress, 20: the training losses in ten equal parts, by their means. The points are the share of the nine
-  steps from one part to the next at which the loss does not rise by more than 2% of its whole fall. None if the
+- format correctness, 15 or 20: the parse rate of answers in HLX, or of completions in the format with the lowest rate,
+  or the share of written words that are words of the corpus: what the phase writes.
+- steady progress, 15 or 20: the training losses in ten equal parts, by their means. The points are the share of the
+  nine steps from one part to the next at which the loss does not rise by more than 2% of its whole fall. None if the
   training was stopped, or if no losses were recorded.
 
-A small corpus is graded on what little it holds out, though that cannot show generalization.
+A model that knows its corpus and no other sentence therefore has 70 points, a C, at most. A small corpus is graded on
+what little it holds out, though that cannot show generalization.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
-from hlx_model.reporting.models import CurvePoint, Figures, GradeGiven, GradePart, Letter, PartName, TranslationFigures
+from hlx_model.reporting.models import (
+    CurvePoint,
+    EvaluationFigures,
+    Figures,
+    GradeGiven,
+    GradePart,
+    Letter,
+    PartName,
+    TranslationFigures,
+)
 from hlx_model.verdicts import GateResult
 
 LETTERS: tuple[tuple[Letter, float], ...] = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
@@ -29,14 +42,28 @@ FORMAT_GATES = {
     "completions_parse": "completions parse, in the worst format",
 }
 """The gates that measure how well formed a text is that is no translation, and what their rate says."""
+_POINTS: Mapping[PartName, int] = {
+    "convergence": 30, "accuracy": 30, "format correctness": 20, "steady progress": 20,
+}  # fmt: skip
+_POINTS_IF_EVALUATED: Mapping[PartName, int] = {
+    "evaluation": 30, "convergence": 20, "accuracy": 20, "format correctness": 15, "steady progress": 15,
+}  # fmt: skip
 _PARTS = 10
 _MAX_RISE = 0.02
 _LEARNED = 0.5
 
 
+class _Share(NamedTuple):
+    """The share of its points that a part has, and why."""
+
+    share: float
+    why: str
+
+
 def grade(
-    metrics: Figures, gates: Sequence[GateResult], curve: Sequence[CurvePoint], stopped: str | None
-) -> GradeGiven:
+    metrics: Figures, gates: Sequence[GateResult], curve: Sequence[CurvePoint], stopped: str | None,
+    evaluation: EvaluationFigures | None = None,
+) -> GradeGiven:  # fmt: skip
     """Return the grade that follows from a report.
 
     Args:
@@ -44,13 +71,19 @@ def grade(
         gates: the results of the gates.
         curve: the records of the training.
         stopped: why the training was stopped; None if nothing stopped it.
+        evaluation: what was right on evaluation documents, if there were some.
     """
-    parts = [
-        _convergence(metrics, stopped),
-        _accuracy(metrics),
-        _format_correctness(metrics, gates),
-        _steady_progress(curve, stopped),
-    ]
+    shares: dict[PartName, _Share] = {
+        "convergence": _convergence(metrics, stopped),
+        "accuracy": _accuracy(metrics),
+        "format correctness": _format_correctness(metrics, gates),
+        "steady progress": _steady_progress(curve, stopped),
+    }
+    points_of = _POINTS
+    if evaluation is not None and evaluation.all_to_hlx.samples:
+        points_of = _POINTS_IF_EVALUATED
+        shares["evaluation"] = _evaluation(evaluation)
+    parts = [_part(name, *shares[name], of) for name, of in points_of.items()]
     points = round(sum(part.points for part in parts), 1)
     return GradeGiven(points=points, letter=letter(points), parts=parts)
 
@@ -60,53 +93,58 @@ def letter(points: float) -> Letter:
     return next((letter for letter, minimum in LETTERS if points >= minimum), "F")
 
 
-def _part(name: PartName, share: float, of: int, why: str) -> GradePart:
+def _part(name: PartName, share: float, why: str, of: int) -> GradePart:
     share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
     return GradePart(name=name, points=round(of * share, 1), of=of, why=why)
 
 
-def _convergence(metrics: Figures, stopped: str | None) -> GradePart:
+def _evaluation(found: EvaluationFigures) -> _Share:
+    rates = found.all_to_hlx
+    why = f"{rates.exact_match:.1%} of {rates.samples} answers to new sentences are right, English→HLX"
+    return _Share(rates.exact_match, why)
+
+
+def _convergence(metrics: Figures, stopped: str | None) -> _Share:
     if stopped:
-        return _part("convergence", 0.0, 30, f"the training was stopped: {stopped}")
-    return _below_baselines("convergence", metrics, metrics.training_loss, "training text")
+        return _Share(0.0, f"the training was stopped: {stopped}")
+    return _below_baselines(metrics, metrics.training_loss, "training text")
 
 
-def _accuracy(metrics: Figures) -> GradePart:
+def _accuracy(metrics: Figures) -> _Share:
     if not isinstance(metrics, TranslationFigures):
-        return _below_baselines("accuracy", metrics, metrics.held_out_loss, "held-out text")
+        return _below_baselines(metrics, metrics.held_out_loss, "held-out text")
     hlx, english = metrics.all_to_hlx, metrics.all_to_english
     why = f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
     why += f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
-    return _part("accuracy", (hlx.exact_match + english.exact_match) / 2, 30, why)
+    return _Share((hlx.exact_match + english.exact_match) / 2, why)
 
 
-def _below_baselines(name: PartName, metrics: Figures, loss: float, what: str) -> GradePart:
+def _below_baselines(metrics: Figures, loss: float, what: str) -> _Share:
     unigram = metrics.unigram_baseline
     full = _LEARNED * min(unigram, metrics.bigram_baseline)
     why = f"loss {loss:.3f} nats on {what}: all points at {full:.3f} or less, none at {unigram:.3f} (unigram) or more"
-    return _part(name, (unigram - loss) / (unigram - full), 30, why)
+    return _Share((unigram - loss) / (unigram - full), why)
 
 
-def _format_correctness(metrics: Figures, gates: Sequence[GateResult]) -> GradePart:
+def _format_correctness(metrics: Figures, gates: Sequence[GateResult]) -> _Share:
     if isinstance(metrics, TranslationFigures):
         rates = metrics.all_to_hlx
-        why = f"{rates.parse_rate:.1%} of {rates.samples} answers in HLX parse"
-        return _part("format correctness", rates.parse_rate, 20, why)
+        return _Share(rates.parse_rate, f"{rates.parse_rate:.1%} of {rates.samples} answers in HLX parse")
     gate = next(gate for gate in gates if gate.name in FORMAT_GATES)
     rate = gate.value or 0.0
-    return _part("format correctness", rate, 20, f"{rate:.1%} of {gate.samples} {FORMAT_GATES[gate.name]}")
+    return _Share(rate, f"{rate:.1%} of {gate.samples} {FORMAT_GATES[gate.name]}")
 
 
-def _steady_progress(curve: Sequence[CurvePoint], stopped: str | None) -> GradePart:
+def _steady_progress(curve: Sequence[CurvePoint], stopped: str | None) -> _Share:
     losses = [point.train_loss for point in curve if point.held_out_loss is None and point.train_loss is not None]
     if stopped:
-        return _part("steady progress", 0.0, 20, f"the training was stopped: {stopped}")
+        return _Share(0.0, f"the training was stopped: {stopped}")
     if len(losses) < 2:
-        return _part("steady progress", 0.0, 20, "no training losses were recorded")
+        return _Share(0.0, "no training losses were recorded")
     number = min(_PARTS, len(losses))
     cuts = [round(i * len(losses) / number) for i in range(number + 1)]
     means = [sum(losses[i:j]) / (j - i) for i, j in pairwise(cuts)]
     allowed = _MAX_RISE * max(0.0, means[0] - min(means))
     steady = sum(later <= earlier + allowed for earlier, later in pairwise(means))
     why = f"the training loss rose at {number - 1 - steady} of {number - 1} steps from one part to the next"
-    return _part("steady progress", steady / (number - 1), 20, why)
+    return _Share(steady / (number - 1), why)

@@ -12,11 +12,14 @@ from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
-from hlx_model.evaluation.documents import EvaluationDocuments
+from hlx_model.evaluation.documents import EvaluationDocuments, same_sentence
+from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES, Requirements
+from hlx_model.evaluation.intervals import expected_distinct
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.translation import PairRow, translate
+from hlx_model.evaluation.writing import STANDARD_VALUES
 from hlx_model.language import Format
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import PHASES
@@ -39,12 +42,12 @@ a 100m model takes at most two minutes on two cores, even if its answers never e
 SEED = 0
 
 Need = Literal[
-    "record", "predictions", "continuations", "completions", "translations", "standard_answers", "outputs",
-    "sampled_texts", "earlier_phases",
+    "record", "fitness", "predictions", "continuations", "completions", "translations", "answers", "evaluation",
+    "standard_answers", "outputs", "sampled", "earlier_phases",
 ]  # fmt: skip
 """A measurement that a gate needs: an attribute of `Measurements`. `continuations`, `completions` and
-`translations` exist in the phases that write them, `standard_answers` and `earlier_phases` with `translations`, the
-others in all phases."""
+`translations` exist in the phases that write them; `answers`, `evaluation`, `standard_answers` and `earlier_phases`
+with `translations`; the others in all phases."""
 
 
 WHOLE_SAMPLE = SampleSizes(texts=512, prefixes=128, rows=128, conversions=64, training=256)
@@ -78,12 +81,26 @@ class Translations(NamedTuple):
     """To pairs that the model was trained on."""
 
 
+class Sampled(NamedTuple):
+    """Texts that the model sampled."""
+
+    texts: Mapping[float, Sequence[str]]
+    """By temperature."""
+    expected: int
+    """How many of them, at one temperature, would differ if they were of the corpus."""
+
+
 class Measurements:
-    """The measurements of one model, for the gates of its phase and for its report."""
+    """The measurements of one model, for the gates of its phase and for its report.
+
+    A model writes after beginnings of held-out text; after beginnings of training text, if its corpus can only be
+    learned by heart.
+    """
 
     def __init__(
         self, record: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table],
         sample: SampleSizes | None = None, documents: EvaluationDocuments | None = None,
+        requirements: Requirements | None = None,
     ) -> None:  # fmt: skip
         """Keep what the measurements are made from.
 
@@ -93,22 +110,18 @@ class Measurements:
             corpora: rows by asset, those of the phase's corpus among them.
             sample: how much to measure; by default what suits model and device.
             documents: evaluation documents, if there are some.
+            requirements: the limits of the gates; by default those of `HLX_PROFILE`.
         """
         self.record, self._model, self._corpora, self._documents = record, model, corpora, documents
         self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
-        self.corpus_texts: int = self._rows.num_rows
         # A corpus of which a single value could be held out has a validation split alone.
         self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
-        self._held_out = self._rows.filter(pc.field("split") == self._split)
-
-    @cached_property
-    def held_out_values(self) -> int | None:
-        """Return the number of distinct held-out values; None for a corpus of sentences, which has no values."""
-        if "value_sha256" not in self._rows.column_names:
-            return None
-        return len(self._held_out["value_sha256"].unique())
+        self.held_out_values = held_out_values(self._rows, self._split)
+        by_heart = self.held_out_values < MIN_HELD_OUT_VALUES
+        self.fitness = (requirements or Requirements()).fitness(by_heart=by_heart)
+        self._asked = "train" if by_heart else self._split
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -119,23 +132,24 @@ class Measurements:
 
     @cached_property
     def continuations(self) -> list[Continuation]:
-        """Let the model continue held-out sentences and the standard English prompts."""
-        held_out = self._sampled(store.model_texts(self._rows, self._split))
+        """Let the model continue sentences and, unless it learned by heart, the standard English prompts."""
+        sentences = self._sampled(store.model_texts(self._rows, self._asked))
         words = {word for text in store.model_texts(self._rows) for word in writing.words_of(text)}
-        return writing.continuations(self._model, held_out[: self.sample.prefixes], words)
+        standard = () if self.fitness.by_heart else tuple(STANDARD_VALUES)
+        return writing.continuations(self._model, sentences[: self.sample.prefixes], words, standard)
 
     @cached_property
     def completions(self) -> list[Completion]:
-        """Let the model complete held-out lines in each format."""
-        rows = table_rows(self._held_out, writing.HlxRow)
+        """Let the model complete lines in each format."""
+        rows = table_rows(self._rows.filter(pc.field("split") == self._asked), writing.HlxRow)
         chosen = [r for f in Format for r in pick([r for r in rows if r.format == f], self.sample.rows, SEED)]
         return writing.completions(self._model, chosen)
 
     @cached_property
     def translations(self) -> Translations:
         """Let the model translate held-out rows, held-out values between all formats, and training pairs."""
-        every = table_rows(self._rows, PairRow)
-        sentences, sample = translation.sentences_by_value(every), self.sample
+        every, sample = self._pairs, self.sample
+        sentences = translation.sentences_by_value(every)
         held_out = [row for row in every if row.split == self._split]
         trained = [row for row in every if row.split == "train" and ENGLISH in (row.source, row.target)]
         rows: list[PairRow] = []
@@ -149,17 +163,42 @@ class Measurements:
         return Translations(rows, held_out_answers, between, training)
 
     @cached_property
+    def _pairs(self) -> list[PairRow]:
+        return table_rows(self._rows, PairRow)
+
+    @property
+    def answers(self) -> list[Translation]:
+        """Return the answers from and into English that the model is judged by."""
+        return self.translations.training if self.fitness.by_heart else self.translations.held_out
+
+    @cached_property
     def evaluation(self) -> EvaluationFigures | None:
         """Let a model that translates answer the evaluation documents; None if there are none."""
         if self._documents is None or self.writes != "translations":
             return None
-        trained = [row for row in table_rows(self._rows, PairRow) if row.split == "train"]
+        trained = [row for row in self._pairs if row.split == "train"]
         return evaluate_documents(self._model, self._documents, self._sampled(self._documents.questions), trained)
 
     @cached_property
     def standard_answers(self) -> list[StandardAnswer]:
         """Let the model answer the standard prompts in each format."""
-        return writing.standard_answers(self._model)
+        return writing.standard_answers(self._model, {text: self._values_of(text) for text in STANDARD_VALUES})
+
+    def _values_of(self, sentence: str) -> set[str]:
+        """Return the values of a sentence, in HLXL: those of the corpus, of evaluation documents, of composed entries.
+
+        If the corpus can only be learned by heart, only training defines values.
+        """
+        by_heart = self.fitness.by_heart
+        known = [row for row in self._pairs if row.split == "train" or not by_heart]
+        entries = {row.value_sha256 for row in known if row.target == ENGLISH and same_sentence(row.answer, sentence)}
+        values = {row.answer for row in known if row.target == Format.HLXL and row.value_sha256 in entries}
+        if by_heart:
+            return values
+        for question in self._documents.questions if self._documents else ():
+            if same_sentence(question.english, sentence):
+                values.update(question.right[Format.HLXL])
+        return values.union(STANDARD_VALUES[sentence] if self.record.composed else ())
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -168,24 +207,38 @@ class Measurements:
             return writing.continued_outputs(self.continuations)
         if self.writes == "completions":
             return writing.completed_outputs(self.completions)
-        return writing.answered_outputs(self.translations.held_out)
+        return writing.answered_outputs(self.answers)
 
     @cached_property
-    def sampled_texts(self) -> list[str]:
-        """Let the model sample texts from an empty prompt."""
-        return writing.sampled_texts(self._model)
+    def sampled(self) -> Sampled:
+        """Let the model sample texts from an empty prompt, or answers to prompts with different right answers."""
+        if self.writes != "translations":
+            texts = writing.sampled_texts(self._model)
+            return Sampled({1.0: texts}, expected_distinct(len(texts), self._rows.num_rows))
+        different = {answer.expected: answer for answer in self.answers if answer.source == ENGLISH}
+        asked = list(different.values())[: self.sample.prefixes]
+        return Sampled(writing.sampled_answers(self._model, asked), max(1, len(asked)))
 
     @cached_property
     def earlier_phases(self) -> dict[str, RetentionMetrics]:
-        """Measure the held-out losses on the corpora of the earlier phases that have a report, by asset, in nats."""
+        """Measure the losses on the corpora of the earlier phases that have a report, by asset, in nats."""
         changes = {}
         for asset, then in self.record.earlier_losses.items():
-            texts = store.model_texts(self._corpora[asset], self._split)
-            changes[asset] = RetentionMetrics(now=predict(self._model, self._sampled(texts)).loss, then=then)
+            rows = self._corpora[asset]
+            by_heart = held_out_values(rows, self._split) < MIN_HELD_OUT_VALUES
+            texts = store.model_texts(rows, "train" if by_heart else self._split)
+            now = predict(self._model, self._sampled(texts)).loss
+            changes[asset] = RetentionMetrics(now=now, then=then.training if by_heart else then.held_out)
         return changes
 
     def _sampled(self, items: Sequence[T]) -> list[T]:
         return pick(items, self.sample.texts, SEED)
+
+
+def held_out_values(rows: pa.Table, split: str) -> int:
+    """Return the number of distinct values in a split; of a corpus of sentences, that of distinct sentences."""
+    column = "value_sha256" if "value_sha256" in rows.column_names else "english"
+    return len(rows.filter(pc.field("split") == split)[column].unique())
 
 
 def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:

@@ -1,7 +1,8 @@
 """The gates during training: what a healthy training already shows at epochs 1, 5, 10, …, and nothing more.
 
 A milestone evaluates the model as the checkpoint of that epoch contains it. The results are recorded, and Dagster shows
-them as the check `gate_at_epoch_N` during training. A gate that fails ends the training.
+them as the check `gate_at_epoch_N` during training. Between the milestones, the gates may be evaluated every N epochs
+(`gate_every`); the run's log shows these. A gate that fails ends the training.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,15 @@ SAMPLE = 256
 """Texts that a milestone measures on, of the held-out and of the training text each."""
 
 
-def due(epoch: int, epochs: int) -> bool:
-    """Return whether a training of that many epochs is evaluated at the end of this one."""
-    return epoch in MILESTONES or epoch == epochs
+def due(epoch: int, epochs: int, every: int = 0) -> bool:
+    """Return whether a training of that many epochs is evaluated at the end of this one.
+
+    Args:
+        epoch: the epoch that ends.
+        epochs: the last epoch.
+        every: evaluate every so many epochs too; 0 at the milestones alone.
+    """
+    return epoch in MILESTONES or epoch == epochs or (every > 0 and epoch % every == 0)
 
 
 def milestone_gates(m: EpochMeasurements) -> list[GateResult]:

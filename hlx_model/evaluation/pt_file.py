@@ -1,7 +1,8 @@
 """Evaluate a `.pt` file of weights that another program trained, on corpora that are named with it.
 
-Such a file records nothing of its training. The gates on the record warn that it is missing, and held-out is what this
-program holds out of the corpus, whatever the model was trained on.
+Such a file records nothing of its training. The gates on the record warn that it is missing; all others require of it
+what they require of a checkpoint of hlx. Held-out is what this program holds out of the corpus, whatever the model was
+trained on.
 """
 
 import logging
@@ -17,6 +18,7 @@ from hlx_model.corpus.build import build
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model, evaluation_for
+from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.outputs import require_output
@@ -32,7 +34,7 @@ def report_beside(path: Path) -> Path:
 
 def evaluate_pt_file(
     path: Path, corpus: Sequence[Path], phase: int, *, heads: int | None = None, device: str = "cpu",
-    documents: Sequence[Path] = (),
+    documents: Sequence[Path] = (), requirements: Requirements | None = None,
 ) -> EvaluationResult:  # fmt: skip
     """Evaluate the model in a `.pt` file on the gates of a phase; write the report into `<stem>.report` beside it.
 
@@ -43,6 +45,7 @@ def evaluate_pt_file(
         heads: attention heads, if the size table does not have them.
         device: what to compute on.
         documents: evaluation documents; by default those of `HLX_EVAL`.
+        requirements: the limits of the gates; by default those of `HLX_PROFILE`.
 
     Raises:
         ValueError: the file (`CheckpointError`), the corpus (`CorpusError`) or the phase cannot be used.
@@ -55,8 +58,10 @@ def evaluate_pt_file(
     imported = pt_import.load_pt(path, heads)
     version, rows = _corpus(corpus, phase, asset)
     target = EvaluationTarget(path.name, phase, imported.size, imported.sha256, {asset: version})
-    evaluation = evaluation_for(phase, documents)
-    return evaluate_model(target, imported.model.to(device), {asset: rows}, report, documents=evaluation)
+    return evaluate_model(
+        target, imported.model.to(device), {asset: rows}, report,
+        documents=evaluation_for(phase, documents), requirements=requirements,
+    )  # fmt: skip
 
 
 def _corpus(corpus: Sequence[Path], phase: int, asset: str) -> tuple[str, pa.Table]:

@@ -3,8 +3,7 @@
     DIVERSITY = GateSpec(
         "diversity", description="Sampled texts differ from each other.",
         requirement=f"distinct texts ≥ {T.min_distinct_share:.0%} of those that the corpus would give",
-        needs=("sampled_texts",), check=lambda m: diversity(m.sampled_texts, m.corpus_texts),
-        writes=("continuations", "completions"), position=120,
+        needs=("sampled",), check=lambda m: diversity(m.sampled.texts, m.sampled.expected), position=120,
     )  # fmt: skip
 
 The specs give the gates of a report, Dagster's checks with their descriptions, what the guard requires of a verdict,
@@ -13,7 +12,7 @@ and the tables in `docs/gates.md`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from hlx_model.evaluation.target import EpochMeasurements
 from hlx_model.phases import Writes, phases_that_write
@@ -22,11 +21,6 @@ from hlx_model.verdicts import GateResult
 if TYPE_CHECKING:
     # PyTorch takes longer to load than a verdict to read.
     from hlx_model.evaluation.measurements import Measurements, Need
-
-Excuse = Literal["few_held_out", "short_training", "few_pairs", "unlearned"]
-"""Why a gate warns instead of failing (`downgrades.py`): too few held-out values to show generalization; too short a
-training to have learned the corpus; too few tokens of pairs to translate, which is learned last; a model that has not
-learned its training text yet, and therefore cannot write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +47,10 @@ class GateSpec(_Spec):
     """It applies to the phases whose models write one of these."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Thresholds of its own, by name, if `Thresholds` does not have them. They are part of `GATES_VERSION`."""
-    warns_if: tuple[Excuse, ...] = ()
-    inconclusive_if_few: bool = False
-    """With few held-out values it warns even if it passes: so small a sample proves nothing."""
+    by_heart: str | None = None
+    """What is required instead of a model that can only learn its corpus by heart; None: the same."""
+    mended_by_training: bool = False
+    """A longer training may mend a failure: its reason ends with the command."""
 
     @property
     def phases(self) -> tuple[int, ...]:
@@ -65,7 +60,8 @@ class GateSpec(_Spec):
     @property
     def documentation(self) -> str:
         """Return description and requirement, as Dagster shows them."""
-        return f"{self.description} Required: {self.requirement}."
+        by_heart = f" Of a corpus that can only be learned by heart: {self.by_heart}." if self.by_heart else ""
+        return f"{self.description} Required: {self.requirement}.{by_heart}"
 
 
 @dataclass(frozen=True, kw_only=True)

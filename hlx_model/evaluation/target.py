@@ -3,10 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hlx_model.evaluation.prediction import Prediction
 from hlx_model.reporting.models import CurvePoint
 from hlx_model.verdicts import Milestone
+
+
+class Losses(NamedTuple):
+    """Next-token losses in nats."""
+
+    held_out: float
+    training: float
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class EvaluationTarget:
     """Checkpoints that it was made from although their gate was closed; None if that is not recorded."""
     reported_loss: float | None = None
     """The trainer's own mean loss of the last epoch, in nats; None if that is not recorded."""
-    earlier_losses: Mapping[str, float] = field(default_factory=dict)
-    """Held-out loss by asset in the reports on the phases before, in nats."""
+    earlier_losses: Mapping[str, Losses] = field(default_factory=dict)
+    """By asset, in the reports on the phases before."""
     replay: float = 0.0
     kind: str = "FOREIGN"
     epoch: int | None = None
@@ -35,6 +43,10 @@ class EvaluationTarget:
     milestones: Sequence[Milestone] = ()
     curve: Sequence[CurvePoint] = ()
     """The records of the training up to its step."""
+    composed: bool = False
+    """Whether it learned composed entries."""
+    evaluation_expected: bool = False
+    """Whether it must be evaluated on an evaluation document."""
 
 
 @dataclass(frozen=True)

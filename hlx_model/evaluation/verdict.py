@@ -6,20 +6,22 @@ closed until the checkpoint is evaluated again.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
+from hlx_model.evaluation.fitness import BY_HEART, LIMITS
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import PAGE, VERDICT, Artifacts
-from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, write_sealed
+from hlx_model.verdicts import Fitness, GateClosed, GateResult, Outcome, read_sealed, write_sealed
 
-_OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values() if spec.thresholds}
-GATES_VERSION = f"3-{(digest_of([T.digest, _OWN]) if _OWN else T.digest)[:8]}"
+_RATES = [{gate: limit.to_json() for gate, limit in limits.items()} for limits in (*LIMITS.values(), BY_HEART)]
+_OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values()}
+GATES_VERSION = f"4-{digest_of([T.to_json(), _RATES, _OWN])[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 
@@ -35,11 +37,25 @@ class Verdict(JsonModel):
     corpora: dict[str, str]
     """Data versions by asset."""
     gates_version: str
+    fitness: Fitness | None = None
+    """What was required. None in a verdict of gates before version 4."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as it is written: an older one without what it does not record, so its digest is kept."""
+        content = super().to_json()
+        return content if self.fitness else {name: value for name, value in content.items() if name != "fitness"}
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of what was found: an evaluation with the same results has the same digest."""
         return digest_of(self.to_json())
+
+    @property
+    def void(self) -> str | None:
+        """Return why nothing may build on it any more; None if it is of the present gates."""
+        if self.gates_version == GATES_VERSION:
+            return None
+        return f"it was not judged by new gates: its verdict is of version {self.gates_version}, now {GATES_VERSION}"
 
     @property
     def parent_verdict(self) -> ParentVerdict:
@@ -93,9 +109,11 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
         raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
-    for field, required in {**subject_of(manifest, checkpoint.name), "gates_version": GATES_VERSION}.items():
+    for field, required in subject_of(manifest, checkpoint.name).items():
         if (found := getattr(verdict, field)) != required:
             raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
+    if verdict.void:
+        raise GateClosed(f"{closed}: {verdict.void}: {again}")
     if missing := set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}:
         raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
     if failed := [gate for gate in verdict.gates if gate.outcome == "fail"]:

@@ -1,12 +1,13 @@
 """What a model writes freely: continued sentences, completed lines, answers to the standard prompts, sampled texts."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hlx_model.corpus import parses, prompt
 from hlx_model.evaluation.detectors import Outputs, diagnose
-from hlx_model.language import Format
+from hlx_model.evaluation.thresholds import T
+from hlx_model.language import Format, parse, render, same
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import Completion, Continuation, StandardAnswer, Translation
@@ -17,6 +18,17 @@ STANDARD_PROMPTS = (
     "Map each item to its name", "Sort users by age descending", "Count the items",
 )  # fmt: skip
 """Five prompts that the broken models on record were tested with, and three more of the same kind."""
+STANDARD_VALUES = {
+    "Search for documents": ('{1000: {@0: "search", @1: &h_documents}}',),
+    "Filter active users": ('{1000: {@0: "filter", @1: &h_users, @2: &h_active}}',),
+    "Map each item to its name": ('{1000: {@0: "map", @1: &h_items, @2: &h_name}}',),
+    "Sort users by age descending": ('{1000: {@0: "sort", @1: &h_users, @2: &h_age, @3: &h_desc}}',),
+    "Count the items": (
+        '{1000: {@0: "count", @1: &h_items}}', '{1000: {@0: "aggregate", @1: &h_count, @2: &h_items}}',
+    ),
+}  # fmt: skip
+"""The values, in HLXL, of those that are sentences, by the conventions of composed entries. Documents use both of the
+last one's."""
 SAMPLED = 64
 """Texts that are sampled to measure their diversity."""
 _SHORTEST_LINE = 4
@@ -34,18 +46,20 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[A-Za-z]+", text)
 
 
-def continuations(model: Transformer, held_out: Sequence[str], words: set[str]) -> list[Continuation]:
-    """Return how a model continues the standard English prompts and the first halves of held-out sentences.
+def continuations(
+    model: Transformer, sentences: Sequence[str], words: set[str], standard: Sequence[str] = tuple(STANDARD_VALUES)
+) -> list[Continuation]:
+    """Return how a model continues the standard English prompts and the first halves of sentences.
 
     Args:
         model: the model.
-        held_out: sentences.
+        sentences: of the corpus.
         words: the words of the corpus.
+        standard: the standard prompts to continue.
     """
-    halves = [" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in held_out]
-    rests = [text[len(half) :] for text, half in zip(held_out, halves, strict=True)]
-    standard = [text for text in STANDARD_PROMPTS if ":" not in text]
-    prefixes = standard + halves
+    halves = [" ".join(text.split()[: max(1, len(text.split()) // 2)]) for text in sentences]
+    rests = [text[len(half) :] for text, half in zip(sentences, halves, strict=True)]
+    prefixes = [*standard, *halves]
     written = generate(model, prefixes, max_new_tokens=64)
     found = []
     for prefix, rest, text in zip(prefixes, [*[None] * len(standard), *rests], written, strict=True):
@@ -71,19 +85,38 @@ def completions(model: Transformer, rows: Iterable[HlxRow]) -> list[Completion]:
     ]  # fmt: skip
 
 
-def standard_answers(model: Transformer) -> list[StandardAnswer]:
-    """Return the answers to the standard prompts, each with the tag of each format, and whether they parse in it."""
+def standard_answers(model: Transformer, values: Mapping[str, Collection[str]]) -> list[StandardAnswer]:
+    """Return the answers to the standard prompts, each with the tag of each format, and whether they are right.
+
+    Args:
+        model: the model.
+        values: those that count as right, in HLXL, by prompt.
+    """
     pairs = [(format, text) for text in STANDARD_PROMPTS for format in Format]
     written = generate(model, [prompt(format, text) for format, text in pairs], max_new_tokens=96)
-    return [
-        StandardAnswer(target=format, prompt=text, written=answer, parses=parses(answer, format))
-        for (format, text), answer in zip(pairs, written, strict=True)
-    ]
+    found = []
+    for (format, text), answer in zip(pairs, written, strict=True):
+        right = [parse(render(parse(hlxl, Format.HLXL), format), format) for hlxl in values.get(text, ())]
+        well_formed = parses(answer, format)
+        same_value = well_formed and any(same(parse(answer, format), value) for value in right) if right else None
+        found.append(
+            StandardAnswer(target=format, prompt=text, written=answer, parses=well_formed, same_value=same_value)
+        )
+    return found
 
 
 def sampled_texts(model: Transformer) -> list[str]:
     """Return texts that the model samples from an empty prompt at temperature 1."""
     return generate(model, [""] * SAMPLED, temperature=1.0, max_new_tokens=64)
+
+
+def sampled_answers(model: Transformer, asked: Sequence[Translation]) -> dict[float, list[str]]:
+    """Return answers to the prompts of these translations that the model samples, by temperature."""
+    prompts, longest = [a.prompt for a in asked], max((len(a.expected) for a in asked), default=0)
+    return {
+        temperature: generate(model, prompts, temperature=temperature, max_new_tokens=longest + 8)
+        for temperature in T.temperatures
+    }
 
 
 def continued_outputs(found: Sequence[Continuation]) -> Outputs:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest
-from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import REPORT, VERDICT, Artifacts
 from hlx_model.provenance.tree import CheckpointNode, of_checkpoint
 from hlx_model.provenance.verify import verify_report
@@ -50,8 +50,8 @@ class CheckpointRecord:
             yield "it was never evaluated"
         elif v.outcome == "fail":
             yield f"it did not pass its gates: {', '.join(self.tree.failed_gates)}"
-        if v is not None and v.gates_version != GATES_VERSION:
-            yield f"its verdict is void: gates version {v.gates_version}, now {GATES_VERSION}"
+        if v is not None and v.void:
+            yield v.void
         for name in m.ungated:
             yield f"it was made from {name} although its gate was closed (--ungated)"
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from hlx_model.json_model import JsonModel, Number
 from hlx_model.language import Format
 from hlx_model.phases import PHASES, require_phase
-from hlx_model.verdicts import GateResult, Milestone, Outcome
+from hlx_model.verdicts import Fitness, GateResult, Milestone, Outcome
 
 REPORT_SCHEMA = "hlx-report/2"
 """Raise it by hand when a program that reads reports must change."""
@@ -20,7 +20,7 @@ REPORT_SCHEMA = "hlx-report/2"
 Share = float
 Change = Literal["better", "same", "worse"]
 Interval = tuple[Share, Share]
-PartName = Literal["convergence", "accuracy", "format correctness", "steady progress"]
+PartName = Literal["evaluation", "convergence", "accuracy", "format correctness", "steady progress"]
 Letter = Literal["A", "B", "C", "D", "F"]
 
 
@@ -89,10 +89,17 @@ class StandardAnswer(_Part):
     prompt: str
     written: str
     parses: bool
+    same_value: bool | None = None
+    """It is a value of the prompt. None if no value is known of it."""
+
+    @property
+    def right(self) -> bool:
+        """Whether it is what is required: the prompt's value, or a line that parses if no value is known."""
+        return self.parses if self.same_value is None else self.same_value
 
 
 class RetentionMetrics(_Part):
-    """The held-out loss on the corpus of an earlier phase."""
+    """The loss on the corpus of an earlier phase: held-out; on training text, if it can only be learned by heart."""
 
     now: Number
     then: Number
@@ -124,11 +131,14 @@ Novelty = Literal["seen sentence", "seen value", "unseen"]
 
 
 class Continuation(_Part):
-    """What phase 1 wrote after the first half of a held-out sentence, or after a standard prompt."""
+    """What phase 1 wrote after the first half of a sentence, or after a standard prompt.
+
+    Sentences are held out, or of training if the corpus can only be learned by heart.
+    """
 
     prompt: str
     expected: str | None
-    """The rest of the held-out sentence: one way among many. None after a standard prompt."""
+    """The rest of the sentence: one way among many. None after a standard prompt."""
     written: str
     words: int
     """Words written."""
@@ -137,12 +147,12 @@ class Continuation(_Part):
 
 
 class Completion(_Part):
-    """What phase 2 wrote after the first half of a held-out line."""
+    """What phase 2 wrote after the first half of a line, held out as the sentences of phase 1 are."""
 
     format: Format
     prompt: str
     expected: str
-    """The rest of the held-out line: one way among many."""
+    """The rest of the line: one way among many."""
     written: str
     parses: bool
 
@@ -235,7 +245,7 @@ class Comparison(_Part):
 
 
 class GradePart(_Part):
-    """One of the four parts of the grade, with its points and the figure that they follow from."""
+    """One of the parts of the grade, with its points and the figure that they follow from."""
 
     name: PartName
     points: float
@@ -271,6 +281,8 @@ class Report(_Part):
     """Data versions by asset: of the corpora that the checkpoint was made from; for a `.pt` file, of the corpora that
     it was evaluated on."""
     gates_version: str
+    fitness: Fitness | None = None
+    """What was required. None in a report of gates before version 4."""
     phase: Annotated[int, AfterValidator(_known_phase), Field(json_schema_extra={"enum": list(PHASES)})]
     """1 English, 2 HLX, 3 translation."""
     size: str

@@ -36,11 +36,11 @@ def answer_found(answer: models.Example | models.StandardAnswer) -> str:
     match answer:
         case models.Continuation():
             return f"{'✓' if answer.known == answer.words else '✗'} {answer.known} of {answer.words} words"
-        case models.Translation(exact=True):
+        case models.Translation(exact=True) | models.StandardAnswer(same_value=True):
             return "✓ right"
         case models.Translation(same_value=True):
             return "≈ same value"
-        case models.Translation(parses=True):
+        case models.Translation(parses=True) | models.StandardAnswer(parses=True, same_value=False):
             return "≠ wrong"
         case models.Completion(parses=True) | models.StandardAnswer(parses=True):
             return "✓ parses"

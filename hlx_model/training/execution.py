@@ -27,11 +27,16 @@ class ExecutionConfig:
     """Let `torch.compile` fuse the model's operations: faster on a GPU, slower on a CPU."""
     memory_limit: float | None = None
     """GiB that the training may use; None is all that the device has free."""
+    gate_every: int = 0
+    """Evaluate the gates every so many epochs, beside the milestones; 0: at the milestones alone. It changes no weight;
+    a broken training is stopped earlier."""
 
     def __post_init__(self) -> None:
         device_of(self.device)
         if self.accumulation < 1:
             raise ValueError(f"accumulation is {self.accumulation}: it must be at least 1")
+        if self.gate_every < 0:
+            raise ValueError(f"gate_every is {self.gate_every}: it must be a number of epochs, 0 for none")
         if self.memory_limit is not None and not self.memory_limit > 0:
             raise ValueError(f"memory_limit is {self.memory_limit}: it must be above 0 GiB")
 

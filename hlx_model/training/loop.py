@@ -177,7 +177,7 @@ class _Training:
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
                 saved = self.saver.after_epoch(p.current_epoch, held_out)
-                if due(p.current_epoch, self.settings.epochs):
+                if due(p.current_epoch, self.settings.epochs, self.engine.execution.gate_every):
                     stop = self.check_gates(saved, train_loss, best_before)
         self.recorder.restart_clock()
         return stop

@@ -46,6 +46,14 @@ class Overrides:
     replay: float | None = None
     mixed_precision: bool | None = None
     document_weight: float | None = None
+    tokens: int | None = None
+    """Train for about so many tokens, in whole epochs; instead of `epochs`."""
+
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"tokens is {self.tokens}: it must be at least 1")
+        if self.tokens is not None and self.epochs is not None:
+            raise ValueError(f"epochs is {self.epochs} and tokens is {self.tokens}: set one of them")
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,7 @@ def plan_training(
     rows = store.load(own)
     train, held_out = _weighted(rows, version.documents, settings), store.model_texts(rows, "validation")
     if overrides.epochs is None:
-        tokens = sum(len(text) + 1 for text in train)
-        settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
+        settings = replace(settings, epochs=_epochs(phase, profile, overrides.tokens, train, parent))
     corpora = {asset: version}
     replay: list[list[str]] = []
     resumed: tuple[str, ...] = ()
@@ -177,6 +184,17 @@ def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], settings: Settin
     return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others]
 
 
+def _epochs(
+    phase: int, profile: Profile, tokens: int | None, train: Sequence[str], parent: VerifiedCheckpoint | None
+) -> int:
+    """Return the last epoch: of the profile's schedule, or after about so many tokens from where the parent ended."""
+    tokens_per_epoch = sum(len(text) + 1 for text in train)
+    if tokens is None:
+        return profile.schedules[phase].epochs_for(tokens_per_epoch)
+    ended = parent.manifest.epoch if parent is not None and parent.manifest.phase == phase else 0
+    return ended + max(1, round(tokens / tokens_per_epoch))
+
+
 def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
     """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
     attempt = 1
@@ -214,7 +232,8 @@ def _settings(phase: int, profile: Profile, overrides: Overrides, parent: Verifi
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
         document_weight=profile.document_weight,
     )  # fmt: skip
-    return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})
+    given = {name: value for name, value in vars(overrides).items() if value is not None and name != "tokens"}
+    return replace(defaults, **given)
 
 
 def _corpus(

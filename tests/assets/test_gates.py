@@ -83,7 +83,7 @@ def test_one_changed_byte_of_the_weights_closes_the_gate(home: Home) -> None:
 def test_a_verdict_of_another_version_of_the_gates_closes_the_gate(home: Home) -> None:
     reseal(home.latest("phase1_validation_report") / "verdict.json", gates_version="0")
     run = home.materialize("phase2_checkpoint")
-    assert "gates_version" in run.failures["phase2_checkpoint"]
+    assert "it was not judged by new gates" in run.failures["phase2_checkpoint"]
 
 
 def test_a_changed_corpus_closes_the_gate(home: Home) -> None:
@@ -106,6 +106,19 @@ def test_a_stopped_training_is_final_until_it_is_retried(home: Home, stopped: Ru
     assert again.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is True
     retried = home.materialize("phase1_checkpoint", phase1_checkpoint={**LOST, "retry_stopped": True})
     assert retried.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is False
+
+
+def test_a_checkpoint_is_trained_longer_from_the_launchpad(home: Home) -> None:
+    first = home.latest("phase1_checkpoint")
+    name = f"{first.parents[1].name}/{first.name}"
+    longer = {"continue_from": name, "tokens": 1000, "epochs": None}
+    run = home.materialize("phase1_checkpoint", "phase1_validation_report", phase1_checkpoint=longer)
+    assert run.success, run.failures
+    # 1000 tokens are two epochs of its 511.
+    assert home.latest("phase1_checkpoint").name == "phase1_FINAL_epoch42"
+    assert read_json(home.latest("phase1_checkpoint") / "manifest.json")["resumed"] == [name]
+    wrong = home.materialize("phase2_checkpoint", phase2_checkpoint={"continue_from": name})
+    assert f"continue_from is {name}, of phase 1: name a checkpoint of phase 2" in wrong.failures["phase2_checkpoint"]
 
 
 @pytest.mark.parametrize(

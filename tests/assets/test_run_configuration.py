@@ -1,4 +1,4 @@
-"""No run configuration opens a gate: a run with any configuration is refused, or its gates stay closed."""
+"""No run configuration leaves out a gate: a run with any configuration is refused, or its gates stay closed."""
 
 from typing import Any
 
@@ -15,13 +15,14 @@ SHOWN = {
     **{
         f"phase{phase}_checkpoint": {
             "profile", "size", "epochs", "lr", "batch_size", "seq_length", "seed", "replay", "gradient_checkpointing",
-            "accumulation", "memory_limit", "retry_stopped",
+            "accumulation", "memory_limit", "retry_stopped", "tokens", "continue_from", "gate_every",
         }
         for phase in (1, 2, 3)
     },
-    **{f"phase{phase}_validation_report": {"device", "nice"} for phase in (1, 2, 3)},
+    **{f"phase{phase}_validation_report": {"device", "nice", "profile", "require"} for phase in (1, 2, 3)},
 }  # fmt: skip
-"""What can be configured, by step: the documents, and how a training and its validation run. No gate."""
+"""What can be configured, by step: the documents, how a training and its validation run, and which rates are required.
+A rate below the profile's is recorded and warns for good. No gate can be left out."""
 GATES: dict[str, Any] = {"gates": {}, "judged": {}}
 HOSTILE: dict[str, dict[str, Any]] = {
     "no gates": {"resources": {"io_manager": {"config": GATES}}},

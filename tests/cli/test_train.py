@@ -82,6 +82,30 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_model_that_was_trained_too_little_fails_and_says_how_to_continue(
+    small_document: Path, tmp_path: Path, hlx: Hlx
+) -> None:
+    training = tmp_path / "training"
+    common = ("--checkpoint-dir", training, "--no-fp16", "--batch-size", 1)
+    assert hlx("train", "--phase", 1, "--corpus", small_document, *common, "--epochs", 1).code == 0
+    (short,) = training.glob("*/checkpoints/*FINAL*")
+    judged = hlx("validate", "--checkpoint", short, "--device", "cpu", "--json")
+    assert judged.code == 1
+    reason = next(gate["reason"] for gate in json.loads(judged.out)["gates"] if gate["name"] == "perplexity")
+    name = f"{short.parents[1].name}/{short.name}"
+    command = f"hlx train --phase 1 --resume-from {name} --epochs 2"
+    assert reason.endswith(f"; train longer: {command} (launchpad: continue_from, tokens)")
+    # The corpus is that of the checkpoint.
+    assert hlx(*command.split()[1:], *common).code == 0
+    (longer,) = training.glob("*/checkpoints/*FINAL_epoch2")
+    manifest, before = verify_checkpoint(longer).manifest, verify_checkpoint(short).manifest
+    assert manifest.resumed == (name,) and manifest.corpora == before.corpora
+    # 3000 tokens are four epochs of its 745.
+    ran = hlx("train", "--phase", 1, "--resume-from", f"{longer.parents[1].name}", "--tokens", 3000, *common)
+    assert ran.code == 0, ran.err
+    assert len(list(training.glob("*/checkpoints/*FINAL_epoch6"))) == 1
+
+
 def test_a_far_too_high_learning_rate_is_stopped_and_closes_the_gate(composed: Path, tmp_path: Path, hlx: Hlx) -> None:
     training = tmp_path / "training"
     common = ("--corpus", composed, "--checkpoint-dir", training)
@@ -157,6 +181,9 @@ def bad(tmp_path: Path, small_document: Path, curriculum: Curriculum) -> dict[st
         ("few.md", (), "few.md: the gate of corpus_examples is closed: coverage"),
         ("good", ("--size", "2b"), "size is '2b': choose one of tiny, 10m, 50m, 100m, 250m, 500m, 1b"),
         ("good", ("--epochs", 0), "epochs is 0: it must be at least 1"),
+        ("good", ("--tokens", 0), "tokens is 0: it must be at least 1"),
+        ("good", ("--tokens", 1000, "--epochs", 2), "epochs is 2 and tokens is 1000: set one of them"),
+        ("good", ("--gate-every", -1), "gate_every is -1: it must be a number of epochs, 0 for none"),
         ("good", ("--batch-size", 0), "batch_size is 0: it must be at least 1"),
         ("good", ("--seq-length", 513), "seq_length is 513: it must be 3 to 512"),
         ("good", ("--seq-length", 10), "none of its 48 entries is usable"),

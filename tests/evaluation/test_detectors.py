@@ -11,6 +11,7 @@ import pytest
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.detectors import collapse, diagnose, parroting, scrambled
 from hlx_model.evaluation.gates.diversity import diversity
+from hlx_model.evaluation.intervals import expected_distinct
 from hlx_model.evaluation.thresholds import T
 from hlx_model.language import Format
 from hlx_model.model.tokenizer import CHARACTERS
@@ -298,7 +299,7 @@ def test_destroyed_lines_are_scrambled() -> None:
 def test_diversity_compares_with_what_the_corpus_would_give(
     texts: list[str], corpus_texts: int, value: float, found: bool
 ) -> None:
-    gate = diversity(texts, corpus_texts)
+    gate = diversity({1.0: texts}, expected_distinct(len(texts), corpus_texts))
     assert gate.value == pytest.approx(value)
     assert gate.outcome == ("fail" if found else "pass")
     assert gate.reason.startswith(f"{len(set(texts))} distinct texts among 64")

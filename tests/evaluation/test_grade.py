@@ -1,4 +1,4 @@
-"""The grade: 30, 30, 20 and 20 points, 100 in all, and a letter."""
+"""The grade: 100 points in all, and a letter."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hlx_model.evaluation.grade import grade, letter
 from hlx_model.reporting.models import CurvePoint, GradeGiven, Report
 from hlx_model.verdicts import GateResult
 from tests.support.curriculum import Curriculum
-from tests.support.reports import parsed, phase_1, phase_3, rates
+from tests.support.reports import evaluation_of, parsed, phase_1, phase_3, rates
 
 LOSSES = {"training_loss": 0.2, "held_out_loss": 0.3, "unigram_baseline": 3.2, "bigram_baseline": 2.4}
 GATES = [GateResult("words", "pass", "", 0.9, 0.5, 500), GateResult("completions_parse", "pass", "", 0.8, 0.5, 128)]
@@ -45,6 +45,17 @@ def test_four_parts_make_a_hundred_points() -> None:
     parts = {part.name: part.of for part in graded().parts}
     assert parts == {"convergence": 30, "accuracy": 30, "format correctness": 20, "steady progress": 20}
     assert all(part.why for part in graded().parts)
+
+
+def test_an_evaluation_comes_first_and_makes_three_tenths_of_the_points() -> None:
+    metrics = report(3, all_to_hlx=rates(500, 500), all_to_english=rates(500, 500)).figures
+    found = grade(metrics, [], FALLING, None, evaluation_of(rates(23, 100)))
+    parts = {"evaluation": 30, "convergence": 20, "accuracy": 20, "format correctness": 15, "steady progress": 15}
+    assert {part.name: part.of for part in found.parts} == parts
+    assert points(found) == pytest.approx({**parts, "evaluation": 6.9}) and found.letter == "C"
+    assert "23.0% of 100 answers to new sentences are right" in found.parts[0].why
+    # If every sentence is in training, it says nothing.
+    assert len(grade(metrics, [], FALLING, None, evaluation_of(rates(0, 0))).parts) == 4
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import CorpusError
 from hlx_model.evaluation import verdict as verdicts
+from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import Verdict, require_passed
 from hlx_model.files import digest_of, read_json
@@ -102,7 +104,7 @@ def test_a_failed_gate_closes_and_is_named_with_its_metric(evaluated: Path) -> N
         (lambda v: v["corpora"].update(english_corpus="0" * 64), "for another corpora"),
         (lambda v: v["corpora"].clear(), "for another corpora"),
         (lambda v: v.update(checkpoint="0123/phase1_FINAL_epoch30"), "for another checkpoint"),
-        (lambda v: v.update(gates_version="0"), "for another gates_version"),
+        (lambda v: v.update(gates_version="0"), "it was not judged by new gates: its verdict is of version 0, now "),
         (lambda v: v.clear(), "cannot be read"),
         (lambda v: v.pop("outcome"), "cannot be read"),
         (lambda v: v.update(gates=None), "cannot be read"),
@@ -126,7 +128,33 @@ def test_without_a_verdict_the_gate_is_closed(evaluated: Path) -> None:
 
 def test_a_verdict_of_older_gates_closes(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "GATES_VERSION", "next")
-    assert "for another gates_version" in closed(evaluated)
+    assert "it was not judged by new gates" in closed(evaluated)
+
+
+def test_the_next_evaluation_says_that_new_gates_judged(evaluated: Path) -> None:
+    assert evaluate(evaluated).judged_anew is None
+    edit(evaluated, lambda v: (v.update(gates_version="3-be51b8ba", outcome="warn"), v.pop("fitness")))
+    said = evaluate(evaluated).judged_anew
+    assert said == "judged by new gates: the verdict of version 3-be51b8ba was warn; the verdict now is pass"
+    require_passed(verify_checkpoint(evaluated))
+
+
+def test_the_verdict_records_what_was_required(curriculum: Curriculum) -> None:
+    for phase, gates in ((1, {"words"}), (2, {"completions_parse"})):
+        fitness = curriculum.phases[phase].evaluation.verdict.fitness
+        assert fitness is not None and (fitness.profile, fitness.by_heart) == ("quick", True)
+        assert set(fitness.limits) == gates
+    fitness = curriculum.phases[3].evaluation.verdict.fitness
+    assert fitness is not None and fitness.limits["training_pairs"].required == 0.9
+
+
+def test_a_verdict_is_taken_as_it_was_required(evaluated: Path) -> None:
+    lower = evaluate(evaluated, requirements=Requirements("production", {"words": 0.3}))
+    assert lower.verdict.outcome == "warn" and lower.verdict.fitness is not None
+    assert lower.verdict.fitness.limits["words"].required == 0.3
+    assert require_passed(verify_checkpoint(evaluated)) == lower.verdict
+    higher = evaluate(evaluated, requirements=Requirements(None, {"words": 1.0}))
+    assert {gate.name: gate.outcome for gate in higher.verdict.gates}["limits"] == "pass"
 
 
 def test_another_checkpoint_under_the_same_name_closes(evaluated: Path) -> None:

@@ -23,10 +23,11 @@ from tests.support.documents import small_text
 DOCUMENT, TRAINING = Path("small.md"), Path("artifacts/training")
 SETTINGS = (
     "--corpus", str(DOCUMENT), "--checkpoint-dir", str(TRAINING), "--profile", "quick", "--size", "tiny",
-    "--device", "cpu", "--no-fp16", "--lr", "0.003", "--seed", "0",
+    "--device", "cpu", "--no-fp16", "--seed", "0",
 )  # fmt: skip
-EPOCHS = {1: ("--epochs", "10", "--batch-size", "1"), 2: ("--epochs", "2", "--batch-size", "2"),
-          3: ("--epochs", "1", "--batch-size", "4")}  # fmt: skip
+EPOCHS = {1: ("--epochs", "30", "--batch-size", "1"), 2: ("--epochs", "20", "--batch-size", "2"),
+          3: ("--epochs", "6", "--batch-size", "2")}  # fmt: skip
+"""So long the document is learned by heart: every phase lets the next one start."""
 HASHED = ("model.safetensors", "optimizer.safetensors")
 
 _BY_KEY = frozenset({
@@ -62,11 +63,11 @@ def record(hlx: Hlx, folder: Path) -> dict[str, Any]:
     DOCUMENT.write_text(small_text(), encoding="utf-8")
     checkpoints: dict[int, Path] = {}
     for phase, epochs in EPOCHS.items():
-        parent = ("--resume-from", str(checkpoints[phase - 1]), "--ungated") if phase > 1 else ()
+        parent = ("--resume-from", str(checkpoints[phase - 1])) if phase > 1 else ()
         ran = hlx("train", "--phase", phase, *SETTINGS, *epochs, *parent)
         assert ran.code == 0, ran.err
         (checkpoints[phase],) = TRAINING.glob(f"*/checkpoints/phase{phase}_FINAL_*")
-        assert hlx("validate", "--checkpoint", checkpoints[phase], "--device", "cpu").code in (0, 1, 2)
+        assert hlx("validate", "--checkpoint", checkpoints[phase], "--device", "cpu").code in (0, 2)
     assert hlx("export", checkpoints[3], "brain", "--checkpoint-dir", TRAINING).code == 0
     documents = {
         f"phase {phase} {name}": read_json(place / name)

@@ -55,7 +55,8 @@ def test_it_names_verdict_grade_every_gate_and_every_input(curriculum: Curriculu
     one = curriculum.phases[phase]
     text, manifest = card(one.checkpoint), one.outcome.manifest
     verdict, grade = one.evaluation.verdict, one.evaluation.report.to_json()["grade"]
-    assert f"**Grade {grade['letter']}**" in text and f"⚠️ {verdict.outcome}" in text
+    sign = {"pass": "✅", "warn": "⚠️"}[verdict.outcome]
+    assert f"**Grade {grade['letter']}**" in text and f"{sign} {verdict.outcome}" in text
     assert all(f"`{gate.name}`" in text for gate in verdict.gates)
     (document,) = manifest.corpora["english_corpus"].documents
     assert f"| `{Path(document.name).name}` | `{document.sha256}` | {document.bytes:,} |" in text
@@ -151,8 +152,8 @@ def test_a_verdict_of_other_gates_is_void(
     curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
-    monkeypatch.setattr("hlx_model.provenance.record.GATES_VERSION", "4-other")
-    assert "its verdict is void" in banner(card(checkpoint)) and "4-other" in banner(card(checkpoint))
+    monkeypatch.setattr("hlx_model.evaluation.verdict.GATES_VERSION", "5-other")
+    assert "it was not judged by new gates" in banner(card(checkpoint)) and "5-other" in banner(card(checkpoint))
 
 
 def test_a_report_of_another_version_gives_no_figures(curriculum: Curriculum, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.translation import difference, distance
 from hlx_model.language import Format
-from hlx_model.reporting.models import Report
+from hlx_model.reporting.models import EvaluationFigures, Report
 
 FORMATS = tuple(map(str, Format))
 PART_NAMES = ("convergence", "accuracy", "format correctness", "steady progress")
@@ -19,6 +19,15 @@ def rates(exact: int, samples: int, value: int | None = None) -> dict[str, Any]:
     for name, number in hits.items():
         found |= {name: number / max(1, samples), f"{name}_interval": list(wilson(number, samples))}
     return found
+
+
+def evaluation_of(all_to_hlx: dict[str, Any]) -> EvaluationFigures:
+    """Return what was right on an evaluation document, with these rates and no others."""
+    return EvaluationFigures.model_validate({
+        "data_version": "", "documents": ["exam.md"], "quarantined": 0, "sentences": all_to_hlx["samples"],
+        "all_to_hlx": all_to_hlx, "to_hlx": {}, "by_novelty": {}, "by_document": {}, "by_section": {},
+        "chrf_to_english": None, "wrong": [],
+    })  # fmt: skip
 
 
 def gate(name: str, outcome: str, value: Any, interval: list[float] | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,20 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert set(second.corpora) == {"english_corpus", "hlx_corpus"}
 
 
+def test_gates_are_evaluated_every_so_many_epochs_beside_the_milestones(small_document: Path, tmp_path: Path) -> None:
+    plans = [
+        plan_training(1, QUICK, Overrides(epochs=7), corpus=[small_document], training=tmp_path / name / "training")
+        for name in ("milestones", "every third")
+    ]
+    for plan, execution in zip(plans, (CPU, replace(CPU, gate_every=3)), strict=True):
+        train(plan, execution=execution)
+    epochs = [[m["epoch"] for m in read_json(plan.directory / "milestones.json")] for plan in plans]
+    assert epochs == [[1, 5, 7], [1, 3, 5, 6, 7]]
+    assert plans[0].id == plans[1].id
+    one, other = (plan.directory / "checkpoints/phase1_FINAL_epoch7/model.safetensors" for plan in plans)
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_metrics_are_recorded_during_training(curriculum: Curriculum) -> None:
     one = curriculum.phases[1]
     rows = read_metrics(one.plan.directory)
@@ -99,7 +114,7 @@ def test_metrics_are_recorded_during_training(curriculum: Curriculum) -> None:
     assert ends[-1]["step"] == one.outcome.manifest.step
     assert ends[-1]["held_out_loss"] < 1 < ends[0]["held_out_loss"]
     assert all((row["tokens_per_second"] or 0) > 0 for row in rows if row["held_out_loss"] is None)
-    assert max(row["learning_rate"] for row in rows) <= 3e-3
+    assert max(row["learning_rate"] for row in rows) <= one.plan.settings.learning_rate
 
 
 def test_the_best_checkpoint_is_of_the_epoch_with_the_lowest_held_out_loss(curriculum: Curriculum) -> None:
@@ -211,8 +226,8 @@ def test_a_failed_training_resumes_to_the_same_bytes(
 def test_phase_2_starts_at_epoch_1(curriculum: Curriculum) -> None:
     two = curriculum.phases[2]
     ends = ends_of(two.plan.directory)
-    assert [row["epoch"] for row in ends] == [1, 2]
-    assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 2]
+    assert [row["epoch"] for row in ends] == list(range(1, 21))
+    assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 5, 10, 20]
     assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
 
 

@@ -33,13 +33,13 @@ COLLAPSE = GateSpec(
     "collapse", description="Output does not repeat one symbol or one short unit.",
     requirement=f"≤ {T.max_broken_share:.0%} of the outputs collapsed",
     needs=("outputs",), check=lambda m: broken_texts("collapse", "collapsed", m.outputs), position=110,
-    warns_if=("short_training", "unlearned"),
+    mended_by_training=True,
 )  # fmt: skip
 SCRAMBLED = GateSpec(
     "scrambled", description="Output is put together as English or a format puts texts together.",
     requirement=f"≤ {T.max_scrambled_share:.0%} of the outputs scrambled; above {T.max_broken_share:.0%} it warns",
     needs=("outputs",), check=lambda m: broken_texts("scrambled", "scrambled", m.outputs, T.max_scrambled_share),
-    position=111, warns_if=("short_training", "unlearned"),
+    position=111, mended_by_training=True,
 )  # fmt: skip
 PARROTING = GateSpec(
     "parroting", description="Output does not repeat its prompt.",

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
+from hlx_model.evaluation.fitness import stated, stated_by_heart
 from hlx_model.evaluation.rate_gate import worst_format_gate
 from hlx_model.evaluation.spec import GateSpec
-from hlx_model.evaluation.thresholds import T
 from hlx_model.reporting.models import Completion
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, Limit
 
 
-def completions_parse(completions: Sequence[Completion]) -> GateResult:
-    """Require that completions of held-out lines parse, in the format in which fewest do."""
+def completions_parse(completions: Sequence[Completion], limit: Limit) -> GateResult:
+    """Require that completed lines parse, in the format in which fewest do."""
     parsed = [(c.format, c.parses) for c in completions]
-    return worst_format_gate("completions_parse", "parse rate of completions", parsed)
+    return worst_format_gate("completions_parse", "parse rate of completions", parsed, limit)
 
 
 COMPLETIONS_PARSE = GateSpec(
-    "completions_parse", description="Completions of held-out HLX lines parse, in each format.",
-    requirement=f"parse rate ≥ {T.min_parse_rate:.0%} in the worst of the formats (good ≥ {T.good_parse_rate:.0%})",
-    needs=("completions",), check=lambda m: completions_parse(m.completions), writes=("completions",), position=61,
-    warns_if=("short_training", "unlearned"), inconclusive_if_few=True,
+    "completions_parse", description="Completions of HLX lines parse, in each format.",
+    requirement=f"parse rate of held-out lines in the worst of the formats {stated('completions_parse')}",
+    by_heart=f"that of training lines {stated_by_heart('completions_parse')}",
+    needs=("completions", "fitness"),
+    check=lambda m: completions_parse(m.completions, m.fitness.limits["completions_parse"]),
+    writes=("completions",), position=61, mended_by_training=True,
 )  # fmt: skip
