@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hlx_model.corpus.document import Document, read_document
 from hlx_model.corpus.documents import is_composed, named_documents, require_different
-from hlx_model.corpus.entries import CorpusError, DocumentRef, Entry
+from hlx_model.corpus.entries import CorpusError, DocumentRef, Entry, folded
 from hlx_model.corpus.gates import quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.environment import Environment

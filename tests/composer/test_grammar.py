@@ -12,7 +12,7 @@ from hlx_model.composer.reading import readings, reads_as
 from hlx_model.composer.sampling import LONGEST, compose_lines
 from hlx_model.composer.spelling import camel_case, plural, read_number, spell
 from hlx_model.corpus.prompts import ENGLISH, prompt
-from hlx_model.language import Format, HLXSyntaxError, Value, parse, render
+from hlx_model.language import Format, HLXSyntaxError, Value, parse
 from hlx_model.model.tokenizer import unknown_characters
 
 OPERATIONS = operations()

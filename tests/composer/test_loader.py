@@ -117,7 +117,7 @@ def test_open_names_are_made_of_the_word_lists_and_others_are_read(tmp_path: Pat
         (operation('["a <n>"]', "A <n>", "B <n>"), "<n> is a part of a string, expected as a whole value or key"),
         (operation("{<n>: 1}", "A <n>", "B <n>"), "<n> is a key, expected a slot of handles"),
         (operation("[<others>]", "A <others>", "B <others>"), "<others> is unlike <things>, expected before it"),
-        (operation("1", "One", "Two") + operation("2", "Two").partition("\n")[2], "is also in 1-basic.toml, operation 1"),
+        (operation("1", "One", "Two") + operation("2", "Two").partition("\n")[2], "is also in 1-basic.toml, operation"),
         ("[[phrase]]\nname = 'n'\nvalue = '1'\nphrasings = ['one']", "lexicon.toml has [n] too"),
         (GOOD + "\n[[operation]]\nvalue = '1'\nphrasings = ['One', '<things>']", "<things>, which the value lacks"),
         (GOOD + "\n[[operation]]\nphrasings = ['One']", "operation 2, without a value: value: Field required"),

@@ -23,7 +23,8 @@ def silenced(*entries: tuple[str, str]) -> set[str]:
     ("entries", "left_out"),
     [
         # Another verb, another contract, a text where the composer has a reference.
-        ([("Merge cats with dogs", '{1000: {@0: "combine", @1: &h_cats, @2: &h_dogs}}')], {"Merge the {x} with the {y}"}),
+        ([("Merge cats with dogs", '{1000: {@0: "combine", @1: &h_cats, @2: &h_dogs}}')],
+         {"Merge the {x} with the {y}"}),
         ([("Integer literal seven", "{30: {@0: 7}}")], {"An integer literal {n}"}),
         ([("Reverse the kumquats", '{1000: {@0: "reverse", @1: "kumquats"}}')], {"Reverse the {x}"}),
         # The same, and the same with other names: nothing is left out.
@@ -35,7 +36,8 @@ def silenced(*entries: tuple[str, str]) -> set[str]:
         # As many agree as do not; and more do not.
         ([("Reverse the cats", '{1000: {@0: "flip", @1: &h_cats}}'),
           ("Reverse the dogs", '{1000: {@0: "reverse", @1: &h_dogs}}')], set()),
-        ([("Reverse the cats", '{1000: {@0: "flip", @1: &h_cats}}'), ("Flip the cats", '{1000: {@0: "flip", @1: &h_cats}}'),
+        ([("Reverse the cats", '{1000: {@0: "flip", @1: &h_cats}}'),
+          ("Flip the cats", '{1000: {@0: "flip", @1: &h_cats}}'),
           ("Reverse the dogs", '{1000: {@0: "reverse", @1: &h_dogs}}')], {"Reverse the {x}"}),
     ],
 )  # fmt: skip

@@ -75,7 +75,7 @@ def test_the_parser_compares_an_answer_in_hlx(
         ("Search for document", False),
     ],
 )
-def test_into_english_every_sentence_of_the_value_is_right_and_what_the_grammar_reads_as_it(written: str, exact: bool) -> None:
+def test_into_english_what_a_document_or_the_grammar_says_is_right(written: str, exact: bool) -> None:
     answer = answered(ENGLISH_ROWS[0], written)
     assert (answer.exact, answer.same_value, answer.parses) == (exact, exact, True)
 
