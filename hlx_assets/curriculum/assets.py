@@ -50,6 +50,8 @@ class TrainingConfig(dg.Config):
     """Seed of fresh weights and of the order of the data."""
     replay: float | None = None
     """Share of tokens from each earlier phase."""
+    document_weight: float | None = None
+    """Least share of the tokens that is from your documents if composed entries lie beside them."""
     gradient_checkpointing: bool = False
     """Less memory for a third more computation."""
     accumulation: int = 1

@@ -45,6 +45,7 @@ _PHASES = ", ".join(f"{phase.number} {phase.title}" for phase in PHASES.values()
 _CORPUS = "A corpus document (repeat it for several), or the directory of a stored corpus."
 _DEFAULT_CORPUS = "that of a checkpoint of this phase to resume from, else $HLX_CORPUS"
 _RESUME_FROM = "A checkpoint (directory or ID/NAME) of the phase before (starts at epoch 1) or of this phase (resumes)."
+_WEIGHT = "Least share of the tokens that is from your documents beside composed entries."
 _TOKENS = "Train for about so many tokens, in whole epochs, instead of --epochs."
 _GATE_EVERY = "Evaluate the gates every so many epochs too, beside the milestones; 0: never."
 _FP16 = "Mixed precision: bf16 if the device has it, on an older GPU fp16."
@@ -68,6 +69,7 @@ def train_command(
     profile: Annotated[str | None, option("quick or production.", "$HLX_PROFILE, or quick")] = None,
     seed: Annotated[int | None, option("Of weights and data order.", _PROFILES)] = None,
     replay: Annotated[float | None, option("Tokens replayed from each earlier phase, as a share.", _PROFILES)] = None,
+    document_weight: Annotated[float | None, option(_WEIGHT, _PROFILES)] = None,
     use_fp16: Annotated[bool | None, Option("--use-fp16/--no-fp16", help=_FP16, show_default=_PROFILES)] = None,
     device: Device = None,
     gradient_checkpointing: Annotated[bool, Option("--gradient-checkpointing", help=_RECOMPUTE)] = False,
@@ -89,7 +91,7 @@ def train_command(
     if not {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & os.environ.keys():
         # With fixed segments, batches of many shapes leave gaps in a GPU's memory.
         os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
-    overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16, tokens)
+    overrides = Overrides(size, epochs, batch_size, seq_length, lr, seed, replay, use_fp16, tokens, document_weight)
     execution = ExecutionConfig(
         device or device_of(), gradient_checkpointing, accumulation, compile, memory_limit,
         profile_of(profile).gate_every if gate_every is None else gate_every,

@@ -45,9 +45,9 @@ class Overrides:
     seed: int | None = None
     replay: float | None = None
     mixed_precision: bool | None = None
-    document_weight: float | None = None
     tokens: int | None = None
     """Train for about so many tokens, in whole epochs; instead of `epochs`."""
+    document_weight: float | None = None
 
     def __post_init__(self) -> None:
         if self.tokens is not None and self.tokens < 1:
