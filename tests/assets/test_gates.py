@@ -108,6 +108,18 @@ def test_a_stopped_training_is_final_until_it_is_retried(home: Home, stopped: Ru
     assert retried.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is False
 
 
+def test_a_phase_that_was_trained_too_little_fails_and_blocks_the_next(home: Home) -> None:
+    short = {"epochs": 1, "lr": 1e-4}
+    run = home.materialize(
+        "phase1_checkpoint", "phase1_validation_report", "phase2_checkpoint", phase1_checkpoint=short
+    )
+    assert not run.success and run.materialized == ["phase1_checkpoint", "phase1_validation_report"]
+    check = run.check("phase1_validation_report", "perplexity")
+    assert not check.passed and "train longer: hlx train --phase 1 --resume-from " in (check.description or "")
+    alone = home.materialize("phase2_checkpoint")
+    assert "perplexity" in alone.failures["phase2_checkpoint"]
+
+
 def test_a_checkpoint_is_trained_longer_from_the_launchpad(home: Home) -> None:
     first = home.latest("phase1_checkpoint")
     name = f"{first.parents[1].name}/{first.name}"

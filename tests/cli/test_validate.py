@@ -12,7 +12,7 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import sha256_of
-from hlx_model.model.sizes import Architecture
+from hlx_model.model.sizes import SIZES, Architecture
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
 from tests.support.command import Hlx
@@ -111,6 +111,31 @@ def test_heads_are_required_if_the_shapes_are_of_no_known_size(
     assert report["size"] == "24 wide, 1 layers, 4 heads, 40 feed-forward"
     # A model that has learned nothing fails; it is not reported as one that could not be evaluated.
     assert ran.code == 1 and by_name(report)["perplexity"]["outcome"] == "fail"
+
+
+def test_a_pt_file_that_translates_nothing_fails(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
+    path = tmp_path / "nothing.pt"
+    torch.save(Transformer(SIZES["tiny"]).initialize(seed=0).state_dict(), path)
+    ran = hlx("validate", "--checkpoint", path, "--corpus", curriculum.document, "--phase", 3, "--json")
+    found = by_name(json.loads(ran.out))
+    assert ran.code == 1
+    failed = {name for name, gate in found.items() if gate["outcome"] == "fail"}
+    assert failed >= {"perplexity", "parse_rate", "training_pairs", "standard_prompts"}
+    assert found["training_pairs"]["reason"].startswith("training pairs reproduced 0.0% (0 of 256; required ≥ 90%)")
+
+
+def test_other_rates_are_required_of_a_report_and_a_lower_one_warns(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
+    command = ("validate", "--checkpoint", checkpoint, "--device", "cpu")
+    lower = hlx(*command, "--profile", "production", "--require", "words=0.2", "--json")
+    report = json.loads(lower.out)
+    assert lower.code == 2 and report["fitness"]["limits"]["words"] == {"required": 0.2, "good": 0.8}
+    assert by_name(report)["limits"]["reason"].endswith(": words 20% (production 80%)")
+    assert hlx(*command).code == 0
+    assert "--require is 'words': write it as" in hlx(*command, "--require", "words").error
+    assert "no rate of 'luck' can be required" in hlx(*command, "--require", "luck=1").error
 
 
 @pytest.mark.parametrize(
