@@ -87,6 +87,8 @@ def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent
                 notes.append(f"phase {phase.number} reproduces {share}")
             if report.evaluation:
                 notes.append(escape(evaluation_line(report.evaluation)))
+            if report.evaluation_note:
+                notes.append(escape(report.evaluation_note))
     if table.row_count:
         console.print(table)
     for line in (*notes, *_failures(events)):

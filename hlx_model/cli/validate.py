@@ -72,5 +72,7 @@ def validate_command(
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
         if found := result.report.evaluation:
             echo(evaluation_line(found))
+        if note := result.report.evaluation_note:
+            echo(note)
         echo(f"report: {result.directory / PAGE}")
     raise Exit(EXIT_CODES[result.verdict.outcome])

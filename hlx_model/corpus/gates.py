@@ -3,6 +3,8 @@
 - `schema`: every row keeps every rule, and so does the corpus as a whole.
 - `coverage`: there are enough rows of each split, format, direction and section.
 - `quarantine`: few entries of the documents are in quarantine.
+
+Those of an evaluation are named alike. Its rows have no splits, and each document has few quarantined entries.
 """
 
 from collections import Counter
@@ -88,13 +90,13 @@ class Coverage:
             for kind in kinds:
                 self._counts.setdefault(kind, Counter())[row["split"]] += row["count_all"]
 
-    def counts(self) -> list[Count]:
-        """Return the number of rows of each kind in each split, zeros included."""
+    def counts(self, splits: Iterable[str] = tuple(Split)) -> list[Count]:
+        """Return the number of rows of each kind in each of the splits, zeros included."""
         order = ["all", "format", "direction", "section"]
         return [
             Count(of=of, name=name, split=split, rows=rows[split])
             for (of, name), rows in sorted(self._counts.items(), key=lambda item: order.index(item[0][0]))
-            for split in Split
+            for split in splits
         ]
 
 

@@ -22,6 +22,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+EVALUATED = "evaluation"
+"""In the place of a split: the use of an entry of an evaluation document. It belongs to no corpus."""
+
+
 def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Split]:
     """Return the split of each entry, in their order.
 

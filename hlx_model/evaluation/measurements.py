@@ -12,7 +12,7 @@ from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
-from hlx_model.evaluation.documents import EvaluationDocuments
+from hlx_model.evaluation.documents import NO_EVALUATION, Evaluation
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.target import EvaluationTarget
@@ -83,7 +83,7 @@ class Measurements:
 
     def __init__(
         self, record: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table],
-        sample: SampleSizes | None = None, documents: EvaluationDocuments | None = None,
+        sample: SampleSizes | None = None, evaluation: Evaluation = NO_EVALUATION,
     ) -> None:  # fmt: skip
         """Keep what the measurements are made from.
 
@@ -92,9 +92,11 @@ class Measurements:
             model: on the device to measure it on.
             corpora: rows by asset, those of the phase's corpus among them.
             sample: how much to measure; by default what suits model and device.
-            documents: evaluation documents, if there are some.
+            evaluation: evaluation documents, or why there are none.
         """
-        self.record, self._model, self._corpora, self._documents = record, model, corpora, documents
+        self.record, self._model, self._corpora, self._documents = record, model, corpora, evaluation.documents
+        self.evaluation_note = evaluation.note
+        """Why there is no evaluation, or why it is not on the newest documents; None otherwise."""
         self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]

@@ -6,7 +6,7 @@ closed until the checkpoint is evaluated again.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
@@ -35,6 +35,14 @@ class Verdict(JsonModel):
     corpora: dict[str, str]
     """Data versions by asset."""
     gates_version: str
+    evaluation: str | None = None
+    """Data version of the evaluation examples; None without them. Other examples do not make the verdict void: the
+    report is stale, until the checkpoint is evaluated again."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON. Without evaluation examples there is no key for them, as in older verdicts."""
+        content = super().to_json()
+        return content if self.evaluation else {key: value for key, value in content.items() if key != "evaluation"}
 
     @property
     def digest(self) -> str:

@@ -286,6 +286,8 @@ class Report(_Part):
     comparison: Comparison | None
     evaluation: EvaluationFigures | None = None
     """None if there was no evaluation document, or the model does not translate."""
+    evaluation_note: str | None = None
+    """Why a model that translates was not evaluated, or not on the newest documents."""
     figures: Figures | TranslationFigures
     """`TranslationFigures` in phase 3."""
     examples: list[Example]
