@@ -45,6 +45,8 @@ class Profile:
     """Final weight of a prompt's token in the objective; an answer's token has weight 1."""
     schedules: Mapping[int, Schedule]
     """By phase."""
+    document_weight: float = 0.15
+    """Least share of the tokens that is from the user's documents if composed entries lie beside them."""
     seed: int = 0
     seq_length: int = 256
     mixed_precision: bool = True

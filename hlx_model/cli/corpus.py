@@ -65,7 +65,7 @@ def check_command(
             asset.removesuffix("_corpus"): sum(batch.num_rows for batch in derived.batches(examples))
             for asset, derived in DERIVED.items()
         },
-        "quarantined": quarantine.select(_SHOWN).to_pylist(),
+        "quarantined": quarantine.select([*_SHOWN, "rule"]).to_pylist(),
         "problems": problems,
         "warnings": _warnings(corpus, examples),
         "readings": [asdict(reading) for reading in corpus.readings],
@@ -82,7 +82,10 @@ def _warnings(corpus: Collection, examples: pa.Table) -> list[str]:
     if not corpus.entries:
         return []
     no_sentence = "no entry has a sentence: phases 1 and 3 have nothing to learn from"
-    return ([] if any(entry.english for entry in corpus.entries) else [no_sentence]) + [
+    no_value = "no entry has HLX: phases 2 and 3 have nothing to learn from"
+    missing = [] if any(entry.english for entry in corpus.entries) else [no_sentence]
+    missing += [] if any(entry.texts for entry in corpus.entries) else [no_value]
+    return missing + [
         f"no rows in {count.split}: give the corpus more entries, of words that occur in several of them"
         for count in Coverage(examples.to_batches()).counts()
         if count.of == "all" and count.rows < count.needed
@@ -98,7 +101,7 @@ def _show(result: dict[str, Any]) -> None:
         for title, key in (("in quarantine:", "quarantined"), ("how ambiguous forms were read:", "readings")):
             if found := result[key]:
                 echo(title)
-                print_table(found[:_MOST_ROWS], gap=1)
+                print_table([{k: v for k, v in row.items() if k != "rule"} for row in found[:_MOST_ROWS]], gap=1)
             if len(found) > _MOST_ROWS:
                 echo(f"and {len(found) - _MOST_ROWS} more: --json lists them all")
         for warning in result["warnings"]:

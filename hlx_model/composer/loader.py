@@ -1,137 +1,232 @@
 """Load the composer's grammar from the TOML files in `grammar/`, and check it.
 
-`grammar/README.md` says how to add an operation, a section or a word. The checks here are those that need one
-operation at a time. That no sentence has two meanings is checked by `tests/composer/test_grammar.py`.
+`grammar/README.md` says how to add an operation, a section or a word. What a grammar can say is not listed here but
+drawn (`sampling.py`) and read back (`reading.py`).
 """
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from itertools import product
 from pathlib import Path
+from random import Random
 
-from hlx_model.composer.lexicon import SLOT, Choice, Slot, named, read_lexicon
+from hlx_model.composer.lexicon import SLOT, Choice, Slot, Words, named, read_lexicon
+from hlx_model.composer.phrasing import Pieces, alternatives, matches
 from hlx_model.json_model import JsonModel
 from hlx_model.language import Contract, Format, Handle, HLXSyntaxError, Value, parse
 
 GRAMMAR = Path(__file__).with_name("grammar")
-LEXICON = "lexicon.toml"
-MIN_PHRASINGS, MAX_PHRASINGS = 2, 4
+LEXICON, WORDS = "lexicon.toml", "words.toml"
+STEP = "step"
+"""The slot that is filled by any operation that has `step = true`."""
 
-_SAID = re.compile(r"<([a-z][a-z0-9_]*)(:spelled)?>")
+_STYLES = ("spelled", "negative", "and", "digits")
+_SAID = re.compile(rf"<([a-z][a-z0-9_]*)(?::({'|'.join(_STYLES)}))?>")
 _GAP = re.compile(SLOT.pattern + r"(\s*:)?")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MARK = "_slot_"
 """In a template a handle or a key whose name begins with it is a slot."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """A value with slots, and the English sentences that say it."""
 
+    name: str
+    """Where it stands: `02-basic-operations.toml, operation 1`."""
     section: str
-    """The heading above its entries in a composed document."""
+    """The heading above its entries in a composed document; "" for a part of a sentence."""
     template: Value
     """The value. Handles and keys whose names begin with `_slot_` are its slots."""
-    slots: tuple[Slot, ...]
-    """Each slot once, in the order of the template."""
-    phrasings: tuple[str, ...]
-    """Format strings whose fields are the slots: `Take {count} {things}`, `Take {count:spelled} {things}`."""
+    slots: Mapping[str, Slot]
+    """Its slots by name, in the order of the template."""
+    phrasings: tuple[tuple[str, ...], ...]
+    """Each phrasing with its alternatives, as format strings whose fields are the slots:
+    `Take {count} {things}`, `Take {count:spelled} {things}`."""
+    pieces: tuple[Pieces, ...]
+    """The same, to read them."""
+    weight: int = 1
+    """How often it takes its turn."""
+    step: bool = False
+    """It can be a step of a program."""
 
-    @property
-    def size(self) -> int:
-        """Number of different values."""
-        return prod(slot.size for slot in self.slots)
-
-    def filling(self, card: int) -> dict[str, Choice]:
-        """Return filling number `card`, from 0 to `size` - 1: its mixed-radix digits choose for each slot."""
-        places: dict[str, int] = {}
-        for slot in self.slots:
-            card, place = divmod(card, slot.size)
-            # A slot unlike another skips the other's place, so it has one digit fewer.
-            places[slot.name] = place + (bool(slot.unlike) and place >= places[slot.unlike])
-        return {slot.name: slot.choices[places[slot.name]] for slot in self.slots}
+    def draw(self, rng: Random) -> dict[str, Choice]:
+        """Return what fills its slots this time."""
+        filling: dict[str, Choice] = {}
+        for name, slot in self.slots.items():
+            choice = slot.draw(rng)
+            while (other := getattr(slot, "unlike", "")) and choice.value == filling[other].value:
+                choice = slot.draw(rng)
+            filling[name] = choice
+        return filling
 
     def value(self, filling: Mapping[str, Choice]) -> Value:
         """Return the value with its slots filled."""
-        return _filled(self.template, filling)
+        return _filled(self.template, {name: choice.value for name, choice in filling.items()})
+
+    def read(self, sentence: str, pieces: Pieces) -> Iterator[Value]:
+        """Yield the values that the sentence can stand for, said with one of this operation's `pieces`."""
+        for said in matches(pieces, sentence):
+            names = list(said)
+            for values in product(*(list(self.slots[name].read(words)) for name, words in said.items())):
+                yield _filled(self.template, dict(zip(names, values, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Phrases:
+    """A slot that is filled by what other operations say."""
+
+    operations: list[Operation]
+    unlike: str = ""
+    spelled: bool = False
+
+    def draw(self, rng: Random) -> Choice:
+        """Return the value and the words of one of them."""
+        turns = [operation for operation in self.operations for _ in range(operation.weight)]
+        operation = turns[int(rng.random() * len(turns))]
+        filling = operation.draw(rng)
+        alternatives = operation.phrasings[int(rng.random() * len(operation.phrasings))]
+        words = alternatives[int(rng.random() * len(alternatives))].format(**filling)
+        return Choice(operation.value(filling), words[:1].lower() + words[1:] if operation.step else words)
+
+    def read(self, words: str) -> Iterator[Value]:
+        """Yield what they read."""
+        for operation in self.operations:
+            for pieces in operation.pieces:
+                yield from operation.read(words, pieces)
 
 
 @cache
-def operations() -> tuple[Operation, ...]:
-    """Return the operations of the project's grammar, in the order of the files; they are loaded once."""
-    return load_grammar(GRAMMAR)
+def operations(without: frozenset[str] = frozenset()) -> tuple[Operation, ...]:
+    """Return the operations of the project's grammar but those named, in the order of the files; loaded once."""
+    return load_grammar(GRAMMAR, without)
 
 
-def load_grammar(folder: Path) -> tuple[Operation, ...]:
-    """Load `lexicon.toml` and the sections of a folder, each a TOML file, in the order of their names.
+def load_grammar(folder: Path, without: frozenset[str] = frozenset()) -> tuple[Operation, ...]:
+    """Load `lexicon.toml`, `words.toml` and the sections of a folder, each a TOML file, in the order of their names.
+
+    Args:
+        folder: with the files.
+        without: names of operations to leave out, also as steps of others.
 
     Raises:
         ValueError: one line that names the file, the operation and what is wrong.
         OSError: a file cannot be read.
     """
-    slots = read_lexicon(folder / LEXICON)
+    slots: dict[str, Slot] = {**read_lexicon(folder / LEXICON, folder / WORDS)}
+    steps = Phrases([])
+    slots[STEP] = steps
     grammar: list[Operation] = []
     places: dict[str, str] = {}
-    for path in sorted({*folder.glob("*.toml")} - {folder / LEXICON}):
+    for path in sorted({*folder.glob("*.toml")} - {folder / LEXICON, folder / WORDS}):
         with named(path):
             section = _Section.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+            for number, entry in enumerate(section.phrase, start=1):
+                with named(f"phrase {number}, {entry.get('value', 'without a value')}"):
+                    read = _Phrase.from_json(entry)
+                    there = slots.setdefault(read.name, Phrases([]))
+                    if not isinstance(there, Phrases):
+                        raise ValueError(f"{LEXICON} has [{read.name}] too")
+                    there.operations.append(_operation(f"{path.name}, phrase {number}", "", read, slots))
             for number, entry in enumerate(section.operation, start=1):
                 with named(f"operation {number}, {entry.get('value', 'without a value')}"):
-                    read = _Entry.from_json(entry)
-                    grammar.append(_operation(section.section, read, slots))
+                    read_entry = _Entry.from_json(entry)
                     place = f"{path.name}, operation {number}"
-                    for text in (read.value, *read.phrasings):
-                        if (other := places.setdefault(text, place)) != place:
+                    operation = _operation(place, section.section, read_entry, slots)
+                    if place not in without:
+                        grammar.append(operation)
+                        if read_entry.step:
+                            steps.operations.append(operation)
+                    for text in (alternative for phrasing in operation.phrasings for alternative in phrasing):
+                        shape = re.sub(r"\{.*?\}", "{}", text)
+                        if "{}" not in shape and (other := places.setdefault(text, place)) != place:
                             raise ValueError(f"{text!r} is also in {other}")
     return tuple(grammar)
 
 
 class _Section(JsonModel):
-    section: str
-    operation: list[dict[str, object]]
+    section: str = ""
+    phrase: tuple[dict[str, object], ...] = ()
+    operation: tuple[dict[str, object], ...] = ()
 
 
 class _Entry(JsonModel):
     value: str
     phrasings: list[str]
+    weight: int = 1
+    step: bool = False
 
 
-def _operation(section: str, entry: _Entry, lexicon: Mapping[str, Slot]) -> Operation:
-    for name, spelled in _SAID.findall(" ".join([entry.value, *entry.phrasings])):
-        if name not in lexicon:
-            raise ValueError(f"unknown slot <{name}>: {LEXICON} has no [{name}]")
-        if spelled and not lexicon[name].choices[0].spelled:
-            raise ValueError(f"<{name}:spelled>: only numbers are spelled")
+class _Phrase(_Entry):
+    name: str
+
+
+def _slot_named(name: str, slots: Mapping[str, Slot]) -> Slot:
+    """Return the slot of a name; a slot such as `<small2>` is filled as `<small>` is."""
+    found = slots.get(name) or slots.get(name.rstrip("0123456789"))
+    if found is None:
+        raise ValueError(f"unknown slot <{name}>: {LEXICON} has no [{name}]")
+    return found
+
+
+def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slot]) -> Operation:
     template = _template(entry.value)
     slots: dict[str, Slot] = {}
-    for name, colon in _GAP.findall(_STRING.sub("", entry.value)):
-        slot = lexicon[name]
-        if colon and not all(isinstance(choice.value, Handle) for choice in slot.choices):
-            raise ValueError(f"<{name}> is a key, expected a slot of handles")
-        if slot.unlike and slot.unlike not in slots:
-            raise ValueError(f"<{name}> is unlike <{slot.unlike}>, expected before it")
-        slots[name] = slot
-    for name in SLOT.findall(entry.value):
-        if name not in slots:
-            raise ValueError(f"<{name}> is a part of a string, expected as a whole value or key")
-    if not MIN_PHRASINGS <= len(set(entry.phrasings)) == len(entry.phrasings) <= MAX_PHRASINGS:
-        raise ValueError(f"{MIN_PHRASINGS} to {MAX_PHRASINGS} different phrasings are expected")
-    phrasings = tuple(_phrasing(text, slots) for text in entry.phrasings)
-    return Operation(section, template, tuple(slots.values()), phrasings)
+    for gap, colon in _GAP.findall(_STRING.sub("", entry.value)):
+        slot = _slot_named(gap, lexicon)
+        if colon and not (isinstance(slot, Words) and slot.handles):
+            raise ValueError(f"<{gap}> is a key, expected a slot of handles")
+        if (other := getattr(slot, "unlike", "")) and other not in slots:
+            raise ValueError(f"<{gap}> is unlike <{other}>, expected before it")
+        slots[gap] = slot
+    for gap in SLOT.findall(entry.value):
+        if gap not in slots:
+            raise ValueError(f"<{gap}> is a part of a string, expected as a whole value or key")
+    if not entry.phrasings:
+        raise ValueError("phrasings are expected")
+    if entry.weight < 1:
+        raise ValueError(f"weight is {entry.weight}: it must be at least 1")
+    phrasings, pieces = [], []
+    for text in entry.phrasings:
+        said = [_phrasing(plain, slots) for plain in alternatives(text)]
+        phrasings.append(tuple(dict.fromkeys(one for each in said for one in each)))
+        pieces += [Pieces.of(one[0]) for one in said]
+    return Operation(
+        name, section, template, slots, tuple(phrasings), tuple(dict.fromkeys(pieces)), entry.weight, entry.step
+    )
 
 
-def _phrasing(text: str, slots: Collection[str]) -> str:
-    """Return a phrasing as a format string. It must have each slot of the value once, and no other."""
+def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
+    """Return a sentence as format strings: one in digits and, if it has numbers, one in words.
+
+    A single number is also written with "and". It must have each slot of the value once, and no other.
+    """
     found = [name for name, _ in _SAID.findall(text)]
     for name in (*slots, *found):
         if name not in slots:
             raise ValueError(f"the phrasing {text!r} has <{name}>, which the value lacks")
         if found.count(name) != 1:
             raise ValueError(f"the phrasing {text!r} has <{name}> {found.count(name)} times, expected once")
-    return _SAID.sub(r"{\1\2}", text.replace("{", "{{").replace("}", "}}"))
+    for name, style in _SAID.findall(text):
+        if style and not slots[name].spelled:
+            raise ValueError(f"<{name}:{style}>: only numbers are spelled")
+    text = text.replace("{", "{{").replace("}", "}}")
+    if not any(slots[name].spelled and not style for name, style in _SAID.findall(text)):
+        return [_as_fields(text, slots, "")]
+    return [_as_fields(text, slots, style) for style in ("", "spelled", *(["and"] if len(found) == 1 else []))]
+
+
+def _as_fields(text: str, slots: Mapping[str, Slot], style: str) -> str:
+    """Return a sentence as a format string, its numbers in a style where it fixes none: `<n>` as `{n:spelled}`."""
+
+    def field(said: re.Match[str]) -> str:
+        wanted = said[2] or (style if slots[said[1]].spelled else "")
+        return f"{{{said[1]}:{wanted}}}" if wanted and wanted != "digits" else f"{{{said[1]}}}"
+
+    return _SAID.sub(field, text)
 
 
 def _template(text: str) -> Value:
@@ -152,10 +247,10 @@ def _unmarked(text: str) -> str:
     return re.sub(rf"(?:&h_)?{_MARK}(\w+) ?", r"<\1>", text)
 
 
-def _filled(template: Value, filling: Mapping[str, Choice]) -> Value:
+def _filled(template: Value, filling: Mapping[str, Value]) -> Value:
     match template:
         case Handle(name) if name.startswith(_MARK):
-            return filling[name.removeprefix(_MARK)].value
+            return filling[name.removeprefix(_MARK)]
         case Contract(number, fields):
             return Contract(number, tuple((i, _filled(field, filling)) for i, field in fields))
         case list():
@@ -165,9 +260,9 @@ def _filled(template: Value, filling: Mapping[str, Choice]) -> Value:
     return template
 
 
-def _key(key: str, filling: Mapping[str, Choice]) -> str:
+def _key(key: str, filling: Mapping[str, Value]) -> str:
     if not key.startswith(_MARK):
         return key
-    handle = filling[key.removeprefix(_MARK)].value
+    handle = filling[key.removeprefix(_MARK)]
     assert isinstance(handle, Handle)
     return handle.name

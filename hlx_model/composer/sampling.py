@@ -1,30 +1,33 @@
 """Compose a corpus document of any size from a seed.
 
-The values are dealt like cards. Each operation has a deck of all its values, shuffled by the seed. The sections
-take turns, and the operations of a section take turns; each turn deals one card. So a corpus of any size is
-balanced over sections and operations and contains no value twice. A small deck (null has one card) runs out.
+The operations take turns, in rounds that the seed shuffles; an operation of weight 3 has three turns in a round. Each
+turn draws a value, and two or three of its sentences that the document does not have yet. An operation whose sentences
+are all there, such as that of null, is left out from then on.
 
-A value is written with *all* its phrasings, each as an entry of its own. HLX has many right translations into
-English, and an answer is right if it is any sentence that the corpus has for the value. That is fair only if the
-corpus has all of them.
+A value has two or three sentences, and not all, because other values teach more than other words for the same one. What
+has few values, such as null, comes back with other sentences. An answer in English is right if the grammar reads it as
+the value (`reading.py`), whichever sentences were drawn.
 
-All cards are dealt before the first line is written, because a document is written section by section. Until then
-an entry is three numbers of eight bytes each, so a million entries need little memory.
+All entries are drawn before the first line is written, because a document is written section by section. Until then an
+entry is three numbers of eight bytes each, so a million entries need little memory.
 """
 
 from array import array
-from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
 from itertools import groupby
 from random import Random
 
-from hlx_model.composer.loader import operations
-from hlx_model.language import Format, render
+from hlx_model.composer.loader import Operation, operations
+from hlx_model.language import Format, Value, render
 
-
-def capacity() -> int:
-    """Return the number of different entries that the grammar can give."""
-    return sum(operation.size * len(operation.phrasings) for operation in operations())
+MAX_ENTRIES = 5_000_000
+"""The most entries of one document."""
+LONGEST = 254
+"""The most characters of an example; with `<BOS>` and `<EOS>` these are 256 tokens."""
+_FRAME = len("[English]  → ")
+_TRIES = 40
+"""An operation is left out after so many draws in a row that gave nothing new."""
 
 
 def compose(entries: int, seed: int, *, without: Collection[str] = frozenset()) -> str:
@@ -32,88 +35,119 @@ def compose(entries: int, seed: int, *, without: Collection[str] = frozenset()) 
     return "".join(compose_lines(entries, seed, without=without))
 
 
-def compose_lines(entries: int, seed: int, *, without: Collection[str] = frozenset()) -> Iterator[str]:
+def compose_lines(
+    entries: int, seed: int, *, without: Collection[str] = frozenset(), silent: frozenset[str] = frozenset()
+) -> Iterator[str]:
     """Return the lines of a Markdown corpus document of exactly `entries` entries in all formats.
 
-    The same arguments give the same text on every machine and Python version. The last value may lack some of its
-    phrasings, if all of them would be more entries than required.
+    The same arguments give the same text on every machine and Python version. The last value may have one sentence, if
+    more would be more entries than required.
 
     Args:
         entries: their number.
         seed: decides which of the possible entries are taken.
-        without: sentences to leave out, because another document of the same corpus has them. Other entries take
-            their places; the order of the rest stays.
+        without: sentences to leave out, because another document of the same corpus has them.
+        silent: names of operations to leave out, because another document defines them otherwise.
 
     Raises:
-        ValueError: `entries` is below 1 or above what the grammar gives, which is `capacity()` minus those
-            sentences of `without` that the grammar has. Raised at the call, before the first line.
+        ValueError: `entries` is below 1 or too large. Raised at the call, before the first line.
     """
-    most = capacity()
-    if not 1 <= entries <= most:
-        raise ValueError(f"entries is {entries:,}; the grammar gives 1 to {most:,} distinct entries")
-    left_out = frozenset(without)
-    grammar = operations()
+    if not 1 <= entries <= MAX_ENTRIES:
+        raise ValueError(f"entries is {entries:,}: it must be from 1 to {MAX_ENTRIES:,}")
+    grammar = operations(silent)
     dealt = {operation.section: array("q") for operation in grammar}
     missing = entries
-    for position, card in _deal(Random(seed)):
-        operation = grammar[position]
-        filling = operation.filling(card) if left_out else {}
-        for number, phrasing in enumerate(operation.phrasings):
-            if left_out and phrasing.format(**filling) in left_out:
-                continue
-            dealt[operation.section].extend((position, card, number))
-            missing -= 1
-            if not missing:
-                return _lines(f"{entries} entries, seed {seed}.", dealt)
-    raise ValueError(
-        f"entries is {entries:,}; the grammar gives {entries - missing:,} distinct entries"
-        f" without the {len(left_out):,} sentences to leave out"
-    )
+    for position, card, said in _deal(Random(seed), grammar, {_identity(sentence) for sentence in without}):
+        for line, alternative in said[:missing]:
+            dealt[grammar[position].section].extend((position, card, line << 16 | alternative))
+        missing -= len(said)
+        if missing <= 0:
+            return _lines(f"{entries} entries, seed {seed}.", grammar, dealt)
+    raise ValueError(f"entries is {entries:,}: the grammar gives {entries - missing:,} distinct entries")
 
 
-def _lines(about: str, dealt: dict[str, "array[int]"]) -> Iterator[str]:
+def _lines(about: str, grammar: Sequence[Operation], dealt: dict[str, "array[int]"]) -> Iterator[str]:
     yield from ("# Composed HLX corpus\n", "\n", f"{about}\n")
     for section, numbers in dealt.items():
         if numbers:
             yield from ("\n", f"## {section}\n")
         entries = zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True)
-        # The entries of a value follow each other: it is filled and rendered once.
+        # The entries of a value follow each other: it is drawn and rendered once.
         for (position, card), of_value in groupby(entries, key=lambda entry: entry[:2]):
-            operation = operations()[position]
-            filling = operation.filling(card)
+            operation = grammar[position]
+            filling = operation.draw(Random(card))
             value = operation.value(filling)
             formats = [f"{form}: {render(value, form)}\n" for form in Format]
-            for _, _, number in of_value:
-                yield from ("\n", f"English: {operation.phrasings[number].format(**filling)}\n", *formats)
+            for _, _, place in of_value:
+                text = operation.phrasings[place >> 16][place & 0xFFFF].format(**filling)
+                yield from ("\n", f"English: {_sentence(text)}\n", *formats)
 
 
-def _deal(rng: Random) -> Iterator[tuple[int, int]]:
-    """Yield the position of an operation and a card of its deck: each card once, sections in turn."""
-    decks: dict[str, deque[tuple[int, Iterator[int]]]] = {}
-    for position in _shuffled(rng, len(operations())):
-        operation = operations()[position]
-        decks.setdefault(operation.section, deque()).append((position, _shuffled(rng, operation.size)))
-    in_turn = deque(decks.values())
-    while in_turn:
-        of_section = in_turn.popleft()
-        position, cards = of_section.popleft()
-        card = next(cards, None)
-        if card is not None:
-            yield position, card
-            of_section.append((position, cards))
-        if of_section:
-            # If the operation has just run out, the next operation of the same section deals in its place.
-            (in_turn.append if card is not None else in_turn.appendleft)(of_section)
+def _deal(
+    rng: Random, grammar: Sequence[Operation], sentences: set[bytes]
+) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yield an operation's position, a card that its value is drawn by, and the places of two or three phrasings.
 
+    Only `random()` is used, the one method of `Random` that promises the same sequence in every Python version.
 
-def _shuffled(rng: Random, size: int) -> Iterator[int]:
-    """Yield 0 to `size` - 1 in random order: a Fisher-Yates shuffle that stores only the places it has moved.
-
-    It uses `random()` alone, the one method of `Random` that promises the same sequence in every Python version.
-    Its resolution ends at 2**53; sizes stay far below.
+    Args:
+        rng: decides.
+        grammar: the operations.
+        sentences: identities of the sentences that are there already.
     """
-    moved: dict[int, int] = {}
-    for last in range(size - 1, -1, -1):
-        place = int(rng.random() * (last + 1))
-        yield moved.get(place, place)
-        moved[place] = moved.pop(last, last)
+    turns = [position for position, operation in enumerate(grammar) for _ in range(operation.weight)]
+    while turns:
+        for place in range(len(turns) - 1, 0, -1):
+            other = int(rng.random() * (place + 1))
+            turns[place], turns[other] = turns[other], turns[place]
+        finished: set[int] = set()
+        for position in turns:
+            operation = grammar[position]
+            for _ in range(_TRIES):
+                card = int(rng.random() * 2**53)
+                filling = operation.draw(Random(card))
+                value = operation.value(filling)
+                said = []
+                for line, alternative in _phrasings(rng, operation):
+                    text = _sentence(operation.phrasings[line][alternative].format(**filling))
+                    words = _identity(text)
+                    if words not in sentences and _fits(text, value):
+                        sentences.add(words)
+                        said.append((line, alternative))
+                if said:
+                    yield position, card, said
+                    break
+            else:
+                finished.add(position)
+        if finished:
+            turns = [position for position in turns if position not in finished]
+
+
+def _phrasings(rng: Random, operation: Operation) -> list[tuple[int, int]]:
+    """Return the places of two or three different phrasings, of different lines if there are so many."""
+    lines = list(range(len(operation.phrasings)))
+    for place in range(len(lines) - 1, 0, -1):
+        other = int(rng.random() * (place + 1))
+        lines[place], lines[other] = lines[other], lines[place]
+    wanted = 2 + int(rng.random() * 2)
+    found: dict[tuple[int, int], None] = {}
+    for turn in range(2 * wanted):
+        line = lines[turn % len(lines)]
+        found[line, int(rng.random() * len(operation.phrasings[line]))] = None
+        if len(found) == wanted:
+            break
+    return list(found)
+
+
+def _fits(sentence: str, value: Value) -> bool:
+    """Return whether every example of a sentence and a value, in any formats, has at most `LONGEST` characters."""
+    first, second = sorted((sentence, *(render(value, form) for form in Format)), key=len)[-2:]
+    return _FRAME + len(first) + len(second) <= LONGEST
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _identity(text: str) -> bytes:
+    return blake2b(text.casefold().encode(), digest_size=8).digest()

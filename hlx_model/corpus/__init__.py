@@ -4,7 +4,7 @@ Data moves one way: a document gives entries, the entries examples with their sp
 the corpora of the three phases.
 """
 
-from hlx_model.composer.sampling import capacity, compose, compose_lines
+from hlx_model.composer.sampling import compose, compose_lines
 from hlx_model.corpus import rules
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, parse_document, read_document
 from hlx_model.corpus.documents import collect, read_corpus
@@ -18,7 +18,7 @@ from hlx_model.corpus.tables import DERIVED, ENGLISH_CORPUS, HLX_CORPUS, PAIRED_
 __all__ = [
     "DEFAULT_SEQ_LENGTH", "DERIVED", "ENGLISH", "ENGLISH_CORPUS", "HLX_CORPUS", "PAIRED_CORPUS", "Collection",
     "CorpusError", "DataVersion", "Document", "Entry", "Example", "Quarantined", "Reading", "Split",
-    "assign_splits", "capacity", "collect", "compose", "compose_lines", "conversion", "data_version",
+    "assign_splits", "collect", "compose", "compose_lines", "conversion", "data_version",
     "examples_table", "is_english", "operation_of", "parse_document", "parses", "prompt",
     "quarantine_table", "read_corpus", "read_document", "rules", "same_value", "translations", "value_sha256",
 ]  # fmt: skip

@@ -12,17 +12,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from hlx_model.composer.reading import defined_otherwise
 from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus import rules
-from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_document, opened, read_document
-from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined
+from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_document, read_document
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined, Reading, folded
 from hlx_model.corpus.records import add_record, read_record
+from hlx_model.corpus.sources import opened
 from hlx_model.files import digest_of, new_directory, sha256_of, staging, write_json
 from hlx_model.json_model import JsonModel
+from hlx_model.language import Format, parse
 from hlx_model.layout import DOCUMENT, EVALUATION_DOCUMENT, SOURCE, UNREADABLE, Artifacts
 
 _BLOCK = 1 << 20
 _COMPOSED = "composed: "
+_TOLD_AGAIN = "a sentence without HLX that is also elsewhere says nothing new"
 
 
 class StoredDocument(DocumentRef):
@@ -74,28 +78,37 @@ def collect(documents: Sequence[Document]) -> Collection:
     """Return documents as one corpus, with each sentence once.
 
     A sentence that is repeated with the same value is kept in its first place. A sentence with two values is put in
-    quarantine in every place: one of the values is wrong, and nothing says which.
+    quarantine in every place: one of the values is wrong, and nothing says which. Sentences that differ in case, spaces
+    or a final stop are one sentence there, unless their values differ in the same. A sentence without a value that is
+    also elsewhere says nothing new, and is left out.
     """
     entries = [entry for document in documents for entry in document.entries]
-    # By sentence, the first entry of each of its values.
+    # By folded sentence, the first entry of each sentence with each of its values.
     said: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.english is not None:
-            earlier = said.setdefault(entry.english, [])
-            if all(other.texts != entry.texts for other in earlier):
-                earlier.append(entry)
+        if entry.english is not None and entry.texts:
+            alike = said.setdefault(folded(entry.english), [])
+            if all((other.english, other.texts) != (entry.english, entry.texts) for other in alike):
+                alike.append(entry)
+    refused = [_refused(entry, said) for entry in entries]
+    sentences = {entry.english for entry, row in zip(entries, refused, strict=True) if entry.texts and not row}
     kept: list[Entry] = []
-    repeated: list[Quarantined] = []
-    for entry in entries:
-        if entry.english is None or (len(said[entry.english]) == 1 and said[entry.english][0] is entry):
+    told_again: dict[str, list[Entry]] = {}
+    for entry, row in zip(entries, refused, strict=True):
+        if entry.texts and not row:
             kept.append(entry)
-        else:
-            repeated.append(_refused(entry, entry.english, said[entry.english]))
+        elif not entry.texts and entry.english not in sentences:
+            sentences.add(entry.english)
+            kept.append(entry)
+        elif not entry.texts:
+            told_again.setdefault(entry.document, []).append(entry)
     order = {document.name: index for index, document in enumerate(documents)}
-    refused = [*(row for document in documents for row in document.quarantined), *repeated]
-    refused.sort(key=lambda row: (order[row.document], row.line))
-    readings = tuple(reading for document in documents for reading in document.readings)
-    return Collection(tuple(kept), tuple(refused), readings)
+    quarantined = [*(row for document in documents for row in document.quarantined), *filter(None, refused)]
+    quarantined.sort(key=lambda row: (order[row.document], row.line))
+    readings = [reading for document in documents for reading in document.readings]
+    readings += [Reading(name, found[0].line, len(found), _TOLD_AGAIN) for name, found in told_again.items()]
+    longest = next((document.max_tokens for document in documents if document.max_tokens is not None), None)
+    return Collection(tuple(kept), tuple(quarantined), tuple(readings), longest)
 
 
 def named_documents(setting: str | None) -> list[Path]:
@@ -229,9 +242,13 @@ def _is_intact(directory: Path) -> bool:
 
 def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, seed: int) -> StoredDocument:
     """Write a composed document without the sentences of the others."""
-    there = {entry.english for entry in _read(folder, documents).entries if entry.english is not None}
-    lines = (line.encode() for line in compose_lines(entries, seed, without=there))
+    beside = _read(folder, documents).entries
+    said = [(entry.english, parse(entry.texts[0], Format.HLXL)) for entry in beside if entry.english is not None]
+    there, silent = {sentence for sentence, _ in said}, defined_otherwise(said)
+    lines = (line.encode() for line in compose_lines(entries, seed, without=there, silent=silent))
     source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
+    if silent:
+        source += f" and the operations that they define otherwise ({len(silent)})"
     document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
     return document.replace(entries=entries, seed=seed)
 
@@ -267,16 +284,29 @@ def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[by
     return StoredDocument(file=file.name, name=name, source=source, sha256=sha256_of(file), bytes=file.stat().st_size)
 
 
-def _refused(entry: Entry, english: str, said: Sequence[Entry]) -> Quarantined:
-    """Return an entry as quarantined, because its sentence is repeated or contradicted.
+def _refused(entry: Entry, said: Mapping[str, Sequence[Entry]]) -> Quarantined | None:
+    """Return an entry as quarantined if its sentence is contradicted, or was seen before; else None.
 
     Args:
-        entry: with the sentence `english`.
-        said: the first entry of each value of the sentence.
+        entry: any.
+        said: by folded sentence, the first entry of each sentence with each of its values.
     """
-    other = next((other for other in said if other.texts != entry.texts), said[0])
+    if entry.english is None or not entry.texts:
+        return None
+    alike = said[folded(entry.english)]
+    contradicts = next((other for other in alike if _contradict(entry, other)), None)
+    other = contradicts or next(other for other in alike if other.english == entry.english)
+    if other is entry:
+        return None
     where = f"line {other.line}" if other.document == entry.document else f"{other.document} line {other.line}"
     reason = f"the sentence was seen before, in {where}"
-    if len(said) > 1:
+    if contradicts:
         reason = f"the sentence says {entry.texts[0]} here and {other.texts[0]} in {where}"
-    return Quarantined(entry.document, entry.line, english, rules.SENTENCE_ONCE, reason, english)
+    return Quarantined(entry.document, entry.line, entry.english, rules.SENTENCE_ONCE, reason, entry.english)
+
+
+def _contradict(one: Entry, other: Entry) -> bool:
+    """Return whether entries, whose sentences are alike, have values that are not."""
+    if one.texts == other.texts:
+        return False
+    return one.english == other.english or folded(one.texts[0]) != folded(other.texts[0])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hlx_model.json_model import JsonModel
 from hlx_model.language import Contract, Format, Handle, Value
 
+SENTENCE = "sentence"
+"""The operation of a sentence without a value."""
 _TYPE_NAMES = {type(None): "null", bool: "boolean", int: "integer", str: "string", Handle: "handle", list: "array"}
 
 
@@ -26,7 +28,7 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value, and its sentence if the document has one."""
+    """One value and its sentence, or one of them."""
 
     document: str
     line: int
@@ -38,12 +40,14 @@ class Entry:
     section: str
     """The nearest `##` heading above, without its `#`; "" if there is none."""
     operation: str
-    """The kind of the value, by `operation_of`."""
+    """The kind of the value, by `operation_of`; `SENTENCE` without a value."""
     english: str | None
     texts: tuple[str, ...]
-    """The value's canonical text in each format, in the order of `Format`."""
+    """The value's canonical text in each format, in the order of `Format`; empty for a sentence without a value."""
     rendered: tuple[Format, ...] = ()
     """The formats that the document lacks; they are rendered from one that it has."""
+    left_out: bool = False
+    """Some of its examples are longer than the sequence length: no model learns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Collection:
     entries: tuple[Entry, ...]
     quarantined: tuple[Quarantined, ...]
     readings: tuple[Reading, ...]
+    max_tokens: int | None = None
+    """Tokens of the longest example that is used; None if no entry has a longer one."""
 
     @property
     def entries_read(self) -> int:
@@ -102,6 +108,11 @@ def operation_of(value: Value) -> str:
         case dict():
             return "object"
     return _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def folded(sentence: str) -> str:
+    """Return a sentence without what makes no other sentence: case, spaces and a final stop."""
+    return " ".join(sentence.casefold().strip().removesuffix(".").split())
 
 
 def listed(formats: Iterable[Format]) -> str:

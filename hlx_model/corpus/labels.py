@@ -3,34 +3,22 @@
 A label is `English:`, `HLXL:`, `LC-R:`, `LC-T:` or `LC-B:`, in any case, with `_`, a space or nothing for
 the hyphen, bold, in a list, a quotation or a heading, perhaps with a remark (`LC-R (runic):`). Its text
 is on its line, on the lines below it, or in a fenced block below it; a fenced block whose language is
-a format (```` ```lc-r ````) needs no label. Everything else is prose.
+a format (```` ```lc-r ````) needs no label. Each row of a table with such columns is an entry. Everything
+else is prose, front matter (`---` to `---` at the beginning) too.
 
 Lines are read one at a time: a document of a million entries takes no memory.
 """
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum
+from itertools import chain, islice
 
 from hlx_model.corpus import rules
+from hlx_model.corpus.columns import table_columns, table_row
+from hlx_model.corpus.parts import Block, Labelled, Mark, cleaned, label_of
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.language import Format
-
-
-class Mark(Enum):
-    """What is between labelled texts."""
-
-    BREAK = "break"
-    """Prose, a heading, a rule, an end of a fenced block that contains a sentence: it ends every entry."""
-    OPEN = "open"
-    """A fenced block begins."""
-    CLOSE = "close"
-    """It ends."""
-
 
 _SPACE = r"[^\S\n]*"  # Word and French put spaces that do not break before a colon
 _LIST = r"(?:[-*+•‣◦·]|\d{1,4}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?"
@@ -64,45 +52,10 @@ _MARKS = re.compile(rf"{_SPACE}(?:>{_SPACE}|{_LIST})*")
 _QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _PROSE = re.compile(r"[ \t]*(?:\*\*|>|<|[-*+][ \t]|\d{1,4}[.)][ \t]|\|.*\|[ \t]*$)")
 _REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
+_KEY = re.compile(r"(?:([\w.\"'-][\w .\"'-]*):(?=\s|$)\s*(.*)|\s+\S.*|-\s.*|#.*|\s*)$")
+_FRONT_MATTER = 200
+"""Front matter has at most so many lines."""
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
-
-
-@dataclass(slots=True)
-class Labelled:
-    """A label and the lines of its text."""
-
-    label: str
-    """`ENGLISH`, the tag of a format, or "" for a fenced block without one."""
-    line: int
-    """1-based line of the label; without a label, of the fence."""
-    section: str
-    """The nearest `##` heading above, without its `#`; "" if there is none."""
-    touches: bool
-    """It is directly below the labelled text before it: no blank line and no prose between."""
-    lines: list[str] = field(default_factory=list)
-    """The text, stripped, line by line; empty if the label has none."""
-    last_line: int = 0
-    """1-based, the last line that belongs to it."""
-    composed: bool = False
-    """It contained decomposed characters, which were composed (NFC)."""
-    fenced: bool = False
-    """Its text is that of a fenced block."""
-    language: str = ""
-    """The language of a fenced block without a label; "" if it is none in particular."""
-
-    @property
-    def text(self) -> str:
-        """Return all lines of the text."""
-        return "\n".join(self.lines)
-
-
-def label_of(text: str) -> str | None:
-    """Return `ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
-    if text.casefold() == ENGLISH.casefold():
-        return ENGLISH
-    with suppress(ValueError):
-        return str(Format(text))
-    return None
 
 
 class _Scanner:
@@ -120,20 +73,38 @@ class _Scanner:
         """The marks of the open fenced blocks, the outermost first."""
         self.fenced_text = False
         """The lines of the innermost block are the text of `current`, not labels or prose."""
+        self.readings = frozenset[str]()
+        """What was changed in the characters of the current line."""
+        self.above = ""
+        """The line above, which may be the head of a table."""
+        self.columns: list[str | None] = []
+        """The labels of the columns of the table that is being read."""
 
-    def read(self, lines: Iterable[str]) -> Iterator[Labelled | Mark]:
+    def read(self, lines: Iterable[str]) -> Iterator[Labelled | Block | Mark]:
         """Yield what each line completes, and what the end of the document completes."""
-        for number, line in enumerate(lines, start=1):
-            # A byte order mark is also found inside, if files that begin with one were joined.
-            line = line.removeprefix("\ufeff")
-            composed = not line.isascii() and not unicodedata.is_normalized("NFC", line)
-            yield from self._read(number, unicodedata.normalize("NFC", line) if composed else line, composed)
+        for number, raw in self._without_front_matter(enumerate(lines, start=1)):
+            line, self.readings = cleaned(raw)
+            yield from self._read(number, line)
+            self.above = line
         yield from self._end(touching=False)
         if self.comment:
             self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
         yield Mark.BREAK
 
-    def _read(self, number: int, line: str, composed: bool) -> Iterator[Labelled | Mark]:
+    def _without_front_matter(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        begin = list(islice(lines, 1))
+        if begin and cleaned(begin[0][1])[0].rstrip() == "---":
+            for number, line in islice(lines, _FRONT_MATTER):
+                begin.append((number, line))
+                if line.rstrip() in ("---", "..."):
+                    break
+            if labels := _front_matter([line for _, line in begin]):
+                begin = []
+                if any(labels):
+                    self.unread.setdefault("front matter is no entry", 1)
+        return chain(begin, lines)
+
+    def _read(self, number: int, line: str) -> Iterator[Labelled | Block | Mark]:
         if self.comment:
             if "-->" not in line:
                 return
@@ -143,21 +114,30 @@ class _Scanner:
         if tag is None and not self.fences and "<!--" in line:
             self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
             line = _COMMENT.sub("", line)
+        if self.columns and "|" in line and not label:
+            yield from table_row(line, self.columns, number, self.section)
+            return
+        self.columns = [] if self.current or self.fenced_text else table_columns(self.above, line)
+        if self.columns:
+            # Its head was taken for prose.
+            for reading in [reading for reading, where in self.unread.items() if where == number - 1]:
+                del self.unread[reading]
+            return
         if fence := _FENCE.match(line):
             yield from self._fence(number, fence[1], fence[2].strip())
         elif label and tag:
             yield from self._end(touching=self._touched())
             self.fenced_text = False
             self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
-            self._add(number, _unmarked(label, tag), composed)
+            self._add(number, _unmarked(label, tag))
         elif self.fenced_text:
-            self._add(number, _QUOTED.sub("", line, count=1).strip(), composed)
+            self._add(number, _QUOTED.sub("", line, count=1).strip())
         elif not line.strip():
             # A label without text can have it below blank lines.
             if self.current is None or self.current.lines:
                 yield from self._end(touching=False)
         elif (marks := self._continuation(line)) is not None:
-            self._add(number, marks.sub("", line, count=1).strip(), composed)
+            self._add(number, marks.sub("", line, count=1).strip())
         else:
             heading = _HEADING.match(line)
             yield from self._end(touching=False)
@@ -219,11 +199,11 @@ class _Scanner:
         if found and word != "hlx" and difflib.get_close_matches(word, labels, cutoff=_ALIKE):
             self.unread.setdefault(f"prose that begins with `{found[1]}` is no label", number)
 
-    def _add(self, number: int, text: str, composed: bool) -> None:
+    def _add(self, number: int, text: str) -> None:
         if text and self.current is not None:
             self.current.lines.append(text)
             self.current.last_line = number
-            self.current.composed |= composed
+            self.current.readings |= self.readings
 
     def _end(self, *, touching: bool) -> Iterator[Labelled]:
         self.touching = touching
@@ -240,8 +220,13 @@ class _Scanner:
         yield done
 
 
-def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Mark]:
-    """Yield the labelled texts of a document in their order, and `Mark.BREAK` at what ends every entry, and at its end.
+def is_labelled(line: str) -> bool:
+    """Return whether a line has a label."""
+    return _LABEL.match(cleaned(line)[0]) is not None
+
+
+def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Block | Mark]:
+    """Yield labelled texts and rows in their order, and `Mark.BREAK` at what ends every entry, and at the end.
 
     Args:
         lines: of the document, without their ends.
@@ -250,7 +235,7 @@ def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled 
     return _bounded(_Scanner(unread).read(lines))
 
 
-def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
+def _bounded(found: Iterable[Labelled | Block | Mark]) -> Iterator[Labelled | Block | Mark]:
     """Turn both ends of a fenced block that contains a sentence into breaks; drop the ends of other blocks.
 
     A block that contains HLX alone may belong to the sentence above it: its texts are held back until that is known.
@@ -265,6 +250,10 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
             if part is Mark.BREAK or (part is Mark.CLOSE and holds_sentence):
                 yield Mark.BREAK
             holds_sentence &= inside
+        elif isinstance(part, Block):
+            yield from waiting or ()
+            yield part
+            waiting = [] if inside else None
         elif inside and part.label == ENGLISH and not holds_sentence:
             holds_sentence = True
             yield Mark.BREAK
@@ -274,6 +263,22 @@ def _bounded(found: Iterable[Labelled | Mark]) -> Iterator[Labelled | Mark]:
             waiting.append(part)
         else:
             yield part
+
+
+def _front_matter(lines: list[str]) -> list[str | None]:
+    """Return the label that each key of front matter looks like, if any; empty if the lines are no front matter.
+
+    An entry between two rules is none: it has HLX, or its labels have capital letters, and no other keys.
+    """
+    keys = [_KEY.match(line) for line in lines[1:-1]]
+    if len(lines) < 2 or lines[-1].rstrip() not in ("---", "...") or None in keys:
+        return []
+    found = [(key[1], label_of(key[1]), key[2]) for key in keys if key and key[1]]
+    labels = [label for _, label, _ in found]
+    is_small = all(key.islower() for key, label, _ in found if label)
+    has_hlx = any(label in list(Format) and rules.parses(text, Format(label)) for _, label, text in found)
+    has_others = None in labels
+    return labels if (has_others and (is_small or not has_hlx)) or (is_small and not has_hlx) else []
 
 
 def _unmarked(label: re.Match[str], tag: str) -> str:

@@ -6,75 +6,67 @@ around it, gets the HLX below it, if that order leaves fewer sentences and HLX u
 none if something unpaired is right above it, or below entries without blank lines. A sentence whose order stays unclear
 gets no HLX at all: the wrong order would pair each sentence with another's answer. Prose, a heading, a rule, the next
 sentence, and the end of a fenced block that contains a sentence end the search.
+
+A sentence without HLX serves phase 1 alone, unless it has lost its HLX: then it is no entry.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import chain
 from typing import Literal, TypeAlias
 
-from hlx_model.corpus.labels import Labelled, Mark
+from hlx_model.corpus.parts import Block, Labelled, Mark
 from hlx_model.corpus.prompts import ENGLISH
-from hlx_model.language import Format
 
 
-@dataclass(slots=True)
-class Block:
-    """The labelled texts of one entry, as they are in the document."""
-
-    english: Labelled | None = None
-    formats: dict[Format, Labelled] = field(default_factory=dict)
-    repeated: list[Format] = field(default_factory=list)
-    """Formats that it has more than once."""
-    unnamed: list[Labelled] = field(default_factory=list)
-    """Fenced blocks without a format."""
-    unclear: bool = False
-    """Its HLX could be above it as well as below it."""
-    isolated: bool = False
-    """Its sentence is isolated, with blank lines around it."""
-    closed: bool = False
-    """Some of its lines followed each other without a blank line: a blank line ends it."""
-
-    @property
-    def parts(self) -> list[Labelled]:
-        """Return all texts that the entry was read from, in order."""
-        return sorted(filter(None, (self.english, *self.formats.values(), *self.unnamed)), key=lambda part: part.line)
-
-    @property
-    def line(self) -> int:
-        """Return the line of its sentence; without a sentence, of its first text."""
-        return (self.english or self.parts[0]).line
-
-    @property
-    def has_hlx(self) -> bool:
-        """Return whether there is HLX, or what may be HLX."""
-        return bool(self.formats or self.unnamed)
-
-    def takes(self, part: Labelled) -> bool:
-        """Return whether `part`, which is no sentence, belongs to this entry rather than to a new one."""
-        if self.unclear or ((self.closed or self.unnamed) and not part.touches):
-            return False
-        repeated = part.label != "" and Format(part.label) in self.formats
-        return not repeated or (part.touches and self.english is not None)
-
-    def add(self, part: Labelled) -> None:
-        """Add the text of a format or of a fenced block."""
-        if not part.label:
-            self.unnamed.append(part)
-        elif (format := Format(part.label)) in self.formats:
-            self.repeated.append(format)
-        else:
-            self.formats[format] = part
+def blocks(parts: Iterable[Labelled | Block | Mark]) -> Iterator[Block]:
+    """Yield the entries of a document from its labelled texts; rows are entries already."""
+    above: Block | None = None
+    bare: list[Block] = []
+    for block in chain(_paired(parts), [None]):
+        if block and _is_bare(block) and (not bare or bare[-1].section == block.section):
+            bare.append(block)
+            continue
+        alone = not _cut_off(bare, above, block)
+        for one in bare:
+            one.alone = alone
+            yield one
+        above, bare = bare[-1] if bare else above, []
+        if block and _is_bare(block):
+            bare.append(block)
+        elif block:
+            yield block
+            above = block
 
 
-def blocks(parts: Iterable[Labelled | Mark]) -> Iterator[Block]:
-    """Yield the entries of a document from its labelled texts."""
-    region = _Region()
+def _is_bare(block: Block) -> bool:
+    """Return whether a block is a sentence without anything that may be its HLX."""
+    if block.english is None or block.has_hlx or block.alone:
+        return False
+    return block.english.sentence_lines == len(block.english.lines)
+
+
+def _cut_off(bare: list[Block], above: Block | None, below: Block | None) -> bool:
+    """Return whether sentences without HLX that follow each other have lost it.
+
+    One has if it is alone between other entries of its section; several have if HLX without a sentence is next to them.
+    """
+    around = ((bare[0], above), (bare[-1], below)) if bare else ()
+    if len(bare) == 1:
+        return any(other and not other.alone and other.section == one.section for one, other in around)
+    return any(other and other.english is None and other.region == one.region for one, other in around)
+
+
+def _paired(parts: Iterable[Labelled | Block | Mark]) -> Iterator[Block]:
+    region = _Region(0)
     for run in _runs(parts):
-        if run:
+        if isinstance(run, Block):
+            yield run
+        elif run:
             yield from region.read(run)
         else:
             yield from region.end()
-            region = _Region()
+            region = _Region(region.number + 1)
 
 
 _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
@@ -83,7 +75,8 @@ _Order: TypeAlias = Literal["sentence first", "sentence last", "unclear"]
 class _Region:
     """The texts from one break to the next: the entry that is being read, and the evidence for each order."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.block = Block()
         self.order: _Order = "unclear"
         self.adjacent = False
@@ -131,7 +124,7 @@ class _Region:
             # What is right above it is no complete pair.
             left_over_above = place > 0 and not self.pattern.endswith((b"P", b"EF"), 0, place)
             if block.isolated and block.has_hlx and (over_if_first >= over_if_last or left_over_above):
-                yield Block(english=block.english, unclear=True)
+                yield Block(english=block.english, unclear=True, region=self.number)
                 yield replace(block, english=None)
             else:
                 yield block
@@ -141,6 +134,7 @@ class _Region:
         done, self.block = self.block, block
         if done.english is None and not done.has_hlx:
             return
+        done.region = self.number
         place = len(self.pattern)
         if done.english is not None and not done.isolated and done.has_hlx:
             self.pattern += b"P"
@@ -165,17 +159,19 @@ class _Region:
         return "sentence first" if continues else "unclear"
 
 
-def _runs(parts: Iterable[Labelled | Mark]) -> Iterator[list[Labelled]]:
+def _runs(parts: Iterable[Labelled | Block | Mark]) -> Iterator[list[Labelled] | Block]:
     """Yield the labelled texts that are directly below each other, together; an empty run for a break.
 
-    A run that begins with a sentence ends before the next one: its order is known from the start.
+    A run that begins with a sentence ends before the next one: its order is known from the start. A row is a break.
     """
     run: list[Labelled] = []
     for part in parts:
-        if run and (isinstance(part, Mark) or not part.touches or run[0].label == part.label == ENGLISH):
+        if run and (not isinstance(part, Labelled) or not part.touches or run[0].label == part.label == ENGLISH):
             yield run
             run = []
-        if isinstance(part, Mark):
-            yield []
-        else:
+        if isinstance(part, Labelled):
             run.append(part)
+        else:
+            yield []
+        if isinstance(part, Block):
+            yield part

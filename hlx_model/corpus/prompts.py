@@ -43,10 +43,20 @@ def prompt(target: str, given: str) -> str:
     return f"[{target}] {given}{_ARROW}"
 
 
+def given(text: str) -> str:
+    """Return what a prompt gives: the inverse of `prompt`."""
+    return text.partition("] ")[2].removesuffix(_ARROW)
+
+
 def answer_start(text: str) -> int:
     """Where the answer begins in a text of prompt and answer; 0 in a text that has no prompt."""
     _, arrow, answer = text.partition(_ARROW)
     return len(text) - len(answer) if arrow else 0
+
+
+def tokens_of(*texts: str) -> int:
+    """Return the number of tokens of an example: one a character of its texts, `<BOS>` and `<EOS>`."""
+    return sum(map(len, texts)) + 2
 
 
 def value_sha256(hlxl: str) -> str:

@@ -6,7 +6,7 @@ that equals its entry's text is not parsed again.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,6 +68,20 @@ def _text(column: str, *, nullable: bool = False) -> list[Rule]:
     ]
 
 
+def _of_values() -> list[Rule]:
+    """Return the rules that an example has all formats and a hash, or a sentence and none of them."""
+
+    def has_value(rows: pa.RecordBatch) -> pa.BooleanArray:
+        given = [pc.is_valid(rows[column]) for column in (*FORMATS, "value_sha256")]
+        return pc.or_(pc.is_null(rows["english"]), reduce(pc.or_, given))
+
+    def missing(column: str) -> Callable[[pa.RecordBatch], pa.BooleanArray]:
+        return lambda rows: pc.and_(has_value(rows), pc.is_null(rows[column]))
+
+    reason = "the text is missing"
+    return [Rule(rules.NOT_EMPTY, reason, (column,), missing(column)) for column in (*FORMATS, "value_sha256")]
+
+
 def _one_of(column: str, *values: str) -> Rule:
     known, reason = pa.array(values, pa.string()), f"the {column} is not one of {', '.join(values)}"
     return Rule(f"{column}_is_known", reason, (column,), lambda rows: _not(pc.is_in(rows[column], known)))
@@ -95,8 +109,9 @@ def _in_language(name: str, reason: str, language: str, text: str) -> Rule:
     return Rule(name, reason, (language, text), broken)
 
 
-def _derived(*learned: str) -> list[Rule]:
-    """Return the rules of all derived corpora: the split is that of the entry, and the learned texts fit the model."""
+def _derived(asset: str) -> list[Rule]:
+    """Return the rules of a derived corpus: the split is that of the entry, and the learned texts fit the model."""
+    learned = DERIVED[asset].texts
 
     def other_split(rows: pa.RecordBatch) -> pa.BooleanArray:
         return _not(pc.equal(rows["split"], rows["entry_split"]))
@@ -171,17 +186,25 @@ _IS_ENGLISH = _each(rules.IS_ENGLISH, "the sentence is not English", lambda text
 _IS_SHA256 = _matches("is_sha256", "the hash is no SHA-256", "value_sha256", "^[0-9a-f]{64}$")
 
 
-def _entries(*, without_sentence: bool) -> list[Rule]:
-    """Return the rules on an entry: its place, its sentence, which may be missing, and its value in four formats."""
+def _entries(*, whole: bool) -> list[Rule]:
+    """Return the rules on an entry: its place, its sentence, and its value in four formats.
+
+    Args:
+        whole: whether it needs both; otherwise one of sentence and value may be missing.
+    """
     return [
         *_text("document"),
         Rule("line_is_positive", "the line is not positive", ("line",), lambda rows: _not(pc.greater(rows["line"], 0))),
-        *_text("english", nullable=without_sentence),
+        *_text("english", nullable=not whole),
         _IS_ENGLISH,
-        *(rule for format in FORMATS for rule in _text(format)),
+        *(rule for format in FORMATS for rule in _text(format, nullable=not whole)),
+        *([] if whole else _of_values()),
         _each(rules.PARSES, "the text is no line of its format", _unreadable, *FORMATS, found=("HLXL",)),
         _each(rules.SAME_VALUE, "the four formats do not have the same value", _disagree, *FORMATS),
-        _IS_SHA256,
+        _IS_SHA256 if whole else Rule(
+            _IS_SHA256.name, _IS_SHA256.reason, _IS_SHA256.found,
+            lambda rows: pc.and_(pc.is_valid(rows["value_sha256"]), _IS_SHA256.broken(rows)),
+        ),
         _each(
             "value_sha256_is_that_of_the_value", "the hash is not that of the value",
             lambda hlxl, sha256: value_sha256(hlxl) != sha256, "HLXL", "value_sha256",
@@ -190,13 +213,13 @@ def _entries(*, without_sentence: bool) -> list[Rule]:
 
 
 ROW_RULES = {
-    EXAMPLES: [*_entries(without_sentence=True), _one_of("split", *Split)],
-    EVALUATION: [*_entries(without_sentence=False), _one_of("split", EVALUATED)],
+    EXAMPLES: [*_entries(whole=False), _one_of("split", *Split)],
+    EVALUATION: [*_entries(whole=True), _one_of("split", EVALUATED)],
     "english_corpus": [
         *_text("english"),
         _IS_ENGLISH,
         _says(("english",), lambda rows: rows[f"entry_{ENGLISH}"]),
-        *_derived("english"),
+        *_derived("english_corpus"),
     ],
     "hlx_corpus": [
         _one_of("format", *FORMATS),
@@ -204,7 +227,7 @@ ROW_RULES = {
         _IS_SHA256,
         _in_language("text_parses_in_its_format", "the text is no line of its format", "format", "text"),
         _says(("format", "text"), lambda rows: _said(rows, "format")),
-        *_derived("text"),
+        *_derived("hlx_corpus"),
     ],
     "paired_corpus": [
         _one_of("target", ENGLISH, *FORMATS),
@@ -217,7 +240,7 @@ ROW_RULES = {
             "pairs_within_one_entry", "prompt and answer are of two entries", ("prompt", "answer"), _mispaired,
             compares=True,
         ),
-        *_derived("prompt", "answer"),
+        *_derived("paired_corpus"),
     ],
 }  # fmt: skip
 """The rules on the rows of each corpus."""

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from hlx_model.environment import Environment
-from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, parse, render, same
+from hlx_model.language import GRAMMARS, Format, HLXSyntaxError, Value, parse, render, same
 
 _GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark in grammar.marks if not mark.isascii())
 """The glyphs of the formats, and the arrow between prompt and answer: no English sentence has them."""
@@ -23,6 +24,8 @@ HAS_HLX = "sentence_has_its_own_hlx"
 ONCE = "format_given_once"
 SENTENCE_ENDS = "sentence_ends_in_its_line"
 SENTENCE_ONCE = "sentence_once"
+READABLE_ROW = "row_is_readable"
+TWO_VALUES = "value_on_each_side"
 
 
 def why_not_english(text: str) -> str:
@@ -37,15 +40,28 @@ def why_not_english(text: str) -> str:
         return "has no letter"
     if found := _NOT_IN_ENGLISH.search(text):
         return f"holds `{found.group()}`"
-    if not _MAY_BE_HLX.match(text):
+    if not may_be_hlx(text):
         return ""
-    formats = [format for format in Format if parses(text, format)]
-    return f"is a line of {formats[0]}" if formats else ""
+    return f"is a line of {formats[0]}" if (formats := list(values(text))) else ""
+
+
+def may_be_hlx(text: str) -> bool:
+    """Return whether `text` begins as a line of some format can; prose, which begins with a letter, does not."""
+    return _MAY_BE_HLX.match(text) is not None
 
 
 def is_english(text: str) -> bool:
     """Return whether `text` is an English sentence, as far as `why_not_english` can tell."""
     return not why_not_english(text)
+
+
+def values(text: str) -> dict[Format, Value]:
+    """Return the value of a text in each format that can parse it."""
+    found: dict[Format, Value] = {}
+    for format in Format:
+        with suppress(HLXSyntaxError):
+            found[format] = parse(text, format)
+    return found
 
 
 def parses(text: str, format: Format) -> bool:

@@ -81,9 +81,10 @@ class Statistics(JsonModel):
 
 def statistics(examples: pa.Table) -> Statistics:
     """Return what `examples` contains: a table as `examples_table` gives it."""
-    sentences, lc_r = examples["english"].drop_null(), examples[Format.LC_R]
+    valued = examples.filter(pc.is_valid(examples["value_sha256"]))
+    sentences, lc_r = examples["english"].drop_null(), valued[Format.LC_R]
     notation = pc.replace_substring_regex(lc_r, _STRING, "")
-    by_value = examples.group_by("value_sha256", use_threads=False)
+    by_value = valued.group_by("value_sha256", use_threads=False)
     of_value = by_value.aggregate([("english", "count"), ("split", "first")])
     operations = _crosstab(examples, "operation")
     return Statistics(
@@ -94,9 +95,9 @@ def statistics(examples: pa.Table) -> Statistics:
         values_by_split=_by_split(of_value["split_first"]),
         sections=_crosstab(examples, "section"),
         operations=dict(sorted(operations.items(), key=lambda item: (-sum(item[1].values()), item[0]))),
-        depths=dict(sorted(_crosstab(examples.append_column("depth", _depths(notation)), "depth").items())),
+        depths=dict(sorted(_crosstab(valued.append_column("depth", _depths(notation)), "depth").items())),
         sentence_lengths=_lengths(sentences),
-        hlxl_lengths=_lengths(examples[Format.HLXL]),
+        hlxl_lengths=_lengths(valued[Format.HLXL]),
         digits=_count(sentences, _DIGITS),
         spelled=_count(sentences, _SPELLED),
         number=_count(sentences, f"{_DIGITS}|{_SPELLED}"),

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
+from hlx_model.corpus.prompts import tokens_of
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import (
@@ -34,7 +35,9 @@ from hlx_model.corpus.tables import (
     PLACES_SCHEMA,
     evaluation_table,
     examples_table,
+    max_tokens_of,
     quarantine_table,
+    with_max_tokens,
 )
 from hlx_model.files import digest_of, new_directory, staging, write_json
 from hlx_model.json_model import JsonModel
@@ -146,7 +149,7 @@ class DerivedFrom(JsonModel):
 def store_examples(artifacts: Artifacts, corpus: Collection, documents: Sequence[DocumentRef] = ()) -> VerifiedCorpus:
     """Split a corpus, and keep its examples, what is in quarantine and which documents it was read from."""
     rows, quarantine = examples_table(corpus), quarantine_table(corpus)
-    directory = artifacts.corpus(EXAMPLES, _version_of_examples(data_version(rows), quarantine))
+    directory = artifacts.corpus(EXAMPLES, _version(data_version(rows), rows.schema, quarantine))
     with new_directory(directory, keep=is_intact) as made:
         pq.write_table(quarantine, made / QUARANTINE)
         pq.write_table(rows, made / ROWS)
@@ -159,7 +162,7 @@ def store_evaluation(artifacts: Artifacts, evaluation: Collection, documents: Se
     """Keep the sentences of evaluation documents with their right values, and what is in quarantine."""
     rows, quarantine = evaluation_table(evaluation), quarantine_table(evaluation)
     found = data_version(rows.select(_COVERED[EVALUATION]))
-    directory = artifacts.corpus(EVALUATION, _version_of_examples(found, quarantine))
+    directory = artifacts.corpus(EVALUATION, _version(found, rows.schema, quarantine))
     with new_directory(directory, keep=is_intact) as made:
         pq.write_table(quarantine, made / QUARANTINE)
         pq.write_table(rows, made / ROWS)
@@ -178,16 +181,18 @@ def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | P
         CorpusError: the examples are missing or damaged.
     """
     derived, source = DERIVED[asset], read(examples)
+    table = load(source)
     version, splits = DataVersion(derived.learned), _count_splits(())
     with staging(artifacts.corpus(asset, "new").parent) as temporary:
         rows, places = temporary / ROWS, temporary / "places.parquet"
-        with pq.ParquetWriter(rows, derived.schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed:
-            for batch in derived.batches(source.table):
+        schema = with_max_tokens(derived.schema, max_tokens_of(table.schema))
+        with pq.ParquetWriter(rows, schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed:
+            for batch in derived.batches(table):
                 version.update(batch)
                 splits.update(_count_splits([batch]))
                 writer.write_batch(batch)
                 placed.write_batch(batch.select(PLACE))
-        directory = artifacts.corpus(asset, version.hexdigest())
+        directory = artifacts.corpus(asset, _version(version.hexdigest(), schema))
         with new_directory(directory, keep=is_intact) as made:
             rows.rename(made / ROWS)
             write_json(made / DERIVED_FROM, DerivedFrom(corpus_examples=source.version).to_json())
@@ -262,8 +267,8 @@ def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
             version.update(batch)
             yield batch
         found = version.hexdigest()
-        if (directory / QUARANTINE).is_file():
-            found = _version_of_examples(found, pq.read_table(directory / QUARANTINE))
+        quarantine = pq.read_table(directory / QUARANTINE) if (directory / QUARANTINE).is_file() else None
+        found = _version(found, pq.read_schema(directory / ROWS), quarantine)
     except (KeyError, TypeError, pa.ArrowInvalid):
         pass
     if found != directory.name:
@@ -381,7 +386,11 @@ def made_from(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
 
 
 def model_texts(rows: pa.Table, *splits: str) -> list[str]:
-    """Return the texts that a model sees of these rows, in their order: of the named splits, or of all."""
+    """Return the texts that a model sees of these rows, in their order: of the named splits, or of all.
+
+    Texts over the sequence length that the corpus was made with are left out.
+    """
+    limit = max_tokens_of(rows.schema)
     if splits:
         rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
     if "prompt" in rows.column_names:
@@ -390,9 +399,11 @@ def model_texts(rows: pa.Table, *splits: str) -> list[str]:
         texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
     else:
         texts = rows["english" if "english" in rows.column_names else "text"]
-    return list(texts.to_pylist())
+    return [text for text in texts.to_pylist() if limit is None or tokens_of(text) <= limit]
 
 
-def _version_of_examples(rows: str, quarantine: pa.Table) -> str:
-    """Return the version of examples; it covers the quarantine too, which one looks up there."""
-    return digest_of([rows, data_version(quarantine)])
+def _version(rows: str, schema: pa.Schema, quarantine: pa.Table | None = None) -> str:
+    """Return the version of rows; it covers the quarantine, and the limit above which texts are left out."""
+    limit = max_tokens_of(schema)
+    parts = [rows, *([] if quarantine is None else [data_version(quarantine)]), *([] if limit is None else [limit])]
+    return digest_of(parts) if parts[1:] else rows

@@ -17,9 +17,10 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from hlx_model.corpus.entries import Collection, Entry
-from hlx_model.corpus.prompts import conversion, translations, value_sha256
+from hlx_model.corpus.prompts import conversion, tokens_of, translations, value_sha256
 from hlx_model.corpus.split import EVALUATED, assign_splits
 from hlx_model.language import Format
+from hlx_model.model.sizes import POSITIONS
 
 
 def _schema(*names: str) -> pa.Schema:
@@ -37,6 +38,8 @@ EXAMPLES_SCHEMA = _schema(
 )
 EVALUATION_SCHEMA = _schema(*PLACE, "section", "operation", "english", *map(str, Format), "value_sha256", "split")
 QUARANTINE_SCHEMA = _schema(*PLACE, "english", "rule", "reason", "found")
+_MAX_TOKENS = "max_tokens"
+_NO_TEXTS = (None,) * len(Format)
 _ENTRY = ("split", "section", "operation", *PLACE)
 BATCH = 50_000
 """Rows that are made at once."""
@@ -50,6 +53,8 @@ class Derived:
     """How a corpus is derived from the examples."""
 
     schema: pa.Schema
+    texts: tuple[str, ...]
+    """The columns that together are the text that a model sees."""
     rows_of: Callable[[_Row, bool], Iterable[_Cells]]
     """Returns the rows of an example; the second argument says whether it is the first one of its value."""
 
@@ -68,9 +73,14 @@ class Derived:
 
     def _rows(self, examples: pa.Table) -> Iterator[_Cells]:
         seen: set[str] = set()
+        columns = [self.schema.names.index(name) for name in self.texts]
+        # Sentences and lines that are longer are kept: `store.model_texts` leaves them out.
+        limit = (max_tokens_of(examples.schema) or POSITIONS) if len(columns) > 1 else POSITIONS
         for batch in examples.to_batches(max_chunksize=BATCH):
             for row in batch.to_pylist():
-                yield from self.rows_of(row, row["value_sha256"] not in seen)
+                for cells in self.rows_of(row, row["value_sha256"] not in seen):
+                    if tokens_of(*(cells[column] for column in columns)) <= limit:
+                        yield cells
                 seen.add(row["value_sha256"])
 
 
@@ -79,11 +89,28 @@ def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
     rows = (
         (
             *(e.document, e.line, e.first_line, e.last_line, e.section, e.operation, e.english),
-            *(*e.texts, ", ".join(e.rendered), value_sha256(e.texts[0]), str(split)),
+            *(
+                *(e.texts or _NO_TEXTS),
+                ", ".join(e.rendered),
+                value_sha256(e.texts[0]) if e.texts else None,
+                str(split),
+            ),
         )
         for e, split in zip(corpus.entries, assign_splits(corpus.entries, held_out), strict=True)
     )
-    return _table(rows, EXAMPLES_SCHEMA)
+    table = _table(rows, EXAMPLES_SCHEMA)
+    return table.cast(with_max_tokens(EXAMPLES_SCHEMA, corpus.max_tokens))
+
+
+def with_max_tokens(schema: pa.Schema, max_tokens: int | None) -> pa.Schema:
+    """Return a schema that says which texts are left out: those with more tokens."""
+    return schema if max_tokens is None else schema.with_metadata({_MAX_TOKENS: str(max_tokens)})
+
+
+def max_tokens_of(rows: pa.Schema) -> int | None:
+    """Return the most tokens of a text that is learned of these rows; None if none of them is longer."""
+    found = (rows.metadata or {}).get(_MAX_TOKENS.encode())
+    return None if found is None else int(found)
 
 
 def evaluation_table(evaluation: Collection) -> pa.Table:
@@ -128,7 +155,7 @@ def _english_rows(row: _Row, first: bool) -> Iterator[_Cells]:
 
 def _hlx_rows(row: _Row, first: bool) -> Iterator[_Cells]:
     """Yield each value once in each format, from its first entry."""
-    if first:
+    if first and row["value_sha256"] is not None:
         for format in Format:
             yield (str(format), row[format], row["value_sha256"], *_entry_of(row))
 
@@ -137,9 +164,9 @@ def _paired_rows(row: _Row, first: bool) -> Iterator[_Cells]:
     """Yield prompts and answers; `prompt + answer` is the text that the model sees.
 
     They translate from English into each format and from each format into English. Each value also has one conversion
-    between two formats, chosen by its hash. An entry without a sentence has none of them: it serves phase 2 alone.
+    between two formats, chosen by its hash. An entry without a sentence or a value has none: it serves phase 2 or 1.
     """
-    if row["english"] is None:
+    if row["english"] is None or row["value_sha256"] is None:
         return
     texts = {format: row[format] for format in Format}
     pairs = [*translations(row["english"], texts), *([conversion(texts)] if first else [])]
@@ -147,7 +174,9 @@ def _paired_rows(row: _Row, first: bool) -> Iterator[_Cells]:
         yield (str(pair.target), str(pair.source), pair.prompt, pair.answer, row["value_sha256"], *_entry_of(row))
 
 
-ENGLISH_CORPUS = Derived(_schema("english", *_ENTRY), _english_rows)
-HLX_CORPUS = Derived(_schema("format", "text", "value_sha256", *_ENTRY), _hlx_rows)
-PAIRED_CORPUS = Derived(_schema("target", "source", "prompt", "answer", "value_sha256", *_ENTRY), _paired_rows)
+ENGLISH_CORPUS = Derived(_schema("english", *_ENTRY), ("english",), _english_rows)
+HLX_CORPUS = Derived(_schema("format", "text", "value_sha256", *_ENTRY), ("text",), _hlx_rows)
+PAIRED_CORPUS = Derived(
+    _schema("target", "source", "prompt", "answer", "value_sha256", *_ENTRY), ("prompt", "answer"), _paired_rows
+)
 DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hlx_model.corpus.entries import folded
 from hlx_model.corpus.row_rules import Rule
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import PLACE
@@ -65,7 +66,8 @@ class WholeRules:
         train = pc.fill_null(pc.equal(rows["split"], Split.TRAIN), False)
         for column in self._corpus.apart:
             for hashes, wanted in ((self._train, train), (self._held_out, pc.invert(train))):
-                hashes[column].extend(map(hash, rows[column].filter(wanted).drop_null().to_pylist()))
+                texts = rows[column].filter(wanted).drop_null().to_pylist()
+                hashes[column].extend(map(hash, map(_AS_ONE.get(column, _same), texts)))
         if "first_line" in rows.schema.names:
             self._spans.append(rows.select(_SPAN))
 
@@ -81,22 +83,34 @@ class WholeRules:
         for column in corpus.apart:
             train = _integers(self._train[column])
             if alike := set(train.filter(pc.is_in(train, _integers(self._held_out[column]))).to_pylist()):
-                texts = (key for rows in slices() for key in _keys(rows, ("split", column)))
+                as_one = _AS_ONE.get(column, _same)
+                texts = ((split, as_one(text)) for rows in slices() for split, text in _keys(rows, ("split", column)))
                 # The rows in train are reported.
                 leaked = {(Split.TRAIN, text) for split, text in texts if split != Split.TRAIN and hash(text) in alike}
                 name, reason = f"{column}_not_in_train_and_held_out", f"a held-out {_NAMES[column]} is in train"
-                found.append(_keyed(name, reason, ("split", column), leaked, (column,)))
+                found.append(_keyed(name, reason, ("split", column), leaked, (column,), as_one))
         if overlapping := _overlapping(self._spans):
             reason = "its lines are also another entry's, or its line is outside of them"
             found.append(_keyed("lines_of_one_entry_only", reason, PLACE, overlapping, ("first_line", "last_line")))
         return found
 
 
-def _keyed(name: str, reason: str, columns: tuple[str, ...], wrong: set[_Key], found: tuple[str, ...]) -> Rule:
-    """Return a rule that the rows with some keys break."""
+def _same(text: Any) -> Any:
+    return text
+
+
+_AS_ONE: dict[str, Callable[[Any], Any]] = {"english": lambda text: text and folded(text)}
+"""Texts of a column count as one if this is the same."""
+
+
+def _keyed(
+    name: str, reason: str, columns: tuple[str, ...], wrong: set[_Key], found: tuple[str, ...],
+    as_one: Callable[[Any], Any] = _same,
+) -> Rule:  # fmt: skip
+    """Return a rule that the rows with some keys break; the last cell of a key is compared by `as_one`."""
 
     def broken(rows: pa.RecordBatch) -> pa.BooleanArray:
-        return pa.array([key in wrong for key in _cells(rows, columns)], pa.bool_())
+        return pa.array([(*key[:-1], as_one(key[-1])) in wrong for key in _cells(rows, columns)], pa.bool_())
 
     return Rule(name, reason, found, broken)
 

@@ -9,7 +9,7 @@ passed their gates; no training waits for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from hlx_model.corpus.documents import (
     unreadable_documents,
 )
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Quarantined
+from hlx_model.corpus.rules import FITS
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_corpus_passed
 from hlx_model.environment import Environment
@@ -34,6 +35,7 @@ from hlx_model.model.sizes import POSITIONS
 DEFAULT = Path(__file__).with_name("default.md")
 """The document of this project. It was written by hand, not by the composer."""
 _PROJECT = "the evaluation document of hlx"
+_TOO_LONG = f"an example has over {POSITIONS} tokens, the positions of the model"
 NAME_ONE = "name one with HLX_EVAL (make … EVAL=exam.md)"
 
 
@@ -55,7 +57,7 @@ class EvaluationDocuments:
     documents: tuple[DocumentRef, ...]
     questions: tuple[Question, ...]
     quarantined: int
-    """Entries with a defect, which are left out."""
+    """Entries that are left out: with a defect, or longer than the model's positions."""
     data_version: str
     """The version of `evaluation_examples`: of sentences, sections, right values and quarantined entries."""
 
@@ -107,8 +109,8 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path]) -> Path:
     return keep_evaluation_documents(artifacts, paths, {DEFAULT: _PROJECT})
 
 
-def keep_examples(artifacts: Artifacts, document: Path) -> tuple[VerifiedCorpus, Collection]:
-    """Read kept evaluation documents, and keep their sentences and right values; return these and what was read.
+def keep_examples(artifacts: Artifacts, document: Path) -> VerifiedCorpus:
+    """Read kept evaluation documents, and keep their sentences and right values.
 
     A document that cannot be used at all is in quarantine, so that the gate `quarantine` fails.
 
@@ -116,18 +118,16 @@ def keep_examples(artifacts: Artifacts, document: Path) -> tuple[VerifiedCorpus,
         artifacts: where they are kept.
         document: the directory of the documents.
     """
-    read: list[Document] = []
-    kept = kept_documents(document)
+    kept, read = kept_documents(document), list[Document]()
     refused = [_unusable(one.name, one.reason) for one in unreadable_documents(document)]
     for one in kept:
         try:
-            read.append(_with_sentences(read_document(document / one.file, seq_length=POSITIONS, name=one.name)))
+            read.append(_answerable(read_document(document / one.file, seq_length=POSITIONS, name=one.name)))
         except CorpusError as error:
             refused.append(_unusable(one.name, str(error)))
-    entries = tuple(entry for one in read for entry in one.entries if entry.english is not None)
+    entries = tuple(entry for one in read for entry in one.entries)
     quarantined = (*refused, *(row for one in read for row in one.quarantined))
-    collection = Collection(entries, quarantined, tuple(reading for one in read for reading in one.readings))
-    return store.store_evaluation(artifacts, collection, [one.to_ref() for one in kept]), collection
+    return store.store_evaluation(artifacts, Collection(entries, quarantined, ()), [one.to_ref() for one in kept])
 
 
 def load_evaluation(directory: Path) -> EvaluationDocuments:
@@ -163,7 +163,7 @@ def read_evaluation(paths: Sequence[Path], artifacts: Artifacts | None = None) -
     document = keep_documents(artifacts, paths)
     if unreadable := unreadable_documents(document):
         raise CorpusError(unreadable[0].reason)
-    return load_evaluation(keep_examples(artifacts, document)[0].directory)
+    return load_evaluation(keep_examples(artifacts, document).directory)
 
 
 def named_for(named: Sequence[Path], learned: Iterable[DocumentRef], artifacts: Artifacts | None = None) -> Evaluation:
@@ -205,11 +205,6 @@ _NOT_COMPOSED = (
 )
 
 
-def folded(sentence: str) -> str:
-    """Return a sentence without what makes no other sentence: case, spaces and a final stop."""
-    return " ".join(sentence.casefold().removesuffix(".").split())
-
-
 def _question(document: str, english: str, rows: Sequence[Mapping[str, str]]) -> Question:
     right = {format: tuple(dict.fromkeys(row[format] for row in rows)) for format in Format}
     return Question(document, rows[0]["section"], english, right)
@@ -219,7 +214,21 @@ def _unusable(name: str, reason: str) -> Quarantined:
     return Quarantined(name, 1, None, "document_is_usable", reason, "")
 
 
-def _with_sentences(document: Document) -> Document:
-    if all(entry.english is None for entry in document.entries):
-        raise CorpusError(f"{document.name}: no entry has a sentence: write `English:` above each value")
-    return document
+def _answerable(document: Document) -> Document:
+    """Return a document with the entries that have a sentence and a value.
+
+    One with examples that are longer than the model's positions goes to quarantine: it has no answer in every format.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    entries = [entry for entry in document.entries if entry.english is not None and entry.texts]
+    if not entries:
+        raise CorpusError(f"{document.name}: no entry has a sentence and a value: write `English:` above each value")
+    too_long = tuple(
+        Quarantined(entry.document, entry.line, entry.english, FITS, _TOO_LONG, entry.texts[0])
+        for entry in entries
+        if entry.left_out
+    )
+    fitting = tuple(entry for entry in entries if not entry.left_out)
+    return replace(document, entries=fitting, quarantined=(*document.quarantined, *too_long))

@@ -1,6 +1,7 @@
 """Translation measured on prompts and answers: exact match, value match and parse rate.
 
-HLX→English has several right answers: every sentence that the corpus maps to the same value is one.
+HLX→English has many right answers: every sentence that the corpus has for the value, and every one that the composer's
+grammar reads back as the value.
 """
 
 import heapq
@@ -11,7 +12,9 @@ from difflib import SequenceMatcher
 from itertools import permutations
 from typing import Literal, NamedTuple, TypeVar
 
+from hlx_model.composer.reading import reads_as
 from hlx_model.corpus import ENGLISH, parses, prompt
+from hlx_model.corpus.prompts import given
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, parse, same
 from hlx_model.model.generation import generate
@@ -97,7 +100,8 @@ def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:
 
 def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> Translation:
     if row.target == ENGLISH:
-        well_formed, exact = True, written in sentences.get(row.value_sha256, {row.answer})
+        well_formed = True
+        exact = written in sentences.get(row.value_sha256, {row.answer}) or _says(written, row)
         same_value = exact
     else:
         well_formed, exact = parses(written, Format(row.target)), written == row.answer
@@ -106,6 +110,11 @@ def _compare(row: PairRow, written: str, sentences: Mapping[str, set[str]]) -> T
         target=row.target, source=row.source, prompt=row.prompt, expected=row.answer, written=written,
         exact=exact, parses=well_formed, same_value=same_value,
     )  # fmt: skip
+
+
+def _says(sentence: str, row: PairRow) -> bool:
+    """Return whether the composer's grammar reads a sentence back as the value that the row gives."""
+    return reads_as(sentence, parse(given(row.prompt), Format(row.source)))
 
 
 def rates(answers: Iterable[Translation]) -> Rates:

@@ -20,13 +20,17 @@ These rules apply if the description of HLX leaves a choice:
 """
 
 from importlib import import_module
+from itertools import chain
 
 from hlx_model.language.formats import Format
 from hlx_model.language.grammar import Grammar
 from hlx_model.language.scanner import HLXSyntaxError
 from hlx_model.language.values import Contract, Handle, Value, same
 
-__all__ = ["GRAMMARS", "Contract", "Format", "HLXSyntaxError", "Handle", "Value", "convert", "parse", "render", "same"]
+__all__ = [
+    "GRAMMARS", "Contract", "Format", "HLXSyntaxError", "Handle", "Value", "convert", "notation_at", "parse", "render",
+    "same",
+]  # fmt: skip
 
 GRAMMARS: dict[Format, Grammar] = {f: import_module(f"{__name__}.{f.name.lower()}").GRAMMAR for f in Format}
 """How each format writes values; `GRAMMARS[format].marks` are the characters that it needs for it."""
@@ -58,3 +62,20 @@ def convert(text: str, source: Format, target: Format) -> str:
         HLXSyntaxError: `source` does not allow the text.
     """
     return render(parse(text, source), target)
+
+
+def notation_at(error: HLXSyntaxError) -> Format | None:
+    """Return the format whose notation is found where a text cannot be read in its own; None if it is none's."""
+    text, position = error.text, error.position
+    if position == len(text) or GRAMMARS[error.format].begins(text, position):
+        return None
+    others = [format for format in Format if format is not error.format]
+    sign = text[position]
+    return next(
+        chain(
+            (format for format in others if GRAMMARS[format].begins(text, position)),
+            # A bracket that is never closed, a sign between values.
+            (f for f in others if sign in GRAMMARS[f].marks and sign not in GRAMMARS[error.format].marks),
+        ),
+        None,
+    )

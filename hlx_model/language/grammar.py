@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hlx_model.language.formats import Format
-from hlx_model.language.scanner import Scanner, check_integer, read_number, read_string, write_float, write_string
+from hlx_model.language.scanner import (
+    HLXSyntaxError,
+    Scanner,
+    check_integer,
+    read_number,
+    read_string,
+    write_float,
+    write_string,
+)
 from hlx_model.language.values import IDENTIFIER, MAX_DEPTH, RESERVED_KEY, Contract, Fields, Handle, Value
 
 _NUMBER_STARTS = frozenset("-0123456789")
@@ -69,6 +77,16 @@ class Grammar(ABC):
         if s.skip() < len(text):
             s.fail("the end of the text")
         return value
+
+    def begins(self, text: str, position: int) -> bool:
+        """Return whether a value of the format begins at a position of a text."""
+        s = Scanner(text, self.format)
+        s.position = position
+        try:
+            self._read(s, 0)
+        except HLXSyntaxError:
+            return False
+        return True
 
     # Where formats may differ
 

@@ -60,6 +60,12 @@ class HLXSyntaxError(ValueError):
         """Return the column of the position: 1-based, in characters."""
         return self.position - self.text.rfind("\n", 0, self.position)
 
+    @property
+    def excerpt(self) -> str:
+        """Return the word or sign at the position; "" at the end of the text."""
+        match = _EXCERPT.match(self.text, self.position)
+        return match.group() if match else ""
+
     def __str__(self) -> str:
         return f"{self.format} line {self.line}, column {self.column}: {self.message}"
 

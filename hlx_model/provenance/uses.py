@@ -132,7 +132,7 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         # The corpus of phase 1 contains sentences alone.
         column = "english" if use.corpus == CORPUS_OF_PHASE[1] else "value_sha256"
         for entry in entries[version.examples]:
-            shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL']}"
+            shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL'] or 'no value'}"
             found += [use.of(shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
         raise _not_recorded(corpus, training, [version for _, version in corpora])

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
-from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus.documents import is_composed
+from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
@@ -24,6 +28,9 @@ from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
 
 log = logging.getLogger(__name__)
+
+MOST_REPEATED = 100
+"""An epoch has no example of a user's document more often than this: a document of three entries is no language."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Overrides:
     seed: int | None = None
     replay: float | None = None
     mixed_precision: bool | None = None
+    document_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class TrainingPlan:
     corpora: dict[str, CorpusVersion]
     """By asset: this phase's corpus and those of the phases before."""
     train: list[str]
+    """The training texts. Those of the user's documents are repeated if composed entries lie beside them, so that
+    they are `document_weight` of the tokens."""
     held_out: list[str]
     replay: list[list[str]]
     """The training texts of each earlier phase that is replayed."""
@@ -109,7 +119,8 @@ def plan_training(
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
-    train, held_out = (store.model_texts(store.load(own), split) for split in ("train", "validation"))
+    rows = store.load(own)
+    train, held_out = _weighted(rows, version.documents, settings), store.model_texts(rows, "validation")
     if overrides.epochs is None:
         tokens = sum(len(text) + 1 for text in train)
         settings = replace(settings, epochs=profile.schedules[phase].epochs_for(tokens))
@@ -153,6 +164,19 @@ def plan_training(
     )  # fmt: skip
 
 
+def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], settings: Settings) -> list[str]:
+    """Return the training texts, those of the user's documents as often as `document_weight` wants."""
+    composed = pa.array([document.name for document in documents if is_composed(document)], pa.string())
+    is_composed_row = pc.is_in(rows["document"], composed)
+    own = store.model_texts(rows.filter(pc.invert(is_composed_row)), "train")
+    others = store.model_texts(rows.filter(is_composed_row), "train")
+    share = settings.document_weight
+    if not own or not others or not share:
+        return store.model_texts(rows, "train")
+    wanted = sum(map(len, others)) * share / (1 - share)
+    return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others]
+
+
 def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
     """Return the newest attempt at a training, or the next one if that was stopped and is to be retried."""
     attempt = 1
@@ -188,6 +212,7 @@ def _settings(phase: int, profile: Profile, overrides: Overrides, parent: Verifi
         batch_size=profile.batch_size, seq_length=profile.seq_length, learning_rate=schedule.learning_rate,
         seed=profile.seed, replay=profile.replay,
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
+        document_weight=profile.document_weight,
     )  # fmt: skip
     return replace(defaults, **{name: value for name, value in vars(overrides).items() if value is not None})
 

@@ -43,6 +43,9 @@ class Settings:
     """Final weight of a prompt's token in the objective; an answer's token has weight 1. Part of a prompt is random and
     cannot be predicted: at first it teaches the language, later it is only noise."""
 
+    document_weight: float = 0.0
+    """Least share of the tokens that is from the user's documents if composed entries lie beside them."""
+
     def __post_init__(self) -> None:
         architecture(self.size)
         require_phase(self.phase)
@@ -55,6 +58,7 @@ class Settings:
         self._require("warmup", 0 <= self.warmup < 1, "0 up to 1")
         self._require("weight_decay", 0 <= self.weight_decay < 1, "0 up to 1")
         self._require("clip", self.clip > 0, "above 0")
+        self._require("document_weight", 0 <= self.document_weight <= 0.9, "0 to 0.9")
         self._require("prompt_weight", 0 <= self.prompt_weight <= 1, "0 to 1")
 
     def _require(self, name: str, valid: bool, allowed: str) -> None:

@@ -101,8 +101,9 @@ def test_a_corpus_with_entries_in_quarantine_is_checked_with_2(hlx: Hlx, tmp_pat
     assert found["entries"] == 49 and found["problems"] == []
     assert found["rows"] == {"english": 48, "hlx": 48 * 4, "paired": 48 * 9}
     line = path.read_text().split("\n").index("English: Two") + 1
-    reason = "LC-T `3` reads as 3 where HLXL says 2"
-    assert found["quarantined"] == [{"document": str(path), "line": line, "english": "Two", "reason": reason}]
+    reason, rule = "LC-T `3` reads as 3 where HLXL says 2", "four_formats_have_the_same_value"
+    row = {"document": str(path), "line": line, "english": "Two", "reason": reason, "rule": rule}
+    assert found["quarantined"] == [row]
     shown = hlx("corpus", "check", path)
     assert shown.code == 2 and "49 entries read, 1 quarantined" in shown.out
 
@@ -152,10 +153,20 @@ def test_entries_are_composed_beside_a_document_without_its_sentences(hlx: Hlx, 
     assert both.code == 0 and json.loads(both.out)["rows"]["english"] == 80
 
 
-def test_entries_that_are_too_long_go_to_quarantine(hlx: Hlx, small_document: Path) -> None:
-    ran = hlx("corpus", "check", small_document, "--seq-length", 70, "--most-quarantined", 1, "--json")
-    reasons = {row["reason"].partition(" has ")[2].partition(", ")[2] for row in json.loads(ran.out)["quarantined"]}
-    assert ran.code == 2 and reasons == {"over 70"}
+def test_examples_that_are_too_long_are_listed_and_the_rest_is_used(hlx: Hlx, small_document: Path) -> None:
+    ran = hlx("corpus", "check", small_document, "--seq-length", 70, "--json")
+    found = json.loads(ran.out)
+    listed = [row for row in found["readings"] if "examples left out, over 70 tokens: " in row["reading"]]
+    left_out = sum(int(row["reading"].split()[0]) * row["places"] for row in listed)
+    assert ran.code == 0 and found["quarantined"] == []
+    assert left_out and found["rows"] == {"english": 48, "hlx": 48 * 4, "paired": 48 * 9 - left_out}
+
+
+def test_entries_of_which_nothing_fits_go_to_quarantine(hlx: Hlx, small_document: Path) -> None:
+    ran = hlx("corpus", "check", small_document, "--seq-length", 12, "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 1
+    assert {row["rule"] for row in found["quarantined"]} <= {"fits_the_sequence_length"}
 
 
 def test_an_unusable_document_among_others_is_checked_with_1(hlx: Hlx, tmp_path: Path, small_document: Path) -> None:
@@ -163,9 +174,7 @@ def test_an_unusable_document_among_others_is_checked_with_1(hlx: Hlx, tmp_path:
     found = json.loads(ran.out)
     assert ran.code == 1
     assert found["entries"] == 48
-    assert found["problems"] == [
-        f"{tmp_path / 'missing.md'}: no such file; give the path of a corpus document (Markdown)"
-    ]
+    assert found["problems"] == [f"{tmp_path / 'missing.md'}: no such file; give the path of a corpus document"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 
 from hlx_model.composer import sampling
 from hlx_model.composer.loader import operations
-from hlx_model.composer.sampling import capacity, compose, compose_lines
+from hlx_model.composer.phrasing import matches
+from hlx_model.composer.sampling import MAX_ENTRIES, compose, compose_lines
 from hlx_model.composer.spelling import NUMBER_WORDS
 from hlx_model.corpus import parse_document
 from hlx_model.language import Contract, Format, Value, parse, same
@@ -123,29 +124,34 @@ def test_the_required_number_of_entries_is_given(entries: int) -> None:
     assert len(list(entries_of(compose_lines(entries, seed=3)))) == entries
 
 
-@pytest.mark.parametrize("entries", [0, -1, capacity() + 1])
+@pytest.mark.parametrize("entries", [0, -1, MAX_ENTRIES + 1])
 def test_too_many_entries_and_fewer_than_one_are_refused_at_once(entries: int) -> None:
-    with pytest.raises(ValueError, match=f"entries is {entries:,}; the grammar gives 1 to {capacity():,}"):
+    with pytest.raises(ValueError, match=f"entries is {entries:,}: it must be from 1 to 5,000,000"):
         compose_lines(entries, seed=0)
 
 
-def test_the_grammar_can_say_far_more_than_a_corpus_needs() -> None:
-    assert capacity() > 10_000_000
-
-
-def test_sentences_differ_and_those_of_a_value_are_together() -> None:
-    """In 20,000 entries. With the grammar's tests this is why a sentence has one right answer."""
+def test_sentences_differ_and_a_value_has_two_or_three_of_them() -> None:
+    """In 20,000 entries. Values that are few, such as null, come back with other sentences."""
     entries = list(entries_of(compose_lines(20_000, seed=2)))
-    assert len({entry.english for entry in entries}) == len(entries) == 20_000
-    runs: list[tuple[str, ...]] = []
-    for entry in entries:
-        if not runs or runs[-1] != entry.texts:
-            runs.append(entry.texts)
-    assert len(set(runs)) == len(runs)
+    assert len({entry.english.casefold() for entry in entries}) == len(entries) == 20_000
     sentences_of = Counter(entry.texts for entry in entries)
-    # The last value may lack some sentences, to give the required number.
-    assert sorted(sentences_of.values())[1] >= 2
-    assert max(sentences_of.values()) <= 4
+    frequent = [texts[0] for texts, count in sentences_of.items() if count > 12]
+    assert {"null", "true", "false", "[]", "{}"} <= set(frequent) and len(frequent) < 200
+    assert sum(count in (2, 3) for count in sentences_of.values()) > 0.85 * len(sentences_of)
+
+
+def test_what_must_never_be_wrong_is_often_there(composed: list[Composed]) -> None:
+    """Measured: 1% of the entries say null, 1.6% true or false, 2.2% a whole number alone."""
+    values = Counter(entry.texts[0] for entry in composed)
+    whole = sum(count for text, count in values.items() if re.fullmatch(r"-?\d+", text))
+    assert values["null"] > 70 and values["true"] > 70 and values["[]"] > 60 and values["{}"] > 60
+    assert whole > 0.05 * len(composed)
+
+
+def test_half_of_the_names_are_in_no_list_of_the_lexicon(composed: list[Composed]) -> None:
+    """So that a model learns to copy them: measured 3,500 different names in 15,000 entries."""
+    names = {handle for entry in composed for handle in re.findall(r"&h_(\w+)", entry.texts[0])}
+    assert len(names) > 2000
 
 
 def test_the_four_formats_of_an_entry_say_the_same(composed: list[Composed]) -> None:
@@ -168,36 +174,29 @@ def test_leaving_out_foreign_sentences_changes_nothing() -> None:
     assert compose(300, seed=0, without=["Of another document"]) == compose(300, seed=0)
 
 
-def test_leaving_out_too_many_sentences_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grammar_that_has_said_everything_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     few = tuple(operation for operation in OPERATIONS if not operation.slots)
     monkeypatch.setattr(sampling, "operations", lambda: few)
-    everything = [entry.english for entry in entries_of(compose_lines(capacity(), seed=0))]
-    assert len(list(entries_of(compose_lines(capacity() - 1, seed=0, without=everything[:1])))) == capacity() - 1
-    with pytest.raises(ValueError, match=f"the grammar gives {capacity() - 1:,} distinct entries without the 1 "):
-        compose_lines(capacity(), seed=0, without=everything[:1])
-
-
-def test_a_document_of_full_capacity_has_every_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = tuple(operation for operation in OPERATIONS if len(operation.slots) <= 1)
-    monkeypatch.setattr(sampling, "operations", lambda: few)
-    entries = list(entries_of(compose_lines(capacity(), seed=0)))
-    assert len({entry.texts for entry in entries}) == sum(operation.size for operation in few)
-    assert len(entries) == capacity()
+    with pytest.raises(ValueError, match=r"entries is 4,000: the grammar gives \d+ distinct entries"):
+        compose_lines(4000, seed=0)
+    said = len({phrasing for operation in few for alternatives in operation.phrasings for phrasing in alternatives})
+    given = len(list(entries_of(compose_lines(int(0.5 * said), seed=0))))
+    assert given == int(0.5 * said)
 
 
 def test_30_000_entries_are_composed_within_little_memory() -> None:
-    """Measured: 1.2 MiB, beside the grammar itself. The text would be 30 MB."""
+    """Measured: 4.5 MiB, beside the grammar itself. The text would be 30 MB."""
     program = """
 import tracemalloc
-from hlx_model.composer.sampling import capacity, compose_lines
-capacity()
+from hlx_model.composer.sampling import compose_lines
+next(compose_lines(1, 0))
 tracemalloc.start()
 print(sum(line.startswith("English: ") for line in compose_lines(30_000, 0)), tracemalloc.get_traced_memory()[1])
 """
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     entries, peak = map(int, output.stdout.split())
     assert entries == 30_000
-    assert peak < 4 * 2**20
+    assert peak < 10 * 2**20
 
 
 def test_every_section_of_the_real_corpus_has_its_counterpart() -> None:
@@ -210,17 +209,28 @@ def test_every_section_of_the_real_corpus_has_its_counterpart() -> None:
 
 
 def test_every_operation_is_in_a_corpus_of_5000() -> None:
-    english = {entry.english for entry in entries_of(compose_lines(5000, seed=1))}
+    english = {entry.english.casefold() for entry in entries_of(compose_lines(5000, seed=1))}
     for operation in OPERATIONS:
-        said = [re.sub(r"\{.*?\}", ".+", phrasing) for phrasing in operation.phrasings]
-        assert any(re.fullmatch(pattern, sentence) for pattern in said for sentence in english), operation.phrasings
+        assert any(next(matches(pieces, e), None) is not None for pieces in operation.pieces for e in english), (
+            operation.phrasings[0][0]
+        )
 
 
-def test_sections_are_balanced(composed: list[Composed]) -> None:
-    """Measured: 5.8% of the entries (literal contracts, which run out) to 12.5%."""
+def test_no_section_is_left_out(composed: list[Composed]) -> None:
+    """Measured: from 2.5% of the entries (literal contracts) to 25% (primitives, whose sentences are short)."""
     sections = Counter(entry.section for entry in composed)
     assert set(sections) == {operation.section for operation in OPERATIONS}
-    assert all(0.055 < count / len(composed) < 0.13 for count in sections.values())
+    assert all(0.02 < count / len(composed) < 0.3 for count in sections.values())
+
+
+def test_a_composed_corpus_says_few_sentences_of_real_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    """Measured: 28 of 163. Its conventions are followed, its sentences are not copied."""
+    real = set(re.findall("^English: (.*)$", real_corpus().read_text(encoding="utf-8"), re.MULTILINE))
+    composed = {entry.english.casefold() for entry in entries_of(compose_lines(30_000, seed=0))}
+    seen = sum(sentence.casefold() in composed for sentence in real)
+    with capsys.disabled():
+        print(f" {seen} of {len(real)} sentences of {real_corpus().name} stand in 30,000 composed entries")
+    assert seen < 0.3 * len(real)
 
 
 def test_two_sentences_in_five_have_a_number_in_digits_or_words(composed: list[Composed]) -> None:

@@ -91,11 +91,10 @@ def test_an_entry_without_its_lines_never_takes_those_of_the_next() -> None:
         (entry("42!"), "the sentence has no letter"),
         (entry("Café ‽ é"), "English has characters outside the vocabulary: é (U+00E9 LATIN"),
         (entry("One", *NAIVE), "HLXL has characters outside the vocabulary: ï (U+00EF"),
-        (entry("One " * 60), "its example LC-B to English has 260 tokens, over 250"),
     ],
 )  # fmt: skip
 def test_an_entry_with_a_defect_is_quarantined_whole_and_named(bad: str, reason: str) -> None:
-    document = parse_document("\n".join((FIRST, bad, SECOND)), "corpus.md", seq_length=250)
+    document = parse_document("\n".join((FIRST, bad, SECOND)), "corpus.md")
     assert [item.english for item in document.entries] == ["Search for files", "Number seven"]
     (defect,) = document.quarantined
     assert (defect.document, defect.line) == ("corpus.md", 7)
@@ -103,11 +102,18 @@ def test_an_entry_with_a_defect_is_quarantined_whole_and_named(bad: str, reason:
     assert "\n" not in defect.reason
 
 
-def test_an_example_of_exactly_the_sequence_length_is_kept() -> None:
+def test_an_example_of_exactly_the_sequence_length_is_used() -> None:
     tokens = len("[English] [0x07] → Number seven") + 2
-    assert len(parse_document(SECOND, "corpus.md", seq_length=tokens).entries) == 1
-    with pytest.raises(CorpusError, match=f"{tokens} tokens, over {tokens - 1}"):
-        parse_document(SECOND, "corpus.md", seq_length=tokens - 1)
+    assert not parse_document(SECOND, "corpus.md", seq_length=tokens).entries[0].left_out
+    document = parse_document(SECOND, "corpus.md", seq_length=tokens - 1)
+    assert document.entries[0].left_out
+    said = f"1 of its 14 examples left out, over {tokens - 1} tokens: LC-B to English ({tokens})"
+    assert said in [reading.reading for reading in document.readings]
+
+
+def test_an_entry_of_which_no_example_fits_is_quarantined() -> None:
+    with pytest.raises(CorpusError, match="its shortest example, HLXL, has 7 tokens, over 6"):
+        parse_document("English: Number seven\nHLXL: 65535\n", "corpus.md", seq_length=6)
 
 
 def make_directory(path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hlx_model.corpus import CorpusError, value_sha256
-from hlx_model.corpus.entries import DocumentRef
+from hlx_model.corpus.entries import DocumentRef, folded
 from hlx_model.evaluation.answers import evaluate_documents, novelty_in
-from hlx_model.evaluation.documents import DEFAULT, documents_for, folded, read_evaluation
+from hlx_model.evaluation.documents import DEFAULT, documents_for, read_evaluation
 from hlx_model.evaluation.translation import PairRow
 from hlx_model.language import Format
 from hlx_model.verdicts import GateClosed

@@ -1,6 +1,7 @@
 """What a training starts from: the profile, what overrides it, its corpora and its parent."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import CorpusError, prompt
+from hlx_model.corpus.build import read_documents
+from hlx_model.corpus.documents import keep_documents
+from hlx_model.corpus.store import store_derived
+from hlx_model.layout import Artifacts
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training, sample
 from hlx_model.verdicts import GateClosed
 from tests.support.curriculum import QUICK, SCHEDULES, Curriculum
@@ -138,3 +143,46 @@ def test_a_document_with_too_much_in_quarantine_is_not_trained_on(
         prepared(1, bad, tmp_path / "training")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.07")
     assert len(prepared(1, bad, tmp_path / "training").train) < 45
+
+
+def mixed(small_document: Path, root: Path) -> Path:
+    """The kept English corpus of a user's document with composed entries beside it."""
+    artifacts = Artifacts(root / "training")
+    document = keep_documents(artifacts, [small_document], composed=400)
+    examples, _ = read_documents(artifacts, document, seq_length=256)
+    return store_derived(artifacts, "english_corpus", examples).directory
+
+
+@pytest.mark.parametrize(("weight", "times"), [(0.0, 1), (0.2, 7), (0.6, 45)])
+def test_a_users_document_is_repeated_beside_composed_entries(
+    weight: float, times: int, small_document: Path, tmp_path: Path
+) -> None:
+    """So often that its share of the tokens is the weight, whatever is composed beside it."""
+    corpus = mixed(small_document, tmp_path)
+    plan = prepared(1, corpus, tmp_path / "training", Overrides(document_weight=weight))
+    own = {f"{words} {noun}" for words in VERBS.values() for noun in NOUNS}
+    counts = Counter(plan.train)
+    assert {counts[sentence] for sentence in own} <= {0, times} and counts[sorted(own & set(counts))[0]] == times
+    assert {count for sentence, count in counts.items() if sentence not in own} == {1}
+    share = sum(len(text) for text in plan.train if text in own) / sum(map(len, plan.train))
+    assert share == pytest.approx(max(weight, 0.03), abs=0.02)
+
+
+def test_the_document_weight_is_part_of_the_training_id(small_document: Path, tmp_path: Path) -> None:
+    corpus = mixed(small_document, tmp_path)
+    plans = [prepared(1, corpus, tmp_path / "training", Overrides(document_weight=weight)) for weight in (0.1, 0.2)]
+    assert plans[0].id != plans[1].id
+    assert plans[0].corpora["english_corpus"].data_version == plans[1].corpora["english_corpus"].data_version
+
+
+def test_documents_alone_are_not_repeated(small_document: Path, tmp_path: Path) -> None:
+    plan = prepared(1, small_document, tmp_path / "training", Overrides(document_weight=0.9))
+    assert len(plan.train) == len(set(plan.train))
+
+
+def test_a_document_of_few_entries_is_repeated_a_hundred_times_at_most(tmp_path: Path) -> None:
+    few = tmp_path / "few.md"
+    few.write_text("English: Bake the cake\nHLXL: [1]\n\nEnglish: Eat the cake\nHLXL: [2]\n")
+    corpus = mixed(few, tmp_path)
+    plan = prepared(1, corpus, tmp_path / "training", Overrides(document_weight=0.9))
+    assert max(Counter(plan.train).values()) == 100

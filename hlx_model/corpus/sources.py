@@ -1,0 +1,98 @@
+"""Read the entries of a document of any kind, by the end of its name and by what is in it.
+
+| named | is read as |
+|---|---|
+| `.jsonl`, `.ndjson`, `.json` | a row a line |
+| `.csv`, `.tsv` | rows below a head |
+| `.parquet`, and anything that begins as Parquet does | rows |
+| `.txt` without a label | an English sentence a line |
+| all else | Markdown with labels and tables |
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from hlx_model.corpus.columns import row_block
+from hlx_model.corpus.entries import CorpusError
+from hlx_model.corpus.labels import is_labelled, labelled
+from hlx_model.corpus.pairing import blocks
+from hlx_model.corpus.parts import Block, cleaned
+from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.corpus.rows import csv_rows, json_lines, parquet_rows
+from hlx_model.language import Format
+
+_PARQUET = b"PAR1"
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a document to read its bytes.
+
+    Raises:
+        CorpusError: the file is missing, a directory or unreadable, when it is opened or read.
+    """
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise CorpusError(f"{name}: no such file; give the path of a corpus document") from None
+    except IsADirectoryError:
+        raise CorpusError(f"{name}: is a directory; name the corpus documents in it") from None
+    except OSError as error:
+        raise CorpusError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[Block]:
+    """Yield the entries of a document, unparsed.
+
+    Args:
+        file: the document, from its beginning.
+        name: its name, whose end says what it is.
+        unread: filled with the lines that look like a label and are none, by kind, with the first line.
+
+    Raises:
+        CorpusError: it is not UTF-8, empty, or not what its name says.
+    """
+    ending, magic = Path(name).suffix.lower(), file.read(len(_PARQUET))
+    file.seek(0)
+    if ending == ".parquet" or magic == _PARQUET:
+        return parquet_rows(file, name)
+    if ending in (".jsonl", ".ndjson", ".json"):
+        return json_lines(_decoded(file, name), name)
+    if ending in (".csv", ".tsv"):
+        return csv_rows(_decoded(file, name), name)
+    if ending == ".txt":
+        only_sentences = not any(map(is_labelled, _decoded(file, name)))
+        file.seek(0)
+        if only_sentences:
+            return _sentences(_decoded(file, name))
+    return blocks(labelled(_decoded(file, name), unread))
+
+
+def _sentences(lines: Iterable[str]) -> Iterator[Block]:
+    """Yield the sentences of a text file: each line that is not blank is one."""
+    for number, line in enumerate(lines, start=1):
+        if cleaned(line)[0].strip():
+            yield row_block({ENGLISH: line}, number, number)
+
+
+def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file without their ends, of any kind, and without a byte order mark.
+
+    Raises:
+        CorpusError: it is not UTF-8; or, at its end, it contains only white space.
+    """
+    offset, empty = 0, True
+    for number, line in enumerate(file):
+        try:
+            text = line.decode("utf-8-sig" if number == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
+        offset += len(line)
+        empty = empty and not text.strip()
+        # Not splitlines(): it also ends a line at characters that may occur in a string.
+        yield from text.removesuffix("\n").removesuffix("\r").split("\r")
+    if empty:
+        raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")
