@@ -23,6 +23,7 @@ from hlx_model.evaluation.documents import NO_EVALUATION, Evaluation, KeptExampl
 from hlx_model.evaluation.downgrades import evaluate_gates
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
+from hlx_model.evaluation.sources import evaluation_source
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
@@ -211,6 +212,7 @@ def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
         training_pairs=translation.rates(training),
         by_operation=translation.rates_by_operation(rows, held_out),
         by_length=translation.rates_by_length(held_out),
+        by_source=[*m.by_source, *([evaluation_source(m.evaluation)] if m.evaluation else [])],
         held_out_values=m.held_out_values,
         standard_prompts=m.standard_answers,
         earlier_phases=m.earlier_phases,

@@ -15,6 +15,7 @@ from hlx_model.evaluation.detectors import Outputs
 from hlx_model.evaluation.documents import NO_EVALUATION, Evaluation
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
+from hlx_model.evaluation.sources import rates_by_source
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.language import Format
@@ -26,6 +27,7 @@ from hlx_model.reporting.models import (
     EvaluationFigures,
     RetentionMetrics,
     SampleSizes,
+    SourceRates,
     StandardAnswer,
     Translation,
 )
@@ -134,9 +136,13 @@ class Measurements:
         return writing.completions(self._model, chosen)
 
     @cached_property
+    def _pairs(self) -> list[PairRow]:
+        return table_rows(self._rows, PairRow)
+
+    @cached_property
     def translations(self) -> Translations:
         """Let the model translate held-out rows, held-out values between all formats, and training pairs."""
-        every = table_rows(self._rows, PairRow)
+        every = self._pairs
         sentences, sample = translation.sentences_by_value(every), self.sample
         held_out = [row for row in every if row.split == self._split]
         trained = [row for row in every if row.split == "train" and ENGLISH in (row.source, row.target)]
@@ -151,11 +157,39 @@ class Measurements:
         return Translations(rows, held_out_answers, between, training)
 
     @cached_property
+    def by_source(self) -> list[SourceRates]:
+        """Measure the translations of composed entries and of each document.
+
+        A small document beside many composed entries is hardly in the sample: of each, more rows are translated.
+        """
+        composed, sentences = self.record.composed, translation.sentences_by_value(self._pairs)
+        documents: dict[str, list[PairRow]] = {}
+        for row in self._pairs:
+            if row.document not in composed and ENGLISH in (row.source, row.target):
+                documents.setdefault(row.document, []).append(row)
+        share = 2 * max(1, len(documents))
+        known = dict(zip(self.translations.rows, self.translations.held_out, strict=True))
+        more, trained = list[PairRow](), list[PairRow]()
+        for rows in documents.values():
+            for format in Format:
+                for pair in ((ENGLISH, format), (format, ENGLISH)):
+                    of_pair = [row for row in rows if row.split == self._split and (row.source, row.target) == pair]
+                    others = [row for row in of_pair if row not in known]
+                    wanted = max(1, self.sample.rows // share) - (len(of_pair) - len(others))
+                    more += pick(others, max(0, wanted), SEED)
+            learned = [row for row in rows if row.split == "train" and row.source == ENGLISH]
+            trained += pick(learned, max(1, self.sample.training // share), SEED)
+        held_out = [*known.items(), *zip(more, translate(self._model, more, sentences), strict=True)]
+        return rates_by_source(
+            held_out, list(zip(trained, translate(self._model, trained, sentences), strict=True)), composed
+        )
+
+    @cached_property
     def evaluation(self) -> EvaluationFigures | None:
         """Let a model that translates answer the evaluation documents; None if there are none."""
         if self._documents is None or self.writes != "translations":
             return None
-        trained = [row for row in table_rows(self._rows, PairRow) if row.split == "train"]
+        trained = [row for row in self._pairs if row.split == "train"]
         return evaluate_documents(self._model, self._documents, self._sampled(self._documents.questions), trained)
 
     @cached_property
