@@ -83,6 +83,14 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
     return splits
 
 
+def held_out_values(entries: Sequence[Entry]) -> int:
+    """Return how many values of these entries a model is judged by: those in test, or in validation without a test."""
+    by_split: dict[Split, set[str]] = {Split.TEST: set(), Split.VALIDATION: set(), Split.TRAIN: set()}
+    for entry, split in zip(entries, assign_splits(entries), strict=True):
+        by_split[split].update(entry.texts[:1])
+    return len(by_split[Split.TEST] or by_split[Split.VALIDATION])
+
+
 def _stays(entry: Entry, ambiguous: set[str]) -> bool:
     """Return whether an entry stays in train: what is asked about it could not be answered."""
     return entry.left_out or not ambiguous.isdisjoint(entry.texts)

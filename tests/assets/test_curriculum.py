@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from hlx_assets.curriculum.run import console, print_summary
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_model.checkpoints.manifest import read_manifest
@@ -102,6 +103,14 @@ def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path
     run = curriculum[1]
     assert run.success, run.failures
     assert set(run.materialized) == ASSETS | DESCRIBED | EVALUATIONS
+
+
+def test_the_table_at_the_end_has_a_row_for_the_document(curriculum: tuple[Path, Run], home: Home) -> None:
+    with home.instance() as instance, console.capture() as captured:
+        print_summary(instance, curriculum[1].result.all_events, 60.0)
+    (row,) = (line for line in captured.get().splitlines() if "small.md" in line)
+    assert "held-out " in row and "% of " in row
+    assert "no evaluation document" in captured.get()
 
 
 def test_each_phase_starts_from_the_one_before(home: Home) -> None:
