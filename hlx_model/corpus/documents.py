@@ -242,9 +242,9 @@ def _is_intact(directory: Path) -> bool:
 
 def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, seed: int) -> StoredDocument:
     """Write a composed document without the sentences of the others."""
-    beside = _read(folder, documents).entries
-    said = [(entry.english, parse(entry.texts[0], Format.HLXL)) for entry in beside if entry.english is not None]
-    there, silent = {sentence for sentence, _ in said}, defined_otherwise(said)
+    beside = [(entry.english, entry.texts) for entry in _read(folder, documents).entries if entry.english is not None]
+    there = {sentence for sentence, _ in beside}
+    silent = defined_otherwise([(sentence, parse(texts[0], Format.HLXL)) for sentence, texts in beside if texts])
     lines = (line.encode() for line in compose_lines(entries, seed, without=there, silent=silent))
     source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
     if silent:
