@@ -10,6 +10,7 @@ from dagster._core.loader import LoadingContextForTest
 from hlx_assets.definitions import defs
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.corpus import store
 from hlx_model.evaluation.verdict import Verdict, require_passed
 from hlx_model.layout import REPORT, Artifacts
 from hlx_model.provenance.evaluations import current_examples, stale_reports
@@ -70,11 +71,13 @@ def test_a_report_has_the_evaluation_and_its_version(home: Home, exam: Path) -> 
 
 
 def test_overlap_with_training_is_counted_and_blocks_nothing(home: Home, exam: Path) -> None:
-    """`Read the users` is a sentence of the corpus."""
+    rows = store.load(home.latest("corpus_examples")).to_pylist()
+    seen = next(row for row in rows if row["split"] == "train" and row["english"])
+    exam.write_text(f"{EXAM}\nEnglish: {seen['english']}\nHLXL: {seen['HLXL']}\n", encoding="utf-8")
     run = evaluate(home)
     assert run.success, run.failures
     found = report(home).evaluation
-    assert found is not None and {"seen sentence", "unseen"} == set(found.by_novelty)
+    assert found is not None and {"seen sentence", "unseen"} <= set(found.by_novelty)
     assert run.check(EXAMPLES, "schema").passed and run.check(EXAMPLES, "quarantine").passed
     few = run.check(EXAMPLES, "coverage")
     assert not few.passed and few.severity == dg.AssetCheckSeverity.WARN
