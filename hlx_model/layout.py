@@ -1,6 +1,6 @@
 """Where hlx keeps things: the folders under one root of artifacts, and the names of the files in them.
 
-    <root>/corpora/<asset>/<data version>/           a corpus or a document
+    <root>/corpora/<asset>/<data version>/           a corpus, a document, or what models are evaluated on
     <root>/training/<training id>/                   a training, its checkpoints in checkpoints/<checkpoint>/
     <root>/reports/<training id>/<checkpoint>/       the report and the verdict on a checkpoint
     <root>/reports/corpora/<asset>/<data version>/   the verdict on a corpus
@@ -21,10 +21,13 @@ from pathlib import Path
 
 # A corpus. Assets: the document, the examples; those of the phases are in `phases.py`.
 DOCUMENT, EXAMPLES = "corpus_document", "corpus_examples"
-SOURCE = "source.json"
+# What models are evaluated on, and never trained.
+EVALUATION_DOCUMENT, EVALUATION = "evaluation_document", "evaluation_examples"
+SOURCE, UNREADABLE = "source.json", "unreadable.json"
 ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS = "rows.parquet", "quarantine.parquet", "derived.json", "documents.json"
 PLACES = "places-{}.parquet"
-"""Document and line of each row of a derived corpus, in the examples of that version."""
+"""Document and line of each row of a derived corpus, in the examples of that version; or of an evaluation, in the
+documents of that version."""
 
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"
@@ -108,8 +111,9 @@ CORPUS_FOLDER = FolderKind(
     ("documents-*.json", "places-*.parquet"),
 )  # fmt: skip
 DOCUMENT_FOLDER = FolderKind(
-    "a kept document", f"corpora/{DOCUMENT}", DATA_VERSION, (SOURCE, "document.md"), ("source-*.json", "document-*.md")
-)
+    "a kept document", "corpora/*_document", DATA_VERSION, (SOURCE, "document.md"),
+    ("source-*.json", "document-*.md", UNREADABLE),
+)  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
     (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),

@@ -50,6 +50,12 @@ class CorpusExamplesConfig(dg.Config):
     """Most tokens of an example; longer ones are left out. Default: the profile's."""
 
 
+def chosen_documents(config: CorpusDocumentConfig) -> tuple[list[Path], int]:
+    """Return the paths of the user's documents, and how many entries are composed beside them."""
+    paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
+    return paths, entries_to_compose(config.entries, default=0 if paths else profile(config.profile).entries)
+
+
 @dg.asset(group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"markdown"})
 def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     """Keep the documents: the user's files (`HLX_CORPUS`), entries composed from a seed (`HLX_ENTRIES`), or both.
@@ -57,10 +63,8 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     Their directory is named by the SHA-256 of their names and bytes.
     """
     with user_errors():
-        defaults = profile(config.profile)
-        paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
-        composed = entries_to_compose(config.entries, default=0 if paths else defaults.entries)
-        seed = defaults.seed if config.seed is None else config.seed
+        paths, composed = chosen_documents(config)
+        seed = profile(config.profile).seed if config.seed is None else config.seed
         directory = keep_documents(artifacts_at_home(), paths, composed=composed, seed=seed)
     kept = kept_documents(directory)
     return dg.MaterializeResult(

@@ -54,10 +54,25 @@ def _pandera(directory: Path) -> "partial[Any]":
     return partial(pandera_rows, directory.absolute().parent.name)
 
 
-def _check(
-    asset: dg.AssetsDefinition, name: str, result: Callable[[Path], dg.AssetCheckResult], description: str
+def corpus_check(
+    asset: dg.AssetsDefinition,
+    name: str,
+    result: Callable[[Path], dg.AssetCheckResult],
+    description: str,
+    *,
+    blocking: bool = True,
 ) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=asset, name=name, blocking=True, description=description)
+    """Return the check of an asset that shows a gate of its verdict.
+
+    Args:
+        asset: the asset.
+        name: of the gate.
+        result: judges the directory that the asset was materialized to.
+        description: what is required.
+        blocking: whether a failure stops the steps after the asset.
+    """
+
+    @dg.asset_check(asset=asset, name=name, blocking=blocking, description=description)
     def check(rows: Path) -> dg.AssetCheckResult:
         with user_errors():
             return result(rows)
@@ -70,7 +85,7 @@ _SCHEMA = "Every row keeps the rules of the pandera schema {}."
 _COVERAGE = "Each split, format, direction and section has enough rows."
 _JUDGED = (corpus.corpus_examples, corpus.english_corpus, corpus.hlx_corpus, corpus.paired_corpus)
 checks = [
-    *(_check(asset, SCHEMA, schema_result, _SCHEMA.format(asset.key.to_user_string())) for asset in _JUDGED),
-    *(_check(asset, COVERAGE, coverage_result, _COVERAGE) for asset in _JUDGED),
-    _check(corpus.corpus_examples, QUARANTINED, quarantine_result, _QUARANTINE),
+    *(corpus_check(asset, SCHEMA, schema_result, _SCHEMA.format(asset.key.to_user_string())) for asset in _JUDGED),
+    *(corpus_check(asset, COVERAGE, coverage_result, _COVERAGE) for asset in _JUDGED),
+    corpus_check(corpus.corpus_examples, QUARANTINED, quarantine_result, _QUARANTINE),
 ]

@@ -15,19 +15,25 @@ from rich.markup import escape
 from rich.table import Table
 
 from hlx_assets.common import failure_reason
+from hlx_assets.corpus.assets import CorpusDocumentConfig, chosen_documents
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
+from hlx_model.corpus.documents import read_corpus
+from hlx_model.corpus.split import held_out_values
 from hlx_model.corpus.store import quarantined
+from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES
 from hlx_model.language import Format
-from hlx_model.layout import EXAMPLES, REPORT, ROWS
+from hlx_model.layout import DOCUMENT, EXAMPLES, REPORT, ROWS
 from hlx_model.phases import PHASES, Phase
-from hlx_model.reporting.models import Rates, Report
+from hlx_model.reporting.models import Rates, Report, SourceRates
 from hlx_model.reporting.views import evaluation_line
 from hlx_model.runs.heartbeat import Heartbeat
 
 MAX_QUARANTINED_ROWS = 10
 MAX_ERROR_LENGTH = 400
+SMALL_BYTES = 4 << 20
+"""Larger documents are not read before the start: 36 held-out values need some 200 KB."""
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
@@ -44,6 +50,8 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> in
         console.print(f"closed run {run_id[:8]}, whose process is gone; its training resumes")
     for line in runs_elsewhere(instance):
         console.print(line, markup=False)
+    if hint := small_document(config):
+        console.print(hint, markup=False)
     with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
         events, success = result.all_events, result.success
     print_summary(instance, events, time.monotonic() - started)
@@ -65,6 +73,28 @@ def run_configuration(path: Path | None) -> Mapping[str, Any]:
     return merged
 
 
+def small_document(config: Mapping[str, Any]) -> str | None:
+    """Return one line if the corpus is documents alone, and so small that it can only be learned by heart; else None.
+
+    Args:
+        config: the run configuration.
+    """
+    given = config.get("ops", {}).get(DOCUMENT, {}).get("config") or {}
+    try:
+        paths, composed = chosen_documents(CorpusDocumentConfig(**given))
+        if not paths or composed or sum(path.stat().st_size for path in paths) > SMALL_BYTES:
+            return None
+        values = held_out_values(read_corpus(paths).entries)
+    except (OSError, ValueError):
+        return None  # The step that reads the documents says what is wrong.
+    if values >= MIN_HELD_OUT_VALUES:
+        return None
+    return (
+        f"{', '.join(path.name for path in paths)}: so small a document can only be learned by heart (held-out values: "
+        f"{values}, required ≥ {MIN_HELD_OUT_VALUES} to show more); ENTRIES=20000 composes a corpus beside it"
+    )
+
+
 def curriculum_job() -> dg.JobDefinition:
     """Return the job; Dagster finds it again by this function's name."""
     return defs.resolve_job_def("curriculum")
@@ -84,9 +114,14 @@ def print_summary(instance: dg.DagsterInstance, events: Sequence[dg.DagsterEvent
             if report.evaluation:
                 notes.append(escape(evaluation_line(report.evaluation)))
             if report.translation:
+                for source in report.translation.by_source:
+                    if source.kind == "document":
+                        table.add_row(*_source_row(source))
                 pairs = report.translation.training_pairs
                 share = f"{pairs.exact_match:.1%} of its training pairs (a sample of {pairs.samples})"
                 notes.append(f"phase {phase.number} reproduces {share}")
+            if report.evaluation_note:
+                notes.append(escape(report.evaluation_note))
     if table.row_count:
         console.print(table)
     for line in (*notes, *_failures(events)):
@@ -131,6 +166,16 @@ def _row(instance: dg.DagsterInstance, phase: Phase, report: Report) -> list[str
         _rates(figures.to_english, figures.all_to_english) if figures else "",
         f"{(beat.time - beat.started) / 60:.1f} min" if beat else "",
     ]
+
+
+def _source_row(source: SourceRates) -> list[str]:
+    """Return the row of a user's document: how much of its held-out rows is right, and of those that were trained."""
+    into_hlx = f"held-out {_of(source.to_hlx)}\ntrained {_of(source.trained_to_hlx)}"
+    return [escape(source.name), "", "", "", into_hlx, f"held-out {_of(source.to_english)}", ""]
+
+
+def _of(rates: Rates | None) -> str:
+    return f"{rates.exact_match:.1%} of {rates.samples}" if rates and rates.samples else "–"
 
 
 def _rates(by_format: Mapping[Format, Rates], total: Rates) -> str:

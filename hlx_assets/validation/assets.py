@@ -1,7 +1,7 @@
 """phaseN_validation_report: what a checkpoint can do, measured on the corpora that its manifest names.
 
-Its checks mirror the verdict beside the report. Every night the reports on the existing checkpoints are made again,
-beside a running training.
+Its checks mirror the verdict beside the report. Every night the evaluation documents are read again and the reports on
+the existing checkpoints are made again, beside a running training.
 """
 
 import math
@@ -15,7 +15,9 @@ import dagster as dg
 from pydantic import ConfigDict, Field
 
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, gate_checks, user_errors
+from hlx_assets.io_manager import artifacts_at_home
 from hlx_assets.settings import DagsterEnvironment
+from hlx_assets.validation import evaluation
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
@@ -23,6 +25,7 @@ from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
 from hlx_model.phases import PHASES, Phase
+from hlx_model.provenance.evaluations import current_examples
 from hlx_model.verdicts import GateClosed, GateResult
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
@@ -48,9 +51,13 @@ class ReportConfig(dg.Config):
 
 
 def _report(phase: Phase) -> dg.AssetsDefinition:
+    translates = phase.writes == "translations"
+
     @dg.asset(
         name=phase.report_asset,
         ins={"checkpoint": dg.AssetIn(phase.checkpoint_asset)},
+        # Not loaded: a report is made without evaluation examples too, and uses the latest that passed.
+        deps=[evaluation.evaluation_examples] if translates else [],
         group_name=VALIDATION_GROUP,
         owners=OWNERS,
         kinds={"json", "html"},
@@ -62,8 +69,9 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
     def report(context: dg.AssetExecutionContext, config: ReportConfig, checkpoint: Path) -> dg.MaterializeResult[Path]:
         os.nice(config.nice)
         with user_errors():
+            examples = current_examples(artifacts_at_home().root) if translates else None
             requirements = Requirements(config.profile, config.require)
-            result = evaluate(checkpoint, device_of(config.device), requirements=requirements)
+            result = evaluate(checkpoint, device_of(config.device), examples=examples, requirements=requirements)
         if result.judged_anew:
             context.log.warning(result.judged_anew)
         # The digest contains no times: the same results make nothing stale.
@@ -85,6 +93,14 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
             "exact_match_to_english": metrics.all_to_english.exact_match,
             "training_pairs_reproduced": metrics.training_pairs.exact_match,
         }
+    on_documents: dict[str, str | float] = {}
+    if report.evaluation:
+        on_documents = {
+            "evaluation": report.evaluation.data_version,
+            "exact_match_on_evaluation": report.evaluation.all_to_hlx.exact_match,
+        }
+    if report.evaluation_note:
+        on_documents["evaluation_note"] = report.evaluation_note
     return {
         "report": dg.MetadataValue.md(result.markdown),
         "page": dg.MetadataValue.path(result.directory / PAGE),
@@ -97,6 +113,7 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
         "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
         "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
         **numbers,
+        **on_documents,
     }
 
 
@@ -118,8 +135,9 @@ def _recorded(phase: int, report: Path) -> Iterator[GateResult]:
         yield found.get(name, GateResult(name, "fail", missing))
 
 
-assets = [_report(phase) for phase in PHASES.values()]
-checks = [_checks(phase) for phase in PHASES.values()]
+reports = [_report(phase) for phase in PHASES.values()]
+assets = [*evaluation.assets, *reports]
+checks = [*evaluation.checks, *(_checks(phase) for phase in PHASES.values())]
 
 
 def revalidation_schedule(environment: DagsterEnvironment) -> dg.ScheduleDefinition:
@@ -128,8 +146,8 @@ def revalidation_schedule(environment: DagsterEnvironment) -> dg.ScheduleDefinit
     job = dg.define_asset_job(
         "revalidation",
         dg.AssetSelection.assets(*assets),
-        {"ops": {asset.op.name: {"config": config} for asset in assets}},
-        description="Judge the checkpoints of the three phases again, with their gates; trains nothing. "
+        {"ops": {report.op.name: {"config": config} for report in reports}},
+        description="Read the evaluation documents and judge the checkpoints again, with their gates; trains nothing. "
         "If you start it by hand, select the phases that were trained; the schedule does.",
     )
 
@@ -141,10 +159,12 @@ def revalidation_schedule(environment: DagsterEnvironment) -> dg.ScheduleDefinit
         description="Every night at three (`HLX_REVALIDATION_CRON`, `HLX_TIMEZONE`); a gate that fails closes again.",
     )
     def nightly_revalidation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Request the reports on the checkpoints that exist."""
+        """Request the evaluation examples, and then the reports on the checkpoints that exist."""
         made = context.instance.get_latest_materialization_event
         phases = [phase for phase in PHASES.values() if made(dg.AssetKey(phase.checkpoint_asset))]
-        existing = [dg.AssetKey(phase.report_asset) for phase in phases]
-        return dg.RunRequest(asset_selection=existing) if existing else dg.SkipReason("there is no checkpoint yet")
+        if not phases:
+            return dg.SkipReason("there is no checkpoint yet")
+        examples = [asset.key for asset in evaluation.assets]
+        return dg.RunRequest(asset_selection=[*examples, *(dg.AssetKey(phase.report_asset) for phase in phases)])
 
     return nightly_revalidation

@@ -2,13 +2,15 @@
 
 Kept for themselves: what a training ended with or was best at, everything of a training that is running or can be
 resumed, what an asset was last materialized to, the newest version of each corpus, and whatever hlx cannot explain.
-Needed by these: checkpoint → parent, corpora, report and card; corpus → examples → documents.
+Needed by these: checkpoint → parent, corpora, report and card; corpus → examples → documents; report → evaluation
+examples → their documents.
 
 If a manifest cannot be read, everything that it might name is kept.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,8 @@ from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version
 from hlx_model.layout import Artifacts, FolderKind
 from hlx_model.provenance.events import last_materialized
-from hlx_model.provenance.lookup import CORPORA
+from hlx_model.provenance.lookup import CORPORA, DOCUMENT_OF
+from hlx_model.verdicts import read_sealed
 
 OLD_ATTEMPT = "set aside"
 """The group of checkpoints in folders `stopped-N`, as `--json` has always named it."""
@@ -108,7 +111,7 @@ class Marks:
                     yield Artifact(path, "report", kind)
         versions = layout.CORPUS_FOLDER.find(self.root)
         for asset in CORPORA:
-            kind = layout.DOCUMENT_FOLDER if asset == layout.DOCUMENT else layout.CORPUS_FOLDER
+            kind = layout.DOCUMENT_FOLDER if asset in DOCUMENT_OF.values() else layout.CORPUS_FOLDER
             yield from (Artifact(path, "corpus", kind) for path in versions if path.parent.name == asset)
 
     def _newest(self) -> set[Path]:
@@ -209,6 +212,8 @@ class Marks:
             yield from ((corpus, f"{name} was trained on it") for corpus in self._corpora(artifact.manifest))
         for name in artifact.names:
             yield from ((self.root / folder / name, "") for folder in ("reports", "cards"))
+        if artifact.kind is layout.REPORT_FOLDER:
+            yield from self._evaluations(artifact.path)
         if artifact.group == "corpus":
             yield self.artifacts.corpus_report(artifact.path.parent.name, artifact.path.name), ""
             yield from self._sources(artifact.path)
@@ -228,16 +233,24 @@ class Marks:
                 yield self.artifacts.corpus(layout.EXAMPLES, version.examples)
             yield self.artifacts.corpus(layout.DOCUMENT, documents_version(version.documents))
 
+    def _evaluations(self, report: Path) -> Iterator[tuple[Path, str]]:
+        """Yield the evaluation examples of a report; nothing if its verdict cannot be read, which is void then."""
+        with suppress(ValueError):
+            if version := read_sealed(report).get("evaluation"):
+                path = self.artifacts.corpus(layout.EVALUATION, str(version))
+                yield path, f"{report.parent.name}/{report.name} was evaluated on it"
+
     def _sources(self, corpus: Path) -> Iterator[tuple[Path, str]]:
         """Return what a version of a corpus was made from; if that cannot be read, everything that it may be."""
         asset, reason = corpus.parent.name, f"{corpus.parent.name}/{corpus.name[:12]} was made from it"
+        document = DOCUMENT_OF.get(asset, layout.DOCUMENT)
         try:
             for examples in store.all_examples_of(corpus):
                 yield self.artifacts.corpus(layout.EXAMPLES, examples), reason
             for documents in store.all_sources_of(corpus):
-                yield self.artifacts.corpus(layout.DOCUMENT, documents_version(documents)), reason
+                yield self.artifacts.corpus(document, documents_version(documents)), reason
         except (OSError, ValueError, KeyError, TypeError) as error:
-            below = layout.DOCUMENT if asset == layout.EXAMPLES else layout.EXAMPLES
+            below = document if asset in DOCUMENT_OF else layout.EXAMPLES
             self.notes.append(f"what {corpus} was made from cannot be read ({error}): every version of {below} is kept")
             yield from ((path, f"{reason}, perhaps") for path in self.all if path.parent.name == below)
 

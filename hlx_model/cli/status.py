@@ -1,4 +1,4 @@
-"""`hlx status`: show what every training is doing, and whether the watchdog runs."""
+"""`hlx status`: show what every training is doing, which reports are stale, and whether the watchdog runs."""
 
 import time
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from hlx_model.cli.show import echo_json, format_loss, print_table
 from hlx_model.monitoring.losses import Problem
 from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.provenance.evaluations import stale_reports
 from hlx_model.runs.liveness import asleep, last_tick
 
 WIDE = 100
@@ -23,7 +24,7 @@ Checked = Sequence[tuple[WatchedTraining, Problem | None]]
 
 
 def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) -> None:
-    """Show each training's state, the newest first, and when the watchdog last checked."""
+    """Show each training's state, the newest first, stale reports, and when the watchdog last checked."""
     root, now = training_folder(checkpoint_dir), time.time()
     found = check_all(root, now)
     if as_json:
@@ -31,6 +32,8 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
         return
     if found:
         print_table(rows(found, now))
+    for report in stale_reports(root):
+        echo(f"{report.checkpoint}: the report is stale: {report.reason}")
     for line in notes(root, found, now):
         echo(line)
 
@@ -54,6 +57,7 @@ def _content(root: Path, found: Checked, now: float) -> dict[str, object]:
             }
             for training, problem in found
         ],
+        "stale_reports": [report._asdict() for report in stale_reports(root)],
     }
 
 

@@ -83,6 +83,8 @@ def validate_command(
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
         if found := result.report.evaluation:
             echo(evaluation_line(found))
+        if note := result.report.evaluation_note:
+            echo(note)
         echo(f"report: {result.directory / PAGE}")
     if result.judged_anew:
         echo(result.judged_anew, err=True)

@@ -1,6 +1,7 @@
 """Several corpus documents as one corpus, and documents as they are kept: copies of files, and composed ones.
 
 corpora/corpus_document/<data version>/document.md, document-2.md …, source.json
+corpora/evaluation_document/<data version>/    the same, and unreadable.json if a document could not be read
 
 A document is read once, and everything else is made from its copy. It is named by its file name, so that a corpus does
 not depend on how a path was typed. No sentence occurs twice in a corpus.
@@ -18,9 +19,10 @@ from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_docume
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined, Reading, folded
 from hlx_model.corpus.records import add_record, read_record
 from hlx_model.corpus.sources import opened
-from hlx_model.files import digest_of, new_directory, sha256_of, staging
+from hlx_model.files import digest_of, new_directory, sha256_of, staging, write_json
+from hlx_model.json_model import JsonModel
 from hlx_model.language import Format, parse
-from hlx_model.layout import DOCUMENT, SOURCE, Artifacts
+from hlx_model.layout import DOCUMENT, EVALUATION_DOCUMENT, SOURCE, UNREADABLE, Artifacts
 
 _BLOCK = 1 << 20
 _COMPOSED = "composed: "
@@ -39,6 +41,14 @@ class StoredDocument(DocumentRef):
     def to_ref(self) -> DocumentRef:
         """Return the reference that examples and manifests keep."""
         return DocumentRef(name=self.name, sha256=self.sha256, bytes=self.bytes, source=self.source)
+
+
+class Unreadable(JsonModel):
+    """A document that could not be read, as `unreadable.json` describes it."""
+
+    name: str
+    reason: str
+    """One line that names the file and what to do."""
 
 
 def read_corpus(paths: Sequence[Path], *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
@@ -137,16 +147,56 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
     with staging(artifacts.corpus(DOCUMENT, "new").parent) as temporary:
         documents: list[StoredDocument] = []
         for path in paths:
-            documents.append(_write(temporary, len(documents), path.name, str(path.absolute()), _blocks(path)))
-            check_document(temporary / documents[-1].file, name=str(path))
+            documents.append(_copy(temporary, len(documents), path))
         if composed:
             documents.append(_compose(temporary, documents, composed, seed))
         documents = _distinct(documents)
-        directory = artifacts.corpus(DOCUMENT, documents_version(documents))
-        with new_directory(directory, keep=_is_intact) as made:
-            for document in documents:
-                (temporary / document.file).rename(made / document.file)
-            add_record(made, SOURCE, documents)
+        return _keep(temporary, artifacts.corpus(DOCUMENT, documents_version(documents)), documents)
+
+
+def keep_evaluation_documents(artifacts: Artifacts, paths: Sequence[Path], sources: Mapping[Path, str]) -> Path:
+    """Copy evaluation documents, and return the directory that contains them.
+
+    One that cannot be read, or is given twice, is recorded with the reason: it must not stop what has no need of it.
+
+    Args:
+        artifacts: where they are kept.
+        paths: the documents; each is read once.
+        sources: what is recorded as the source of a document, if that is not its path.
+    """
+    with staging(artifacts.corpus(EVALUATION_DOCUMENT, "new").parent) as temporary:
+        documents: dict[Path, StoredDocument] = {}
+        unreadable: list[Unreadable] = []
+        for path in paths:
+            try:
+                require_different([*documents, path])
+                document = _copy(temporary, len(documents), path)
+                _distinct([*documents.values(), document])
+                documents[path] = document.replace(source=sources.get(path, document.source))
+            except CorpusError as error:
+                unreadable.append(Unreadable(name=path.name, reason=str(error)))
+        distinct = _distinct(list(documents.values()))
+        directory = artifacts.corpus(EVALUATION_DOCUMENT, _version(distinct, unreadable))
+        return _keep(temporary, directory, distinct, unreadable)
+
+
+def _copy(folder: Path, index: int, path: Path) -> StoredDocument:
+    """Copy a document that can be read and has something like an entry; raises `CorpusError`."""
+    document = _write(folder, index, path.name, str(path.absolute()), _blocks(path))
+    check_document(folder / document.file, name=str(path))
+    return document
+
+
+def _keep(
+    folder: Path, directory: Path, documents: Sequence[StoredDocument], unreadable: Sequence[Unreadable] = ()
+) -> Path:
+    """Move documents from a folder into the directory of their version."""
+    with new_directory(directory, keep=_is_intact) as made:
+        for document in documents:
+            (folder / document.file).rename(made / document.file)
+        add_record(made, SOURCE, documents)
+        if unreadable:
+            write_json(made / UNREADABLE, [one.to_json() for one in unreadable])
     # The same documents may lie elsewhere now: changes are expected there.
     add_record(directory, SOURCE, documents)
     return directory
@@ -155,6 +205,11 @@ def keep_documents(artifacts: Artifacts, paths: Sequence[Path], *, composed: int
 def kept_documents(directory: Path) -> tuple[StoredDocument, ...]:
     """Return the documents of a kept version, with the places that they were last copied from."""
     return read_record(directory, SOURCE, StoredDocument)
+
+
+def unreadable_documents(directory: Path) -> tuple[Unreadable, ...]:
+    """Return the documents of a kept version that could not be read, each with the reason."""
+    return read_record(directory, UNREADABLE, Unreadable)
 
 
 def read_kept(directory: Path, *, seq_length: int = DEFAULT_SEQ_LENGTH) -> Collection:
@@ -170,21 +225,26 @@ def _read(folder: Path, documents: Iterable[StoredDocument], seq_length: int = D
     return collect([read_document(folder / d.file, name=d.name, seq_length=seq_length) for d in documents])
 
 
+def _version(documents: Iterable[DocumentRef], unreadable: Iterable[Unreadable]) -> str:
+    version, missing = documents_version(documents), [[one.name, one.reason] for one in unreadable]
+    return digest_of([version, missing]) if missing else version
+
+
 def _is_intact(directory: Path) -> bool:
     """Return whether a kept version contains the documents that its name covers."""
     try:
-        documents = kept_documents(directory)
-        found = [(document.name, sha256_of(directory / document.file)) for document in documents]
+        kept, unreadable = kept_documents(directory), unreadable_documents(directory)
+        found = [document.replace(sha256=sha256_of(directory / document.file)) for document in kept]
     except (CorpusError, OSError):
         return False
-    return bool(documents) and digest_of(found) == directory.name
+    return bool(found or unreadable) and _version(found, unreadable) == directory.name
 
 
 def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, seed: int) -> StoredDocument:
     """Write a composed document without the sentences of the others."""
-    beside = _read(folder, documents).entries
-    said = [(entry.english, parse(entry.texts[0], Format.HLXL)) for entry in beside if entry.english is not None]
-    there, silent = {sentence for sentence, _ in said}, defined_otherwise(said)
+    beside = [(entry.english, entry.texts) for entry in _read(folder, documents).entries if entry.english is not None]
+    there = {sentence for sentence, _ in beside}
+    silent = defined_otherwise([(sentence, parse(texts[0], Format.HLXL)) for sentence, texts in beside if texts])
     lines = (line.encode() for line in compose_lines(entries, seed, without=there, silent=silent))
     source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
     if silent:

@@ -13,15 +13,19 @@ import pyarrow.compute as pc
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.prompts import ENGLISH, value_sha256
-from hlx_model.corpus.split import Split
-from hlx_model.corpus.tables import DERIVED, EXAMPLES_SCHEMA
+from hlx_model.corpus.split import EVALUATED, Split
+from hlx_model.corpus.tables import DERIVED, EVALUATION_SCHEMA, EXAMPLES_SCHEMA
 from hlx_model.language import Format
-from hlx_model.layout import EXAMPLES
+from hlx_model.layout import EVALUATION, EXAMPLES
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import CHARACTERS
 
 FORMATS = tuple(map(str, Format))
-SCHEMAS = {EXAMPLES: EXAMPLES_SCHEMA, **{asset: derived.schema for asset, derived in DERIVED.items()}}
+SCHEMAS = {
+    EXAMPLES: EXAMPLES_SCHEMA,
+    EVALUATION: EVALUATION_SCHEMA,
+    **{asset: derived.schema for asset, derived in DERIVED.items()},
+}
 """The columns of each corpus."""
 
 _UNKNOWN = "[^" + "".join(f"\\x{{{ord(character):x}}}" for character in CHARACTERS) + "]"
@@ -180,17 +184,24 @@ def _unreadable(*texts: str) -> bool:
 
 _IS_ENGLISH = _each(rules.IS_ENGLISH, "the sentence is not English", lambda text: not rules.is_english(text), "english")
 _IS_SHA256 = _matches("is_sha256", "the hash is no SHA-256", "value_sha256", "^[0-9a-f]{64}$")
-ROW_RULES = {
-    EXAMPLES: [
+
+
+def _entries(*, whole: bool) -> list[Rule]:
+    """Return the rules on an entry: its place, its sentence, and its value in four formats.
+
+    Args:
+        whole: whether it needs both; otherwise one of sentence and value may be missing.
+    """
+    return [
         *_text("document"),
         Rule("line_is_positive", "the line is not positive", ("line",), lambda rows: _not(pc.greater(rows["line"], 0))),
-        *_text("english", nullable=True),
+        *_text("english", nullable=not whole),
         _IS_ENGLISH,
-        *(rule for format in FORMATS for rule in _text(format, nullable=True)),
-        *_of_values(),
+        *(rule for format in FORMATS for rule in _text(format, nullable=not whole)),
+        *([] if whole else _of_values()),
         _each(rules.PARSES, "the text is no line of its format", _unreadable, *FORMATS, found=("HLXL",)),
         _each(rules.SAME_VALUE, "the four formats do not have the same value", _disagree, *FORMATS),
-        Rule(
+        _IS_SHA256 if whole else Rule(
             _IS_SHA256.name, _IS_SHA256.reason, _IS_SHA256.found,
             lambda rows: pc.and_(pc.is_valid(rows["value_sha256"]), _IS_SHA256.broken(rows)),
         ),
@@ -198,8 +209,12 @@ ROW_RULES = {
             "value_sha256_is_that_of_the_value", "the hash is not that of the value",
             lambda hlxl, sha256: value_sha256(hlxl) != sha256, "HLXL", "value_sha256",
         ),
-        _one_of("split", *Split),
-    ],
+    ]  # fmt: skip
+
+
+ROW_RULES = {
+    EXAMPLES: [*_entries(whole=False), _one_of("split", *Split)],
+    EVALUATION: [*_entries(whole=True), _one_of("split", EVALUATED)],
     "english_corpus": [
         *_text("english"),
         _IS_ENGLISH,

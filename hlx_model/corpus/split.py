@@ -23,6 +23,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+EVALUATED = "evaluation"
+"""In the place of a split: the use of an entry of an evaluation document. It belongs to no corpus."""
+
+
 def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Split]:
     """Return the split of each entry, in their order.
 
@@ -77,6 +81,14 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
             entries_held += len(indices)
             groups_held += 1
     return splits
+
+
+def held_out_values(entries: Sequence[Entry]) -> int:
+    """Return how many values of these entries a model is judged by: those in test, or in validation without a test."""
+    by_split: dict[Split, set[str]] = {Split.TEST: set(), Split.VALIDATION: set(), Split.TRAIN: set()}
+    for entry, split in zip(entries, assign_splits(entries), strict=True):
+        by_split[split].update(entry.texts[:1])
+    return len(by_split[Split.TEST] or by_split[Split.VALIDATION])
 
 
 def _stays(entry: Entry, ambiguous: set[str]) -> bool:

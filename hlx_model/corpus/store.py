@@ -2,10 +2,12 @@
 
 corpora/corpus_examples/<data version>/rows.parquet, quarantine.parquet, documents.json
 corpora/english_corpus/<data version>/rows.parquet, derived.json    and so hlx_corpus, paired_corpus
+corpora/evaluation_examples/<data version>/rows.parquet, quarantine.parquet, documents.json
 
 The version of a derived corpus does not cover the places (document and line) of its rows: the same rows may come from
 other examples. `rows.parquet` has the places of the examples in `derived.json`; those of other examples are added
-beside it as `places-<version of the examples>.parquet`.
+beside it as `places-<version of the examples>.parquet`. The version of an evaluation does not cover lines: if the same
+sentences are found in other lines, these are added as `places-<version of the documents>.parquet`.
 """
 
 import hashlib
@@ -20,15 +22,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
 from hlx_model.corpus.prompts import tokens_of
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import (
     DERIVED,
+    EVALUATION_SCHEMA,
     EXAMPLES_SCHEMA,
     PLACE,
     PLACES_SCHEMA,
+    evaluation_table,
     examples_table,
     max_tokens_of,
     quarantine_table,
@@ -36,8 +41,14 @@ from hlx_model.corpus.tables import (
 )
 from hlx_model.files import digest_of, new_directory, staging, write_json
 from hlx_model.json_model import JsonModel
-from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
+from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EVALUATION, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
 
+_COVERED = {
+    EXAMPLES: EXAMPLES_SCHEMA.names,
+    EVALUATION: [name for name in EVALUATION_SCHEMA.names if name != "line"],
+    **{asset: derived.learned for asset, derived in DERIVED.items()},
+}
+"""The columns that the version of each corpus covers."""
 _ROWS_READ = 100_000
 _MAKE_AGAIN = "make the corpus again from its documents (in Dagster: materialize it; else repeat the command)"
 
@@ -147,6 +158,22 @@ def store_examples(artifacts: Artifacts, corpus: Collection, documents: Sequence
     return VerifiedCorpus(directory, _count_splits(rows.to_batches()), rows)
 
 
+def store_evaluation(artifacts: Artifacts, evaluation: Collection, documents: Sequence[DocumentRef]) -> VerifiedCorpus:
+    """Keep the sentences of evaluation documents with their right values, and what is in quarantine."""
+    rows, quarantine = evaluation_table(evaluation), quarantine_table(evaluation)
+    found = data_version(rows.select(_COVERED[EVALUATION]))
+    directory = artifacts.corpus(EVALUATION, _version(found, rows.schema, quarantine))
+    with new_directory(directory, keep=is_intact) as made:
+        pq.write_table(quarantine, made / QUARANTINE)
+        pq.write_table(rows, made / ROWS)
+        add_record(made, DOCUMENTS, documents)
+    add_record(directory, DOCUMENTS, documents)
+    places = rows.select(PLACE)
+    if not pq.read_table(directory / ROWS, columns=list(PLACE)).equals(places):
+        pq.write_table(places, directory / PLACES.format(documents_version(documents)))
+    return VerifiedCorpus(directory, _count_splits(rows.to_batches()), rows)
+
+
 def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | Path) -> VerifiedCorpus:
     """Derive the corpus `asset` from kept examples, and keep it.
 
@@ -233,8 +260,7 @@ def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
         CorpusError: before the end, or after the last row: the rows are not those of the directory's name.
     """
     directory = directory.absolute()
-    asset = directory.parent.name
-    version = DataVersion(DERIVED[asset].learned if asset in DERIVED else EXAMPLES_SCHEMA.names)
+    version = DataVersion(_COVERED.get(directory.parent.name, EXAMPLES_SCHEMA.names))
     found = ""  # it stays so if a column is missing or of another type
     try:
         for batch in batches(directory):

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from hlx_model.corpus.entries import Collection
+from hlx_model.corpus.entries import Collection, Entry
 from hlx_model.corpus.prompts import conversion, tokens_of, translations, value_sha256
-from hlx_model.corpus.split import assign_splits
+from hlx_model.corpus.split import EVALUATED, assign_splits
 from hlx_model.language import Format
 from hlx_model.model.sizes import POSITIONS
 
@@ -36,6 +36,7 @@ EXAMPLES_SCHEMA = _schema(
     *(*PLACE, "first_line", "last_line", "section", "operation", "english"),
     *(*map(str, Format), "rendered", "value_sha256", "split"),
 )
+EVALUATION_SCHEMA = _schema(*PLACE, "section", "operation", "english", *map(str, Format), "value_sha256", "split")
 QUARANTINE_SCHEMA = _schema(*PLACE, "english", "rule", "reason", "found")
 _MAX_TOKENS = "max_tokens"
 _NO_TEXTS = (None,) * len(Format)
@@ -110,6 +111,18 @@ def max_tokens_of(rows: pa.Schema) -> int | None:
     """Return the most tokens of a text that is learned of these rows; None if none of them is longer."""
     found = (rows.metadata or {}).get(_MAX_TOKENS.encode())
     return None if found is None else int(found)
+
+
+def evaluation_table(evaluation: Collection) -> pa.Table:
+    """Return one row for each value that is right for a sentence of a document, in the order of the documents."""
+    right: dict[tuple[str, str | None, str], Entry] = {}
+    for entry in evaluation.entries:
+        right.setdefault((entry.document, entry.english, entry.texts[0]), entry)
+    rows = (
+        (e.document, e.line, e.section, e.operation, e.english, *e.texts, value_sha256(e.texts[0]), EVALUATED)
+        for e in right.values()
+    )
+    return _table(rows, EVALUATION_SCHEMA)
 
 
 def quarantine_table(corpus: Collection) -> pa.Table:

@@ -7,27 +7,31 @@ the corpus was judged; they are recorded as thresholds.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hlx_model.corpus import gates, store
 from hlx_model.corpus.build import BuiltCorpora
 from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.rules import max_quarantined_share
+from hlx_model.corpus.split import EVALUATED, Split
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.tables import DERIVED
 from hlx_model.files import write_json
 from hlx_model.json_model import JsonModel
-from hlx_model.layout import EXAMPLES, REPORT, ROWS
+from hlx_model.layout import EVALUATION, EXAMPLES, REPORT, ROWS
 from hlx_model.verdicts import GateClosed, GateResult, Outcome, read_sealed, worst, write_sealed
 
 CORPUS_GATES_VERSION = "2"
 """Verdicts of another version are void. It is raised by hand when a gate on corpora changes."""
 GATES_OF_CORPUS = {
     EXAMPLES: (gates.SCHEMA, gates.COVERAGE, gates.QUARANTINED),
+    EVALUATION: (gates.SCHEMA, gates.COVERAGE, gates.QUARANTINED),
     **dict.fromkeys(DERIVED, (gates.SCHEMA, gates.COVERAGE)),
 }
 """The gates of each corpus."""
@@ -153,8 +157,9 @@ def judge_corpus(
         results = [verdict.gate(gates.SCHEMA), verdict.gate(gates.COVERAGE)]
     else:
         results, report = _examine(corpus, source, check_rows)
-    if directory.parent.name == EXAMPLES:
-        results.append(_judge_quarantine(directory, results[0].samples, limit))
+    if gates.QUARANTINED in GATES_OF_CORPUS[directory.parent.name]:
+        judge = _judge_documents if directory.parent.name == EVALUATION else _judge_quarantine
+        results.append(judge(directory, results[0].samples, limit))
     judged = CorpusVerdict(
         asset=directory.parent.name, data_version=directory.name, examples=version,
         outcome=worst(results), gates=tuple(results), gates_version=CORPUS_GATES_VERSION,
@@ -179,7 +184,7 @@ def _examine(
         return rows if examples is None else store.with_places(rows, directory, _directory(examples))
 
     found = gates.check_schema(directory.parent.name, slices, entries, check_rows)
-    counts = found.coverage.counts()
+    counts = found.coverage.counts([EVALUATED] if directory.parent.name == EVALUATION else Split)
     report = CorpusReport(
         rows={count.split: count.rows for count in counts if count.of == "all"},
         counts=tuple(sorted(counts, key=lambda count: count.rows >= count.wanted)[:_COUNTS_KEPT]),
@@ -189,7 +194,25 @@ def _examine(
 
 
 def _judge_quarantine(directory: Path, kept: int, limit: float) -> GateResult:
+    return _with_first(store.quarantined(directory), kept, limit)
+
+
+def _judge_documents(directory: Path, kept: int, limit: float) -> GateResult:
+    """Return the gate `quarantine` of the document that has the largest share of its entries there.
+
+    No document may be missing among others: one that cannot be read is in quarantine as a whole.
+    """
+    kept_of = Counter(row for rows in store.batches(directory) for row in rows["document"].to_pylist())
     quarantine = store.quarantined(directory)
+    results = [
+        _with_first(quarantine.filter(pc.field("document") == name), kept_of[name], limit)
+        for name in dict.fromkeys([*quarantine["document"].to_pylist(), *kept_of])
+    ]
+    return max(results, key=lambda gate: gate.value or 0.0, default=gates.quarantine_gate(0, kept, limit))
+
+
+def _with_first(quarantine: pa.Table, kept: int, limit: float) -> GateResult:
+    """Return the gate `quarantine`, with the first quarantined entry in its reason."""
     gate = gates.quarantine_gate(quarantine.num_rows, quarantine.num_rows + kept, limit)
     for first in quarantine.slice(0, 1).to_pylist():
         where = f"{first['document']} line {first['line']}"
@@ -220,11 +243,11 @@ def _require(directory: Path, verdict: CorpusVerdict, prefix: str = "") -> Corpu
     if not failed:
         return verdict
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    # What is in quarantine is missing among the rows.
+    first = next((gate for gate in failed if gate.name == gates.QUARANTINED), failed[0])
     folder = store.report_folder(directory)
-    remedy = _REMEDIES.get(failed[0].name, f"see {folder / REPORT}" if folder else "make it again")
-    raise GateClosed(
-        f"{prefix}the gate of {verdict.asset} is closed: {failed[0].name}{more}: {failed[0].reason}: {remedy}"
-    )
+    remedy = _REMEDIES.get(first.name, f"see {folder / REPORT}" if folder else "make it again")
+    raise GateClosed(f"{prefix}the gate of {verdict.asset} is closed: {first.name}{more}: {first.reason}: {remedy}")
 
 
 def _directory(corpus: VerifiedCorpus | Path) -> Path:

@@ -17,7 +17,7 @@ from hlx_model.corpus.entries import folded
 from hlx_model.corpus.row_rules import Rule
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import PLACE
-from hlx_model.layout import EXAMPLES
+from hlx_model.layout import EVALUATION, EXAMPLES
 
 Slices = Callable[[], Iterable[pa.RecordBatch]]
 """Reads the rows of a corpus once more, slice by slice."""
@@ -42,6 +42,7 @@ class _Corpus(NamedTuple):
 
 _CORPORA = {
     EXAMPLES: _Corpus("sentence", ("english",), ("english",), ("value_sha256", "english")),
+    EVALUATION: _Corpus("answer", ("document", "english", "HLXL"), ("english", "HLXL"), ()),
     "english_corpus": _Corpus("sentence", ("english",), ("english",), ("english",)),
     "hlx_corpus": _Corpus("line", ("format", "text"), ("format", "text"), ("value_sha256", "text")),
     "paired_corpus": _Corpus("pair", (*PLACE, "target", "source"), ("prompt", "answer"), ("prompt",)),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hlx_model.corpus import ENGLISH, parses, prompt, value_sha256
 from hlx_model.corpus.entries import folded
 from hlx_model.evaluation.documents import EvaluationDocuments, Question
-from hlx_model.evaluation.translation import PairRow, rates, rates_by_key, translate
+from hlx_model.evaluation.translation import PairRow, rates, rates_by_key, sentences_by_value, translate
 from hlx_model.language import Format, parse, same
 from hlx_model.model.transformer import Transformer
 from hlx_model.reporting.models import EvaluationFigures, Novelty, Translation
@@ -48,6 +48,7 @@ def evaluate_documents(
         trained: the rows that the model learned from.
     """
     novelty, into_hlx = novelty_in(trained), _into_hlx(model, questions)
+    into_english = _into_english(model, questions)
     kinds = [novelty(question) for question, _ in into_hlx]
     new = [pair for pair, kind in zip(into_hlx, kinds, strict=True) if kind != "seen sentence"]
     wrong = [answer for _, answer in new if not answer.exact]
@@ -61,7 +62,8 @@ def evaluate_documents(
         by_novelty=rates_by_key((kind, answer) for kind, (_, answer) in zip(kinds, into_hlx, strict=True)),
         by_document=rates_by_key((question.document, answer) for question, answer in new),
         by_section=rates_by_key((question.section, answer) for question, answer in new),
-        chrf_to_english=_chrf(model, questions),
+        all_to_english=rates(answer for question, answer in into_english if novelty(question) != "seen sentence"),
+        chrf_to_english=_chrf([answer for _, answer in into_english]),
         wrong=wrong[:: max(1, len(wrong) // EXAMPLES)][:EXAMPLES],
     )
 
@@ -80,19 +82,26 @@ def _judged(answer: Translation, right: Sequence[str], format: Format) -> Transl
     return answer.replace(exact=answer.written in right, same_value=same_value)
 
 
-def _chrf(model: Transformer, questions: Sequence[Question]) -> float | None:
-    """Return chrF (0 to 100) of the sentences that a model writes for the first value of each question, in HLXL.
+def _into_english(model: Transformer, questions: Sequence[Question]) -> Answers:
+    """Return what a model writes for the first value of each question, in HLXL."""
+    given = [(question.english, question.right[Format.HLXL][0]) for question in questions]
+    rows = [
+        PairRow(ENGLISH, Format.HLXL, prompt(ENGLISH, hlxl), english, value_sha256(hlxl)) for english, hlxl in given
+    ]
+    return list(zip(questions, translate(model, rows, sentences_by_value(rows)), strict=True))
+
+
+def _chrf(answers: Sequence[Translation]) -> float | None:
+    """Return chrF (0 to 100) of the sentences that a model wrote.
 
     chrF is the F score of the character n-grams that a text shares with the expected one (Popović, 2015).
-    None without questions, or without the package sacrebleu (the extra `evaluation`).
+    None without answers, or without the package sacrebleu (the extra `evaluation`).
     """
     try:
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         return None
-    if not questions:
+    if not answers:
         return None
-    given = [(question.english, question.right[Format.HLXL][0]) for question in questions]
-    rows = [PairRow(ENGLISH, Format.HLXL, prompt(ENGLISH, hlxl), english, "") for english, hlxl in given]
-    written = [answer.written for answer in translate(model, rows, sentences={})]
-    return float(CHRF().corpus_score(written, [[english for english, _ in given]]).score)
+    written, expected = [answer.written for answer in answers], [answer.expected for answer in answers]
+    return float(CHRF().corpus_score(written, [expected]).score)

@@ -5,7 +5,7 @@ need it.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import ENGLISH, store
@@ -21,17 +21,25 @@ from hlx_model.corpus.documents import is_composed
 from hlx_model.corpus.entries import DocumentRef
 from hlx_model.evaluation import translation
 from hlx_model.evaluation.compare import compare_reports, previous_report
-from hlx_model.evaluation.documents import EvaluationDocuments, documents_for, read_evaluation
+from hlx_model.evaluation.documents import (
+    NO_EVALUATION,
+    Evaluation,
+    KeptExamples,
+    documents_for,
+    kept_for,
+    named_for,
+)
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.grade import grade
 from hlx_model.evaluation.measurements import Measurements
+from hlx_model.evaluation.sources import evaluation_source
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.target import EvaluationTarget, Losses
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts, training_of
+from hlx_model.layout import CHECKPOINTS, EXAMPLES, LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts, training_of
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
@@ -63,7 +71,11 @@ class EvaluationResult(NamedTuple):
 
 
 def evaluate(
-    checkpoint: Path, device: str = "cpu", documents: Sequence[Path] = (), requirements: Requirements | None = None
+    checkpoint: Path,
+    device: str = "cpu",
+    documents: Sequence[Path] = (),
+    examples: KeptExamples | None = None,
+    requirements: Requirements | None = None,
 ) -> EvaluationResult:
     """Evaluate a checkpoint on the gates of its phase; write report and verdict among the reports of its artifacts.
 
@@ -71,16 +83,18 @@ def evaluate(
         checkpoint: its directory.
         device: what to compute on.
         documents: evaluation documents. By default those of `HLX_EVAL`, or, if it learned composed entries, the one of
-            this project.
+            this project. They are kept among its artifacts.
+        examples: kept ones to evaluate it on instead.
         requirements: the limits of the gates; by default those of `HLX_PROFILE`.
 
     Raises:
-        ValueError: the checkpoint or its corpora cannot be read (`CheckpointError`, `CorpusError`).
+        ValueError: the checkpoint, its corpora or an evaluation document cannot be read (`CheckpointError`,
+            `CorpusError`), or too many entries of an evaluation document have a defect (`GateClosed`).
     """
     verified = verify_checkpoint(checkpoint)
     manifest = verified.manifest
     artifacts = Artifacts.of_checkpoint(checkpoint)
-    corpora = {asset: store.load(artifacts.root / v.path) for asset, v in manifest.corpora.items()}
+    corpora = {asset: _rows(artifacts, version) for asset, version in manifest.corpora.items()}
     own = CORPUS_OF_PHASE[manifest.phase]
     if own not in corpora:
         raise CheckpointError(f"{checkpoint}: its manifest does not name {own}, the corpus of phase {manifest.phase}")
@@ -88,32 +102,30 @@ def evaluate(
     directory = artifacts.report(checkpoint)
     previous = previous_report(directory.parents[1], directory, manifest.phase)
     learned = documents_of(manifest)
-    return evaluate_model(
-        target_of(checkpoint, manifest), model, corpora, directory, previous,
-        documents=evaluation_for(manifest.phase, documents, learned), requirements=requirements,
-    )  # fmt: skip
+    if PHASES[manifest.phase].writes != "translations":
+        evaluation = NO_EVALUATION
+    elif examples is not None:
+        evaluation = kept_for(examples, learned)
+    else:
+        evaluation = named_for(documents, learned, artifacts)
+    target = target_of(checkpoint, manifest)
+    return evaluate_model(target, model, corpora, directory, previous, evaluation, requirements)
 
 
-def evaluation_for(
-    phase: int, named: Sequence[Path], learned: Iterable[DocumentRef] = ()
-) -> EvaluationDocuments | None:
-    """Read the evaluation documents for a model; None if there are none, or its phase does not translate.
-
-    Args:
-        phase: of the model.
-        named: documents that somebody chose.
-        learned: the documents that the model learned from.
-
-    Raises:
-        CorpusError: a document is unusable.
-    """
-    paths = documents_for(named, learned) if PHASES[phase].writes == "translations" else []
-    return read_evaluation(paths) if paths else None
+def _rows(artifacts: Artifacts, version: CorpusVersion) -> pa.Table:
+    """Return the rows of a corpus with the documents and lines of the examples that a manifest names."""
+    corpus = store.read(artifacts.root / version.path)
+    assert corpus.table is not None
+    if version.examples is None:
+        return corpus.table
+    examples = artifacts.corpus(EXAMPLES, version.examples)
+    rows = store.with_places(corpus.table.to_batches(), corpus.directory, examples)
+    return pa.Table.from_batches(rows, corpus.table.schema)
 
 
 def evaluate_model(
     target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
-    previous: Report | None = None, documents: EvaluationDocuments | None = None,
+    previous: Report | None = None, evaluation: Evaluation = NO_EVALUATION,
     requirements: Requirements | None = None,
 ) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
@@ -124,25 +136,26 @@ def evaluate_model(
         corpora: rows by asset, those of the phase's corpus among them.
         directory: of the report.
         previous: the report of the same phase to compare with.
-        documents: evaluation documents, if there are some.
+        evaluation: evaluation documents, or why there are none.
         requirements: the limits of the gates; by default those of `HLX_PROFILE`.
     """
     judged_anew = _judged_anew(directory)
-    m = Measurements(target, model, corpora, documents=documents, requirements=requirements)
+    m = Measurements(target, model, corpora, evaluation=evaluation, requirements=requirements)
     with threads(threads_of(model.architecture)):
         gates = evaluate_gates(m)
-        measured, evaluation = _metrics(m), m.evaluation
+        measured, on_documents = _metrics(m), m.evaluation
     pairs = [*m.translations.held_out, *m.translations.between] if m.writes == "translations" else []
     verdict = Verdict(
         outcome=worst(gates), gates=tuple(gates), checkpoint=target.name, weights_sha256=target.weights_sha256,
         corpora=dict(target.corpora), gates_version=GATES_VERSION, fitness=_applied(m.fitness, gates),
+        evaluation=evaluation.documents.data_version if evaluation.documents else None,
     )  # fmt: skip
     report = Report.model_validate({
         "schema": REPORT_SCHEMA,
-        **dict(verdict),
+        **{name: value for name, value in verdict if name != "evaluation"},
         **{name: getattr(target, name) for name in ("phase", "size", "epoch", "epochs", "step", "kind", "stopped")},
-        "grade": grade(measured, gates, target.curve, target.stopped, evaluation), "comparison": None,
-        "evaluation": evaluation, "figures": measured,
+        "grade": grade(measured, gates, target.curve, target.stopped, on_documents), "comparison": None,
+        "evaluation": on_documents, "evaluation_note": evaluation.note, "figures": measured,
         "examples": _examples(m), "worst": translation.worst_answers(pairs),
         "milestones": target.milestones, "curve": target.curve,
     })  # fmt: skip
@@ -205,10 +218,11 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         reported_loss=state.epoch_losses[-1] if state.epoch_losses else None,
         earlier_losses=_earlier_losses(checkpoint, m),
         replay=m.settings["replay"],
+        composed=frozenset(document.name for document in learned if is_composed(document)),
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
-        composed=any(map(is_composed, learned)), evaluation_expected=bool(documents_for((), learned)),
+        evaluation_expected=bool(documents_for((), learned)),
     )  # fmt: skip
 
 
@@ -259,6 +273,7 @@ def _with_translation(figures: Figures, m: Measurements) -> TranslationFigures:
         training_pairs=translation.rates(training),
         by_operation=translation.rates_by_operation(rows, held_out),
         by_length=translation.rates_by_length(held_out),
+        by_source=[*m.by_source, *([evaluation_source(m.evaluation)] if m.evaluation else [])],
         held_out_values=m.held_out_values,
         standard_prompts=m.standard_answers,
         earlier_phases=m.earlier_phases,

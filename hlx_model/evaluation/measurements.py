@@ -12,11 +12,12 @@ from hlx_model.corpus import ENGLISH, store
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
-from hlx_model.evaluation.documents import EvaluationDocuments, same_sentence
+from hlx_model.evaluation.documents import NO_EVALUATION, Evaluation, same_sentence
 from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES, Requirements
 from hlx_model.evaluation.intervals import expected_distinct
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
+from hlx_model.evaluation.sources import rates_by_source
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.evaluation.writing import STANDARD_VALUES
@@ -29,6 +30,7 @@ from hlx_model.reporting.models import (
     EvaluationFigures,
     RetentionMetrics,
     SampleSizes,
+    SourceRates,
     StandardAnswer,
     Translation,
 )
@@ -99,7 +101,7 @@ class Measurements:
 
     def __init__(
         self, record: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table],
-        sample: SampleSizes | None = None, documents: EvaluationDocuments | None = None,
+        sample: SampleSizes | None = None, evaluation: Evaluation = NO_EVALUATION,
         requirements: Requirements | None = None,
     ) -> None:  # fmt: skip
         """Keep what the measurements are made from.
@@ -109,10 +111,12 @@ class Measurements:
             model: on the device to measure it on.
             corpora: rows by asset, those of the phase's corpus among them.
             sample: how much to measure; by default what suits model and device.
-            documents: evaluation documents, if there are some.
+            evaluation: evaluation documents, or why there are none.
             requirements: the limits of the gates; by default those of `HLX_PROFILE`.
         """
-        self.record, self._model, self._corpora, self._documents = record, model, corpora, documents
+        self.record, self._model, self._corpora, self._documents = record, model, corpora, evaluation.documents
+        self.evaluation_note = evaluation.note
+        """Why there is no evaluation, or why it is not on the newest documents; None otherwise."""
         self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
@@ -170,6 +174,34 @@ class Measurements:
     def answers(self) -> list[Translation]:
         """Return the answers from and into English that the model is judged by."""
         return self.translations.training if self.fitness.by_heart else self.translations.held_out
+
+    @cached_property
+    def by_source(self) -> list[SourceRates]:
+        """Measure the translations of composed entries and of each document.
+
+        A small document beside many composed entries is hardly in the sample: of each, more rows are translated.
+        """
+        composed, sentences = self.record.composed, translation.sentences_by_value(self._pairs)
+        documents: dict[str, list[PairRow]] = {}
+        for row in self._pairs:
+            if row.document not in composed and ENGLISH in (row.source, row.target):
+                documents.setdefault(row.document, []).append(row)
+        share = 2 * max(1, len(documents))
+        known = dict(zip(self.translations.rows, self.translations.held_out, strict=True))
+        more, trained = list[PairRow](), list[PairRow]()
+        for rows in documents.values():
+            for format in Format:
+                for pair in ((ENGLISH, format), (format, ENGLISH)):
+                    of_pair = [row for row in rows if row.split == self._split and (row.source, row.target) == pair]
+                    others = [row for row in of_pair if row not in known]
+                    wanted = max(1, self.sample.rows // share) - (len(of_pair) - len(others))
+                    more += pick(others, max(0, wanted), SEED)
+            learned = [row for row in rows if row.split == "train" and row.source == ENGLISH]
+            trained += pick(learned, max(1, self.sample.training // share), SEED)
+        held_out = [*known.items(), *zip(more, translate(self._model, more, sentences), strict=True)]
+        return rates_by_source(
+            held_out, list(zip(trained, translate(self._model, trained, sentences), strict=True)), composed
+        )
 
     @cached_property
     def evaluation(self) -> EvaluationFigures | None:

@@ -17,12 +17,13 @@ from hlx_model.corpus import CorpusError, store
 from hlx_model.corpus.build import build
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
-from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model, evaluation_for
+from hlx_model.evaluation.documents import NO_EVALUATION, named_for
+from hlx_model.evaluation.evaluate import EvaluationResult, evaluate_model
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.outputs import require_output
-from hlx_model.phases import require_phase
+from hlx_model.phases import PHASES, require_phase
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ def evaluate_pt_file(
     imported = pt_import.load_pt(path, heads)
     version, rows = _corpus(corpus, phase, asset)
     target = EvaluationTarget(path.name, phase, imported.size, imported.sha256, {asset: version})
+    translates = PHASES[phase].writes == "translations"
+    evaluation = named_for(documents, ()) if translates else NO_EVALUATION
     return evaluate_model(
-        target, imported.model.to(device), {asset: rows}, report,
-        documents=evaluation_for(phase, documents), requirements=requirements,
-    )  # fmt: skip
+        target, imported.model.to(device), {asset: rows}, report, evaluation=evaluation, requirements=requirements
+    )
 
 
 def _corpus(corpus: Sequence[Path], phase: int, asset: str) -> tuple[str, pa.Table]:

@@ -40,11 +40,11 @@ class EvaluationTarget:
     epochs: int | None = None
     step: int | None = None
     stopped: str | None = None
+    composed: frozenset[str] = frozenset()
+    """The names of the composed documents among those that it was trained on."""
     milestones: Sequence[Milestone] = ()
     curve: Sequence[CurvePoint] = ()
     """The records of the training up to its step."""
-    composed: bool = False
-    """Whether it learned composed entries."""
     evaluation_expected: bool = False
     """Whether it must be evaluated on an evaluation document."""
 

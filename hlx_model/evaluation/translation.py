@@ -44,6 +44,7 @@ class PairRow(NamedTuple):
     value_sha256: str
     operation: str = ""
     split: str = ""
+    document: str = ""
 
 
 def sentences_by_value(rows: Iterable[PairRow]) -> dict[str, set[str]]:

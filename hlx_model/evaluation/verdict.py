@@ -37,13 +37,16 @@ class Verdict(JsonModel):
     corpora: dict[str, str]
     """Data versions by asset."""
     gates_version: str
+    evaluation: str | None = None
+    """Data version of the evaluation examples; None without them. Other examples do not make the verdict void: the
+    report is stale, until the checkpoint is evaluated again."""
     fitness: Fitness | None = None
     """What was required. None in a verdict of gates before version 4."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict as it is written: an older one without what it does not record, so its digest is kept."""
-        content = super().to_json()
-        return content if self.fitness else {name: value for name, value in content.items() if name != "fitness"}
+        """Return the verdict as it is written, without what it does not record: an older one keeps its digest."""
+        missing = {name for name in ("evaluation", "fitness") if getattr(self, name) is None}
+        return {name: value for name, value in super().to_json().items() if name not in missing}
 
     @property
     def digest(self) -> str:

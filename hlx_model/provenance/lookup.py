@@ -4,14 +4,16 @@ from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
-from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
+from hlx_model.layout import CHECKPOINTS, DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.provenance.events import last_materialized
 
 _MIN_PREFIX = 4
 """Characters of a training id that suffice to name it."""
-CORPORA = (*CORPUS_OF_PHASE.values(), EXAMPLES, DOCUMENT)
-"""The assets of corpora, each before what it was made from."""
+CORPORA = (*CORPUS_OF_PHASE.values(), EXAMPLES, DOCUMENT, EVALUATION, EVALUATION_DOCUMENT)
+"""The assets of corpora and evaluations, each before what it was made from."""
+DOCUMENT_OF = {EXAMPLES: DOCUMENT, EVALUATION: EVALUATION_DOCUMENT}
+"""The asset of the documents that examples are read from."""
 _CHECKPOINT_OF_ASSET = {
     asset: phase.checkpoint_asset
     for phase in PHASES.values()

@@ -13,10 +13,10 @@ from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, Artifacts
+from hlx_model.layout import CHECKPOINTS, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, last_materialized, read_events
-from hlx_model.provenance.lookup import CORPORA, checkpoint_of
+from hlx_model.provenance.lookup import CORPORA, DOCUMENT_OF, checkpoint_of
 from hlx_model.verdicts import GateClosed
 
 
@@ -174,11 +174,11 @@ def lineage(name: str, training: Path) -> Node:
     if directory is None:
         raise CorpusError(f"{name} was never materialized under {root}: materialize it, or name a checkpoint")
     events, version = read_events(root), directory.name
-    if name == DOCUMENT:
+    if name in DOCUMENT_OF.values():
         documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))
         return Node("corpus", name, version, documents, **_latest(events, name, version))
-    if name == EXAMPLES:
-        return _examples(version, store.sources_of(directory), events)
+    if name in DOCUMENT_OF:
+        return _examples(version, store.sources_of(directory), events, name)
     examples, sources = store.made_from(directory)
     made = CorpusVersion(data_version=version, path=str(directory), examples=examples, documents=sources)
     return _corpus(name, made, events)
@@ -233,10 +233,10 @@ def _corpus(asset: str, version: CorpusVersion, events: Sequence[Event]) -> Node
     return Node("corpus", asset, version.data_version, examples, **_latest(events, asset, version.data_version))
 
 
-def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event]) -> Node:
-    made = _latest(events, DOCUMENT, documents_version(documents))
+def _examples(version: str, documents: Sequence[DocumentRef], events: Sequence[Event], asset: str = EXAMPLES) -> Node:
+    made = _latest(events, DOCUMENT_OF[asset], documents_version(documents))
     nodes = tuple(replace(_document(document), **made) for document in documents)
-    return Node("corpus", EXAMPLES, version, nodes, **_latest(events, EXAMPLES, version))
+    return Node("corpus", asset, version, nodes, **_latest(events, asset, version))
 
 
 def _document(document: DocumentRef) -> Node:

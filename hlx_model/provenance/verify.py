@@ -15,7 +15,8 @@ from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.gates import GATES_OF_PHASE
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict, subject_of
 from hlx_model.files import read_json, sha256_of
-from hlx_model.layout import CHECKPOINTS, EXAMPLES, MANIFEST, VERDICT, WEIGHTS, Artifacts
+from hlx_model.layout import CHECKPOINTS, EVALUATION, EXAMPLES, MANIFEST, VERDICT, WEIGHTS, Artifacts
+from hlx_model.provenance.evaluations import current_examples, stale_reason
 from hlx_model.provenance.links import Link, LinkStatus, check_files, is_as_written
 from hlx_model.training.settings import CODE_VERSION, training_id
 from hlx_model.verdicts import GateClosed, read_sealed, worst
@@ -63,6 +64,7 @@ def _links(checkpoint: Path, m: Manifest) -> Iterator[Link]:
     report = artifacts.report(checkpoint)
     if report.is_dir():
         yield from verify_report(m, report)
+        yield from _evaluation(artifacts, m, report)
     else:
         yield Link("verdict", "unchecked", f"{report} is missing")
     yield from _corpora(artifacts, m)
@@ -128,6 +130,20 @@ def verify_report(m: Manifest, directory: Path) -> Iterator[Link]:
         outcomes = {gate["name"]: gate["outcome"] for gate in read_json(directory / layout.REPORT)["gates"]}
         if outcomes != {gate.name: gate.outcome for gate in verdict.gates}:
             yield Link(VERDICT, "broken", f"{directory / VERDICT}: forged: {layout.REPORT} has other outcomes")
+
+
+def _evaluation(artifacts: Artifacts, m: Manifest, report: Path) -> Iterator[Link]:
+    """Yield the link to the evaluation examples of a report. If there are newer ones, it is stale, and not broken."""
+    try:
+        version = Verdict.read(report).evaluation
+    except GateClosed:
+        return
+    stale = stale_reason(current_examples(artifacts.root).directory, m, report)
+    if version is None:
+        links = [Link(EVALUATION, "ok", "none")] if stale else []
+    else:
+        links = [_rows(artifacts, EVALUATION, version)]
+    yield from (link._replace(reason=f"{link.reason}; stale: {stale}") if stale else link for link in links)
 
 
 def sealed_files(directory: Path) -> dict[str, str] | None:

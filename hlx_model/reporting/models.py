@@ -106,6 +106,20 @@ class RetentionMetrics(_Part):
     """In the report of that phase."""
 
 
+class SourceRates(_Part):
+    """What is right of one source: composed entries, a document of the corpus, or the evaluation."""
+
+    kind: Literal["composed", "document", "evaluation"]
+    name: str
+    """The name of the document; of the evaluation, all its documents."""
+    to_hlx: Rates
+    """English→HLX, on held-out rows; of the evaluation, on sentences that are not in training."""
+    to_english: Rates
+    """HLX→English, on the same."""
+    trained_to_hlx: Rates | None
+    """English→HLX, on rows of a document that the model was trained on. None for other sources."""
+
+
 class TranslationFigures(Figures):
     """What is measured in phase 3."""
 
@@ -121,6 +135,8 @@ class TranslationFigures(Figures):
     """English→HLX and HLX→English together, the most frequent operation first."""
     by_length: dict[str, Rates]
     """English→HLX and HLX→English together, by the length of the expected answer in characters."""
+    by_source: list[SourceRates] = Field(default_factory=list)
+    """Composed entries, each document, and the evaluation; empty in a report of an earlier version."""
     held_out_values: int
     standard_prompts: list[StandardAnswer]
     earlier_phases: dict[str, RetentionMetrics]
@@ -189,7 +205,9 @@ class EvaluationFigures(_Part):
     sentences: int
     """Sentences that were translated, each into every format."""
     all_to_hlx: Rates
-    """On sentences that are not in training, as the following rates but `by_novelty`."""
+    """On sentences that are not in training, as all other rates but `by_novelty`."""
+    all_to_english: Rates
+    """HLXL→English: a sentence of the value is right, and one that the composer's grammar reads back as the value."""
     to_hlx: dict[Format, Rates]
     by_novelty: dict[Novelty, Rates]
     by_document: dict[str, Rates]
@@ -298,6 +316,8 @@ class Report(_Part):
     comparison: Comparison | None
     evaluation: EvaluationFigures | None = None
     """None if there was no evaluation document, or the model does not translate."""
+    evaluation_note: str | None = None
+    """Why a model that translates was not evaluated, or not on the newest documents."""
     figures: Figures | TranslationFigures
     """`TranslationFigures` in phase 3."""
     examples: list[Example]

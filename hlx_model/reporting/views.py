@@ -1,6 +1,7 @@
 """What templates show of a report, put into the order and the words in which they show it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from hlx_model.reporting import models
 from hlx_model.reporting.numbers import format_interval, format_percent
@@ -22,6 +23,17 @@ def directions(f: models.TranslationFigures) -> dict[str, models.Rates]:
         "format → format, all": f.between_formats,
         "training pairs, again": f.training_pairs,
     }
+
+
+def source_name(source: models.SourceRates) -> str:
+    """Return the name of a source, as tables show it."""
+    return f"evaluation: {source.name}" if source.kind == "evaluation" else source.name
+
+
+def by_source(f: models.TranslationFigures, name: Literal["to_hlx", "to_english", "trained_to_hlx"]) -> RatesByName:
+    """Return the rates of that name by source, without the sources that do not have them."""
+    found = {source_name(source): getattr(source, name) for source in f.by_source}
+    return {source: rates for source, rates in found.items() if rates}
 
 
 def worst_kinds(kinds: RatesByName) -> dict[str, models.Rates]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from hlx_assets.curriculum.run import console, print_summary
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_model.checkpoints.manifest import read_manifest
@@ -22,15 +23,19 @@ ASSETS = {
 }
 DESCRIBED = {*(f"phase{phase}_model_card" for phase in (1, 2, 3)), "training_history"}
 """Assets that no other asset needs."""
+EVALUATIONS = {"evaluation_document", "evaluation_examples"}
+"""Assets that stop no other asset."""
 
 
+PHASE_3 = "phase3_validation_report"
+EXAMPLES = dg.AssetKey("evaluation_examples")
 nightly_revalidation = defs.resolve_schedule_def("nightly_revalidation")
 
 
 def test_definitions_load_with_the_contracts_keys() -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | DESCRIBED
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | DESCRIBED | EVALUATIONS
     assert {job.name for job in defs.jobs or []} == {"curriculum", "corpus", "revalidation"}
 
 
@@ -43,23 +48,29 @@ def test_every_asset_has_description_owner_kinds_and_code_version() -> None:
 def test_no_asset_consumes_another_but_through_the_guard() -> None:
     graph = defs.resolve_asset_graph()
     blocking = {key.asset_key.to_user_string() for key in graph.asset_check_keys if graph.get(key).blocking}
-    assert blocking == {*GATES_OF_CORPUS, *CHECKPOINTS, *REPORTS} == ASSETS - {"corpus_document"}
+    assert blocking == {*GATES_OF_CORPUS, *CHECKPOINTS, *REPORTS} - EVALUATIONS == ASSETS - {"corpus_document"}
     for definition in defs.assets or []:
         assert isinstance(definition, dg.AssetsDefinition)
         if definition.key.to_user_string() == "training_history":
             continue  # it lists failed trainings too
-        # `deps=[...]` names an upstream that no IO manager loads: its gate would not be required.
-        assert set(definition.keys_by_input_name.values()) == set(definition.dependency_keys)
+        # `deps=[...]` names an upstream that no IO manager loads: its gate would not be required. A report reads the
+        # evaluation examples that passed by itself.
+        inputs = {name: key for name, key in definition.keys_by_input_name.items() if key != EXAMPLES}
+        if definition.key.to_user_string() != PHASE_3:
+            assert inputs == dict(definition.keys_by_input_name)
+        for name in inputs:
+            assert definition.op.ins[name].dagster_type != dg.Nothing
         for spec in definition.specs:
-            assert len(list(spec.deps)) == len(definition.keys_by_input_name)
-            assert definition.op.ins.keys() == definition.keys_by_input_name.keys()
-            for name in definition.op.ins:
-                assert definition.op.ins[name].dagster_type != dg.Nothing
+            assert len(list(spec.deps)) == len(definition.keys_by_input_name) == len(definition.op.ins)
 
 
-def test_every_check_blocks_except_those_that_the_report_repeats() -> None:
+def test_every_check_blocks_except_evaluations_and_what_a_report_repeats() -> None:
     graph = defs.resolve_asset_graph()
-    open_ones = {key.name for key in graph.asset_check_keys if not graph.get(key).blocking}
+    open_ones = {
+        key.name
+        for key in graph.asset_check_keys
+        if not graph.get(key).blocking and key.asset_key.to_user_string() not in EVALUATIONS
+    }
     assert open_ones == {"training_completed", *(f"gate_at_epoch_{epoch}" for epoch in MILESTONES)}
 
 
@@ -91,7 +102,15 @@ def test_a_milestone_is_a_check_in_the_event_log_while_training_runs(curriculum:
 def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path, Run]) -> None:
     run = curriculum[1]
     assert run.success, run.failures
-    assert set(run.materialized) == ASSETS | DESCRIBED
+    assert set(run.materialized) == ASSETS | DESCRIBED | EVALUATIONS
+
+
+def test_the_table_at_the_end_has_a_row_for_the_document(curriculum: tuple[Path, Run], home: Home) -> None:
+    with home.instance() as instance, console.capture() as captured:
+        print_summary(instance, curriculum[1].result.all_events, 60.0)
+    (row,) = (line for line in captured.get().splitlines() if "small.md" in line)
+    assert "held-out " in row and "% of " in row
+    assert "no evaluation document" in captured.get()
 
 
 def test_each_phase_starts_from_the_one_before(home: Home) -> None:
@@ -140,7 +159,9 @@ def test_revalidation_makes_the_reports_again_and_keeps_their_verdicts(home: Hom
     before = read_json(home.latest("phase3_validation_report") / "verdict.json")
     with home.instance() as instance:
         result = revalidated(instance)
-    assert result.success and len(result.get_asset_materialization_events()) == 3
+    made = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key]
+    assert result.success and len(made) == 5
+    assert made.index("evaluation_document") < made.index("evaluation_examples") < made.index(PHASE_3)
     assert read_json(home.latest("phase3_validation_report") / "verdict.json") == before
 
 
@@ -150,7 +171,7 @@ def test_every_night_the_reports_on_all_checkpoints_are_requested(home: Home) ->
         assert isinstance(requested, dg.RunRequest) and requested.asset_selection is not None
         assert {key.to_user_string() for key in requested.asset_selection} == {
             f"phase{phase}_validation_report" for phase in (1, 2, 3)
-        }
+        } | EVALUATIONS
 
 
 def test_without_a_checkpoint_the_night_requests_nothing(empty_home: Home) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hlx_model.corpus import CorpusError, Document, collect, parse_document, read_document, rules, store
 from hlx_model.corpus.build import build
+from hlx_model.corpus.documents import keep_documents, kept_documents
 from hlx_model.corpus.look_alikes import probably_meant
 from hlx_model.layout import Artifacts
 from tests.support.documents import small_text
@@ -350,3 +351,9 @@ def test_any_text_at_all_of_any_name_is_read_or_refused_in_one_line(name: str, p
 def test_any_question_and_answer_at_all_are_read_or_refused(asked: list[str], answer: list[str]) -> None:
     rows = {"hlxl": "1"}, {"input": "".join(asked), "output": "".join(answer)}
     assert parse_document(lines(*rows), "a.jsonl").entries_read <= 2
+
+
+def test_sentences_without_values_may_lie_beside_composed_entries(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("A sentence alone\nAnother one\n", encoding="utf-8")
+    document = keep_documents(Artifacts.at(tmp_path), [tmp_path / "mine.txt"], composed=5)
+    assert [kept.name for kept in kept_documents(document)] == ["mine.txt", "composed-5-seed-0.md"]

@@ -10,6 +10,7 @@ from hlx_model.evaluation.answers import evaluate_documents, novelty_in
 from hlx_model.evaluation.documents import DEFAULT, documents_for, read_evaluation
 from hlx_model.evaluation.translation import PairRow
 from hlx_model.language import Format
+from hlx_model.verdicts import GateClosed
 from tests.support.models import Writer
 
 TEXT = """## Numbers
@@ -67,14 +68,14 @@ def test_the_data_version_depends_on_what_is_evaluated_and_not_on_remarks(docume
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (TEXT.replace("HLXL: 7", "HLXL: {"), "exam.md: .*quarantine.*the first, line 3: "),
-        ("HLXL: 7\n", "exam.md: no entry has a sentence"),
+        (TEXT.replace("HLXL: 7", "HLXL: {"), "evaluation_examples is closed: quarantine: 1 of 4 .*exam.md line 3: "),
+        ("HLXL: 7\n", "evaluation_examples is closed: quarantine .*exam.md: no entry has a sentence"),
         ("", "exam.md: is empty"),
     ],
 )
 def test_an_unusable_document_is_one_line_that_names_it(document: Path, text: str, said: str) -> None:
     document.write_text(text, encoding="utf-8")
-    with pytest.raises(CorpusError, match=said) as error:
+    with pytest.raises((CorpusError, GateClosed), match=said) as error:
         read_evaluation([document])
     assert "\n" not in str(error.value)
 

@@ -26,6 +26,7 @@ def test_it_tells_grade_comparison_intervals_and_worst_answers() -> None:
         "▼ worse than the report before, on `fedcba9876543210/phase3_FINAL_epoch5`.",
         "| `all_to_hlx.exact_match` | 50.0% | 2.0% | ▼ worse |",
         "| English → LC-R | 75.0% (30.1–95.4%) | 75.0% (30.1–95.4%) | 100.0% (51.0–100.0%) | 4 |",
+        "| `mine.md` | 75.0% (30.1–95.4%) | 4 | 25.0% (4.6–69.9%) | 4 | 93.8% (79.9–98.3%) | 32 |",
         "| LC-R | 75.0% (30.1–95.4%) | – | 75.0% (30.1–95.4%) | 75.0% (30.1–95.4%) |",
         '| `[LC-R] Search for documents → ` | `rm"s"🜁1 &doch1` |',
         "| `Count the items` | LC-B | ` ` | ✗ does not parse |",

@@ -8,10 +8,17 @@ import pyarrow as pa
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import DERIVED, collect, examples_table, parse_document
 from hlx_model.corpus.gates import CheckRows, Entries, SchemaFindings, check_schema
-from hlx_model.layout import EXAMPLES
+from hlx_model.corpus.split import EVALUATED
+from hlx_model.corpus.tables import evaluation_table
+from hlx_model.layout import EVALUATION, EXAMPLES
 
-_EXAMPLES = examples_table(collect([parse_document(compose(300, 0), "composed.md")]))
-TABLES: dict[str, pa.Table] = {EXAMPLES: _EXAMPLES, **{name: one.table(_EXAMPLES) for name, one in DERIVED.items()}}
+_CORPUS = collect([parse_document(compose(300, 0), "composed.md")])
+_EXAMPLES = examples_table(_CORPUS)
+TABLES: dict[str, pa.Table] = {
+    EXAMPLES: _EXAMPLES,
+    EVALUATION: evaluation_table(_CORPUS),
+    **{name: one.table(_EXAMPLES) for name, one in DERIVED.items()},
+}
 
 
 class Broken(NamedTuple):
@@ -38,6 +45,9 @@ BROKEN_CELLS = [
         (EXAMPLES, "split", "dev", "split_is_known"),
         (EXAMPLES, "line", 0, "line_is_positive"),
         (EXAMPLES, "last_line", 10_000, "lines_of_one_entry_only"),
+        (EVALUATION, "english", None, "is_not_empty"),
+        (EVALUATION, "LC-R", "🜊", "four_formats_have_the_same_value"),
+        (EVALUATION, "split", "train", "split_is_known"),
         ("english_corpus", "english", "Find 🜊14🜂", "is_english"),
         ("english_corpus", "english", None, "is_not_empty"),
         ("english_corpus", "english", "Another sentence", "says_what_its_entry_says"),
@@ -71,6 +81,7 @@ LEAKS = [
 ]
 TWICE = [
     (EXAMPLES, "sentence_once"),
+    (EVALUATION, "answer_once"),
     ("english_corpus", "sentence_once"),
     ("hlx_corpus", "line_once"),
     ("paired_corpus", "pair_once"),
@@ -85,7 +96,7 @@ def judged(
     def read() -> Iterator[pa.RecordBatch]:
         yield from rows.combine_chunks().to_batches(max_chunksize=-(-rows.num_rows // slices))
 
-    said = Entries(_EXAMPLES.to_batches(), right=proven) if entries and name != EXAMPLES else None
+    said = Entries(_EXAMPLES.to_batches(), right=proven) if entries and name in DERIVED else None
     return check_schema(name, read, said, check_rows)
 
 
@@ -93,7 +104,7 @@ def spoilt(broken: Broken, row: int | None = None) -> tuple[pa.Table, int]:
     """Return a corpus with one other cell, by default in a training row, and the index of its row."""
     rows = TABLES[broken.name]
     if row is None:
-        row = next(i for i, split in enumerate(rows["split"].to_pylist()) if split == "train" and i >= 40)
+        row = next(i for i, split in enumerate(rows["split"].to_pylist()) if split in ("train", EVALUATED) and i >= 40)
     return _changed(rows, broken.column, row, broken.value), row
 
 

@@ -112,6 +112,12 @@ def phase_3() -> dict[str, Any]:
         "between_formats": rates(9, 12), "training_pairs": rates(15, 16),
         "between": {s: {t: rates(3, 4) for t in FORMATS if t != s} for s in FORMATS},
         "by_operation": {f"operation{i}": rates(1, 30 - i) for i in range(25)},
+        "by_source": [
+            {"kind": "composed", "name": "composed entries", "to_hlx": rates(9, 12), "to_english": rates(3, 12),
+             "trained_to_hlx": None},
+            {"kind": "document", "name": "mine.md", "to_hlx": rates(3, 4), "to_english": rates(1, 4),
+             "trained_to_hlx": rates(30, 32)},
+        ],
         "by_length": {"1–16": rates(9, 10), "129–": rates(0, 0)},
         "held_out_values": 4,
         "standard_prompts": [
