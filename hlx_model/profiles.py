@@ -56,12 +56,12 @@ class Profile:
 
 
 _QUICK = Profile(
-    "quick", size="tiny", entries=25_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
+    "quick", size="tiny", entries=30_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
     # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
     schedules={
         1: Schedule(200, 600_000, 6e-3),
         2: Schedule(200, 600_000, 6e-3),
-        3: Schedule(50, 15_500_000, 6e-3),
+        3: Schedule(50, 17_000_000, 6e-3),
     },
 )  # fmt: skip
 _PRODUCTION = Profile(

@@ -63,7 +63,7 @@ def validate_command(
         raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
     requirements = Requirements(profile, dict(map(_rate, require or ())))
     if is_ours:
-        result = evaluate(checkpoint, device_of(device), evaluation or (), requirements)
+        result = evaluate(checkpoint, device_of(device), evaluation or (), requirements=requirements)
     elif not corpus:
         raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
     elif phase is None:

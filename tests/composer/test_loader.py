@@ -13,7 +13,7 @@ from hlx_model.composer.lexicon import Choice, Words, read_lexicon
 from hlx_model.composer.loader import GRAMMAR, load_grammar, operations
 from hlx_model.language import Format, Handle, render
 
-PINNED = "8fcd4eaae65289b606b406c30f0a1e67191189cee3d07ab8db47676bf2a3be5a"
+PINNED = "ece3ce04317b119e6d15dbc2d7714f3def3fbd5902fe80b036c19f2424e6947b"
 LEXICON = """
 [n]
 numbers = ["1..3"]
