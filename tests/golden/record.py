@@ -46,10 +46,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?")
 def fingerprint() -> dict[str, Any]:
     """Return what the bytes of trained weights depend on, besides code and settings."""
     with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-        flags = next((line.split(":")[1].split() for line in file if line.startswith("flags")), [])
+        cpu = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in file)}
+    flags = cpu.get("flags", "").split()
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "fma")
     return {
         "machine": platform.machine(),
+        "cpu": [cpu.get(name) for name in ("vendor_id", "cpu family", "model")],
         "cpu_flags": [flag for flag in wanted if flag in flags],
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

@@ -9,16 +9,20 @@ from hlx_model.verdicts import Fitness, GateResult
 _NAME = "evaluation"
 
 
-def evaluation(found: EvaluationFigures | None, *, expected: bool, fitness: Fitness) -> GateResult:
+def evaluation(
+    found: EvaluationFigures | None, *, expected: bool, fitness: Fitness, note: str | None = None
+) -> GateResult:
     """Require that English→HLX answers to new sentences are right; warn if a document is expected and missing.
 
     Args:
         found: what was right; None without an evaluation document.
         expected: whether the model must be evaluated on one.
         fitness: the limits.
+        note: why there is no document.
     """
     if found is None and expected:
-        return GateResult(_NAME, "warn", "no evaluation document: nothing shows what it does with other sentences")
+        reason = note or "no evaluation document"
+        return GateResult(_NAME, "warn", f"{reason}; nothing shows what it does with other sentences")
     if found is None:
         return GateResult(_NAME, "pass", "not required of a corpus of documents alone, without HLX_EVAL")
     rates, what = found.all_to_hlx, f"right on new sentences of {', '.join(found.documents)}"
@@ -36,6 +40,8 @@ EVALUATION = GateSpec(
     " composed entries were learned or HLX_EVAL names one, else nothing is required",
     by_heart="nothing; it warns",
     needs=("evaluation", "fitness", "record"),
-    check=lambda m: evaluation(m.evaluation, expected=m.record.evaluation_expected, fitness=m.fitness),
+    check=lambda m: evaluation(
+        m.evaluation, expected=m.record.evaluation_expected, fitness=m.fitness, note=m.evaluation_note
+    ),
     writes=("translations",), position=65,
 )  # fmt: skip
