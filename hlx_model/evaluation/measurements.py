@@ -13,7 +13,7 @@ from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
 from hlx_model.evaluation.documents import NO_EVALUATION, Evaluation, same_sentence
-from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES, Requirements
+from hlx_model.evaluation.fitness import MIN_HELD_OUT_SENTENCES, MIN_HELD_OUT_VALUES, Requirements
 from hlx_model.evaluation.intervals import expected_distinct
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
@@ -122,10 +122,14 @@ class Measurements:
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
         # A corpus of which a single value could be held out has a validation split alone.
         self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
-        self.held_out_values = held_out_values(self._rows, self._split)
-        by_heart = self.held_out_values < MIN_HELD_OUT_VALUES
+        by_heart = few_held_out(self._rows, self._split)
         self.fitness = (requirements or Requirements()).fitness(by_heart=by_heart)
         self._asked = "train" if by_heart else self._split
+
+    @cached_property
+    def held_out_values(self) -> int:
+        """Return the number of distinct held-out values. A corpus of sentences has none."""
+        return len(self._rows.filter(pc.field("split") == self._split)["value_sha256"].unique())
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -257,7 +261,7 @@ class Measurements:
         changes = {}
         for asset, then in self.record.earlier_losses.items():
             rows = self._corpora[asset]
-            by_heart = held_out_values(rows, self._split) < MIN_HELD_OUT_VALUES
+            by_heart = few_held_out(rows, self._split)
             texts = store.model_texts(rows, "train" if by_heart else self._split)
             now = predict(self._model, self._sampled(texts)).loss
             changes[asset] = RetentionMetrics(now=now, then=then.training if by_heart else then.held_out)
@@ -267,10 +271,11 @@ class Measurements:
         return pick(items, self.sample.texts, SEED)
 
 
-def held_out_values(rows: pa.Table, split: str) -> int:
-    """Return the number of distinct values in a split; of a corpus of sentences, that of distinct sentences."""
-    column = "value_sha256" if "value_sha256" in rows.column_names else "english"
-    return len(rows.filter(pc.field("split") == split)[column].unique())
+def few_held_out(rows: pa.Table, split: str) -> bool:
+    """Return whether a split holds out too little to show generalization, so that a corpus is learned by heart."""
+    least = {"value_sha256": MIN_HELD_OUT_VALUES, "english": MIN_HELD_OUT_SENTENCES}
+    column = next(name for name in least if name in rows.column_names)
+    return len(rows.filter(pc.field("split") == split)[column].unique()) < least[column]
 
 
 def table_rows(table: pa.Table, row: type[Row]) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from hlx_model.checkpoints.manifest import Manifest, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.corpus import store
-from hlx_model.evaluation.fitness import BY_HEART, LIMITS
+from hlx_model.evaluation.fitness import BY_HEART, LIMITS, MIN_HELD_OUT_SENTENCES, MIN_HELD_OUT_VALUES
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
@@ -21,7 +21,8 @@ from hlx_model.verdicts import Fitness, GateClosed, GateResult, Outcome, read_se
 
 _RATES = [{gate: limit.to_json() for gate, limit in limits.items()} for limits in (*LIMITS.values(), BY_HEART)]
 _OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values()}
-GATES_VERSION = f"4-{digest_of([T.to_json(), _RATES, _OWN])[:8]}"
+_FEW = [MIN_HELD_OUT_VALUES, MIN_HELD_OUT_SENTENCES]
+GATES_VERSION = f"4-{digest_of([T.to_json(), _RATES, _FEW, _OWN])[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 

@@ -1,15 +1,17 @@
 """The thresholds and the version of the gates that follows from them."""
 
+import pyarrow as pa
 import pytest
 
 from hlx_model.evaluation.fitness import BY_HEART, LIMITS, Requirements, lowered, stated
 from hlx_model.evaluation.gates import GATES
+from hlx_model.evaluation.measurements import few_held_out
 from hlx_model.evaluation.verdict import GATES_VERSION
 from hlx_model.profiles import PROFILES
 
 
 def test_the_gates_version_is_that_of_every_kept_verdict() -> None:
-    assert GATES_VERSION == "4-435ac51a"
+    assert GATES_VERSION == "4-079e9ef2"
 
 
 def test_every_profile_has_a_limit_for_every_gate_on_a_rate() -> None:
@@ -59,3 +61,14 @@ def test_what_cannot_be_required_is_one_line(profile: str | None, changed: dict[
 def test_the_documentation_states_the_limits_of_every_profile() -> None:
     assert stated("words") == "≥ 50% (good ≥ 80%)"
     assert stated("evaluation") == "≥ 35% (good ≥ 50%); production ≥ 80%"
+
+
+@pytest.mark.parametrize(
+    ("column", "held_out", "few"),
+    [("value_sha256", 35, True), ("value_sha256", 36, False), ("english", 79, True), ("english", 80, False)],
+)
+def test_so_few_held_out_values_or_sentences_cannot_show_generalization(column: str, held_out: int, few: bool) -> None:
+    texts = [str(i) for i in range(held_out)]
+    splits = ["test"] * 2 * held_out + ["train"] * 100
+    rows = pa.table({column: [*texts, *texts, *(f"other {i}" for i in range(100))], "split": splits})
+    assert few_held_out(rows, "test") == few
