@@ -128,7 +128,8 @@ def plan_training(
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
     rows = store.load(own)
-    train, held_out = _weighted(rows, version.documents, settings), store.model_texts(rows, "validation")
+    train, weight = _weighted(rows, version.documents, settings.document_weight)
+    held_out, settings = store.model_texts(rows, "validation"), replace(settings, document_weight=weight)
     if overrides.epochs is None:
         settings = replace(settings, epochs=_epochs(phase, profile, overrides.tokens, train, parent))
     corpora = {asset: version}
@@ -171,17 +172,19 @@ def plan_training(
     )  # fmt: skip
 
 
-def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], settings: Settings) -> list[str]:
-    """Return the training texts, those of the user's documents as often as `document_weight` wants."""
+def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
+    """Return the training texts, and the share of the user's documents, which are repeated to have it.
+
+    The share is 0 if there is nothing to weigh: only documents, or only composed entries.
+    """
     composed = pa.array([document.name for document in documents if is_composed(document)], pa.string())
     is_composed_row = pc.is_in(rows["document"], composed)
     own = store.model_texts(rows.filter(pc.invert(is_composed_row)), "train")
     others = store.model_texts(rows.filter(is_composed_row), "train")
-    share = settings.document_weight
     if not own or not others or not share:
-        return store.model_texts(rows, "train")
+        return store.model_texts(rows, "train"), 0.0
     wanted = sum(map(len, others)) * share / (1 - share)
-    return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others]
+    return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others], share
 
 
 def _epochs(

@@ -44,7 +44,7 @@ class Settings:
     cannot be predicted: at first it teaches the language, later it is only noise."""
 
     document_weight: float = 0.0
-    """Least share of the tokens that is from the user's documents if composed entries lie beside them."""
+    """Least share of the tokens that is from the user's documents beside composed entries; 0 without both."""
 
     def __post_init__(self) -> None:
         architecture(self.size)
@@ -66,8 +66,11 @@ class Settings:
             raise ValueError(f"{name} is {getattr(self, name)}: it must be {allowed}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON."""
-        return asdict(self)
+        """Return the settings as JSON. A weight of 0 has no key: a training without it keeps its id."""
+        content = asdict(self)
+        if not self.document_weight:
+            del content["document_weight"]
+        return content
 
 
 def training_id(

@@ -1,14 +1,16 @@
 """A small curriculum, trained by the real trainer, and single trainings."""
 
 import fcntl
-import pickle
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.evaluate import EvaluationResult, evaluate
+from hlx_model.evaluation.verdict import Verdict
+from hlx_model.layout import REPORT, REPORT_MARKDOWN, VERDICT, Artifacts
 from hlx_model.profiles import PROFILES
+from hlx_model.reporting.models import Report
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
@@ -56,7 +58,7 @@ SCHEDULES = {
 
 
 def train_curriculum(document: Path, root: Path) -> Curriculum:
-    """Train and evaluate the three phases of the tiny model on a document."""
+    """Train and evaluate the three phases of the tiny model on a document; what is there already is read."""
     phases: dict[int, Trained] = {}
     parent, parent_verdict = None, None
     for phase, overrides in SCHEDULES.items():
@@ -67,23 +69,29 @@ def train_curriculum(document: Path, root: Path) -> Curriculum:
         )  # fmt: skip
         outcome = train(plan, execution=CPU)
         parent = verify_checkpoint(outcome.checkpoint)
-        phases[phase] = Trained(plan, outcome, evaluate(parent.path))
+        phases[phase] = Trained(plan, replace(outcome, found=False), evaluated(parent.path))
         parent_verdict = phases[phase].evaluation.verdict.parent_verdict
     return Curriculum(document, root, phases)
+
+
+def evaluated(checkpoint: Path) -> EvaluationResult:
+    """The evaluation of a checkpoint, made once."""
+    directory = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
+    if not (directory / VERDICT).exists():
+        return evaluate(checkpoint)
+    markdown = (directory / REPORT_MARKDOWN).read_text(encoding="utf-8")
+    return EvaluationResult(directory, Report.read(directory / REPORT), Verdict.read(directory), markdown, None)
 
 
 def shared_curriculum(folder: Path) -> Curriculum:
     """Train the curriculum on the small document in a folder that several processes share; the first one trains it."""
     folder.mkdir(exist_ok=True)
-    made = folder / "curriculum.pickle"
+    document = folder / "small.md"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            document = folder / "small.md"
+        if not document.exists():
             document.write_text(small_text(), encoding="utf-8")
-            made.write_bytes(pickle.dumps(train_curriculum(document, folder / "artifacts")))
-    found: Curriculum = pickle.loads(made.read_bytes())
-    return found
+        return train_curriculum(document, folder / "artifacts")
 
 
 def copied(curriculum: Curriculum, root: Path, phase: int) -> Path:

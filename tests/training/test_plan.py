@@ -153,7 +153,7 @@ def mixed(small_document: Path, root: Path) -> Path:
     return store_derived(artifacts, "english_corpus", examples).directory
 
 
-@pytest.mark.parametrize(("weight", "times"), [(0.0, 1), (0.2, 7), (0.6, 45)])
+@pytest.mark.parametrize(("weight", "times"), [(0.0, 1), (0.2, 7), (0.6, 44)])
 def test_a_users_document_is_repeated_beside_composed_entries(
     weight: float, times: int, small_document: Path, tmp_path: Path
 ) -> None:
