@@ -10,9 +10,8 @@ from typer import Argument, Exit, Option, Typer, echo
 
 from hlx_model.cli.options import AsJson, option
 from hlx_model.cli.show import echo_json, print_table
-from hlx_model.composer.sampling import compose_lines
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
-from hlx_model.corpus.documents import collect, read_corpus, require_different
+from hlx_model.corpus.documents import collect, compose_beside, read_corpus, require_different
 from hlx_model.corpus.entries import Collection, CorpusError
 from hlx_model.corpus.gates import Coverage, quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
@@ -120,8 +119,8 @@ def compose_command(
     place = require_output(path, inputs=beside or [])
     if place.exists() and not force:
         raise ValueError(f"{path} exists already: name another file, or pass --force")
-    there = {entry.english for entry in read_corpus(beside or []).entries if entry.english is not None}
-    write_output(place, compose_lines(entries, seed, without=there))
+    lines, _ = compose_beside(entries, seed, read_corpus(beside or []).entries)
+    write_output(place, lines)
     echo(f"{path}: {entries} entries, seed {seed}")
 
 

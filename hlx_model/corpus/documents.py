@@ -242,15 +242,25 @@ def _is_intact(directory: Path) -> bool:
 
 def _compose(folder: Path, documents: Sequence[StoredDocument], entries: int, seed: int) -> StoredDocument:
     """Write a composed document without the sentences of the others."""
-    beside = [(entry.english, entry.texts) for entry in _read(folder, documents).entries if entry.english is not None]
-    there = {sentence for sentence, _ in beside}
-    silent = defined_otherwise([(sentence, parse(texts[0], Format.HLXL)) for sentence, texts in beside if texts])
-    lines = (line.encode() for line in compose_lines(entries, seed, without=there, silent=silent))
-    source = f"{_COMPOSED}{entries} entries, seed {seed}" + (", without the sentences above" if there else "")
-    if silent:
-        source += f" and the operations that they define otherwise ({len(silent)})"
-    document = _write(folder, len(documents), f"composed-{entries}-seed-{seed}.md", source, lines)
+    lines, left_out = compose_beside(entries, seed, _read(folder, documents).entries)
+    source = f"{_COMPOSED}{entries} entries, seed {seed}{left_out}"
+    name = f"composed-{entries}-seed-{seed}.md"
+    document = _write(folder, len(documents), name, source, (line.encode() for line in lines))
     return document.replace(entries=entries, seed=seed)
+
+
+def compose_beside(entries: int, seed: int, beside: Iterable[Entry]) -> tuple[Iterator[str], str]:
+    """Return the lines of a composed document beside other entries, and what it does without, as text.
+
+    It has none of their sentences, and no operation that they define otherwise.
+    """
+    said = [(entry.english, entry.texts) for entry in beside if entry.english is not None]
+    there = {sentence for sentence, _ in said}
+    silent = defined_otherwise((sentence, parse(texts[0], Format.HLXL)) for sentence, texts in said if texts)
+    left_out = ", without the sentences above" if there else ""
+    if silent:
+        left_out += f" and the operations that they define otherwise ({len(silent)})"
+    return compose_lines(entries, seed, without=there, silent=silent), left_out
 
 
 def _distinct(documents: Sequence[StoredDocument]) -> list[StoredDocument]:

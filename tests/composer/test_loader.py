@@ -13,7 +13,7 @@ from hlx_model.composer.lexicon import Choice, Words, read_lexicon
 from hlx_model.composer.loader import GRAMMAR, load_grammar, operations
 from hlx_model.language import Format, Handle, render
 
-PINNED = "ece3ce04317b119e6d15dbc2d7714f3def3fbd5902fe80b036c19f2424e6947b"
+PINNED = "bdec0c4144d64db8cb3652e819f96e2346787af21263825800e60dd68e7037c7"
 LEXICON = """
 [n]
 numbers = ["1..3"]

@@ -25,7 +25,8 @@ def evaluation_of(all_to_hlx: dict[str, Any]) -> EvaluationFigures:
     """Return what was right on an evaluation document, with these rates and no others."""
     return EvaluationFigures.model_validate({
         "data_version": "", "documents": ["exam.md"], "quarantined": 0, "sentences": all_to_hlx["samples"],
-        "all_to_hlx": all_to_hlx, "all_to_english": all_to_hlx, "to_hlx": {}, "by_novelty": {}, "by_document": {}, "by_section": {},
+        "all_to_hlx": all_to_hlx, "all_to_english": all_to_hlx,
+        "to_hlx": {}, "by_novelty": {}, "by_document": {}, "by_section": {},
         "chrf_to_english": None, "wrong": [],
     })  # fmt: skip
 
