@@ -37,7 +37,7 @@ LEARNED_LATE = {"plain SGD", "embedding frozen"}
 
 def small(trial: Trial) -> Trial:
     """Return a trial on a small document, which its training teaches by heart unless something is broken."""
-    tokens, batch_size = (30_000, 1) if trial.training.phase == 1 else (90_000, 2)
+    tokens, batch_size = (100_000, 1) if trial.training.phase == 1 else (90_000, 2)
     training = replace(trial.training, document=Document("short", 2000), tokens=tokens, tokens_before=30_000)
     return replace(trial, training=replace(training, batch_size=batch_size))
 

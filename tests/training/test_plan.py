@@ -153,16 +153,17 @@ def mixed(small_document: Path, root: Path) -> Path:
     return store_derived(artifacts, "english_corpus", examples).directory
 
 
-@pytest.mark.parametrize(("weight", "times"), [(0.0, 1), (0.2, 7), (0.6, 44)])
+@pytest.mark.parametrize("weight", [0.0, 0.2, 0.6])
 def test_a_users_document_is_repeated_beside_composed_entries(
-    weight: float, times: int, small_document: Path, tmp_path: Path
+    weight: float, small_document: Path, tmp_path: Path
 ) -> None:
     """So often that its share of the tokens is the weight, whatever is composed beside it."""
     corpus = mixed(small_document, tmp_path)
     plan = prepared(1, corpus, tmp_path / "training", Overrides(document_weight=weight))
     own = {f"{words} {noun}" for words in VERBS.values() for noun in NOUNS}
     counts = Counter(plan.train)
-    assert {counts[sentence] for sentence in own} <= {0, times} and counts[sorted(own & set(counts))[0]] == times
+    times = max(counts.values())
+    assert (times > 1) is bool(weight) and {counts[sentence] for sentence in own} <= {0, times}
     assert {count for sentence, count in counts.items() if sentence not in own} == {1}
     share = sum(len(text) for text in plan.train if text in own) / sum(map(len, plan.train))
     assert share == pytest.approx(max(weight, 0.03), abs=0.02)
