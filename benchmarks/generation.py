@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.training import paired_rows, users_document
-from hlx_model.corpus.store import model_texts
+from hlx_model.corpus.tables import model_texts
 from hlx_model.model.generation import generate
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode

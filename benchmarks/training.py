@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import PAIRED_CORPUS, collect, examples_table, parse_document
-from hlx_model.corpus.store import model_texts
+from hlx_model.corpus.tables import model_texts
 from hlx_model.model.sizes import POSITIONS, SIZES, Architecture
 from hlx_model.model.tokenizer import PAD, VOCABULARY_SIZE, encode_example
 from hlx_model.model.transformer import Transformer

@@ -7,18 +7,20 @@ words, names that are listed, and names that are made of any words.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from hlx_model.composer.spelling import camel_case, plural, read_number, spell
 from hlx_model.json_model import JsonModel
 from hlx_model.language import Format, Handle, Value, parse, render
+
+T = TypeVar("T")
 
 SLOT = re.compile(r"<([a-z][a-z0-9_]*)>")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -46,8 +48,18 @@ class Choice:
         return spell(self.value, "and") if spec == "and" and isinstance(self.value, int) else self.spelled
 
 
+def drawn(rng: Random, options: Sequence[T]) -> T:
+    """Return one of the options. `random()` alone promises the same sequence in every Python version."""
+    return options[int(rng.random() * len(options))]
+
+
 class Slot(Protocol):
     """A named gap in a value and in its phrasings."""
+
+    @property
+    def unlike(self) -> str:
+        """Return the earlier slot of the same operation that is never filled alike; "" if there is none."""
+        ...
 
     @property
     def spelled(self) -> bool:
@@ -74,7 +86,7 @@ class Pattern:
 
     def draw(self, rng: Random) -> str:
         """Return a name of it."""
-        return "".join(part[int(rng.random() * len(part))] for part in self.parts)
+        return "".join(drawn(rng, part) for part in self.parts)
 
     def reads(self, words: str) -> bool:
         """Return whether the words are made so, from the words of its lists or from others that are not refused."""
@@ -101,7 +113,7 @@ class Words:
 
     choices: tuple[Choice, ...]
     """Those that are listed."""
-    open: tuple["Pattern", ...] = ()
+    open: tuple[Pattern, ...] = ()
     """How names that are not listed are made. With them half of the fillings are made so."""
     handles: bool = False
     """Names are handles, not texts."""
@@ -116,8 +128,8 @@ class Words:
     def draw(self, rng: Random) -> Choice:
         """Return one of the choices, or a name made of other words."""
         if not self.open or (self.choices and rng.random() < 0.5):
-            return self.choices[int(rng.random() * len(self.choices))]
-        words = self.open[int(rng.random() * len(self.open))].draw(rng)
+            return drawn(rng, self.choices)
+        words = drawn(rng, self.open).draw(rng)
         return Choice(self._named(words), words)
 
     def read(self, words: str) -> Iterator[Value]:
@@ -162,7 +174,7 @@ class AnyOf:
 
     def draw(self, rng: Random) -> Choice:
         """Return what one of the slots draws."""
-        return self.slots[int(rng.random() * len(self.slots))].draw(rng)
+        return drawn(rng, self.slots).draw(rng)
 
     def read(self, words: str) -> Iterator[Value]:
         """Yield what the slots read, each value once."""
@@ -175,7 +187,7 @@ class AnyOf:
 
 
 class _Table(JsonModel):
-    """One table of the lexicon. At most one of the first eight fields says where the choices come from."""
+    """One table of the lexicon. Exactly one of the first eight fields says where the choices come from."""
 
     handles: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from hlx_model.composer.lexicon import SLOT, Choice, Slot, Words, named, read_lexicon
+from hlx_model.composer.lexicon import SLOT, Choice, Slot, Words, drawn, named, read_lexicon
 from hlx_model.composer.phrasing import Pieces, alternatives, matches
 from hlx_model.json_model import JsonModel
 from hlx_model.language import Contract, Format, Handle, HLXSyntaxError, Value, parse
@@ -58,7 +58,7 @@ class Operation:
         filling: dict[str, Choice] = {}
         for name, slot in self.slots.items():
             choice = slot.draw(rng)
-            while (other := getattr(slot, "unlike", "")) and choice.value == filling[other].value:
+            while slot.unlike and choice.value == filling[slot.unlike].value:
                 choice = slot.draw(rng)
             filling[name] = choice
         return filling
@@ -86,10 +86,9 @@ class Phrases:
     def draw(self, rng: Random) -> Choice:
         """Return the value and the words of one of them."""
         turns = [operation for operation in self.operations for _ in range(operation.weight)]
-        operation = turns[int(rng.random() * len(turns))]
+        operation = drawn(rng, turns)
         filling = operation.draw(rng)
-        alternatives = operation.phrasings[int(rng.random() * len(operation.phrasings))]
-        words = alternatives[int(rng.random() * len(alternatives))].format(**filling)
+        words = drawn(rng, drawn(rng, operation.phrasings)).format(**filling)
         return Choice(operation.value(filling), words[:1].lower() + words[1:] if operation.step else words)
 
     def read(self, words: str) -> Iterator[Value]:
@@ -179,8 +178,8 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
         slot = _slot_named(gap, lexicon)
         if colon and not (isinstance(slot, Words) and slot.handles):
             raise ValueError(f"<{gap}> is a key, expected a slot of handles")
-        if (other := getattr(slot, "unlike", "")) and other not in slots:
-            raise ValueError(f"<{gap}> is unlike <{other}>, expected before it")
+        if slot.unlike and slot.unlike not in slots:
+            raise ValueError(f"<{gap}> is unlike <{slot.unlike}>, expected before it")
         slots[gap] = slot
     for gap in SLOT.findall(entry.value):
         if gap not in slots:

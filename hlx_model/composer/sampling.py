@@ -19,6 +19,7 @@ from itertools import groupby
 from random import Random
 
 from hlx_model.composer.loader import Operation, operations
+from hlx_model.composer.spelling import folded
 from hlx_model.language import Format, Value, render
 
 MAX_ENTRIES = 5_000_000
@@ -97,9 +98,7 @@ def _deal(
     """
     turns = [position for position, operation in enumerate(grammar) for _ in range(operation.weight)]
     while turns:
-        for place in range(len(turns) - 1, 0, -1):
-            other = int(rng.random() * (place + 1))
-            turns[place], turns[other] = turns[other], turns[place]
+        _shuffle(rng, turns)
         finished: set[int] = set()
         for position in turns:
             operation = grammar[position]
@@ -126,9 +125,7 @@ def _deal(
 def _phrasings(rng: Random, operation: Operation) -> list[tuple[int, int]]:
     """Return the places of two or three different phrasings, of different lines if there are so many."""
     lines = list(range(len(operation.phrasings)))
-    for place in range(len(lines) - 1, 0, -1):
-        other = int(rng.random() * (place + 1))
-        lines[place], lines[other] = lines[other], lines[place]
+    _shuffle(rng, lines)
     wanted = 2 + int(rng.random() * 2)
     found: dict[tuple[int, int], None] = {}
     for turn in range(2 * wanted):
@@ -137,6 +134,13 @@ def _phrasings(rng: Random, operation: Operation) -> list[tuple[int, int]]:
         if len(found) == wanted:
             break
     return list(found)
+
+
+def _shuffle(rng: Random, items: list[int]) -> None:
+    """Bring items into random order, by `random()` alone."""
+    for place in range(len(items) - 1, 0, -1):
+        other = int(rng.random() * (place + 1))
+        items[place], items[other] = items[other], items[place]
 
 
 def _fits(sentence: str, value: Value) -> bool:
@@ -150,6 +154,4 @@ def _sentence(text: str) -> str:
 
 
 def _identity(text: str) -> bytes:
-    """Return what two spellings of a sentence share: case, white space and a final stop make no other one."""
-    folded = " ".join(text.casefold().split()).removesuffix(".")
-    return blake2b(folded.encode(), digest_size=8).digest()
+    return blake2b(folded(text).encode(), digest_size=8).digest()

@@ -65,6 +65,11 @@ def _spelled() -> dict[str, int]:
     return {spell(number, joint): number for number in range(_LARGEST) for joint in ("", "and")}
 
 
+def folded(sentence: str) -> str:
+    """Return a sentence without what makes no other sentence: case, spaces and a final stop."""
+    return " ".join(sentence.casefold().strip().removesuffix(".").split())
+
+
 def camel_case(words: str) -> str:
     """Return the identifier for English words: `testData` for `test data`, `gpuBuffer` for `GPU buffer`."""
     first, *others = words.split()

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from hlx_model.composer.reading import defined_otherwise
 from hlx_model.composer.sampling import compose_lines
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus import rules
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, check_document, read_document
-from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined, Reading, folded
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Entry, Quarantined, Reading
 from hlx_model.corpus.records import add_record, read_record
 from hlx_model.corpus.sources import opened
 from hlx_model.files import digest_of, new_directory, sha256_of, staging, write_json

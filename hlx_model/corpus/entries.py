@@ -110,11 +110,6 @@ def operation_of(value: Value) -> str:
     return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
-def folded(sentence: str) -> str:
-    """Return a sentence without what makes no other sentence: case, spaces and a final stop."""
-    return " ".join(sentence.casefold().strip().removesuffix(".").split())
-
-
 def listed(formats: Iterable[Format]) -> str:
     """Return the tags of `formats` as words: `HLXL, LC-R and LC-T`."""
     *others, last = formats

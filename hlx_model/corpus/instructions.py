@@ -1,4 +1,4 @@
-"""Read conversions that are written as instructions: what is asked, and the answer.
+"""Read conversions that are written as instructions: a question, and its answer.
 
     Convert to LC-T: null                      NULL
     Convert {level: 3} to LC-R                 ◇level: 3◆

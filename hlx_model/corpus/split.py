@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
-from hlx_model.corpus.entries import Entry, folded
+from hlx_model.composer.spelling import folded
+from hlx_model.corpus.entries import Entry
 from hlx_model.language import GRAMMARS, Format
 
 _SENTENCE_WORD = re.compile(r"[A-Za-z]+|\d")
@@ -92,7 +93,7 @@ def held_out_values(entries: Sequence[Entry]) -> int:
 
 
 def _stays(entry: Entry, ambiguous: set[str]) -> bool:
-    """Return whether an entry stays in train: what is asked about it could not be answered."""
+    """Return whether an entry stays in train: a question about it could not be answered."""
     return entry.left_out or not ambiguous.isdisjoint(entry.texts)
 
 

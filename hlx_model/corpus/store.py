@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 
 from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
-from hlx_model.corpus.prompts import tokens_of
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import (
@@ -383,23 +382,6 @@ def made_from(directory: Path) -> tuple[str | None, tuple[DocumentRef, ...]]:
     """Return the version of the examples that a derived corpus was last made from, and their documents."""
     examples = examples_of(directory)
     return (None, ()) if examples is None else (examples.name, sources_of(examples))
-
-
-def model_texts(rows: pa.Table, *splits: str) -> list[str]:
-    """Return the texts that a model sees of these rows, in their order: of the named splits, or of all.
-
-    Texts over the sequence length that the corpus was made with are left out.
-    """
-    limit = max_tokens_of(rows.schema)
-    if splits:
-        rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
-    if "prompt" in rows.column_names:
-        # Large strings: together they may have more than 2 GiB.
-        prompts, answers = (rows[name].cast(pa.large_string()) for name in ("prompt", "answer"))
-        texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
-    else:
-        texts = rows["english" if "english" in rows.column_names else "text"]
-    return [text for text in texts.to_pylist() if limit is None or tokens_of(text) <= limit]
 
 
 def _version(rows: str, schema: pa.Schema, quarantine: pa.Table | None = None) -> str:

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hlx_model.corpus.entries import Collection, Entry
 from hlx_model.corpus.prompts import conversion, tokens_of, translations, value_sha256
@@ -74,7 +75,7 @@ class Derived:
     def _rows(self, examples: pa.Table) -> Iterator[_Cells]:
         seen: set[str] = set()
         columns = [self.schema.names.index(name) for name in self.texts]
-        # Sentences and lines that are longer are kept: `store.model_texts` leaves them out.
+        # Sentences and lines that are longer are kept: `tables.model_texts` leaves them out.
         limit = (max_tokens_of(examples.schema) or POSITIONS) if len(columns) > 1 else POSITIONS
         for batch in examples.to_batches(max_chunksize=BATCH):
             for row in batch.to_pylist():
@@ -180,3 +181,20 @@ PAIRED_CORPUS = Derived(
     _schema("target", "source", "prompt", "answer", "value_sha256", *_ENTRY), ("prompt", "answer"), _paired_rows
 )
 DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}
+
+
+def model_texts(rows: pa.Table, *splits: str) -> list[str]:
+    """Return the texts that a model sees of these rows, in their order: of the named splits, or of all.
+
+    Texts over the sequence length that the corpus was made with are left out.
+    """
+    limit = max_tokens_of(rows.schema)
+    if splits:
+        rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
+    if "prompt" in rows.column_names:
+        # Large strings: together they may have more than 2 GiB.
+        prompts, answers = (rows[name].cast(pa.large_string()) for name in ("prompt", "answer"))
+        texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
+    else:
+        texts = rows["english" if "english" in rows.column_names else "text"]
+    return [text for text in texts.to_pylist() if limit is None or tokens_of(text) <= limit]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.corpus.entries import folded
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus.row_rules import Rule
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import PLACE

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus import ENGLISH, parses, prompt, value_sha256
-from hlx_model.corpus.entries import folded
 from hlx_model.evaluation.documents import EvaluationDocuments, Question
 from hlx_model.evaluation.translation import PairRow, rates, rates_by_key, sentences_by_value, translate
 from hlx_model.language import Format, parse, same

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus import store
 from hlx_model.corpus.document import Document, read_document
 from hlx_model.corpus.documents import (
@@ -23,7 +24,7 @@ from hlx_model.corpus.documents import (
     named_documents,
     unreadable_documents,
 )
-from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Quarantined, folded
+from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Quarantined
 from hlx_model.corpus.rules import FITS
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_corpus_passed

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.corpus import ENGLISH, store
+from hlx_model.corpus import ENGLISH, tables
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
 from hlx_model.evaluation.detectors import Outputs
@@ -134,15 +134,15 @@ class Measurements:
     @cached_property
     def predictions(self) -> Predictions:
         """Measure losses and copy rates on held-out and on training text, and what counting reaches."""
-        train, held_out = store.model_texts(self._rows, "train"), store.model_texts(self._rows, self._split)
+        train, held_out = tables.model_texts(self._rows, "train"), tables.model_texts(self._rows, self._split)
         of_held_out, of_train = (predict(self._model, self._sampled(texts)) for texts in (held_out, train))
         return Predictions(of_held_out, of_train, baselines(train, held_out))
 
     @cached_property
     def continuations(self) -> list[Continuation]:
         """Let the model continue sentences and, unless it learned by heart, the standard English prompts."""
-        sentences = self._sampled(store.model_texts(self._rows, self._asked))
-        words = {word for text in store.model_texts(self._rows) for word in writing.words_of(text)}
+        sentences = self._sampled(tables.model_texts(self._rows, self._asked))
+        words = {word for text in tables.model_texts(self._rows) for word in writing.words_of(text)}
         standard = () if self.fitness.by_heart else tuple(STANDARD_VALUES)
         return writing.continuations(self._model, sentences[: self.sample.prefixes], words, standard)
 
@@ -262,7 +262,7 @@ class Measurements:
         for asset, then in self.record.earlier_losses.items():
             rows = self._corpora[asset]
             by_heart = few_held_out(rows, self._split)
-            texts = store.model_texts(rows, "train" if by_heart else self._split)
+            texts = tables.model_texts(rows, "train" if by_heart else self._split)
             now = predict(self._model, self._sampled(texts)).loss
             changes[asset] = RetentionMetrics(now=now, then=then.training if by_heart else then.held_out)
         return changes

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
-from hlx_model.corpus import store
+from hlx_model.corpus import store, tables
 from hlx_model.corpus.build import build
 from hlx_model.corpus.documents import is_composed
 from hlx_model.corpus.entries import CorpusError, DocumentRef
@@ -129,7 +129,7 @@ def plan_training(
     own, version = _corpus(corpus, artifacts, asset, settings)
     rows = store.load(own)
     train, weight = _weighted(rows, version.documents, settings.document_weight)
-    held_out, settings = store.model_texts(rows, "validation"), replace(settings, document_weight=weight)
+    held_out, settings = tables.model_texts(rows, "validation"), replace(settings, document_weight=weight)
     if overrides.epochs is None:
         settings = replace(settings, epochs=_epochs(phase, profile, overrides.tokens, train, parent))
     corpora = {asset: version}
@@ -154,7 +154,7 @@ def plan_training(
             load = store.read if settings.replay > 0 else store.verify
             kept = store.keep(artifacts, load(Artifacts.of_checkpoint(path).root / version.path))
             if settings.replay > 0:
-                replay.append(store.model_texts(store.load(kept), "train"))
+                replay.append(tables.model_texts(store.load(kept), "train"))
     data_versions = {name: version.data_version for name, version in corpora.items()}
     weights = parent_record.weights_sha256 if parent_record else None
     identify = partial(training_id, settings.to_json(), data_versions, weights, ungated_ancestors)
@@ -179,10 +179,10 @@ def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) ->
     """
     composed = pa.array([document.name for document in documents if is_composed(document)], pa.string())
     is_composed_row = pc.is_in(rows["document"], composed)
-    own = store.model_texts(rows.filter(pc.invert(is_composed_row)), "train")
-    others = store.model_texts(rows.filter(is_composed_row), "train")
+    own = tables.model_texts(rows.filter(pc.invert(is_composed_row)), "train")
+    others = tables.model_texts(rows.filter(is_composed_row), "train")
     if not own or not others or not share:
-        return store.model_texts(rows, "train"), 0.0
+        return tables.model_texts(rows, "train"), 0.0
     wanted = sum(map(len, others)) * share / (1 - share)
     return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others], share
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlx_model.corpus import CorpusError, Document, collect, parse_document, read_document, rules, store
+from hlx_model.corpus import CorpusError, Document, collect, parse_document, read_document, rules, store, tables
 from hlx_model.corpus.build import build
 from hlx_model.corpus.documents import keep_documents, kept_documents
 from hlx_model.corpus.look_alikes import probably_meant
@@ -307,7 +307,7 @@ def test_of_a_long_entry_each_corpus_uses_what_fits(tmp_path: Path) -> None:
     document.write_text(f"{small_text()}\nEnglish: A long text\nHLXL: {value}\n", encoding="utf-8")
     built = build([document], Artifacts.at(tmp_path), seq_length=256)
     derived = {asset: store.read(store.verify(corpus.directory)) for asset, corpus in built.derived.items()}
-    texts = {asset: store.model_texts(store.load(corpus)) for asset, corpus in derived.items()}
+    texts = {asset: tables.model_texts(store.load(corpus)) for asset, corpus in derived.items()}
     assert all(len(text) + 2 <= 256 for found in texts.values() for text in found)
     assert (len(texts["english_corpus"]), len(texts["hlx_corpus"]), len(texts["paired_corpus"])) == (
         49,

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus import CorpusError, value_sha256
-from hlx_model.corpus.entries import DocumentRef, folded
+from hlx_model.corpus.entries import DocumentRef
 from hlx_model.evaluation.answers import evaluate_documents, novelty_in
 from hlx_model.evaluation.documents import DEFAULT, documents_for, read_evaluation
 from hlx_model.evaluation.translation import PairRow

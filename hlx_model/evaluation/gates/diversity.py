@@ -10,8 +10,8 @@ from hlx_model.verdicts import GateResult
 def diversity(sampled: Mapping[float, Sequence[str]], expected: int) -> GateResult:
     """Require that texts differ about as much as those of the corpus, at the temperature at which fewest do.
 
-    The same answer at each temperature is right in a translation. So different prompts are asked at each temperature,
-    and it is their answers that must differ.
+    The same answer at each temperature is right in a translation. So a model answers different prompts at each
+    temperature, and it is their answers that must differ.
 
     Args:
         sampled: the sampled texts by temperature.

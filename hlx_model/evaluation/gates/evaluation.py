@@ -37,7 +37,7 @@ def evaluation(
 EVALUATION = GateSpec(
     _NAME, description="New sentences of evaluation documents are translated rightly, English→HLX.",
     requirement=f"exact match on sentences that are not in training {stated(_NAME)}; without a document it warns if "
-    " composed entries were learned or HLX_EVAL names one, else nothing is required",
+    "composed entries were learned or HLX_EVAL names one, else nothing is required",
     by_heart="nothing; it warns",
     needs=("evaluation", "fitness", "record"),
     check=lambda m: evaluation(
