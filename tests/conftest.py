@@ -42,9 +42,10 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Curriculum:
-    """The three phases of the tiny model on the small document, each evaluated; made once for all processes."""
+    """The three phases of the tiny model on the small document, each evaluated; trained once for all processes."""
     own = tmp_path_factory.getbasetemp()
-    return shared_curriculum((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "curriculum")
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "curriculum"
+    return shared_curriculum(shared, own / "artifacts")
 
 
 @pytest.fixture

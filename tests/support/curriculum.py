@@ -83,15 +83,20 @@ def evaluated(checkpoint: Path) -> EvaluationResult:
     return EvaluationResult(directory, Report.read(directory / REPORT), Verdict.read(directory), markdown, None)
 
 
-def shared_curriculum(folder: Path) -> Curriculum:
-    """Train the curriculum on the small document in a folder that several processes share; the first one trains it."""
+def shared_curriculum(folder: Path, own: Path) -> Curriculum:
+    """Return the curriculum on the small document in a folder of this process.
+
+    The first process trains it in `folder`; every process takes a copy, since tests write beside what they read.
+    """
     folder.mkdir(exist_ok=True)
     document = folder / "small.md"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not document.exists():
             document.write_text(small_text(), encoding="utf-8")
-        return train_curriculum(document, folder / "artifacts")
+            train_curriculum(document, folder / "artifacts")
+        shutil.copytree(folder / "artifacts", own)
+    return train_curriculum(document, own)
 
 
 def copied(curriculum: Curriculum, root: Path, phase: int) -> Path:
