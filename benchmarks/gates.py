@@ -1,14 +1,15 @@
-"""How good the gates are: broken trainings that they catch, healthy ones that they stop, and when.
+"""How good the gates are: broken trainings that they catch, healthy ones that they stop, unfit models that they pass.
 
-    python -m benchmarks gates                                # all: about half an hour on two cores
-    python -m benchmarks.gates mutants                        # or: healthy
+    python -m benchmarks gates                                # all: about 40 minutes on two cores
+    python -m benchmarks.gates mutants                        # or: healthy, unfit
     python -m benchmarks.gates 'plain SGD' 'off by one'       # some of them
     python -m benchmarks.gates --markdown docs/gates-table.md
 
 Each mutant of `tests.support.broken_trainings` is trained with two seeds. It is caught if an abort rule or a gate
-stops its training, or its checkpoint fails a check or a gate of the verdict. Healthy trainings, short and long, over
-sizes, settings, seeds and corpora, must reach their end with no failed gate in the verdict. The exit code is 1 if a
-mutant escapes or a healthy training is stopped.
+stops its training, or its checkpoint fails a check or a gate of the verdict; the same training with nothing broken must
+not fail. Healthy trainings, short and long, over sizes, settings, seeds and corpora, must not be stopped, and end with
+the verdict that is expected of them: most are too short to be fit. The models of `tests.support.unfit_trainings` must
+all fail. The exit code is 1 if anything else was found.
 """
 
 import sys
@@ -24,17 +25,18 @@ from rich.console import Console
 from rich.table import Table
 
 from hlx_model.evaluation.intervals import wilson
-from tests.support.broken_trainings import LINES, MUTANTS, PAIRS, SENTENCES
+from hlx_model.verdicts import Outcome
+from tests.support.broken_trainings import CONTROLS, LINES, MUTANTS, PAIRS, SENTENCES, Mutant
 from tests.support.trials import Document, Found, Training, Trial, Workshop, processes, workshop
+from tests.support.unfit_trainings import PT_ABOUT, PT_FILE, UNFIT, USERS, pt_found
 
 SEEDS = (0, 1)
 """The seeds of each mutant."""
 
+BROKEN: Mapping[str, Mutant] = {**MUTANTS, **CONTROLS}
 SMALL, FEW, MIDDLE, LARGE = (Document("composed", entries) for entries in (300, 600, 2000, 8000))
-USERS = Document("users")
-HEALTHY = {
-    str(training): training
-    for training in (
+HEALTHY_BY_VERDICT: Mapping[Outcome, Sequence[Training]] = {
+    "fail": (
         # As the mutants, with nothing broken.
         *(replace(base, seed=seed) for base in (SENTENCES, LINES, PAIRS) for seed in (0, 1)),
         replace(SENTENCES, optimizer="adamw", learning_rate=3e-3),
@@ -80,18 +82,22 @@ HEALTHY = {
         Training(1, SMALL, tokens=50_000, seed=1, size="10m", optimizer="adamw", learning_rate=1e-4, batch_size=4),
         Training(1, MIDDLE, tokens=70_000, seed=2, size="10m", learning_rate=2e-3),
         Training(1, USERS, tokens=35_000, size="10m", optimizer="adamw", learning_rate=1e-4, batch_size=4),
-    )
+    ),
 }
-"""Healthy trainings, by their description."""
+"""Healthy trainings, by the verdict that is expected of them."""
+HEALTHY = {str(training): training for trainings in HEALTHY_BY_VERDICT.values() for training in trainings}
+"""The same by their description."""
+EXPECTED = {str(training): verdict for verdict, trainings in HEALTHY_BY_VERDICT.items() for training in trainings}
+GROUPS = {"mutants": list(BROKEN), "healthy": list(HEALTHY), "unfit": [*UNFIT, PT_FILE]}
 
 
 def carried_out(
-    trials: Mapping[str, Trial], root: Path, console: Console, number: int
+    trials: Mapping[str, Trial | None], root: Path, console: Console, number: int
 ) -> dict[str, Found | BaseException]:
     """Run trials in parallel, the most expensive first, and print a line for each at its end."""
     results: dict[str, Found | BaseException] = {}
     with processes(number) as pool:
-        shop = workshop(root, trials.values(), pool.map)
+        shop = workshop(root, filter(None, trials.values()), pool.map)
         waiting = {pool.submit(_carry_out, shop, name): name for name in trials}
         try:
             for done in as_completed(waiting):
@@ -106,22 +112,28 @@ def carried_out(
     return {name: results[name] for name in trials}
 
 
-def trial_of(name: str) -> Trial:
-    """Return the trial of a name: a healthy training, or a mutant with ` #<seed>` after it."""
+def trial_of(name: str) -> Trial | None:
+    """Return the trial of a name: of a healthy training, an unfit model, or a mutant with ` #<seed>` after it.
+
+    A `.pt` file has none: hlx does not train it.
+    """
     if name in HEALTHY:
         return Trial(HEALTHY[name])
+    if name in UNFIT:
+        return UNFIT[name].trial
     kind, _, seed = name.rpartition(" #")
-    return MUTANTS[kind](int(seed))
+    return None if name == PT_FILE else BROKEN[kind](int(seed))
 
 
 def _carry_out(shop: Workshop, name: str) -> Found:
-    return shop.carry_out(trial_of(name), name)
+    trial = trial_of(name)
+    return pt_found(shop.root) if trial is None else shop.carry_out(trial, name)
 
 
 def mutants_table(results: Mapping[str, Found]) -> Table:
     """Return a table with a row for each kind of mutant."""
     table = Table("mutant", "what is broken", "phase", "caught", "by", "when", title="mutants")
-    for kind, mutant in MUTANTS.items():
+    for kind, mutant in BROKEN.items():
         found = [result for name, result in results.items() if name.rpartition(" #")[0] == kind]
         if found:
             table.add_row(
@@ -134,11 +146,21 @@ def mutants_table(results: Mapping[str, Found]) -> Table:
 
 def healthy_table(results: Mapping[str, Found]) -> Table:
     """Return a table with a row for each healthy training."""
-    table = Table("healthy training", "stopped or failed", "came to", "warned", title="healthy trainings")
-    for name, found in results.items():
-        if name in HEALTHY:
-            wrong = ", ".join(found.failed) or "no"
-            table.add_row(name, wrong, f"epoch {found.epoch}, step {found.step}", ", ".join(found.warned) or "-")
+    table = Table("healthy training", "stopped", "came to", "expected", "verdict", "failed", title="healthy trainings")
+    for name in HEALTHY:
+        if found := results.get(name):
+            stopped = "no" if found.where == "verdict" else named(found.failed)
+            came_to = f"epoch {found.epoch}, step {found.step}"
+            table.add_row(name, stopped, came_to, EXPECTED[name], found.outcome, ", ".join(found.failed) or "-")
+    return table
+
+
+def unfit_table(results: Mapping[str, Found]) -> Table:
+    """Return a table with a row for each unfit model."""
+    table = Table("unfit model", "what it lacks", "verdict", "failed", title="unfit models")
+    for name, about in {**{name: unfit.about for name, unfit in UNFIT.items()}, PT_FILE: PT_ABOUT}.items():
+        if found := results.get(name):
+            table.add_row(name, about, found.outcome, named(found.failed))
     return table
 
 
@@ -155,18 +177,30 @@ def rate(what: str, hits: int, number: int) -> str:
 
 
 def conclusion(results: Mapping[str, Found]) -> tuple[str, list[str]]:
-    """Return both rates, and what is wrong: mutants that escaped, healthy trainings that were stopped."""
-    escaped = [f"escaped: {name}" for name, found in results.items() if name not in HEALTHY and not found.failed]
-    mutants = sum(name not in HEALTHY for name in results)
-    falsely = [
-        f"stopped: {name}: " + "; ".join(f"{gate}: {reason}" for gate, reason in found.failed.items())
-        for name, found in results.items()
-        if name in HEALTHY and found.failed
+    """Return the rates, and what is wrong: each trial whose result is not the expected one."""
+    of_kind = {name: name.rpartition(" #")[0] for name in results}
+    caught = {name: bool(found.failed) for name, found in results.items() if of_kind[name] in MUTANTS}
+    stopped = {name: found.where != "verdict" for name, found in results.items() if name in HEALTHY}
+    passed = {name: not found.failed for name, found in results.items() if name in GROUPS["unfit"]}
+    wrong = [f"escaped: {name}" for name, hit in caught.items() if not hit]
+    wrong += [f"stopped: {name}: {_reasons(results[name])}" for name, hit in stopped.items() if hit]
+    wrong += [f"passed, not fit: {name}" for name, hit in passed.items() if hit]
+    wrong += [
+        f"failed with nothing broken: {n}: {_reasons(f)}"
+        for n, f in results.items()
+        if of_kind[n] in CONTROLS and f.failed
     ]
-    rates = [rate("mutants caught", mutants - len(escaped), mutants)] if mutants else []
-    if healthy := len(results) - mutants:
-        rates.append(rate("healthy trainings stopped or failed", len(falsely), healthy))
-    return "; ".join(rates), [*escaped, *falsely]
+    wrong += [
+        f"{found.outcome}, expected {EXPECTED[name]}: {name}: {_reasons(found)}"
+        for name, found in results.items()
+        if name in EXPECTED and found.outcome != EXPECTED[name]
+    ]
+    rates = {"mutants caught": caught, "healthy trainings stopped": stopped, "unfit models passed": passed}
+    return "; ".join(rate(what, sum(hits.values()), len(hits)) for what, hits in rates.items() if hits), wrong
+
+
+def _reasons(found: Found) -> str:
+    return "; ".join(f"{gate}: {reason}" for gate, reason in (found.failed or found.warned).items())
 
 
 def markdown(tables: Sequence[Table], closing: str) -> str:
@@ -182,16 +216,22 @@ def markdown(tables: Sequence[Table], closing: str) -> str:
 
 def names_of(asked: Sequence[str]) -> list[str]:
     """Return the names of trials for groups and names, or all; exit at any other name."""
-    groups = {"mutants": list(MUTANTS), "healthy": list(HEALTHY)}
-    wanted = [name for one in asked or groups for name in groups.get(one, [one])]
-    for name in wanted:
-        if name not in MUTANTS and name not in HEALTHY:
-            sys.exit(f"error: no mutant or healthy training {name!r}: choose mutants, healthy, or {', '.join(MUTANTS)}")
-    return [trial for name in wanted for trial in ([name] if name in HEALTHY else [f"{name} #{s}" for s in SEEDS])]
+    wanted = [name for one in asked or GROUPS for name in GROUPS.get(one, [one])]
+    known = [name for names in GROUPS.values() for name in names]
+    if unknown := [name for name in wanted if name not in known]:
+        sys.exit(f"error: no trial {unknown[0]!r}: choose {', '.join(GROUPS)}, or {', '.join([*BROKEN, *UNFIT])}")
+    return [trial for name in wanted for trial in ([f"{name} #{s}" for s in SEEDS] if name in BROKEN else [name])]
+
+
+def _missing(name: str) -> str | None:
+    trial = trial_of(name)
+    return USERS.missing if trial is None else trial.training.document.missing
 
 
 def measure(
-    asked: Annotated[list[str] | None, typer.Argument(metavar="[mutants|healthy|NAME]...", show_default="all")] = None,
+    asked: Annotated[
+        list[str] | None, typer.Argument(metavar="[mutants|healthy|unfit|NAME]...", show_default="all")
+    ] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write the tables there.")] = None,
     root: Annotated[Path | None, typer.Option(help="Keep corpora and earlier phases here.")] = None,
     number: Annotated[int, typer.Option("--processes", help="Trials in parallel.")] = 2,
@@ -199,13 +239,14 @@ def measure(
     """Run the trials; print what was caught and what was stopped."""
     console = Console(width=200)
     names = names_of(asked or [])
-    if not USERS.path.exists():
-        console.print(f"{USERS.path} is missing: its trials are left out")
-        names = [name for name in names if name not in HEALTHY or HEALTHY[name].document != USERS]
+    missing = {name: what for name in names if (what := _missing(name))}
+    for what in dict.fromkeys(missing.values()):
+        console.print(f"{what}: its trials are left out")
+    names = [name for name in names if name not in missing]
     with tempfile.TemporaryDirectory() as temporary:
         found = carried_out({name: trial_of(name) for name in names}, root or Path(temporary), console, number)
     results = {name: result for name, result in found.items() if isinstance(result, Found)}
-    tables = [table for table in (mutants_table(results), healthy_table(results)) if table.row_count]
+    tables = [t for t in (mutants_table(results), healthy_table(results), unfit_table(results)) if t.row_count]
     closing, wrong = conclusion(results)
     wrong += [f"crashed: {name}: {error!r}" for name, error in found.items() if not isinstance(error, Found)]
     console.print(*tables, closing, *wrong, sep="\n", highlight=False)

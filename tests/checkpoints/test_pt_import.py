@@ -16,29 +16,9 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.files import sha256_of
 from hlx_model.model.sizes import SIZES, Architecture
 from hlx_model.model.tokenizer import SYMBOLS
+from tests.support.pt_model import UsersModel
 
 SMALL = Architecture(d_model=24, layers=3, heads=4, ffn=40)
-
-
-class UsersModel(nn.Module):
-    """The same model, made of PyTorch's modules under their names."""
-
-    def __init__(self, a: Architecture, positions: int = 512, vocabulary: int = 117) -> None:
-        super().__init__()
-        self.token_embedding = nn.Embedding(vocabulary, a.d_model)
-        self.position_embedding = nn.Embedding(positions, a.d_model)
-        layer = nn.TransformerEncoderLayer(
-            a.d_model, a.heads, a.ffn, dropout=0.1, activation="relu", batch_first=True, norm_first=True
-        )
-        self.transformer = nn.TransformerEncoder(layer, a.layers, enable_nested_tensor=False)
-        self.output_projection = nn.Linear(a.d_model, vocabulary)
-
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        length = ids_BT.shape[1]
-        mask = nn.Transformer.generate_square_subsequent_mask(length)
-        x_BTD = self.token_embedding(ids_BT) + self.position_embedding(torch.arange(length))
-        logits_BTV: Tensor = self.output_projection(self.transformer(x_BTD, mask=mask, is_causal=True))
-        return logits_BTV
 
 
 def users_model(a: Architecture = SMALL, positions: int = 512, vocabulary: int = 117) -> UsersModel:

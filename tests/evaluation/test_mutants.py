@@ -1,5 +1,6 @@
 """The gates catch broken trainings: a short form of `python -m benchmarks.gates`, which has more of them."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -78,3 +79,13 @@ def test_a_mispaired_document_has_lines_of_other_values() -> None:
         assert wrong.keys() == right.keys()
         assert set(wrong.values()) <= set(right.values())
         assert sum(wrong[s] != right[s] for s in right) == int(300 * share)
+
+
+def test_a_document_of_few_names_has_the_sentences_of_every_operation_and_few_names() -> None:
+    def named(text: str) -> set[str]:
+        return set(re.findall(r"&h_(\w+)", text))
+
+    few, many = (Document(source, 3000).text() for source in ("few names", "composed"))
+    assert few.count("English: ") == many.count("English: ") == 3000
+    assert re.findall("^## .*$", few, re.MULTILINE) == re.findall("^## .*$", many, re.MULTILINE)
+    assert len(named(few)) < 0.3 * len(named(many))

@@ -2,8 +2,9 @@
 
     >>> MUTANTS["labels not shifted"](seed=0)
 
-A mutant is a healthy training with one change: in its texts, in the program, or in the finished checkpoint.
-`benchmarks.gates` has the same trainings without the change among its healthy ones, and they must pass.
+A mutant is a healthy training with one change: in its texts, in the program, or in the finished checkpoint. In
+`CONTROLS` are the same trainings without the change: they must not fail. Nothing is required of the evaluation
+document, which a training of a minute fails with nothing broken.
 """
 
 from collections import defaultdict
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.prompts import answer_start, prompt
+from hlx_model.evaluation.fitness import Requirements
 from hlx_model.language import Format
 from hlx_model.layout import WEIGHTS
 from hlx_model.model.sizes import SIZES
@@ -34,7 +36,8 @@ from tests.support.trials import SEQ_LENGTH, Document, Training, Trial
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
 PAIRS = Training(3, Document("short", 10_000), tokens=1_500_000)
-"""The mutants of each phase without their change: long enough that the gates which they must fail are required."""
+"""The mutants of each phase without their change: long enough to be fit."""
+UNEVALUATED = Requirements("quick", {"evaluation": 0.0})
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Mutant:
 
     def __call__(self, seed: int) -> Trial:
         """Return the mutant of a seed."""
-        trial = Trial(replace(self.training, seed=seed), program=self.program)
+        trial = Trial(replace(self.training, seed=seed), program=self.program, requirements=UNEVALUATED)
         if self.plan is not None:
             trial = replace(trial, plan=self.plan)
         return replace(trial, checkpoint=self.checkpoint) if self.checkpoint is not None else trial
@@ -113,6 +116,12 @@ def without_a_format(plan: TrainingPlan) -> TrainingPlan:
     rows = store.load(plan.directory.parents[1] / plan.corpora[CORPUS_OF_PHASE[2]].path)
     kept = [row["text"] for row in rows.to_pylist() if row["split"] == "train" and row["format"] != left_out]
     return replace(plan, train=kept)
+
+
+def into(*targets: str) -> Callable[[TrainingPlan], TrainingPlan]:
+    """Return a trial that learns pairs into these targets alone."""
+    kept = tuple(f"[{target}]" for target in targets)
+    return texts(lambda train, random: [text for text in train if text.startswith(kept)])
 
 
 def without_english(train: list[str], random: Random) -> list[str]:
@@ -318,3 +327,7 @@ MUTANTS = {
     ),
 }  # fmt: skip
 """By name; called with a seed, each gives its trial."""
+CONTROLS = {
+    f"nothing, phase {training.phase}": Mutant("nothing is broken", training) for training in (SENTENCES, LINES, PAIRS)
+}
+"""The trainings of the mutants with nothing broken, by name."""

@@ -6,6 +6,9 @@ Trials run in parallel, each process with one thread.
 
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -21,9 +25,13 @@ import torch
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.composer.lexicon import AnyOf, Slot, Words
+from hlx_model.composer.loader import Operation, Phrases, operations
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus.build import build
 from hlx_model.evaluation.evaluate import evaluate
+from hlx_model.evaluation.fitness import Requirements
+from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
@@ -31,20 +39,28 @@ from hlx_model.profiles import PROFILES, Schedule
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
+from hlx_model.verdicts import Outcome
 from tests.support.documents import SHARED
 
 SEQ_LENGTH = 256
 LONGEST_SHORT = 130
 """Most characters of a short entry: its sentence and four lines together."""
+FEW_NAMES = 6
+"""Words and names that each slot has in a document of few names."""
+ROOT = Path(__file__).parents[2]
+NARROW_COMPOSER = "873f29d"
+"""The last commit with the composer of three phrasings for each value. A model that learned from it is right on its own
+held-out rows and wrong on other people's sentences."""
 
 
 @dataclass(frozen=True)
 class Document:
     """A corpus document, by how it is made."""
 
-    source: Literal["composed", "short", "users"]
-    """`composed`; only its `short` entries, without numbers and quoted texts, which a minute teaches to translate; or a
-    real one of 164 entries, if it is beside the project."""
+    source: Literal["composed", "short", "few names", "three phrasings", "users"]
+    """`composed`; only its `short` entries, without numbers and quoted texts, which a minute teaches to translate;
+    composed of `few names`, or by a composer that has `three phrasings` for each value; or a real one of 164 entries,
+    if it is beside the project."""
     entries: int = 164
     """Number to compose; of `short`, a sixth remains."""
     mispaired: float = 0.0
@@ -60,10 +76,23 @@ class Document:
         """Return the path of the real document."""
         return SHARED / "corpus" / "corpus_all_variants.md"
 
+    @property
+    def missing(self) -> str | None:
+        """Return what it cannot be made without; None if it can be made."""
+        if self.source == "users" and not self.path.exists():
+            return f"{self.path} is missing"
+        if self.source == "three phrasings" and _git("cat-file", "-e", NARROW_COMPOSER).returncode:
+            return f"the history of the project has no commit {NARROW_COMPOSER}"
+        return None
+
     def text(self) -> str:
         """Return the Markdown."""
         if self.source == "users":
             return self.path.read_text(encoding="utf-8")
+        if self.source == "few names":
+            return of_few_names(self.entries)
+        if self.source == "three phrasings":
+            return of_three_phrasings(self.entries)
         text = compose(self.entries, 0)
         if self.source == "short":
             text = "\n\n".join(
@@ -72,6 +101,47 @@ class Document:
                 and not re.search(r'["\d]', entry.partition("\n")[0])
             )  # fmt: skip
         return mispair(text, self.mispaired)
+
+
+def of_few_names(entries: int) -> str:
+    """Compose a document whose slots have a few listed words each, and no others."""
+    grammar = [_with_few_names(operation) for operation in operations()]
+    with patch("hlx_model.composer.sampling.operations", lambda silent: grammar):
+        return compose(entries, 0)
+
+
+def _with_few_names(operation: Operation) -> Operation:
+    return replace(operation, slots={name: _narrowed(slot) for name, slot in operation.slots.items()})
+
+
+def _narrowed(slot: Slot) -> Slot:
+    if isinstance(slot, Phrases):
+        return replace(slot, operations=[_with_few_names(operation) for operation in slot.operations])
+    if isinstance(slot, AnyOf):
+        return replace(slot, slots=tuple(_of_few(words) for words in slot.slots))
+    assert isinstance(slot, Words)
+    return _of_few(slot)
+
+
+def _of_few(words: Words) -> Words:
+    rng = Random(0)
+    listed = words.choices or tuple({(c := words.draw(rng)).words: c for _ in range(4 * FEW_NAMES)}.values())
+    return words if words.spelled else replace(words, choices=listed[:FEW_NAMES], open=())
+
+
+def of_three_phrasings(entries: int) -> str:
+    """Compose a document with the program of an earlier commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "composer.tar"
+        _git("archive", f"--output={archive}", NARROW_COMPOSER, "hlx_model").check_returncode()
+        shutil.unpack_archive(archive, folder)
+        program = f"from hlx_model.composer.sampling import compose; print(compose({entries}, 0), end='')"
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8").stdout
+
+
+def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True)
 
 
 def mispair(text: str, share: float) -> str:
@@ -154,6 +224,8 @@ class Trial:
     """Names in the trainer's modules, and their replacements while it trains."""
     checkpoint: Callable[[Path], None] = _left_alone
     """Changes the checkpoint after its end."""
+    requirements: Requirements | None = None
+    """The limits of its report; None is those of the profile."""
 
     @contextmanager
     def broken(self) -> Iterator[None]:
@@ -182,6 +254,11 @@ class Found:
     warned: Mapping[str, str]
     """Gates of the verdict that warned, each with its reason."""
     seconds: float
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return the verdict that this is."""
+        return "fail" if self.failed else "warn" if self.warned else "pass"
 
     @property
     def when(self) -> str:
@@ -215,7 +292,7 @@ class Workshop:
         manifest = read_manifest(path)
         if manifest.stopped is None:
             trial.checkpoint(path)
-            where, failed, warned = _examined(path)
+            where, failed, warned = examined(path, trial.requirements)
         else:
             gates = [gate for milestone in read_state(path).milestones for gate in milestone.failed]
             # An abort rule has no name in what is recorded: its reason begins with what it found.
@@ -237,15 +314,20 @@ class Workshop:
         return training.prepare(self.corpora, self.root / "training", parent)
 
 
-def _examined(checkpoint: Path) -> tuple[str, dict[str, str], dict[str, str]]:
+def examined(checkpoint: Path, requirements: Requirements | None = None) -> tuple[str, dict[str, str], dict[str, str]]:
     """Return where a finished checkpoint failed, or how far it got, and what failed or warned, with reasons."""
     from hlx_assets.curriculum.checks import examine
 
     if failed := {gate.name: gate.reason for gate in examine(checkpoint) if gate.outcome == "fail"}:
         return "checks", failed, {}
-    gates = evaluate(checkpoint).verdict.gates
-    failed, warned = ({gate.name: gate.reason for gate in gates if gate.outcome == o} for o in ("fail", "warn"))
+    failed, warned = judged(evaluate(checkpoint, requirements=requirements).verdict)
     return "verdict", failed, warned
+
+
+def judged(verdict: Verdict) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the gates that failed and those that warned, with their reasons."""
+    failed, warned = ({g.name: g.reason for g in verdict.gates if g.outcome == o} for o in ("fail", "warn"))
+    return failed, warned
 
 
 def workshop(root: Path, trials: Iterable[Trial], mapped: Callable[..., Iterable[Path]] = map) -> Workshop:
