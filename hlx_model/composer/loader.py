@@ -199,7 +199,9 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
 
 
 def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
-    """Return a sentence as format strings: half of them in digits and, if it has numbers, half in words.
+    """Return a sentence as format strings: with numbers in digits and in words.
+
+    A number that is all there is to say is in words in half of them; beside other slots in a quarter, as people write.
 
     A single number is also spelled with "and". It must have each slot of the value once, and no other.
     """
@@ -215,7 +217,7 @@ def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
     text = text.replace("{", "{{").replace("}", "}}")
     if not any(slots[name].spelled and not style for name, style in _SAID.findall(text)):
         return [_as_fields(text, slots, "")]
-    styles = ("", "spelled", "", "and") if len(found) == 1 else ("", "spelled")
+    styles = ("", "spelled", "", "and") if len(found) == 1 else ("", "", "", "spelled")
     return [_as_fields(text, slots, style) for style in styles]
 
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import product
 from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -150,7 +151,8 @@ class Measurements:
     def completions(self) -> list[Completion]:
         """Let the model complete lines in each format."""
         rows = table_rows(self._rows.filter(pc.field("split") == self._asked), writing.HlxRow)
-        chosen = [r for f in Format for r in pick([r for r in rows if r.format == f], self.sample.rows, SEED)]
+        each = enumerate(Format, start=SEED)
+        chosen = [r for seed, f in each for r in pick([r for r in rows if r.format == f], self.sample.rows, seed)]
         return writing.completions(self._model, chosen)
 
     @cached_property
@@ -161,9 +163,10 @@ class Measurements:
         held_out = [row for row in every if row.split == self._split]
         trained = [row for row in every if row.split == "train" and ENGLISH in (row.source, row.target)]
         rows: list[PairRow] = []
-        for format in Format:
-            for pair in ((ENGLISH, format), (format, ENGLISH)):
-                rows += pick([row for row in held_out if (row.source, row.target) == pair], sample.rows, SEED)
+        # Of other entries for each pair: 512 answers to the same 128 say little more than 128.
+        for seed, (format, into_hlx) in enumerate(product(Format, (True, False)), start=SEED):
+            pair = (ENGLISH, format) if into_hlx else (format, ENGLISH)
+            rows += pick([row for row in held_out if (row.source, row.target) == pair], sample.rows, seed)
         by_pair = translation.conversions(held_out).values()
         converted = [row for rows_of_pair in by_pair for row in pick(rows_of_pair, sample.conversions, SEED)]
         prompts = (rows, converted, pick(trained, sample.training, SEED))
