@@ -52,7 +52,8 @@ def test_a_small_document_beside_composed_entries_has_figures_of_its_own(
     assert document.to_hlx.exact_match == document.to_english.exact_match == 1
     assert document.trained_to_hlx is not None and document.trained_to_hlx.exact_match == 1
     assert 0 < document.trained_to_hlx.samples <= SMALLEST_SAMPLE.training
-    assert composed.to_hlx.samples >= 2 * SMALLEST_SAMPLE.rows and composed.to_hlx.exact_match == 0 and composed.trained_to_hlx is None
+    assert composed.to_hlx.samples >= 2 * SMALLEST_SAMPLE.rows
+    assert composed.to_hlx.exact_match == 0 and composed.trained_to_hlx is None
     low, high = document.to_hlx.exact_match_interval
     assert low < high == 1
 
