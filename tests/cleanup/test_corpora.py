@@ -6,8 +6,10 @@ from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.cleanup import carry_out, disk, plan_cleanup
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
+from hlx_model.evaluation.documents import named_for
+from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import write_json
-from hlx_model.layout import Artifacts
+from hlx_model.layout import EVALUATION, Artifacts
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 from tests.support.copies import ArtifactsCopy, age, as_parent, forge, intact, materialize, new_corpus
@@ -82,3 +84,25 @@ def test_the_verdict_on_a_corpus_is_kept_and_removed_with_it(home: ArtifactsCopy
     assert home.going("report") == {str(verdicts[n].relative_to(home.root)) for n in (0, 2)}
     carry_out(plan_cleanup(home.training))
     assert not old.exists() and [path.exists() for path in verdicts] == [False, True, False, True]
+
+
+def test_the_evaluation_examples_of_a_report_stay_and_those_of_an_older_one_go(
+    home: ArtifactsCopy, tmp_path: Path
+) -> None:
+    artifacts, kept = Artifacts(home.training), list[Path]()
+    exams = [tmp_path / f"{name}.md" for name in ("kites", "boats", "stars")]
+    for exam in exams:
+        thing = exam.stem
+        exam.write_text(f'English: Search for {thing}\nHLXL: {{1000: {{@0: "search", @1: &h_{thing}}}}}\n', "utf-8")
+    for exam in exams[:2]:
+        version = evaluate(home.final(3), documents=[exam]).verdict.evaluation
+        assert version is not None
+        kept.append(artifacts.corpus(EVALUATION, version))
+        age(kept[-1])
+    named_for(exams[2:], (), artifacts)  # the newest version stays without a report
+    before, latest = kept
+    going = {home.root / path for path in home.going()}
+    assert before in going and latest not in going
+    carry_out(plan_cleanup(home.training))
+    assert not before.exists()
+    assert store.load(latest)["english"].to_pylist() == ["Search for boats"]
