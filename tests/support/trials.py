@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,8 +29,8 @@ from hlx_model.composer.lexicon import AnyOf, Slot, Words
 from hlx_model.composer.loader import Operation, Phrases, operations
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus.build import build
+from hlx_model.evaluation.documents import DEFAULT
 from hlx_model.evaluation.evaluate import evaluate
-from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import Artifacts
@@ -101,6 +101,9 @@ class Document:
                 and not re.search(r'["\d]', entry.partition("\n")[0])
             )  # fmt: skip
         return mispair(text, self.mispaired)
+
+
+USERS = Document("users")
 
 
 def of_few_names(entries: int) -> str:
@@ -224,8 +227,8 @@ class Trial:
     """Names in the trainer's modules, and their replacements while it trains."""
     checkpoint: Callable[[Path], None] = _left_alone
     """Changes the checkpoint after its end."""
-    requirements: Requirements | None = None
-    """The limits of its report; None is those of the profile."""
+    evaluated: bool = True
+    """Whether it answers the project's evaluation document too, if it learned composed entries."""
 
     @contextmanager
     def broken(self) -> Iterator[None]:
@@ -292,7 +295,8 @@ class Workshop:
         manifest = read_manifest(path)
         if manifest.stopped is None:
             trial.checkpoint(path)
-            where, failed, warned = examined(path, trial.requirements)
+            composed = trial.training.document != USERS
+            where, failed, warned = examined(path, [DEFAULT] if trial.evaluated and composed else [])
         else:
             gates = [gate for milestone in read_state(path).milestones for gate in milestone.failed]
             # An abort rule has no name in what is recorded: its reason begins with what it found.
@@ -314,13 +318,13 @@ class Workshop:
         return training.prepare(self.corpora, self.root / "training", parent)
 
 
-def examined(checkpoint: Path, requirements: Requirements | None = None) -> tuple[str, dict[str, str], dict[str, str]]:
+def examined(checkpoint: Path, documents: Sequence[Path]) -> tuple[str, dict[str, str], dict[str, str]]:
     """Return where a finished checkpoint failed, or how far it got, and what failed or warned, with reasons."""
     from hlx_assets.curriculum.checks import examine
 
     if failed := {gate.name: gate.reason for gate in examine(checkpoint) if gate.outcome == "fail"}:
         return "checks", failed, {}
-    failed, warned = judged(evaluate(checkpoint, requirements=requirements).verdict)
+    failed, warned = judged(evaluate(checkpoint, documents=documents).verdict)
     return "verdict", failed, warned
 
 

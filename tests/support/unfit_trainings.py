@@ -7,11 +7,10 @@ from pathlib import Path
 from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation.pt_file import evaluate_pt_file
 from hlx_model.language import Format
-from tests.support.broken_trainings import PAIRS, UNEVALUATED, into
+from tests.support.broken_trainings import PAIRS, into
 from tests.support.pt_model import STEPS, trained_pt
-from tests.support.trials import Document, Found, Training, Trial, judged
+from tests.support.trials import USERS, Document, Found, Training, Trial, judged
 
-USERS = Document("users")
 FEW = Document("composed", 600)
 
 
@@ -25,7 +24,7 @@ class Unfit:
 
 
 def _lacking(*targets: str) -> Trial:
-    return replace(Trial(PAIRS, requirements=UNEVALUATED), plan=into(*targets))
+    return replace(Trial(PAIRS, evaluated=False), plan=into(*targets))
 
 
 UNFIT: Mapping[str, Unfit] = {
@@ -40,7 +39,8 @@ UNFIT: Mapping[str, Unfit] = {
         f"no {left_out}": Unfit(
             f"{left_out} is no target in phase 3", _lacking(ENGLISH, *(f for f in Format if f is not left_out))
         )
-        for left_out in Format
+        # Not HLXL: lines of it in prompts teach it, and a model that never wrote it is right in it.
+        for left_out in (Format.LC_R, Format.LC_T, Format.LC_B)
     },
     "names remembered": Unfit(
         "six names a slot, in training and held out: they were remembered, not copied",
