@@ -15,7 +15,7 @@ def test_show_prints_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curri
     checkpoint = curriculum.phases[3].checkpoint
     shown = hlx("lineage", "show", checkpoint)
     assert shown.code == 0
-    for text in ("phase3_FINAL_epoch6", "phase2_FINAL_epoch20", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
+    for text in ("phase3_FINAL_epoch6", "phase2_FINAL_epoch30", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
         assert text in shown.out
     content = json.loads(hlx("lineage", "show", checkpoint, "--json").out)
     assert content["name"] == f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch6"
