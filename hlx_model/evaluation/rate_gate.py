@@ -23,6 +23,21 @@ def not_required(name: str, what: str, hits: int, samples: int, why: str) -> Gat
     return GateResult(name, "warn", reason, rate, None, samples, wilson(hits, samples))
 
 
+def left_behind(right: Sequence[tuple[str, bool]], least: float) -> str | None:
+    """Return that a format is right in less than a share of what the best one is, beyond chance; None if none is.
+
+    Args:
+        right: the format of each sample, and whether it is right.
+        least: the share.
+    """
+    by_format = _by_format(right)
+    best = max(by_format, key=lambda format: _rate(by_format[format]), default=None)
+    for format, found in by_format.items():
+        if best is not None and wilson(sum(found), len(found))[1] < least * _rate(by_format[best]):
+            return f"{format} {_rate(found):.0%} (required ≥ {least:.0%} of {best}, {_rate(by_format[best]):.0%})"
+    return None
+
+
 def worst_format_gate(name: str, what: str, parsed: Sequence[tuple[str, bool]], limit: Limit) -> GateResult:
     """Apply `rate_gate` to the format with the lowest parse rate; warn if there are no samples in any.
 
@@ -32,10 +47,20 @@ def worst_format_gate(name: str, what: str, parsed: Sequence[tuple[str, bool]], 
         parsed: the format of each sample, and whether it parses.
         limit: of the rate.
     """
-    by_format = {format: [parses for other, parses in parsed if other == format] for format in Format}
-    rates = {format: sum(found) / len(found) for format, found in by_format.items() if found}
+    by_format = _by_format(parsed)
+    rates = {format: _rate(found) for format, found in by_format.items()}
     if not rates:
         return GateResult(name, "warn", f"{what}: there is nothing to measure it on", None, limit.required)
     worst = min(rates, key=rates.__getitem__)
     what = f"{what} ({', '.join(f'{format} {rate:.0%}' for format, rate in rates.items())}), worst {worst}"
     return rate_gate(name, what, sum(by_format[worst]), len(by_format[worst]), limit)
+
+
+def _by_format(samples: Sequence[tuple[str, bool]]) -> dict[Format, list[bool]]:
+    """Return the samples of each format that has some."""
+    found = {format: [is_right for other, is_right in samples if other == format] for format in Format}
+    return {format: samples_of_it for format, samples_of_it in found.items() if samples_of_it}
+
+
+def _rate(found: Sequence[bool]) -> float:
+    return sum(found) / len(found)

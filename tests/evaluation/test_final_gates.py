@@ -31,7 +31,7 @@ from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
 from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
 from hlx_model.language import Format
-from hlx_model.reporting.models import RetentionMetrics
+from hlx_model.reporting.models import RetentionMetrics, Translation
 from hlx_model.verdicts import GateResult, Limit, Outcome
 from tests.support.models import Writer
 
@@ -325,6 +325,23 @@ def off_by_one(prompt: str) -> str:
 )
 def test_translation_fails_by_the_gate_that_sees_the_fault(answer: Callable[[str], str], failing: set[str]) -> None:
     assert {name for name, outcome in translated(answer).items() if outcome == "fail"} == failing
+
+
+@pytest.mark.parametrize(("right_of_20", "outcome"), [(0, "fail"), (4, "fail"), (9, "pass"), (20, "pass")])
+@pytest.mark.parametrize("format", Format)
+def test_a_format_that_was_not_learned_fails_whatever_the_others_are(
+    format: Format, right_of_20: int, outcome: Outcome
+) -> None:
+    known = translate(Writer(RIGHT.__getitem__), pairs(), sentences_by_value(pairs()))
+    for check, into_hlx in ((translation.exact_match_to_hlx, True), (translation.exact_match_to_english, False)):
+        left, answers = right_of_20, list[Translation]()
+        for answer in [answer for _ in range(10) for answer in known if (answer.source == ENGLISH) == into_hlx]:
+            if format in (answer.source, answer.target):
+                answer, left = answer.model_copy(update={"exact": left > 0}), left - 1
+            answers.append(answer)
+        gate = check(answers, QUICK)
+        assert gate.outcome == outcome
+        assert (f"; {format} " in gate.reason) == (outcome == "fail")
 
 
 def test_by_heart_exact_match_on_what_is_held_out_is_stated_and_not_required() -> None:
