@@ -36,7 +36,7 @@ SEEDS = (0, 1)
 BROKEN: Mapping[str, Mutant] = {**MUTANTS, **CONTROLS}
 SMALL, FEW, MIDDLE, LARGE = (Document("composed", entries) for entries in (300, 600, 2000, 8000))
 HEALTHY_BY_VERDICT: Mapping[Outcome, Sequence[Training]] = {
-    "pass": (  # Long enough for what is asked of their phase.
+    "pass": (  # Long enough for what their phase requires.
         replace(SENTENCES, seed=0),
         replace(SENTENCES, seed=1),
         Training(1, SMALL, seed=2),

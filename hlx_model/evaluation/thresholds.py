@@ -54,8 +54,7 @@ class Thresholds(JsonModel):
     """Of a corpus that can only be learned by heart: the loss on its training text, as a share of the bigram baseline.
     After the tokens that `quick` trains on a document of 163 entries it is 0.10, 0.08 and 0.06 in the three phases."""
     min_share_of_best_format: float = 0.5
-    """Share of the exact match in the best format that each has. `quick` has 0.7 in LC-B, the hardest; models
-    whose phase 3 lacks LC-T or LC-B as a target have 0.01 and 0 there (benchmark)."""
+    """Of lines that no other format writes alike: the exact match of each format, as a share of the best one's."""
     max_broken_share: float = 0.05
     """Share of outputs that collapsed or repeat their prompt: one in twenty, since a single odd answer proves nothing.
     All outputs of the broken models on record did. Scrambled outputs give a warning above this share …"""

@@ -3,55 +3,32 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation import writing
 from hlx_model.evaluation.detectors import Outputs, diagnose
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.gates import (
-    GATES,
     diversity,
     limits,
-    standard_prompts,
     training_record,
-    translation,
     words,
 )
 from hlx_model.evaluation.gates.completions_parse import completions_parse
 from hlx_model.evaluation.gates.not_forgotten import not_forgotten
 from hlx_model.evaluation.gates.perplexity import perplexity, perplexity_by_heart
 from hlx_model.evaluation.gates.reported_loss import reported_loss
-from hlx_model.evaluation.measurements import Measurements, pick
+from hlx_model.evaluation.measurements import pick
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.evaluation.rate_gate import rate_gate
-from hlx_model.evaluation.translation import PairRow, sentences_by_value, translate
-from hlx_model.evaluation.writing import STANDARD_PROMPTS, HlxRow
-from hlx_model.language import Format
-from hlx_model.reporting.models import RetentionMetrics, Translation
+from hlx_model.evaluation.writing import HlxRow
+from hlx_model.reporting.models import RetentionMetrics
 from hlx_model.verdicts import GateResult, Limit, Outcome
+from tests.support.answers import SEARCH, broken
 from tests.support.models import Writer
 
 QUICK, BY_HEART = (Requirements("quick").fitness(by_heart=by_heart) for by_heart in (False, True))
-SEARCH = {
-    "HLXL": '{1000: {@0: "search", @1: &h_documents}}',
-    "LC-R": '🜊1000🜁0 "search"🜁1 ⟁documents🜂',
-    "LC-T": '{C:1000,0="search",1=@documents}',
-    "LC-B": '[1000|0:"search"|1:&documents]',
-}
-
-
-def by_name(gates: list[GateResult]) -> dict[str, GateResult]:
-    return {gate.name: gate for gate in gates}
-
-
-def broken(outputs: Outputs) -> dict[str, GateResult]:
-    """Return the gates of the text detectors."""
-    measured = cast(Measurements, SimpleNamespace(outputs=outputs))
-    return by_name([GATES[name].check(measured) for name in ("collapse", "scrambled", "parroting")])
 
 
 @pytest.mark.parametrize(
@@ -166,16 +143,6 @@ def test_sampled_texts_must_differ_as_those_of_the_corpus_do(different: int, exp
     assert (gate.name, gate.outcome) == ("diversity", outcome)
 
 
-def test_translations_must_differ_at_each_of_three_temperatures() -> None:
-    asked = [answer for answer in translate(Writer(RIGHT.__getitem__), pairs(), {}) if answer.source == ENGLISH]
-    right = writing.sampled_answers(Writer(RIGHT.__getitem__), asked)
-    assert list(right) == [0.5, 1.0, 1.5]
-    assert diversity.diversity(right, len(asked)).outcome == "pass"
-    one = {**right, 1.5: writing.sampled_answers(Writer(lambda prompt: "5"), asked)[1.5]}
-    gate = diversity.diversity(one, len(asked))
-    assert gate.outcome == "fail" and "1 distinct texts among 8 at temperature 1.5" in gate.reason
-
-
 HELD_OUT = ["Search for documents", "Sort the users by age", "Count the items"]
 WORDS = {"Search", "for", "documents", "Sort", "the", "users", "by", "age", "Count", "items", "Filter", "active"}
 
@@ -258,139 +225,6 @@ def test_a_correct_line_that_looks_like_a_run_has_not_collapsed() -> None:
 
 def test_without_lines_the_parse_rate_warns() -> None:
     assert completed(str, [])["completions_parse"].outcome == "warn"
-
-
-COUNT = {
-    "HLXL": '{1000: {@0: "count", @1: &h_users}}',
-    "LC-R": '🜊1000🜁0 "count"🜁1 ⟁users🜂',
-    "LC-T": '{C:1000,0="count",1=@users}',
-    "LC-B": '[1000|0:"count"|1:&users]',
-}
-
-
-def pairs() -> list[PairRow]:
-    """Return two held-out values in both directions and every format."""
-    return [
-        PairRow(target, source, f"[{target}] {text} → ", answer, sentence)
-        for sentence, lines in (("Search for documents", SEARCH), ("Count all users", COUNT))
-        for format, line in lines.items()
-        for target, source, text, answer in ((format, ENGLISH, sentence, line), (ENGLISH, format, line, sentence))
-    ]
-
-
-def translated(answer: Callable[[str], str]) -> dict[str, Outcome]:
-    """Return the outcomes of phase 3's gates if the model answers each prompt in this way."""
-    rows = pairs()
-    answers = translate(Writer(answer), rows, sentences_by_value(rows))
-    gates = [
-        translation.parse_rate(answers, QUICK),
-        translation.exact_match_to_hlx(answers, QUICK),
-        translation.exact_match_to_english(answers, QUICK),
-        translation.training_pairs(answers, QUICK),
-        *broken(writing.answered_outputs(answers)).values(),
-    ]
-    return {gate.name: gate.outcome for gate in gates}
-
-
-RIGHT: dict[str, str] = {row.prompt: row.answer for row in pairs()}
-
-
-def off_by_one(prompt: str) -> str:
-    """Return the answer to the same prompt about the other value."""
-    prompts = list(RIGHT)
-    return RIGHT[prompts[(prompts.index(prompt) + len(prompts) // 2) % len(prompts)]]
-
-
-@pytest.mark.parametrize(
-    ("answer", "failing"),
-    [
-        (RIGHT.__getitem__, set()),
-        (off_by_one, {"exact_match_to_hlx", "exact_match_to_english", "training_pairs"}),
-        (lambda prompt: "", {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs"}),
-        (
-            lambda prompt: prompt[prompt.index(" ") + 1 : -3] + "...",
-            {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", "parroting"},
-        ),
-        (
-            lambda prompt: ":" * 13 + "p" * 12,
-            {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", "collapse"},
-        ),
-        (
-            lambda prompt: '000:{@rorm"s"🜁1 &doch1 &h_documpnts2',
-            {"parse_rate", "exact_match_to_hlx", "exact_match_to_english", "training_pairs", "scrambled"},
-        ),
-        (lambda prompt: "zz" if prompt.startswith("[LC-B]") else RIGHT[prompt], {"parse_rate"}),
-        (lambda prompt: "5" if prompt.startswith("[English]") else RIGHT[prompt], {"exact_match_to_english"}),
-    ],
-)
-def test_translation_fails_by_the_gate_that_sees_the_fault(answer: Callable[[str], str], failing: set[str]) -> None:
-    assert {name for name, outcome in translated(answer).items() if outcome == "fail"} == failing
-
-
-@pytest.mark.parametrize(("right_of_20", "outcome"), [(0, "fail"), (4, "fail"), (9, "pass"), (20, "pass")])
-@pytest.mark.parametrize("format", Format)
-def test_a_format_that_was_not_learned_fails_whatever_the_others_are(
-    format: Format, right_of_20: int, outcome: Outcome
-) -> None:
-    known = translate(Writer(RIGHT.__getitem__), pairs(), sentences_by_value(pairs()))
-    for check, into_hlx in ((translation.exact_match_to_hlx, True), (translation.exact_match_to_english, False)):
-        left, answers = right_of_20, list[Translation]()
-        for answer in [answer for _ in range(10) for answer in known if (answer.source == ENGLISH) == into_hlx]:
-            if format in (answer.source, answer.target):
-                answer, left = answer.model_copy(update={"exact": left > 0}), left - 1
-            answers.append(answer)
-        gate = check(answers, QUICK)
-        assert gate.outcome == outcome
-        assert (f"; {format} " in gate.reason) == (outcome == "fail")
-
-
-def test_by_heart_exact_match_on_what_is_held_out_is_stated_and_not_required() -> None:
-    answers = translate(Writer(lambda prompt: ""), pairs(), {})
-    for check in (translation.exact_match_to_hlx, translation.exact_match_to_english):
-        gate = check(answers, BY_HEART)
-        assert (gate.outcome, gate.value, gate.threshold) == ("warn", 0.0, None)
-        assert gate.reason.startswith("learned by heart, not shown to generalize; ")
-    assert translation.training_pairs(answers, BY_HEART).outcome == "fail"
-
-
-def right_line(prompt: str) -> str:
-    return SEARCH[prompt[1 : prompt.index("]")]]
-
-
-VALUES = {"Search for documents": (SEARCH["HLXL"],), "Count the items": (COUNT["HLXL"], SEARCH["HLXL"])}
-
-
-@pytest.mark.parametrize(
-    ("answer", "outcome"),
-    [
-        (right_line, "pass"),
-        (lambda prompt: right_line(prompt) if ":" in prompt else "5", "pass"),  # 12 of 20: but sentences have values
-        (lambda prompt: "", "fail"),
-        (lambda prompt: prompt[prompt.index(" ") + 1 : -3] + "...", "fail"),
-        (lambda prompt: "::::pppp" * 4, "fail"),
-        (lambda prompt: '000:{@rorm"s"🜁1 &doch1 &h_documpnts2', "fail"),
-    ],
-)
-def test_the_standard_prompts_must_be_answered_in_every_format(answer: Callable[[str], str], outcome: Outcome) -> None:
-    answers = writing.standard_answers(Writer(answer), {})
-    gate = standard_prompts.standard_prompts(answers, QUICK)
-    # Without known values, three prompts must be answered with a line that parses.
-    assert gate.outcome == outcome and gate.samples == 12
-    assert {(a.target, a.prompt) for a in answers} == {(format, text) for format in Format for text in STANDARD_PROMPTS}
-
-
-def test_the_value_of_a_sentence_is_required_if_it_is_known() -> None:
-    right = standard_prompts.standard_prompts(writing.standard_answers(Writer(right_line), VALUES), QUICK)
-    assert (right.outcome, right.value, right.samples) == ("pass", 1.0, 20)
-    answers = writing.standard_answers(Writer(lambda prompt: "5"), VALUES)
-    assert {a.same_value for a in answers if a.prompt in VALUES} == {False}
-    assert {a.same_value for a in answers if a.prompt not in VALUES} == {None}
-    wrong = standard_prompts.standard_prompts(answers, QUICK)
-    assert wrong.samples == 20 and wrong.outcome != "pass"
-    by_heart = standard_prompts.standard_prompts(answers, BY_HEART)
-    assert (by_heart.outcome, by_heart.samples) == ("fail", 8)
-    unknown = standard_prompts.standard_prompts(writing.standard_answers(Writer(lambda prompt: ""), {}), BY_HEART)
-    assert unknown.outcome == "warn" and unknown.reason.startswith("no standard prompt is in training; ")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_tree_leads_from_phase_3_to_the_document(curriculum: Curriculum) -> 
     examples = [("corpus", "corpus_examples"), ("document", "small.md")]
     assert names == [
         ("checkpoint", "phase3_FINAL_epoch6"), ("corpus", "paired_corpus"), *examples,
-        ("checkpoint", "phase2_FINAL_epoch20"), ("corpus", "hlx_corpus"), *examples,
+        ("checkpoint", "phase2_FINAL_epoch30"), ("corpus", "hlx_corpus"), *examples,
         ("checkpoint", "phase1_FINAL_epoch30"), ("corpus", "english_corpus"), *examples,
     ]  # fmt: skip
     document = next(node for node in tree.walk() if node.kind == "document")

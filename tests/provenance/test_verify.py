@@ -153,7 +153,7 @@ def test_the_dependencies_of_a_checkpoint_copied_alone_are_unchecked(copy: Artif
     unchecked = {link.link.partition(": ")[2] for link in links if link.outcome == "unchecked"}
     assert unchecked == {
         "place", "verdict", "paired_corpus", "hlx_corpus", "english_corpus", "corpus_examples",
-        "parent phase2_FINAL_epoch20",
+        "parent phase2_FINAL_epoch30",
     }  # fmt: skip
     flip(alone / "optimizer.safetensors", 100)
     (found,) = [link for link in verify_lineage(alone) if link.outcome == "broken"]

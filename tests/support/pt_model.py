@@ -36,7 +36,7 @@ class UsersModel(nn.Module):
 
 
 def trained_pt(path: Path, document: Path) -> Path:
-    """Write a `.pt` file of a tiny model that learned a document's pairs for 150 steps of 32 rows."""
+    """Write a `.pt` file of a tiny model that learned a document's pairs for 150 steps of 32 rows; return its path."""
     torch.manual_seed(0)
     random, model = Random(0), UsersModel(SIZES["tiny"])
     pairs = tables.PAIRED_CORPUS.table(examples_table(read_corpus([document])))
@@ -48,7 +48,8 @@ def trained_pt(path: Path, document: Path) -> Path:
         ids_BT = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
         optimizer.zero_grad()
         logits_BTV = model(ids_BT[:, :-1])
-        F.cross_entropy(logits_BTV.flatten(0, 1), ids_BT[:, 1:].flatten(), ignore_index=PAD).backward()
+        loss = F.cross_entropy(logits_BTV.flatten(0, 1), ids_BT[:, 1:].flatten(), ignore_index=PAD)
+        torch.autograd.backward(loss)
         optimizer.step()
     torch.save(model.state_dict(), path)
     return path

@@ -226,8 +226,8 @@ def test_a_failed_training_resumes_to_the_same_bytes(
 def test_phase_2_starts_at_epoch_1(curriculum: Curriculum) -> None:
     two = curriculum.phases[2]
     ends = ends_of(two.plan.directory)
-    assert [row["epoch"] for row in ends] == list(range(1, 21))
-    assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 5, 10, 20]
+    assert [row["epoch"] for row in ends] == list(range(1, 31))
+    assert [m["epoch"] for m in read_json(two.plan.directory / "milestones.json")] == [1, 5, 10, 20, 30]
     assert two.outcome.manifest.weights_sha256 != curriculum.phases[1].outcome.manifest.weights_sha256
 
 
