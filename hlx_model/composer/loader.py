@@ -12,6 +12,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from hlx_model.composer.lexicon import SLOT, Choice, Slot, Words, drawn, named, read_lexicon
 from hlx_model.composer.phrasing import Pieces, alternatives, matches
@@ -24,11 +25,25 @@ STEP = "step"
 """The slot that is filled by any operation that has `step = true`."""
 
 _STYLES = ("spelled", "negative", "and", "digits")
+_ALONE, _AMONG_OTHERS = ("", "", "spelled", "and"), ("", "", "", "spelled")
+"""A number that is all there is to say is in words in half of the sentences, also with "and"; beside other slots in a
+quarter, as people write."""
+_STYLE = "_style"
+"""The field of a format string for the style that is drawn. No slot has this name."""
 _SAID = re.compile(rf"<([a-z][a-z0-9_]*)(?::({'|'.join(_STYLES)}))?>")
 _GAP = re.compile(SLOT.pattern + r"(\s*:)?")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MARK = "_slot_"
 """In a template a handle or a key whose name begins with it is a slot."""
+
+
+class Wording(NamedTuple):
+    """One of the sentences that say an operation, before its slots are filled."""
+
+    phrasing: int
+    alternative: int
+    style: int
+    """How its numbers are written, if the phrasing fixes no style."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +59,10 @@ class Operation:
     slots: Mapping[str, Slot]
     """Its slots by name, in the order of the template."""
     phrasings: tuple[tuple[str, ...], ...]
-    """Each phrasing with its alternatives, as format strings whose fields are the slots:
-    `Take {count} {things}`, `Take {count:spelled} {things}`."""
+    """Each phrasing with its alternatives, as format strings whose fields are the slots: `Take {count:spelled}
+    {things}`, and `Take {count:{_style}} {things}` if digits and words are both possible."""
+    styles: tuple[str, ...]
+    """How numbers are written where a phrasing fixes no style."""
     pieces: tuple[Pieces, ...]
     """The same, to read them."""
     weight: int = 1
@@ -66,6 +83,17 @@ class Operation:
     def value(self, filling: Mapping[str, Choice]) -> Value:
         """Return the value with its slots filled."""
         return _filled(self.template, {name: choice.value for name, choice in filling.items()})
+
+    def word(self, rng: Random) -> Wording:
+        """Return a wording. Of phrasings and alternatives the first ones are the usual ones."""
+        phrasing = _early(rng, len(self.phrasings))
+        alternative = _early(rng, len(self.phrasings[phrasing]))
+        return Wording(phrasing, alternative, int(rng.random() * len(self.styles)))
+
+    def say(self, wording: Wording, filling: Mapping[str, Choice]) -> str:
+        """Return a sentence, with its slots filled."""
+        text = self.phrasings[wording.phrasing][wording.alternative]
+        return text.format(**filling, **{_STYLE: self.styles[wording.style]})
 
     def read(self, sentence: str, pieces: Pieces) -> Iterator[Value]:
         """Yield the values that the sentence can stand for, said with one of this operation's `pieces`."""
@@ -88,7 +116,7 @@ class Phrases:
         turns = [operation for operation in self.operations for _ in range(operation.weight)]
         operation = drawn(rng, turns)
         filling = operation.draw(rng)
-        words = drawn(rng, drawn(rng, operation.phrasings)).format(**filling)
+        words = operation.say(operation.word(rng), filling)
         return Choice(operation.value(filling), words[:1].lower() + words[1:] if operation.step else words)
 
     def read(self, words: str) -> Iterator[Value]:
@@ -96,6 +124,12 @@ class Phrases:
         for operation in self.operations:
             for pieces in operation.pieces:
                 yield from operation.read(words, pieces)
+
+
+def _early(rng: Random, number: int) -> int:
+    """Return a number from 0 to below `number`, a small one most often: half of them are in the first quarter."""
+    share = rng.random()
+    return int(share * share * number)
 
 
 @cache
@@ -188,23 +222,14 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
         raise ValueError("phrasings are expected")
     if entry.weight < 1:
         raise ValueError(f"weight is {entry.weight}: it must be at least 1")
-    phrasings, pieces = [], []
-    for text in entry.phrasings:
-        said = [_phrasing(plain, slots) for plain in alternatives(text)]
-        phrasings.append(tuple(one for each in said for one in each))
-        pieces += [Pieces.of(one[0]) for one in said]
-    return Operation(
-        name, section, template, slots, tuple(phrasings), tuple(dict.fromkeys(pieces)), entry.weight, entry.step
-    )
+    phrasings = tuple(tuple(_phrasing(plain, slots) for plain in alternatives(text)) for text in entry.phrasings)
+    pieces = dict.fromkeys(Pieces.of(text) for phrasing in phrasings for text in phrasing)
+    styles = _ALONE if len(slots) == 1 else _AMONG_OTHERS
+    return Operation(name, section, template, slots, phrasings, styles, tuple(pieces), entry.weight, entry.step)
 
 
-def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
-    """Return a sentence as format strings: with numbers in digits and in words.
-
-    A number that is all there is to say is in words in half of them; beside other slots in a quarter, as people write.
-
-    A single number is also spelled with "and". It must have each slot of the value once, and no other.
-    """
+def _phrasing(text: str, slots: Mapping[str, Slot]) -> str:
+    """Return a sentence as a format string. It must have each slot of the value once, and no other."""
     found = [name for name, _ in _SAID.findall(text)]
     for name in (*slots, *found):
         if name not in slots:
@@ -215,20 +240,14 @@ def _phrasing(text: str, slots: Mapping[str, Slot]) -> list[str]:
         if style and not slots[name].spelled:
             raise ValueError(f"<{name}:{style}>: only numbers are spelled")
     text = text.replace("{", "{{").replace("}", "}}")
-    if not any(slots[name].spelled and not style for name, style in _SAID.findall(text)):
-        return [_as_fields(text, slots, "")]
-    styles = ("", "spelled", "", "and") if len(found) == 1 else ("", "", "", "spelled")
-    return [_as_fields(text, slots, style) for style in styles]
+    return _SAID.sub(lambda said: _field(said[1], said[2] or "", slots[said[1]].spelled), text)
 
 
-def _as_fields(text: str, slots: Mapping[str, Slot], style: str) -> str:
-    """Return a sentence as a format string, its numbers in a style where it fixes none: `<n>` as `{n:spelled}`."""
-
-    def field(said: re.Match[str]) -> str:
-        wanted = said[2] or (style if slots[said[1]].spelled else "")
-        return f"{{{said[1]}:{wanted}}}" if wanted and wanted != "digits" else f"{{{said[1]}}}"
-
-    return _SAID.sub(field, text)
+def _field(slot: str, style: str, number: bool) -> str:
+    """Return the field of a slot in a format string, in a style that is fixed or, of a number, drawn."""
+    if not style and number:
+        style = f"{{{_STYLE}}}"
+    return f"{{{slot}:{style}}}" if style and style != "digits" else f"{{{slot}}}"
 
 
 def _template(text: str) -> Value:

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from itertools import groupby
 from random import Random
 
-from hlx_model.composer.loader import Operation, operations
+from hlx_model.composer.loader import Operation, Wording, operations
 from hlx_model.composer.spelling import folded
 from hlx_model.language import Format, Value, render
 
@@ -59,8 +59,8 @@ def compose_lines(
     dealt = {operation.section: array("q") for operation in grammar}
     missing = entries
     for position, card, said in _deal(Random(seed), grammar, {_identity(sentence) for sentence in without}):
-        for line, alternative in said[:missing]:
-            dealt[grammar[position].section].extend((position, card, line << 16 | alternative))
+        for wording in said[:missing]:
+            dealt[grammar[position].section].extend((position, card, _packed(wording)))
         missing -= len(said)
         if missing <= 0:
             return _lines(f"{entries} entries, seed {seed}.", grammar, dealt)
@@ -79,15 +79,21 @@ def _lines(about: str, grammar: Sequence[Operation], dealt: dict[str, "array[int
             filling = operation.draw(Random(card))
             value = operation.value(filling)
             formats = [f"{form}: {render(value, form)}\n" for form in Format]
-            for _, _, place in of_value:
-                text = operation.phrasings[place >> 16][place & 0xFFFF].format(**filling)
+            for _, _, packed in of_value:
+                text = operation.say(_unpacked(packed), filling)
                 yield from ("\n", f"English: {_sentence(text)}\n", *formats)
 
 
-def _deal(
-    rng: Random, grammar: Sequence[Operation], sentences: set[bytes]
-) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
-    """Yield an operation's position, a card that its value is drawn by, and the places of two or three phrasings.
+def _packed(wording: Wording) -> int:
+    return (wording.phrasing << 16 | wording.alternative) << 8 | wording.style
+
+
+def _unpacked(packed: int) -> Wording:
+    return Wording(packed >> 24, packed >> 8 & 0xFFFF, packed & 0xFF)
+
+
+def _deal(rng: Random, grammar: Sequence[Operation], sentences: set[bytes]) -> Iterator[tuple[int, int, list[Wording]]]:
+    """Yield an operation's position, a card that its value is drawn by, and two or three wordings.
 
     Only `random()` is used, the one method of `Random` that promises the same sequence in every Python version.
 
@@ -102,17 +108,19 @@ def _deal(
         finished: set[int] = set()
         for position in turns:
             operation = grammar[position]
+            # One number decides a turn, so that a sentence that is there already changes no other turn.
+            turn = Random(int(rng.random() * 2**53))
             for _ in range(_TRIES):
-                card = int(rng.random() * 2**53)
+                card = int(turn.random() * 2**53)
                 filling = operation.draw(Random(card))
                 value = operation.value(filling)
                 said = []
-                for line, alternative in _phrasings(rng, operation):
-                    text = _sentence(operation.phrasings[line][alternative].format(**filling))
+                for wording in _wordings(turn, operation):
+                    text = _sentence(operation.say(wording, filling))
                     words = _identity(text)
                     if words not in sentences and _fits(text, value):
                         sentences.add(words)
-                        said.append((line, alternative))
+                        said.append(wording)
                 if said:
                     yield position, card, said
                     break
@@ -122,18 +130,18 @@ def _deal(
             turns = [position for position in turns if position not in finished]
 
 
-def _phrasings(rng: Random, operation: Operation) -> list[tuple[int, int]]:
-    """Return the places of two or three different phrasings, of different lines if there are so many."""
-    lines = list(range(len(operation.phrasings)))
-    _shuffle(rng, lines)
-    wanted = 2 + int(rng.random() * 2)
-    found: dict[tuple[int, int], None] = {}
-    for turn in range(2 * wanted):
-        line = lines[turn % len(lines)]
-        found[line, int(rng.random() * len(operation.phrasings[line]))] = None
+def _wordings(rng: Random, operation: Operation) -> list[Wording]:
+    """Return two wordings, or in a fifth of the draws three, of different phrasings if there are so many."""
+    wanted = 2 + int(rng.random() * 1.25)
+    found: dict[int, Wording] = {}
+    spare: list[Wording] = []
+    for _ in range(6 * wanted):
+        wording = operation.word(rng)
+        if found.setdefault(wording.phrasing, wording) is not wording:
+            spare.append(wording)
         if len(found) == wanted:
             break
-    return list(found)
+    return [*found.values(), *spare][:wanted]
 
 
 def _shuffle(rng: Random, items: list[int]) -> None:

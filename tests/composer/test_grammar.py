@@ -21,8 +21,7 @@ OPERATIONS = operations()
 def said(operation: Operation, rng: Random) -> tuple[str, Value]:
     """A sentence of an operation and its value."""
     filling = operation.draw(rng)
-    alternatives = rng.choice(operation.phrasings)
-    text = rng.choice(alternatives).format(**filling)
+    text = operation.say(operation.word(rng), filling)
     return text[:1].upper() + text[1:], operation.value(filling)
 
 

@@ -25,7 +25,7 @@ def silenced(*entries: tuple[str, str]) -> set[str]:
         # Another verb, another contract, a text where the composer has a reference.
         ([("Merge cats with dogs", '{1000: {@0: "combine", @1: &h_cats, @2: &h_dogs}}')],
          {"Merge the {x} with the {y}"}),
-        ([("Integer literal seven", "{30: {@0: 7}}")], {"An integer literal {n}"}),
+        ([("Integer literal seven", "{30: {@0: 7}}")], {"An integer literal {n:{_style}}"}),
         ([("Reverse the kumquats", '{1000: {@0: "reverse", @1: "kumquats"}}')], {"Reverse the {x}"}),
         # The same, and the same with other names: nothing is left out.
         ([("Merge cats with dogs", '{1000: {@0: "merge", @1: &h_cats, @2: &h_dogs}}')], set()),

@@ -8,6 +8,7 @@ import pytest
 
 from hlx_model.composer.sampling import compose
 from hlx_model.corpus import Document, parse_document
+from hlx_model.profiles import PROFILES
 
 SECTIONS = 12
 
@@ -36,14 +37,15 @@ def test_a_sentence_that_occurs_again_has_another_value(document: Document) -> N
     assert len({(folded(str(entry.english)), entry.texts) for entry in document.entries}) == len(document.entries)
 
 
-def test_a_composed_corpus_says_few_of_its_sentences(document: Document, capsys: pytest.CaptureFixture[str]) -> None:
-    composed = {folded(sentence) for sentence in re.findall("^English: (.*)$", compose(25_000, seed=0), re.MULTILINE)}
+def test_composed_corpora_say_few_of_its_sentences(document: Document, capsys: pytest.CaptureFixture[str]) -> None:
+    """On average of three seeds, with as many entries as `quick` composes. Measured: 17%, of the first things 56%."""
     by_section = {str(entry.english): entry.section for entry in document.entries}
-    seen = Counter(section for sentence, section in by_section.items() if folded(sentence) in composed)
-    total = Counter(by_section.values())
+    total, seen, seeds = Counter(by_section.values()), Counter[str](), range(3)
+    for seed in seeds:
+        said = re.findall("^English: (.*)$", compose(PROFILES["quick"].entries, seed), re.MULTILINE)
+        composed = {folded(sentence) for sentence in said}
+        seen += Counter(section for sentence, section in by_section.items() if folded(sentence) in composed)
+    share, first = seen.total() / total.total() / len(seeds), seen["First things"] / total["First things"] / len(seeds)
     with capsys.disabled():
-        print(
-            f" {sum(seen.values())} of {len(by_section)} sentences of the evaluation stand in 25,000 composed entries"
-        )
-    assert sum(seen.values()) / len(by_section) < 0.30
-    assert seen["First things"] / total["First things"] < 0.60
+        print(f" {share:.0%} of the evaluation's sentences stand in a corpus of quick, {first:.0%} of first things")
+    assert share < 0.30 and first < 0.60

@@ -17,7 +17,7 @@ from hlx_model.reporting.models import SourceRates
 from tests.support.documents import small_text
 from tests.support.models import Writer
 
-EXAM = 'English: Search for the kites\nHLXL: {1000: {@0: "search", @1: &h_kites}}\n'
+EXAM = 'English: Search for the kumquats\nHLXL: {1000: {@0: "search", @1: &h_kumquats}}\n'
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_evaluation_is_the_last_source_of_a_report(mixed: tuple[pa.Table, fr
     (tmp_path / "exam.md").write_text(EXAM, encoding="utf-8")
     table, composed = mixed
     target = EvaluationTarget("a model", 3, "tiny", "ab" * 32, {"paired_corpus": "cd" * 32}, composed=composed)
-    model = Writer(lambda prompt: "Search for the kites" if prompt.startswith("[English]") else "7")
+    model = Writer(lambda prompt: "Search for the kumquats" if prompt.startswith("[English]") else "7")
     evaluation = Evaluation(read_evaluation([tmp_path / "exam.md"]))
     result = evaluate_model(target, model, {"paired_corpus": table}, tmp_path / "report", evaluation=evaluation)
     assert result.report.translation is not None
