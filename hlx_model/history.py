@@ -68,6 +68,7 @@ class TrainingRow(JsonModel):
     setting_weight_decay: float | None = None
     setting_clip: float | None = None
     setting_prompt_weight: float | None = None
+    setting_english_weight: float | None = None
     setting_document_weight: float | None = None
     english_corpus_version: str | None = None
     hlx_corpus_version: str | None = None

@@ -45,6 +45,8 @@ class Profile:
     """Final weight of a prompt's token in the objective; an answer's token has weight 1."""
     schedules: Mapping[int, Schedule]
     """By phase."""
+    english_weight: float = 1.0
+    """Weight of a token of an answer in English: with less, English→HLX is learned better and HLX→English worse."""
     document_weight: float = 0.15
     """Least share of the tokens that is from the user's documents if composed entries lie beside them."""
     seed: int = 0
@@ -57,6 +59,7 @@ class Profile:
 
 _QUICK = Profile(
     "quick", size="tiny", entries=30_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
+    english_weight=0.5,
     # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
     schedules={
         1: Schedule(200, 600_000, 6e-3),

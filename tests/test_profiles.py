@@ -32,7 +32,7 @@ def test_every_profile_has_valid_settings_for_every_phase(name: str, phase: int)
     schedule = p.schedules[phase]
     Settings(
         phase, p.size, schedule.epochs, p.batch_size, p.seq_length, schedule.learning_rate, p.seed, p.replay,
-        p.mixed_precision, p.optimizer, prompt_weight=p.prompt_weight,
+        p.mixed_precision, p.optimizer, prompt_weight=p.prompt_weight, english_weight=p.english_weight,
     )  # fmt: skip
 
 

@@ -54,6 +54,11 @@ def answer_start(text: str) -> int:
     return len(text) - len(answer) if arrow else 0
 
 
+def answers_in_english(text: str) -> bool:
+    """Return whether a text is a prompt for English and its answer."""
+    return text.startswith(f"[{ENGLISH}] ") and _ARROW in text
+
+
 def tokens_of(*texts: str) -> int:
     """Return the number of tokens of an example: one a character of its texts, `<BOS>` and `<EOS>`."""
     return sum(map(len, texts)) + 2

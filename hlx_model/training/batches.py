@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hlx_model.corpus.prompts import answer_start
+from hlx_model.corpus.prompts import answer_start, answers_in_english
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import PAD, encode_example
 from hlx_model.training.settings import Settings
@@ -36,6 +36,8 @@ class Examples:
         self.lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.long)
         self.prompts = torch.tensor([answer_start(text) for text in texts], dtype=torch.long)
         """Next tokens of each example that belong to its prompt."""
+        self.in_english = torch.tensor([answers_in_english(text) for text in texts], dtype=torch.bool)
+        """Whether its answer is in English."""
         self._offsets = self.lengths.cumsum(0) - self.lengths
         self._ids = torch.cat(encoded) if encoded else torch.zeros(0, dtype=torch.uint8)
 
@@ -51,6 +53,14 @@ class Examples:
         return torch.where(real_BT, self._ids[where_BT], PAD).long()
 
 
+class TokenWeights(NamedTuple):
+    """Weights of next tokens in the objective; those of answers in HLX, and of texts without a prompt, weigh 1."""
+
+    prompt: float = 1.0
+    english: float = 1.0
+    """Of a token of an answer in English."""
+
+
 class Batch(NamedTuple):
     """Rows of examples that one step of the optimizer learns from."""
 
@@ -62,15 +72,19 @@ class Batch(NamedTuple):
         """Return the number of next tokens to predict."""
         return tokens_to_predict(self.examples.lengths[self.rows])
 
-    @property
-    def prompt_tokens(self) -> int:
-        """Return how many of them belong to prompts."""
-        return int(self.examples.prompts[self.rows].sum())
+    def weight(self, weights: TokenWeights) -> float:
+        """Return the weight of all of them together."""
+        prompts_B = self.examples.prompts[self.rows]
+        answers_B = self.examples.lengths[self.rows] - 1 - prompts_B
+        return float((weights.prompt * prompts_B + self._of_answers(weights) * answers_B).sum())
 
-    def weights(self, columns: int, prompt_weight: float) -> Tensor:
-        """Return weights (B, T) of the next tokens at `columns` positions: 1 in answers, `prompt_weight` in prompts."""
+    def weights(self, columns: int, weights: TokenWeights) -> Tensor:
+        """Return weights (B, T) of the next tokens at `columns` positions."""
         in_prompt_BT = torch.arange(columns) < self.examples.prompts[self.rows, None]
-        return torch.where(in_prompt_BT, prompt_weight, 1.0)
+        return torch.where(in_prompt_BT, weights.prompt, self._of_answers(weights)[:, None])
+
+    def _of_answers(self, weights: TokenWeights) -> Tensor:
+        return torch.where(self.examples.in_english[self.rows], weights.english, 1.0)
 
     def shares(self, number: int) -> list["Batch"]:
         """Deal the rows of the batch into so many parts; the last parts are empty if there are fewer rows."""

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hlx_model.model.device import attention_kernel, precision_of, threads, threads_of
 from hlx_model.model.tokenizer import PAD
 from hlx_model.model.transformer import Transformer
-from hlx_model.training.batches import Batch
+from hlx_model.training.batches import Batch, TokenWeights
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import GIB
@@ -52,9 +52,9 @@ def next_token_losses(model: nn.Module, ids_BT: Tensor) -> Tensor:
 class _Scales(NamedTuple):
     """How the losses of tokens count."""
 
-    prompt_weight: float
+    weights: TokenWeights
     objective_scale: float
-    """Weight of an answer's token in the objective: one over the weight of the whole batch."""
+    """One over the weight of the whole batch."""
     report_scale: float
     """Weight of each token in the reported mean loss: one over their number in the whole batch."""
 
@@ -111,7 +111,7 @@ class Engine:
 
     def _step(self, batch: Batch, step: int) -> Tensor:
         self.optimizers.set_rate(step)
-        loss = self._gradients(batch, self.optimizers.prompt_weight(step))
+        loss = self._gradients(batch, TokenWeights(self.optimizers.prompt_weight(step), self.settings.english_weight))
         for optimizer in self.optimizers.all:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
@@ -119,7 +119,7 @@ class Engine:
         # A gradient that overflows in fp16 does no harm: the scaler skips its step, and scales less.
         return torch.stack([loss, norm.nan_to_num() if self.scaler.is_enabled() else norm])
 
-    def _gradients(self, batch: Batch, prompt_weight: float) -> Tensor:
+    def _gradients(self, batch: Batch, weights: TokenWeights) -> Tensor:
         """Set the parameters' gradients from a batch; return this rank's part of its mean loss."""
         for parameter in self.parameters:
             parameter.grad = None
@@ -127,8 +127,7 @@ class Engine:
         mine, part = batch.shares(ranks)[self.ranks.rank], float(ranks)
         if not len(mine.rows):  # every rank must take part: with a row of weight 0
             mine, part = Batch(batch.examples, batch.rows[:1]), 0.0
-        weight = batch.tokens - (1.0 - prompt_weight) * batch.prompt_tokens
-        scales = _Scales(prompt_weight, part / weight, part / batch.tokens)
+        scales = _Scales(weights, part / batch.weight(weights), part / batch.tokens)
         shares = [s for s in mine.shares(self.execution.accumulation * self.workers) if len(s.rows)]
         if self._pool is not None:
             return self._in_threads(self._pool, shares, scales)
@@ -162,8 +161,8 @@ class Engine:
         with torch.autocast(self.kind, dtype=self.precision) if mixed else nullcontext():
             losses_BT = next_token_losses(self.model, ids_BT)
         reported = losses_BT.detach().sum() * scales.report_scale
-        if scales.prompt_weight < 1.0:
-            losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], scales.prompt_weight))
+        if scales.weights != TokenWeights():
+            losses_BT = losses_BT * self._moved(share.weights(losses_BT.shape[1], scales.weights))
         return losses_BT.sum() * scales.objective_scale, reported
 
     def _moved(self, tensor: Tensor) -> Tensor:

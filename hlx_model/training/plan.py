@@ -233,7 +233,7 @@ def _settings(phase: int, profile: Profile, overrides: Overrides, parent: Verifi
         batch_size=profile.batch_size, seq_length=profile.seq_length, learning_rate=schedule.learning_rate,
         seed=profile.seed, replay=profile.replay,
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
-        document_weight=profile.document_weight,
+        english_weight=profile.english_weight, document_weight=profile.document_weight,
     )  # fmt: skip
     given = {name: value for name, value in vars(overrides).items() if value is not None and name != "tokens"}
     return replace(defaults, **given)

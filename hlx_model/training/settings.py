@@ -43,6 +43,9 @@ class Settings:
     """Final weight of a prompt's token in the objective; an answer's token has weight 1. Part of a prompt is random and
     cannot be predicted: at first it teaches the language, later it is only noise."""
 
+    english_weight: float = 1.0
+    """Weight of a token of an answer in English. A value has many right sentences, so that much of such an answer is
+    chance and cannot be predicted."""
     document_weight: float = 0.0
     """Least share of the tokens that is from the user's documents beside composed entries; 0 without both."""
 
@@ -60,17 +63,16 @@ class Settings:
         self._require("clip", self.clip > 0, "above 0")
         self._require("document_weight", 0 <= self.document_weight <= 0.9, "0 to 0.9")
         self._require("prompt_weight", 0 <= self.prompt_weight <= 1, "0 to 1")
+        self._require("english_weight", 0 < self.english_weight <= 1, "above 0, at most 1")
 
     def _require(self, name: str, valid: bool, allowed: str) -> None:
         if not valid:
             raise ValueError(f"{name} is {getattr(self, name)}: it must be {allowed}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON. A weight of 0 has no key: a training without it keeps its id."""
-        content = asdict(self)
-        if not self.document_weight:
-            del content["document_weight"]
-        return content
+        """Return the settings as JSON. A weight that changes nothing has no key: a training without it keeps its id."""
+        nothing = {"document_weight": 0.0, "english_weight": 1.0}
+        return {name: value for name, value in asdict(self).items() if value != nothing.get(name)}
 
 
 def training_id(

@@ -13,7 +13,7 @@ from hlx_model.model.device import threads
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import PAD, VOCABULARY_SIZE
 from hlx_model.model.transformer import Cache, Transformer
-from hlx_model.training.batches import Batch, Examples
+from hlx_model.training.batches import Batch, Examples, TokenWeights
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine, Step, next_token_losses
 from hlx_model.training.settings import Settings
@@ -170,10 +170,23 @@ def test_prompts_lose_their_weight_early_in_a_training() -> None:
 
 def test_a_text_without_a_prompt_is_learned_whole() -> None:
     batch = Batch(Examples(PAIRS, 64), torch.arange(3))
-    assert batch.weights(19, 0.5)[:, [0, 13, 14, 15, 18]].tolist() == [
+    assert batch.weights(19, TokenWeights(0.5, 0.1))[:, [0, 13, 14, 15, 18]].tolist() == [
         [0.5, 0.5, 1, 1, 1], [0.5, 0.5, 0.5, 1, 1], [1, 1, 1, 1, 1],
     ]  # fmt: skip
-    assert batch.prompt_tokens == len("[HLXL] Sort → ") + len("[LC-T] Count → ")
+
+
+def test_the_weights_of_a_batch_are_those_of_its_tokens_together() -> None:
+    """An answer ends with `<EOS>`; a sentence that begins as a prompt for English does is no answer."""
+    texts = ["[English] 5 → Five", "[HLXL] Five → 5", "[English] breakfast", "Sort"]
+    batch = Batch(Examples(texts, 64), torch.arange(4))
+    weights = TokenWeights(prompt=0.25, english=0.5)
+    longest = int(batch.examples.lengths.max()) - 1
+    real_BT = torch.arange(longest) < batch.examples.lengths[:, None] - 1
+    of_tokens_BT = batch.weights(longest, weights) * real_BT
+    prompts = len("[English] 5 → ") + len("[HLXL] Five → ")
+    assert of_tokens_BT.sum(1).tolist() == [14 * 0.25 + 5 * 0.5, 14 * 0.25 + 2, len(texts[2]) + 1, len(texts[3]) + 1]
+    assert batch.weight(weights) == of_tokens_BT.sum() == prompts * 0.25 + 5 * 0.5 + 2 + 20 + 5
+    assert batch.weight(TokenWeights()) == batch.tokens
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -195,7 +208,7 @@ def test_if_prompts_have_weight_0_only_answers_are_learned() -> None:
     model = Transformer(SIZES["tiny"]).initialize(seed=0)
     engine = engine_of(model, replace(SETTINGS, prompt_weight=0.0), steps=10)
     batch = Batch(Examples(PAIRS[:1], 64), torch.arange(1))
-    engine._gradients(batch, 0.0)
+    engine._gradients(batch, TokenWeights(prompt=0.0))
     found = model.output_projection.bias.grad
     assert found is not None
     ids = batch.ids()

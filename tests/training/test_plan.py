@@ -36,6 +36,7 @@ def test_the_profile_sets_what_is_not_overridden(small_document: Path, tmp_path:
     s = plan.settings
     assert (s.learning_rate, s.seed) == (0.5, 7)
     assert (s.size, s.batch_size, s.seq_length) == (QUICK.size, QUICK.batch_size, QUICK.seq_length)
+    assert (s.prompt_weight, s.english_weight) == (QUICK.prompt_weight, QUICK.english_weight) != (1, 1)
     tokens = sum(len(text) + 1 for text in plan.train)
     assert s.epochs == QUICK.schedules[1].epochs_for(tokens)
     assert plan.directory == tmp_path / "training" / plan.id
@@ -121,7 +122,7 @@ def test_there_are_three_phases(small_document: Path, tmp_path: Path, phase: int
 
 
 def test_a_corpus_with_nothing_held_out_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "few.md").write_text(compose(36, seed=0))
+    (tmp_path / "few.md").write_text(compose(24, seed=0))
     said = r"^few\.md: the gate of corpus_examples is closed: coverage: .*0 rows in validation, .*more entries"
     with pytest.raises(GateClosed, match=said):
         prepared(1, tmp_path / "few.md", tmp_path / "training")

@@ -56,7 +56,7 @@ def test_every_changed_input_gives_another_training() -> None:
     others: dict[str, Any] = {
         "phase": 3, "size": "10m", "epochs": 11, "batch_size": 9, "seq_length": 128, "learning_rate": 2e-3, "seed": 1,
         "replay": 0.1, "mixed_precision": True, "optimizer": "muon", "warmup": 0.1, "weight_decay": 0.1, "clip": 2.0,
-        "prompt_weight": 0.5, "document_weight": 0.2,
+        "prompt_weight": 0.5, "english_weight": 0.5, "document_weight": 0.2,
     }  # fmt: skip
     assert others.keys() == {field.name for field in fields(Settings)}
     names = [
