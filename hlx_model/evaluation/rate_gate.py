@@ -1,9 +1,13 @@
-"""Gates on a rate: the share of samples that are right."""
+"""Gates on a rate: the share of samples that are right.
+
+Formats are told apart by the lines that no other format writes alike. A model that never learned LC-R writes half of
+the lines of a small corpus as LC-R does: many are texts and names.
+"""
 
 from collections.abc import Sequence
 
 from hlx_model.evaluation.intervals import wilson
-from hlx_model.language import Format
+from hlx_model.language import Format, parse, render
 from hlx_model.verdicts import GateResult, Limit, Outcome
 
 
@@ -23,14 +27,14 @@ def not_required(name: str, what: str, hits: int, samples: int, why: str) -> Gat
     return GateResult(name, "warn", reason, rate, None, samples, wilson(hits, samples))
 
 
-def left_behind(right: Sequence[tuple[str, bool]], least: float) -> str | None:
+def left_behind(samples: Sequence[tuple[Format, str, bool]], least: float) -> str | None:
     """Return that a format is right in less than a share of what the best one is, beyond chance; None if none is.
 
     Args:
-        right: the format of each sample, and whether it is right.
+        samples: the format of each, its line, and whether it is right.
         least: the share.
     """
-    by_format = _by_format(right)
+    by_format = _by_format(samples)
     best = max(by_format, key=lambda format: _rate(by_format[format]), default=None)
     for format, found in by_format.items():
         if best is not None and wilson(sum(found), len(found))[1] < least * _rate(by_format[best]):
@@ -38,16 +42,16 @@ def left_behind(right: Sequence[tuple[str, bool]], least: float) -> str | None:
     return None
 
 
-def worst_format_gate(name: str, what: str, parsed: Sequence[tuple[str, bool]], limit: Limit) -> GateResult:
+def worst_format_gate(name: str, what: str, samples: Sequence[tuple[Format, str, bool]], limit: Limit) -> GateResult:
     """Apply `rate_gate` to the format with the lowest parse rate; warn if there are no samples in any.
 
     Args:
         name: of the gate.
         what: the rate.
-        parsed: the format of each sample, and whether it parses.
+        samples: the format of each, its line, and whether what the model wrote parses.
         limit: of the rate.
     """
-    by_format = _by_format(parsed)
+    by_format = _by_format(samples)
     rates = {format: _rate(found) for format, found in by_format.items()}
     if not rates:
         return GateResult(name, "warn", f"{what}: there is nothing to measure it on", None, limit.required)
@@ -56,10 +60,17 @@ def worst_format_gate(name: str, what: str, parsed: Sequence[tuple[str, bool]], 
     return rate_gate(name, what, sum(by_format[worst]), len(by_format[worst]), limit)
 
 
-def _by_format(samples: Sequence[tuple[str, bool]]) -> dict[Format, list[bool]]:
-    """Return the samples of each format that has some."""
-    found = {format: [is_right for other, is_right in samples if other == format] for format in Format}
+def _by_format(samples: Sequence[tuple[Format, str, bool]]) -> dict[Format, list[bool]]:
+    """Return what is right of the lines that only their format writes so, of each format that has some."""
+    own = [(format, is_right) for format, line, is_right in samples if _only_in(format, line)]
+    found = {format: [is_right for other, is_right in own if other is format] for format in Format}
     return {format: samples_of_it for format, samples_of_it in found.items() if samples_of_it}
+
+
+def _only_in(format: Format, line: str) -> bool:
+    """Return whether no other format writes the value of a line as the same line, as HLXL and LC-T write `"hello"`."""
+    value = parse(line, format)
+    return all(render(value, other) != line for other in Format if other is not format)
 
 
 def _rate(found: Sequence[bool]) -> float:

@@ -22,7 +22,7 @@ from hlx_model.verdicts import Fitness, GateClosed, GateResult, Outcome, read_se
 _RATES = [{gate: limit.to_json() for gate, limit in limits.items()} for limits in (*LIMITS.values(), BY_HEART)]
 _OWN = {spec.name: dict(spec.thresholds) for spec in GATES.values()}
 _FEW = [MIN_HELD_OUT_VALUES, MIN_HELD_OUT_SENTENCES]
-GATES_VERSION = f"5-{digest_of([T.to_json(), _RATES, _FEW, _OWN])[:8]}"
+GATES_VERSION = f"6-{digest_of([T.to_json(), _RATES, _FEW, _OWN])[:8]}"
 """Verdicts of another version are void. The number is raised by hand when a gate changes; the rest is the digest of the
 thresholds."""
 

@@ -217,6 +217,20 @@ def test_a_format_that_was_not_learned_fails_however_good_the_others_are() -> No
     assert "LC-R 0%" in gate.reason and "worst LC-R" in gate.reason
 
 
+def test_lines_that_several_formats_write_alike_do_not_stand_for_one() -> None:
+    """HLXL, LC-R and LC-T write `"hello"` so: a model without LC-R completes it too."""
+    alike = [
+        HlxRow(f, f'"{word}"') for word in ("hello", "good morning", "thank you") for f in ("HLXL", "LC-R", "LC-T")
+    ]
+    rests = {row.text[: len(row.text) // 2]: row.text[len(row.text) // 2 :] for row in alike}
+    without_lc_r = completed(
+        lambda p: "zzz" if "🜊" in p else rests.get(p) or completing(p), [*lines_of(*SEARCH), *alike]
+    )
+    gate = without_lc_r["completions_parse"]
+    assert gate.outcome == "fail" and "LC-R 0%" in gate.reason and (gate.samples, gate.value) == (1, 0.0)
+    assert completed(rests.__getitem__, alike)["completions_parse"].outcome == "warn"
+
+
 def test_a_correct_line_that_looks_like_a_run_has_not_collapsed() -> None:
     row = HlxRow("HLXL", "[" + ", ".join("1" * 12) + "]")
     assert completed(lambda prompt: row.text[len(prompt) :], [row])["collapse"].outcome == "pass"

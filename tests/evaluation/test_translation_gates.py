@@ -100,9 +100,12 @@ def test_a_text_that_formats_write_alike_says_nothing_of_a_format() -> None:
     alike = PairRow("LC-R", ENGLISH, "[LC-R] Text hello → ", '"hello"', "hello")
     rows = [row for row in pairs() if row.source == ENGLISH] * 10 + [alike] * 200
     model = Writer(lambda prompt: RIGHT[prompt.replace("LC-R", "LC-T")] if prompt in RIGHT else '"hello"')
-    gate = translation.exact_match_to_hlx(translate(model, rows, {}), QUICK)
+    answers = translate(model, rows, {})
+    gate = translation.exact_match_to_hlx(answers, QUICK)
     assert gate.outcome == "fail" and gate.value is not None and gate.value > 0.9
     assert "; of lines of its own notation LC-R 0% (required ≥ 50% of HLXL, 100%)" in gate.reason
+    parsed = translation.parse_rate(answers, QUICK)
+    assert parsed.outcome == "fail" and "LC-R 0%" in parsed.reason and "LC-B 100%" in parsed.reason
 
 
 def test_by_heart_exact_match_on_what_is_held_out_is_stated_and_not_required() -> None:
