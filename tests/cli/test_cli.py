@@ -286,7 +286,7 @@ def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curricu
     assert as_json == {"text": expected, "to": "LC-T", "parses": as_json["parses"], "checkpoint": str(checkpoint)}
     trained = curriculum.phases[3]
     trust = (
-        f"{trained.plan.id}/phase3_FINAL_epoch6: verdict {trained.evaluation.verdict.outcome}; no evaluation document\n"
+        f"{trained.plan.id}/phase3_FINAL_epoch8: verdict {trained.evaluation.verdict.outcome}; no evaluation document\n"
     )
     assert ran.err == trust + ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
 
@@ -301,7 +301,7 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
     monkeypatch.delenv("DAGSTER_HOME")
     for folder in ("training", "reports"):
         shutil.copytree(curriculum.root / folder, tmp_path / "dagster_home" / "artifacts" / folder)
-    final = Path("dagster_home/artifacts/training", curriculum.phases[3].plan.id, "checkpoints", "phase3_FINAL_epoch6")
+    final = Path("dagster_home/artifacts/training", curriculum.phases[3].plan.id, "checkpoints", "phase3_FINAL_epoch8")
     copy = final.with_name(f"{final.name}.bak")  # somebody's, and newer
     copy.mkdir()
     shutil.copy(final / "manifest.json", copy)

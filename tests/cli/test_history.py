@@ -86,7 +86,7 @@ def test_it_shows_the_newest_first_and_writes_the_file(hlx: Hlx, trainings: Path
     ran = hlx("history", "--checkpoint-dir", trainings)
     first, *_, last = [line for line in ran.out.splitlines() if " completed " in line]
     assert ran.code == 0 and ran.err == ""
-    assert first.split()[0] == other and first.split()[3:5] == ["3", "tiny"] and " 6/6 " in first
+    assert first.split()[0] == other and first.split()[3:5] == ["3", "tiny"] and " 8/8 " in first
     assert last.split()[3:5] == ["1", "tiny"] and " 30/30 " in last
     assert "trainings:" not in ran.out and (trainings.parent / HISTORY).exists()
 
@@ -166,7 +166,7 @@ def test_compare_prints_two_tables(hlx: Hlx, trainings: Path, other: str, monkey
     content = json.loads(hlx("history", "--checkpoint-dir", trainings, "--json").out)
     mine = content["trainings"][1]["training_id"]
     shown = hlx("history", "--checkpoint-dir", trainings, "compare", mine, other, "--output", "both.svg").out
-    assert f"A  {mine}/phase3_FINAL_epoch6" in shown and f"B  {other}/phase3_FINAL_epoch6" in shown
+    assert f"A  {mine}/phase3_FINAL_epoch8" in shown and f"B  {other}/phase3_FINAL_epoch8" in shown
     differing = shown[: shown.index("figure")]
     assert "batch_size    2     8" in differing and "learning_rate 0.006 0.003" in differing
     assert not any(name in differing for name in ("seed", "optimizer", "corpus", "parent", "commit", "device", "torch"))
@@ -193,7 +193,7 @@ def test_the_figure_contains_the_curves_and_the_bars_of_both(
     held_out = sum(row["held_out_loss"] is not None for row in curve)
     assert lines(figure)["series training a"] == len(curve) - held_out
     assert lines(figure)["series held-out a"] == held_out
-    assert lines(figure)["series training b"] > 1 and lines(figure)["series held-out b"] == 6
+    assert lines(figure)["series training b"] > 1 and lines(figure)["series held-out b"] == 8
     bars = {"a": 4 + 4 + 1, "b": 5 + 5}  # A has no rate of all into English
     for key, number in bars.items():
         found = [bar for bar in figure.iter(f"{SVG}rect") if bar.get("class") == key]
@@ -202,7 +202,7 @@ def test_the_figure_contains_the_curves_and_the_bars_of_both(
     assert heights == pytest.approx([0, 47.5, 95, 142.5])
     message = " ".join(figure.itertext())
     assert "A, English → HLX, LC-T: 50.0% of 40, 95% interval 35.2–64.8%" in message
-    for label in (*FORMATS, "all", "training", "held-out", f"{other[:8]}/phase3_FINAL_epoch6", "100%"):
+    for label in (*FORMATS, "all", "training", "held-out", f"{other[:8]}/phase3_FINAL_epoch8", "100%"):
         assert label in message
 
 
@@ -247,7 +247,7 @@ def test_other_corpora_code_and_device_are_named(
         content["code"] |= {"commit": "c" * 40, "dirty": True}
         del content["settings"]["prompt_weight"]
 
-    forged(trainings / other / "checkpoints" / "phase3_FINAL_epoch6", change)
+    forged(trainings / other / "checkpoints" / "phase3_FINAL_epoch8", change)
     mine = curriculum.phases[3].plan.id
     ran = hlx("history", "compare", mine, other, "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
@@ -265,7 +265,7 @@ def test_what_cannot_be_compared_is_one_line(
 ) -> None:
     for arguments, message in (
         (("feedfeedfeed", other), "feedfeedfeed: no such checkpoint, asset, or training in"),
-        ((other, other[:6]), f"{other} and {other[:6]} are the same checkpoint, phase3_FINAL_epoch6: name two"),
+        ((other, other[:6]), f"{other} and {other[:6]} are the same checkpoint, phase3_FINAL_epoch8: name two"),
         (
             (other, curriculum.phases[3].plan.id, "--output", "figure.png"),
             "figure.png: the figure is written as SVG: name a file that ends in .svg",
@@ -278,7 +278,7 @@ def test_what_cannot_be_compared_is_one_line(
 
 def test_a_training_whose_checkpoint_is_broken_is_one_line(hlx: Hlx, trainings: Path, other: str, here: Path) -> None:
     shutil.copytree(trainings / other, here / "training" / other)
-    checkpoint = here / "training" / other / "checkpoints" / "phase3_FINAL_epoch6"
+    checkpoint = here / "training" / other / "checkpoints" / "phase3_FINAL_epoch8"
     (checkpoint / "manifest.json").write_text("{}")
     ran = hlx("history", "compare", checkpoint, other, "--checkpoint-dir", trainings)
     assert ran.code == 1 and "manifest.json: its digest does not fit its content: use another" in ran.error

@@ -15,10 +15,10 @@ def test_show_prints_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curri
     checkpoint = curriculum.phases[3].checkpoint
     shown = hlx("lineage", "show", checkpoint)
     assert shown.code == 0
-    for text in ("phase3_FINAL_epoch6", "phase2_FINAL_epoch30", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
+    for text in ("phase3_FINAL_epoch8", "phase2_FINAL_epoch30", "phase1_FINAL_epoch30", "paired_corpus", "small.md"):
         assert text in shown.out
     content = json.loads(hlx("lineage", "show", checkpoint, "--json").out)
-    assert content["name"] == f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch6"
+    assert content["name"] == f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch8"
     assert content["settings"]["seed"] == 0 and content["made_from"][1]["made_from"][0]["name"] == "hlx_corpus"
     assert hlx("lineage", "show", checkpoint, "--mermaid").out.startswith("flowchart TD")
 
@@ -27,12 +27,12 @@ def test_verify_exits_with_0_or_1_and_names_the_first_broken_link(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(curriculum.root, tmp_path / "artifacts"))
-    name = f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch6"
+    name = f"{curriculum.phases[3].plan.id}/phase3_FINAL_epoch8"
     arguments = ("lineage", "verify", name, "--checkpoint-dir", root / "training")
     assert hlx(*arguments).code == 0
     (root / "training" / name.replace("/", "/checkpoints/") / "state.json").unlink()
     ran = hlx(*arguments)
-    assert ran.code == 1 and "broken first: phase3_FINAL_epoch6: state.json" in ran.out
+    assert ran.code == 1 and "broken first: phase3_FINAL_epoch8: state.json" in ran.out
     content = json.loads(hlx(*arguments, "--json").out)
     assert content["broken"] and {link["outcome"] for link in content["links"]} == {"ok", "broken"}
 

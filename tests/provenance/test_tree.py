@@ -38,7 +38,7 @@ def test_the_tree_leads_from_phase_3_to_the_document(curriculum: Curriculum) -> 
     names = [(node.kind, node.name.rpartition("/")[2]) for node in tree.walk()]
     examples = [("corpus", "corpus_examples"), ("document", "small.md")]
     assert names == [
-        ("checkpoint", "phase3_FINAL_epoch6"), ("corpus", "paired_corpus"), *examples,
+        ("checkpoint", "phase3_FINAL_epoch8"), ("corpus", "paired_corpus"), *examples,
         ("checkpoint", "phase2_FINAL_epoch30"), ("corpus", "hlx_corpus"), *examples,
         ("checkpoint", "phase1_FINAL_epoch30"), ("corpus", "english_corpus"), *examples,
     ]  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_shortened_line_of_the_events_is_skipped(tmp_path: Path) -> None:
 def test_the_outline_nests_what_each_node_was_made_from(curriculum: Curriculum) -> None:
     lines = outline(lineage(str(curriculum.phases[3].checkpoint), curriculum.training)).splitlines()
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 2, 4, 6, 8, 4, 6, 8, 10]
-    assert lines[0].startswith(f"- **{curriculum.phases[3].plan.id}/phase3_FINAL_epoch6** `")
+    assert lines[0].startswith(f"- **{curriculum.phases[3].plan.id}/phase3_FINAL_epoch8** `")
     assert lines[3].lstrip().startswith("- **small.md** `")
 
 
