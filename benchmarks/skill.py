@@ -49,6 +49,7 @@ SETTINGS: dict[str, Profile] = {
     "half time": replace(QUICK, entries=QUICK.entries // 2, schedules=budget(0.5)),
     "quarter time": replace(QUICK, entries=QUICK.entries // 4, schedules=budget(0.25)),
     "prompts weigh all": replace(QUICK, prompt_weight=1.0),
+    "English weighs all": replace(QUICK, english_weight=1.0),
     "adamw": replace(QUICK, optimizer="adamw", schedules=budget(1.0, 4e-3)),
     "fp32": replace(QUICK, mixed_precision=False),
     "no replay": replace(QUICK, replay=0.0),
