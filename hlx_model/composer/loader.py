@@ -25,7 +25,7 @@ STEP = "step"
 """The slot that is filled by any operation that has `step = true`."""
 
 _STYLES = ("spelled", "negative", "and", "digits")
-_ALONE, _AMONG_OTHERS = ("", "", "spelled", "and"), ("", "", "", "spelled")
+_STYLES_ALONE, _STYLES_AMONG_OTHERS = ("", "", "spelled", "and"), ("", "", "", "spelled")
 """A number that is all there is to say is in words in half of the sentences, also with "and"; beside other slots in a
 quarter, as people write."""
 _STYLE = "_style"
@@ -84,7 +84,7 @@ class Operation:
         """Return the value with its slots filled."""
         return _filled(self.template, {name: choice.value for name, choice in filling.items()})
 
-    def word(self, rng: Random) -> Wording:
+    def draw_wording(self, rng: Random) -> Wording:
         """Return a wording. Of phrasings and alternatives the first ones are the usual ones."""
         phrasing = _early(rng, len(self.phrasings))
         alternative = _early(rng, len(self.phrasings[phrasing]))
@@ -116,7 +116,7 @@ class Phrases:
         turns = [operation for operation in self.operations for _ in range(operation.weight)]
         operation = drawn(rng, turns)
         filling = operation.draw(rng)
-        words = operation.say(operation.word(rng), filling)
+        words = operation.say(operation.draw_wording(rng), filling)
         return Choice(operation.value(filling), words[:1].lower() + words[1:] if operation.step else words)
 
     def read(self, words: str) -> Iterator[Value]:
@@ -224,7 +224,7 @@ def _operation(name: str, section: str, entry: _Entry, lexicon: Mapping[str, Slo
         raise ValueError(f"weight is {entry.weight}: it must be at least 1")
     phrasings = tuple(tuple(_phrasing(plain, slots) for plain in alternatives(text)) for text in entry.phrasings)
     pieces = dict.fromkeys(Pieces.of(text) for phrasing in phrasings for text in phrasing)
-    styles = _ALONE if len(slots) == 1 else _AMONG_OTHERS
+    styles = _STYLES_ALONE if len(slots) == 1 else _STYLES_AMONG_OTHERS
     return Operation(name, section, template, slots, phrasings, styles, tuple(pieces), entry.weight, entry.step)
 
 

@@ -85,10 +85,12 @@ def _lines(about: str, grammar: Sequence[Operation], dealt: dict[str, "array[int
 
 
 def _packed(wording: Wording) -> int:
+    """Return a wording as one number of at most eight bytes."""
     return (wording.phrasing << 16 | wording.alternative) << 8 | wording.style
 
 
 def _unpacked(packed: int) -> Wording:
+    """Return the wording that `_packed` made a number of."""
     return Wording(packed >> 24, packed >> 8 & 0xFFFF, packed & 0xFF)
 
 
@@ -136,7 +138,7 @@ def _wordings(rng: Random, operation: Operation) -> list[Wording]:
     found: dict[int, Wording] = {}
     spare: list[Wording] = []
     for _ in range(6 * wanted):
-        wording = operation.word(rng)
+        wording = operation.draw_wording(rng)
         if found.setdefault(wording.phrasing, wording) is not wording:
             spare.append(wording)
         if len(found) == wanted:

@@ -71,8 +71,8 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON. A weight that changes nothing has no key: a training without it keeps its id."""
-        nothing = {"document_weight": 0.0, "english_weight": 1.0}
-        return {name: value for name, value in asdict(self).items() if value != nothing.get(name)}
+        neutral = {"document_weight": 0.0, "english_weight": 1.0}
+        return {name: value for name, value in asdict(self).items() if value != neutral.get(name)}
 
 
 def training_id(

@@ -21,7 +21,7 @@ OPERATIONS = operations()
 def said(operation: Operation, rng: Random) -> tuple[str, Value]:
     """A sentence of an operation and its value."""
     filling = operation.draw(rng)
-    text = operation.say(operation.word(rng), filling)
+    text = operation.say(operation.draw_wording(rng), filling)
     return text[:1].upper() + text[1:], operation.value(filling)
 
 

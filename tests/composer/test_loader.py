@@ -80,7 +80,7 @@ def test_a_phrasing_stands_for_its_alternatives_in_digits_and_in_words(tmp_path:
     skip = operation("[<things>, <n>]", "(Skip|Leave out) (the|) <n> <things>", "Wait <n:digits> <things>")
     (each,) = load_grammar(written(tmp_path, skip))
     filling = {"things": Choice(Handle("dogs"), "dogs"), "n": Choice(2, "2", "two")}
-    wordings = [each.word(Random(seed)) for seed in range(400)]
+    wordings = [each.draw_wording(Random(seed)) for seed in range(400)]
     said = Counter(each.say(wording, filling) for wording in wordings)
     starts = ("Skip the", "Skip", "Leave out the", "Leave out")
     assert set(said) == {f"{start} {n} dogs" for start in starts for n in ("2", "two")} | {"Wait 2 dogs"}
