@@ -58,7 +58,7 @@ class Profile:
 
 
 _QUICK = Profile(
-    "quick", size="tiny", entries=30_000, batch_size=8, replay=0.04, optimizer="muon", prompt_weight=0.05,
+    "quick", size="tiny", entries=30_000, batch_size=8, replay=0.01, optimizer="muon", prompt_weight=0.05,
     english_weight=0.5,
     # Phases 1 and 2 get about 4% of the tokens each: with more, phase 3 is worse (docs/LOG.md).
     schedules={

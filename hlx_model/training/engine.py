@@ -112,6 +112,7 @@ class Engine:
     def _step(self, batch: Batch, step: int) -> Tensor:
         self.optimizers.set_rate(step)
         loss = self._gradients(batch, TokenWeights(self.optimizers.prompt_weight(step), self.settings.english_weight))
+        self.optimizers.take_gradients()
         for optimizer in self.optimizers.all:
             self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)

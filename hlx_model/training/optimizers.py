@@ -1,6 +1,7 @@
 """AdamW and Muon with one learning rate schedule: a warm-up, then a cosine."""
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -15,6 +16,8 @@ PROMPTS_FADE = (0.05, 0.4)
 """The shares of the steps between which prompts lose their weight. Learning from answers alone is far worse, and so are
 prompts with their whole weight to the end; 20% and 70% cost 2 points of exact match (`docs/LOG.md`)."""
 
+_FUSED, _BLOCKS = ".in_proj_weight", ("query", "key", "value")
+
 
 class Optimizers:
     """The optimizers of a model: AdamW for all weights, or Muon for the layers' matrices and AdamW for the rest."""
@@ -23,24 +26,48 @@ class Optimizers:
         """`steps` is how many the whole training has; `parts` is how many Muons share the matrices."""
         self.settings, self.steps = settings, steps
         self.named = named = dict(model.named_parameters())
-        matrices = [name for name, p in named.items() if p.ndim == 2 and name.startswith("transformer.")]
-        of_muon = matrices if settings.optimizer == "muon" else []
+        layers = [name for name, p in named.items() if p.ndim == 2 and name.startswith("transformer.")]
+        of_muon = layers if settings.optimizer == "muon" else []
         others = [p for name, p in named.items() if name not in of_muon]
+        self._fused: list[tuple[nn.Parameter, list[nn.Parameter]]] = []
+        """Parameters that hold several matrices, and these: each has a part of the parameter's memory."""
+        matrices = {name: matrix for parameter in of_muon for name, matrix in self._matrices(parameter)}
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": settings.weight_decay},
             {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
         rate, decay = MUON_RATE * settings.learning_rate, settings.weight_decay
-        shares = [[named[name] for name in of_muon[i::parts]] for i in range(min(parts, len(of_muon)))]
+        shares = [list(matrices.values())[i::parts] for i in range(min(parts, len(matrices)))]
         self.muons = [torch.optim.Muon(share, lr=rate, weight_decay=decay) for share in shares]
         self.all: list[torch.optim.Optimizer] = [*self.muons, self.adamw]
         # A step uses a share of each group's rate at the peak.
         self._peaks = [(group, group["lr"]) for optimizer in self.all for group in optimizer.param_groups]
-        name_of = {p: name for name, p in named.items()}
+        name_of = {p: name for name, p in (named | matrices).items()}
         # The optimizers change these dictionaries in place.
         self._moments = {name_of[p]: o.state[p] for o in self.all for group in o.param_groups for p in group["params"]}
         self._device = others[0].device
+
+    def _matrices(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the matrices of a parameter by name: the fused projection of attention has three.
+
+        Muon gives all directions of a matrix the same length, so that those with small gradients learn too. In one
+        matrix the directions of queries, keys and values would be mixed.
+        """
+        parameter = self.named[name]
+        if not name.endswith(_FUSED):
+            yield name, parameter
+            return
+        blocks = [nn.Parameter(block) for block in parameter.data.chunk(len(_BLOCKS))]
+        self._fused.append((parameter, blocks))
+        yield from ((f"{name}.{block}", matrix) for block, matrix in zip(_BLOCKS, blocks, strict=True))
+
+    def take_gradients(self) -> None:
+        """Hand the gradients of the parameters to the matrices in them: the same memory, for scaling and clipping."""
+        for parameter, blocks in self._fused:
+            assert parameter.grad is not None
+            for block, gradient in zip(blocks, parameter.grad.chunk(len(blocks)), strict=True):
+                block.grad = gradient
 
     def learning_rate(self, step: int) -> float:
         """Return AdamW's learning rate at a step: a linear warm-up to the peak, then a cosine down to zero."""

@@ -10,7 +10,7 @@ from hlx_model.model.sizes import POSITIONS, architecture
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 from hlx_model.phases import require_phase
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """Raised by hand if the same inputs would give another result."""
 
 

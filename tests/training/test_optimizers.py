@@ -7,7 +7,7 @@ import torch
 
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
-from hlx_model.training.optimizers import Optimizers
+from hlx_model.training.optimizers import MUON_RATE, Optimizers
 from hlx_model.training.settings import Settings
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
@@ -39,8 +39,28 @@ def test_every_weight_has_one_optimizer_however_many_share_the_matrices(model: T
     muon = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon")
     optimizers = Optimizers(model, muon, 10, parts=parts)
     held = [p for o in optimizers.all for group in o.param_groups for p in group["params"]]
-    assert len(held) == len(set(held)) == len(list(model.parameters()))
+    memory = {(p.data_ptr(), p.numel()) for p in held}
+    assert len(memory) == len(held)
+    assert sum(numbers for _, numbers in memory) == sum(p.numel() for p in model.parameters())
     assert len(optimizers.muons) == parts
     assert {p.shape for o in optimizers.muons for group in o.param_groups for p in group["params"]} == {
-        torch.Size(shape) for shape in ((384, 128), (128, 128), (512, 128), (128, 512))
+        torch.Size(shape) for shape in ((128, 128), (512, 128), (128, 512))
     }
+
+
+def test_muon_changes_queries_keys_and_values_each_for_itself(model: Transformer) -> None:
+    settings = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon")
+    fused = dict(model.named_parameters())["transformer.layers.0.self_attn.in_proj_weight"]
+    alone = [torch.nn.Parameter(part.clone()) for part in fused.data.chunk(3)]
+    reference = torch.optim.Muon(alone, lr=MUON_RATE * settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizers = Optimizers(model, settings, steps=1)
+    gradient = torch.cat([torch.randn(128, 128) * 1000, torch.randn(256, 128)])
+    for parameter in model.parameters():
+        parameter.grad = gradient.clone() if parameter is fused else torch.randn_like(parameter)
+    for part, of_part in zip(alone, gradient.chunk(3), strict=True):
+        part.grad = of_part
+    optimizers.take_gradients()
+    optimizers.set_rate(0)
+    optimizers.step()
+    reference.step()  # type: ignore[no-untyped-call]
+    assert torch.equal(fused.data, torch.cat([part.data for part in alone]))

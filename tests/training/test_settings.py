@@ -73,5 +73,5 @@ def test_every_changed_input_gives_another_training() -> None:
 
 
 def test_the_first_attempt_has_the_id_of_a_training_without_attempts() -> None:
-    assert training_id(SETTINGS.to_json(), CORPORA, "parent") == "011be5e0d94728fe"
-    assert training_id(SETTINGS.to_json(), CORPORA, "parent", attempt=1) == "011be5e0d94728fe"
+    assert training_id(SETTINGS.to_json(), CORPORA, "parent") == "20b18217ec4ffe2f"
+    assert training_id(SETTINGS.to_json(), CORPORA, "parent", attempt=1) == "20b18217ec4ffe2f"
