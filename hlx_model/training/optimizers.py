@@ -49,10 +49,11 @@ class Optimizers:
         self._device = others[0].device
 
     def _matrices(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the matrices of a parameter by name: the fused projection of attention has three.
+        """Yield the matrices of a parameter by name.
 
-        Muon gives all directions of a matrix the same length, so that those with small gradients learn too. In one
-        matrix the directions of queries, keys and values would be mixed.
+        The fused projection of attention (3 D, D) holds three, (D, D) each. Muon gives all directions of a matrix the
+        same length; in one matrix those of queries, keys and values would be mixed
+        (https://kellerjordan.github.io/posts/muon/).
         """
         parameter = self.named[name]
         if not name.endswith(_FUSED):
@@ -63,7 +64,10 @@ class Optimizers:
         yield from ((f"{name}.{block}", matrix) for block, matrix in zip(_BLOCKS, blocks, strict=True))
 
     def take_gradients(self) -> None:
-        """Hand the gradients of the parameters to the matrices in them: the same memory, for scaling and clipping."""
+        """Give the matrices of fused parameters their parts of the gradients, which share memory with the whole ones.
+
+        Called after each backward pass, before gradients are scaled or clipped: both happen in place.
+        """
         for parameter, blocks in self._fused:
             assert parameter.grad is not None
             for block, gradient in zip(blocks, parameter.grad.chunk(len(blocks)), strict=True):
