@@ -7,7 +7,7 @@ import torch
 
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
-from hlx_model.training.optimizers import MUON_RATE, Optimizers
+from hlx_model.training.optimizers import MUON_RATE, Fp32Muon, Optimizers
 from hlx_model.training.settings import Settings
 
 SETTINGS = Settings(phase=1, size="tiny", epochs=1, batch_size=8, seq_length=64, learning_rate=2e-3, warmup=0.1)
@@ -52,8 +52,9 @@ def test_muon_changes_queries_keys_and_values_each_for_itself(model: Transformer
     settings = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon")
     fused = dict(model.named_parameters())["transformer.layers.0.self_attn.in_proj_weight"]
     alone = [torch.nn.Parameter(part.clone()) for part in fused.data.chunk(3)]
-    reference = torch.optim.Muon(alone, lr=MUON_RATE * settings.learning_rate, weight_decay=settings.weight_decay)
     optimizers = Optimizers(model, settings, steps=1)
+    muon = type(optimizers.muons[0])
+    reference = muon(alone, lr=MUON_RATE * settings.learning_rate, weight_decay=settings.weight_decay)
     gradient = torch.cat([torch.randn(128, 128) * 1000, torch.randn(256, 128)])
     for parameter in model.parameters():
         parameter.grad = gradient.clone() if parameter is fused else torch.randn_like(parameter)
@@ -64,3 +65,25 @@ def test_muon_changes_queries_keys_and_values_each_for_itself(model: Transformer
     optimizers.step()
     reference.step()  # type: ignore[no-untyped-call]
     assert torch.equal(fused.data, torch.cat([part.data for part in alone]))
+
+
+@pytest.mark.parametrize(("precision", "muon"), [(torch.bfloat16, torch.optim.Muon), (torch.float32, Fp32Muon)])
+def test_muon_computes_in_bf16_only_if_the_device_has_it(
+    model: Transformer, monkeypatch: pytest.MonkeyPatch, precision: torch.dtype, muon: type[torch.optim.Muon]
+) -> None:
+    monkeypatch.setattr("hlx_model.training.optimizers.precision_of", lambda device, *, mixed: precision)
+    settings = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon", mixed_precision=False)
+    assert [type(one) for one in Optimizers(model, settings, steps=1).muons] == [muon]
+
+
+def test_muon_in_fp32_changes_weights_as_torch_does_in_bf16_but_for_rounding() -> None:
+    changed = []
+    gradient = torch.randn(96, 64, generator=torch.Generator().manual_seed(0))
+    for muon in (torch.optim.Muon, Fp32Muon):
+        weights = torch.nn.Parameter(torch.zeros(96, 64))
+        weights.grad = gradient.clone()
+        muon([weights], lr=1.0, weight_decay=0.0).step()  # type: ignore[no-untyped-call]
+        changed.append(weights.detach())
+    in_bf16, in_fp32 = changed
+    assert (in_bf16 - in_fp32).norm() < 0.02 * in_fp32.norm()
+    assert not torch.equal(in_fp32, in_bf16)
