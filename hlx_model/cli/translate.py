@@ -8,7 +8,7 @@ from typer import Argument, Option, echo
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, list_checkpoints, verify_checkpoint
-from hlx_model.cli.options import AsJson, option
+from hlx_model.cli.options import NAMED, AsJson, option
 from hlx_model.cli.show import echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation.verdict import Verdict
@@ -18,6 +18,7 @@ from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
 from hlx_model.phases import PHASES, phases_that_write
+from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.models import Report
 from hlx_model.reporting.views import evaluation_line
 from hlx_model.verdicts import GateClosed
@@ -30,7 +31,7 @@ def translate_command(
     text: Annotated[str, Argument(help="An English sentence, or a line of HLX.")],
     target: Annotated[str, Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
     checkpoint: Annotated[
-        Path | None, option(f"A phase {_NAMED} checkpoint.", "the newest FINAL one that did not fail its gates")
+        str | None, option(f"{NAMED} It is of phase {_NAMED}.", "the newest FINAL one that did not fail its gates")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +48,9 @@ def translate_command(
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     if target == ENGLISH and not any(parses(text, format) for format in Format):
         raise ValueError(f"the text is a line of no format of HLX: to translate a sentence, leave --to {ENGLISH} out")
-    verified = verify_checkpoint(checkpoint or _newest(default_training()), only=(WEIGHTS,))
+    training = default_training()
+    chosen = checkpoint_of(checkpoint, training) if checkpoint is not None else _newest(training)
+    verified = verify_checkpoint(chosen, only=(WEIGHTS,))
     path, manifest = verified
     if manifest.phase not in _TRANSLATING:
         raise CheckpointError(
@@ -112,6 +115,6 @@ def _newest(training: Path) -> Path:
         if verdict is not None and verdict.outcome != "fail" and not verdict.void:
             return path
     raise CheckpointError(
-        f"no finished phase {_NAMED} in {training} passed its gates: evaluate the newest with `hlx validate "
-        f"--checkpoint {found[0]}`, or use it all the same, by its name: --checkpoint {found[0]}"
+        f"no finished phase {_NAMED} in {training} passed its gates: `hlx validate --checkpoint {found[0]}` says what "
+        f"the newest lacks; to use it all the same, name it: --checkpoint {found[0]}"
     )

@@ -5,25 +5,25 @@ from typing import Annotated
 
 from typer import Exit, Option, echo
 
-from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.cli.options import Device, option
+from hlx_model.cli.options import NAMED, Device, option
 from hlx_model.cli.show import echo_json, print_table
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
 from hlx_model.files import json_text
-from hlx_model.layout import PAGE, Artifacts
+from hlx_model.layout import PAGE, Artifacts, default_training
 from hlx_model.model.device import device_of
 from hlx_model.outputs import require_output, write_output
 from hlx_model.phases import ANY_PHASE
 from hlx_model.profiles import PROFILES
+from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.views import evaluation_line
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
 
 def validate_command(
-    checkpoint: Annotated[Path, option("The directory of a checkpoint, or a .pt file with a state dict.")],
+    named: Annotated[str, option(f"{NAMED} Or a .pt file with a state dict.", True, "--checkpoint")],
     corpus: Annotated[
         list[Path] | None, option("What to evaluate a .pt on: documents, or the directory of a kept corpus.")
     ] = None,
@@ -53,9 +53,8 @@ def validate_command(
     A checkpoint of hlx train is evaluated on the corpora that its manifest names. A .pt file needs --corpus and
     --phase; only its weights are read, and its report is written beside it, into NAME.report.
     """
-    if not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint}: no such checkpoint")
-    is_ours, place = checkpoint.is_dir(), None
+    is_ours, place = not Path(named).is_file(), None
+    checkpoint = checkpoint_of(named, default_training()) if is_ours else Path(named)
     if output is not None:
         report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if is_ours else report_beside(checkpoint)
         place = require_output(output, inputs=[checkpoint, *(corpus or []), *(evaluation or [])], own=report)

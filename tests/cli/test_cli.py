@@ -319,7 +319,7 @@ def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(
     reseal(verdict, outcome="fail", gates=gates)
     ran = hlx("translate", "Sort all users")
     assert ran.code == 1 and f"no finished phase 3 in {copy.parents[2]} passed its gates" in ran.error
-    named = hlx("translate", "Sort all users", "--checkpoint", copy)
+    named = hlx("translate", "Sort all users", "--checkpoint", f"{copy.parents[1].name}/{copy.name}")
     assert named.code == 0 and "warning: " in named.err and "verdict fail (training_completed)" in named.err
     shutil.rmtree(verdict.parent)
     assert hlx("translate", "Sort all users").code == 1

@@ -210,7 +210,8 @@ def test_an_evaluation_document_is_in_the_report_and_has_a_gate(
     # A corpus that can only be learned by heart cannot show that it generalizes.
     assert gate["outcome"] == "warn" and gate["reason"].startswith("learned by heart, not shown to generalize; ")
     monkeypatch.setenv("HLX_EVAL", str(exam))
-    ran = hlx(*command)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    ran = hlx("validate", "--checkpoint", f"{checkpoint.parents[1].name}/{checkpoint.name}", "--device", "cpu")
     assert "evaluation (exam.md): " in ran.out and "4 answers to new sentences; chrF into English" in ran.out
     page = (tmp_path / "artifacts/reports" / checkpoint.parents[1].name / checkpoint.name / "report.html").read_text()
     assert 'id="evaluation"' in page and "New sentences, by format" in page
