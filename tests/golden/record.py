@@ -40,6 +40,7 @@ _BY_KEY = frozenset({
 """Names of what differs from run to run, and of digests over it and over words: pages, and reasons in `state.json`."""
 _WORDS = frozenset({"reason", "reasons", "why", "text", "said", "detail", "description", "note", "warning", "cautions"})
 """Names of what is written for people."""
+_BEST = re.compile(r"_BEST_epoch\d+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?")
 
 
@@ -110,7 +111,7 @@ def everywhere(made: dict[str, Any]) -> dict[str, Any]:
     return {
         "training id of phase 1": made["training ids"]["1"],
         "data versions": made["data versions"],
-        "files": made["files"],
+        "files": [_BEST.sub("_BEST_epoch<best>", path) for path in made["files"]],
         "fields": fields,
     }
 
