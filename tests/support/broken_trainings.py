@@ -35,7 +35,7 @@ from tests.support.trials import SEQ_LENGTH, Document, Training, Trial
 
 SENTENCES = Training(1, Document("composed", 4500), tokens=600_000)
 LINES = Training(2, Document("composed", 4500), tokens=850_000)
-PAIRS = Training(3, Document("short", 10_000), tokens=4_000_000, tokens_before=300_000)
+PAIRS = Training(3, Document("short", 10_000), tokens=3_000_000, tokens_before=300_000, batch_size=4)
 """The mutants of each phase without their change: long enough to be fit but for the evaluation document."""
 
 
