@@ -1,6 +1,6 @@
 """How good the gates are: broken trainings that they catch, healthy ones that they stop, unfit models that they pass.
 
-    python -m benchmarks gates                                # all: about 40 minutes on two cores
+    python -m benchmarks gates                                # all: hours on two cores, phase 3 most of them
     python -m benchmarks.gates mutants                        # or: healthy, unfit
     python -m benchmarks.gates 'plain SGD' 'off by one'       # some of them
     python -m benchmarks.gates --markdown docs/gates-table.md

@@ -1,10 +1,9 @@
-"""A home made by version 0.1.0 works with this version: it is shown, verified, cleaned, judged and resumed.
+"""A home made by version 0.1.0 works with this version: it is shown, verified, cleaned, judged and continued.
 
 Version 0.1.0 runs from a git worktree of its commit, with this version's virtual environment.
 """
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -195,26 +194,25 @@ def test_a_corpus_that_dagster_kept_is_trained_on(old_home: OldHome, hlx: Hlx) -
     assert ran.code in (0, 1) and "error:" not in ran.err, ran.err
 
 
-def test_a_training_that_the_older_version_ended_is_found(old_home: OldHome, hlx: Hlx) -> None:
-    weights = sha256_of(old_home.checkpoint("phase1_FINAL_*") / "model.safetensors")
-    ran = hlx("train", "--corpus", "small.md", *GOOD)
-    assert ran.code == 0 and "nothing to do" in ran.err, ran.err
-    assert sha256_of(old_home.checkpoint("phase1_FINAL_*") / "model.safetensors") == weights
+def test_the_same_command_trains_anew_and_leaves_the_older_training(old_home: OldHome, hlx: Hlx) -> None:
+    older = old_home.checkpoint("phase1_FINAL_*")
+    weights = sha256_of(older / "model.safetensors")
+    assert hlx("train", "--corpus", "small.md", *GOOD).code == 0
+    assert sha256_of(older / "model.safetensors") == weights
+    assert len(list(old_home.training.glob("*/checkpoints/phase1_FINAL_epoch40"))) == 2
 
 
-def test_a_training_that_the_older_version_stopped_stays_stopped(old_home: OldHome, hlx: Hlx) -> None:
-    ran = hlx("train", "--corpus", "small.md", *LOST)
-    assert ran.code == 1 and "--retry-stopped" in ran.err, ran.err
-
-
-def test_a_training_that_was_killed_under_the_older_version_resumes(
-    old_home: OldHome, hlx: Hlx, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("kind", "epochs"), [("FINAL", 42), ("LAST", 80)])
+def test_a_checkpoint_of_the_older_version_is_trained_longer(
+    old_home: OldHome, hlx: Hlx, kind: str, epochs: int
 ) -> None:
-    with caplog.at_level(logging.INFO, "hlx_model"):
-        ran = hlx("train", "--corpus", "small.md", *KILLED)
+    ended = old_home.checkpoint("phase1_FINAL_*").parents[1].name
+    training = ended if kind == "FINAL" else old_home.killed
+    (older,) = old_home.training.glob(f"{training}/checkpoints/*_{kind}_*")
+    ran = hlx("train", "--corpus", "small.md", *GOOD, "--epochs", epochs, "--resume-from", older)
     assert ran.code == 0, ran.err
-    assert "resuming from phase1_LAST" in caplog.text
-    assert list(old_home.training.glob(f"{old_home.killed}/checkpoints/phase1_FINAL_*"))
+    (longer,) = old_home.training.glob(f"*/checkpoints/phase1_FINAL_epoch{epochs}")
+    assert f"gates at epoch {epochs}: pass" in ran.err and hlx("lineage", "verify", longer).code == 0
 
 
 @pytest.mark.parametrize("replaced", [False, True])

@@ -30,9 +30,9 @@ class _Fp32ForBf16(TorchFunctionMode):
 
 
 class Fp32Muon(torch.optim.Muon):
-    """Muon for a device without bf16 instructions: Newton–Schulz iterations in fp32.
+    """`torch.optim.Muon` for matrices (M, N) on a device without bf16 instructions: its iterations are in fp32.
 
-    torch's Muon always casts to bf16. A CPU that emulates it would train `quick` 3.5 times as slowly (`docs/LOG.md`).
+    torch's own always casts to bf16. A CPU that emulates it would train `quick` 3.5 times as slowly (`docs/LOG.md`).
     """
 
     def step(self, closure: Any = None) -> Any:
@@ -130,8 +130,12 @@ class Optimizers:
         return {f"{name}.{key}": value for name, moments in self._moments.items() for key, value in moments.items()}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; until version 0.2.0 a fused projection had one moment (3 D, D)."""
         for tensor_name, value in tensors.items():
             name, _, key = tensor_name.rpartition(".")
-            # Also `step`: the fused AdamW needs its count on the device of the weights.
-            self._moments[name][key] = value.to(self._device)
+            if name in self._moments:
+                # Also `step`: the fused AdamW needs its count on the device of the weights.
+                self._moments[name][key] = value.to(self._device)
+            else:
+                for block, part in zip(_BLOCKS, value.chunk(len(_BLOCKS)), strict=True):
+                    self._moments[f"{name}.{block}"][key] = part.clone().to(self._device)

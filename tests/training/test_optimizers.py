@@ -67,6 +67,23 @@ def test_muon_changes_queries_keys_and_values_each_for_itself(model: Transformer
     assert torch.equal(fused.data, torch.cat([part.data for part in alone]))
 
 
+def test_the_moments_of_a_fused_projection_in_an_older_checkpoint_are_restored(model: Transformer) -> None:
+    settings = Settings(1, "tiny", 1, 8, 64, 2e-3, optimizer="muon")
+    before, after = Optimizers(model, settings, steps=2), Optimizers(model, settings, steps=2)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    before.take_gradients()
+    before.step()
+    now = before.state_dict()
+    older = {name: value for name, value in now.items() if "in_proj_weight" not in name}
+    for fused in {name.rpartition("in_proj_weight")[0] + "in_proj_weight" for name in now.keys() - older.keys()}:
+        parts = [now[f"{fused}.{block}.momentum_buffer"] for block in ("query", "key", "value")]
+        older[f"{fused}.momentum_buffer"] = torch.cat(parts)
+    after.load_state_dict(older)
+    restored = after.state_dict()
+    assert restored.keys() == now.keys() and all(torch.equal(restored[name], now[name]) for name in now)
+
+
 @pytest.mark.parametrize(("precision", "muon"), [(torch.bfloat16, torch.optim.Muon), (torch.float32, Fp32Muon)])
 def test_muon_computes_in_bf16_only_if_the_device_has_it(
     model: Transformer, monkeypatch: pytest.MonkeyPatch, precision: torch.dtype, muon: type[torch.optim.Muon]
