@@ -57,7 +57,7 @@ test: .venv/.installed-dev ## Run the tests
 golden: .venv/.installed-dev ## Write the golden files anew: what a small curriculum gives (say in the commit why)
 	@HLX_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
-system: .venv/.installed-dev ## Run the tests that need a browser, Caddy and Postgres; installs these if run as root
+system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy and Postgres; installs these if run as root
 	@.ci/packages caddy chromium postgresql
 	@$(BIN)/python -m pytest -m system $(ARGS)
 

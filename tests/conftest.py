@@ -1,6 +1,7 @@
 """Fixtures of many tests: a document, a curriculum trained on it, and the command."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from hypothesis import HealthCheck, settings
 
 from hlx_model.cli import app
 from tests.support.command import Hlx, runner
-from tests.support.curriculum import Curriculum, shared_curriculum
+from tests.support.curriculum import Curriculum, make_small_curriculum, train_curriculum
 from tests.support.documents import small_text
+from tests.support.once import made_once
 
 # Tests do not depend on what a developer's environment sets.
 for _name in [name for name in os.environ if name.startswith("HLX_")]:
@@ -43,9 +45,10 @@ def small_document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Curriculum:
     """The three phases of the tiny model on the small document, each evaluated; trained once for all processes."""
-    own = tmp_path_factory.getbasetemp()
-    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "curriculum"
-    return shared_curriculum(shared, own / "artifacts")
+    made = made_once(tmp_path_factory, "curriculum", make_small_curriculum)
+    own = tmp_path_factory.mktemp("curriculum") / "artifacts"
+    shutil.copytree(made / "artifacts", own)  # Tests write beside what they read.
+    return train_curriculum(made / "small.md", own)
 
 
 @pytest.fixture

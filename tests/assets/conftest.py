@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dagster_home import Home, Run, make_home, opened
+from tests.support.dagster_home import Home, Run, make_curriculum_home, make_home, opened
+from tests.support.once import made_once
 
 
 @pytest.fixture
@@ -17,13 +18,13 @@ def empty_home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="session")
-def curriculum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
-    """A curriculum that is trained once: its home (to copy, not to change) and its run."""
+def curriculum(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A curriculum that is trained once for all processes: its home (to copy, not to change) and its run."""
+    made = made_once(tmp_path_factory, "curriculum-home", make_curriculum_home)
     path = tmp_path_factory.mktemp("curriculum") / "home"
-    make_home(path)
-    with opened(path) as home:
-        run = home.materialize()
-    yield path, run
+    shutil.copytree(made / "home", path)
+    with opened(path) as home, home.instance() as instance:
+        return path, Run.of(instance, (made / "run").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

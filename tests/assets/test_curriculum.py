@@ -77,7 +77,7 @@ def test_every_check_blocks_except_evaluations_and_what_a_report_repeats() -> No
 def test_a_milestone_is_a_check_in_the_event_log_while_training_runs(curriculum: tuple[Path, Run], home: Home) -> None:
     run = curriculum[1]
     with home.instance() as instance:
-        entries = [entry.dagster_event for entry in instance.all_logs(run.result.run_id) if entry.dagster_event]
+        entries = [entry.dagster_event for entry in instance.all_logs(run.id) if entry.dagster_event]
     mine = [event for event in entries if event.step_key == "phase1_checkpoint"]
     shown = [
         event.asset_check_evaluation_data.check_name
@@ -107,7 +107,7 @@ def test_the_curriculum_runs_from_document_to_last_report(curriculum: tuple[Path
 
 def test_the_table_at_the_end_has_a_row_for_the_document(curriculum: tuple[Path, Run], home: Home) -> None:
     with home.instance() as instance, console.capture() as captured:
-        print_summary(instance, curriculum[1].result.all_events, 60.0)
+        print_summary(instance, curriculum[1].events, 60.0)
     (row,) = (line for line in captured.get().splitlines() if "small.md" in line)
     assert "held-out " in row and "% of " in row
     assert "no evaluation document" in captured.get()
@@ -130,7 +130,7 @@ def test_a_small_document_that_is_learned_by_heart_is_a_warning(curriculum: tupl
 
 
 def test_figures_are_observed_while_training(curriculum: tuple[Path, Run]) -> None:
-    events = curriculum[1].result.all_events
+    events = curriculum[1].events
     observed = [e for e in events if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
     losses = [
         float(str(e.asset_observation_data.asset_observation.metadata["train_loss"].value))
@@ -146,7 +146,7 @@ def test_materializing_again_trains_nothing_and_changes_no_data_version(home: Ho
         before = instance.get_latest_data_version_record(dg.AssetKey("phase1_checkpoint"))
     run = home.materialize("phase1_checkpoint", "phase1_validation_report")
     assert run.success, run.failures
-    materialization = run.result.asset_materializations_for_node("phase1_checkpoint")[0]
+    materialization = run.materialization("phase1_checkpoint")
     assert materialization.metadata["found"].value is True
     with home.instance() as instance:
         after = instance.get_latest_data_version_record(dg.AssetKey("phase1_checkpoint"))
@@ -195,7 +195,7 @@ def test_the_reports_say_when_they_are_overdue() -> None:
 
 def test_checkpoint_report_and_corpus_are_linked_both_ways(curriculum: tuple[Path, Run]) -> None:
     def links(asset: str) -> set[str]:
-        found = curriculum[1].result.asset_materializations_for_node(asset)[0].metadata.values()
+        found = curriculum[1].materialization(asset).metadata.values()
         return {m.asset_key.to_user_string() for m in found if isinstance(m, dg.DagsterAssetMetadataValue)}
 
     assert links("phase1_checkpoint") == {"english_corpus", "phase1_validation_report", "phase1_model_card"}

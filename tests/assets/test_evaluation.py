@@ -61,12 +61,12 @@ def shown_as_stale(home: Home) -> bool:
 def test_a_report_has_the_evaluation_and_its_version(home: Home, exam: Path) -> None:
     run = evaluate(home)
     assert run.success, run.failures
-    assert all(check.passed for check in run.result.get_asset_check_evaluations() if check.asset_key.path == [DOCUMENT])
+    assert all(check.passed for check in run.checks if check.asset_key.path == [DOCUMENT])
     found, version = report(home), home.latest(EXAMPLES).name
     assert found.evaluation is not None and found.evaluation_note is None
     assert found.evaluation.documents == ["exam.md"] and found.evaluation.sentences == 2
     assert found.evaluation.data_version == version == Verdict.read(home.latest(REPORT_3)).evaluation
-    shown = run.result.asset_materializations_for_node(REPORT_3)[0].metadata
+    shown = run.materialization(REPORT_3).metadata
     assert shown["evaluation"].value == version
 
 
@@ -117,18 +117,25 @@ def test_a_changed_evaluation_makes_a_report_stale_and_not_void(home: Home, exam
         (BROKEN, EXAMPLES, "quarantine", "exam.md line 3: "),
     ],
 )
-def test_a_bad_document_fails_a_check_and_the_report_says_so(
+def test_a_bad_document_fails_a_check(
     home: Home, exam: Path, text: str | None, asset: str, check: str, said: str
 ) -> None:
     if text is None:
         exam.unlink()
     else:
         exam.write_text(text, encoding="utf-8")
-    run = home.materialize(DOCUMENT, EXAMPLES, "phase3_checkpoint", REPORT_3)
+    run = home.materialize(DOCUMENT, EXAMPLES)
     assert run.success, run.failures
     failed = run.check(asset, check)
     assert not failed.passed and failed.severity == dg.AssetCheckSeverity.ERROR
     assert said in (failed.description or "")
+
+
+def test_a_bad_document_blocks_no_report_which_says_so(home: Home, exam: Path) -> None:
+    exam.write_text("No entry.\n", encoding="utf-8")
+    run = home.materialize(DOCUMENT, EXAMPLES, "phase3_checkpoint", REPORT_3)
+    assert run.success, run.failures
+    assert not run.check(DOCUMENT, "readable").passed
     # That of the whole curriculum is for models that learned composed entries.
     found = report(home)
     assert found.evaluation is None and (found.evaluation_note or "").startswith("no evaluation document")

@@ -103,9 +103,9 @@ def test_a_missing_verdict_closes_the_gate(home: Home) -> None:
 
 def test_a_stopped_training_is_final_until_it_is_retried(home: Home, stopped: Run) -> None:
     again = home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)
-    assert again.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is True
+    assert again.materialization("phase1_checkpoint").metadata["found"].value is True
     retried = home.materialize("phase1_checkpoint", phase1_checkpoint={**LOST, "retry_stopped": True})
-    assert retried.result.asset_materializations_for_node("phase1_checkpoint")[0].metadata["found"].value is False
+    assert retried.materialization("phase1_checkpoint").metadata["found"].value is False
 
 
 def test_a_phase_that_was_trained_too_little_fails_and_blocks_the_next(home: Home) -> None:

@@ -164,7 +164,7 @@ def test_a_home_that_is_missing_or_relative_is_one_line(tmp_path: Path, home: st
 
 def test_a_home_keeps_its_runs_when_its_settings_are_replaced(settings: Path, empty_home: Home) -> None:
     settings.write_text(shipped_settings(postgres=False) + WITH_STORAGE, encoding="utf-8")
-    run_id = empty_home.materialize("corpus_document").result.run_id
+    run_id = empty_home.materialize("corpus_document").id
     databases = sorted(empty_home.path.rglob("*.db"))
     settings.write_text(OLDER + WITH_STORAGE, encoding="utf-8")
     assert prepare(empty_home.path)

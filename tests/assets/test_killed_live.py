@@ -95,6 +95,7 @@ def test_a_killed_run_worker_leaves_nothing_orphaned(empty_home: Home) -> None:
         assert ui.status(run_id) == "FAILURE" and ui.tags(run_id)[REASON_TAG] == GONE
 
 
+@pytest.mark.system
 def test_everything_killed_at_once_leaves_nothing_orphaned_after_a_restart(empty_home: Home) -> None:
     home = corpora(empty_home)
     with make_ui(home, SETTINGS) as ui:

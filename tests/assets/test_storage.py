@@ -81,7 +81,7 @@ def test_runs_and_materializations_are_kept_in_postgres(
     run = empty_home.materialize("corpus_document", "corpus_examples")
     assert run.success, run.failures
 
-    run_id = run.result.run_id
+    run_id = run.id
     assert found_again(empty_home) == {"runs": {run_id: "SUCCESS"}, "made_by": run_id}
     assert not list(empty_home.path.rglob("*.db"))
     assert list((empty_home.path / "artifacts").iterdir())

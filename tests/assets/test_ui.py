@@ -68,6 +68,7 @@ def refuses_configuration_of_gates(ui: Ui) -> None:
     assert launched["__typename"] == "RunConfigValidationInvalid"
 
 
+@pytest.mark.system
 def test_a_stopped_phase_closes_the_next_one_however_it_is_started(home: Home) -> None:
     lost = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
     settings = SETTINGS["phase2_checkpoint"]

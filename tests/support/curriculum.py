@@ -1,6 +1,5 @@
 """A small curriculum, trained by the real trainer, and single trainings."""
 
-import fcntl
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,8 +50,8 @@ QUICK = replace(PROFILES["quick"], batch_size=4, mixed_precision=False)
 """The settings of a test that needs no others."""
 SCHEDULES = {
     1: Overrides(epochs=30, batch_size=1, replay=0.1),
-    2: Overrides(epochs=30, batch_size=2, replay=0.1),
-    3: Overrides(epochs=8, batch_size=2, replay=0.1),
+    2: Overrides(epochs=30, batch_size=4, replay=0.1),
+    3: Overrides(epochs=8, batch_size=4, replay=0.1),
 }
 """So long the small document is learned by heart: no gate fails."""
 
@@ -83,20 +82,11 @@ def evaluated(checkpoint: Path) -> EvaluationResult:
     return EvaluationResult(directory, Report.read(directory / REPORT), Verdict.read(directory), markdown, None)
 
 
-def shared_curriculum(folder: Path, own: Path) -> Curriculum:
-    """Return the curriculum on the small document in a folder of this process.
-
-    The first process trains it in `folder`; every process takes a copy, since tests write beside what they read.
-    """
-    folder.mkdir(exist_ok=True)
+def make_small_curriculum(folder: Path) -> None:
+    """Train the curriculum on the small document in a folder: `small.md` and `artifacts`."""
     document = folder / "small.md"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not document.exists():
-            document.write_text(small_text(), encoding="utf-8")
-            train_curriculum(document, folder / "artifacts")
-        shutil.copytree(folder / "artifacts", own)
-    return train_curriculum(document, own)
+    document.write_text(small_text(), encoding="utf-8")
+    train_curriculum(document, folder / "artifacts")
 
 
 def copied(curriculum: Curriculum, root: Path, phase: int) -> Path:

@@ -1,6 +1,6 @@
 """A real Dagster instance in a home of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,30 +56,36 @@ class Home:
             result = job.execute_in_process(
                 instance=instance, run_config={"ops": ops}, asset_selection=selection, raise_on_error=False
             )
-            return Run(result)
+            return Run(result.run_id, result.all_events)
 
 
 @dataclass
 class Run:
     """A run that has ended."""
 
-    result: dg.ExecuteInProcessResult
+    id: str
+    events: Sequence[dg.DagsterEvent]
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance, run_id: str) -> "Run":
+        """Read a run from the event log."""
+        return cls(run_id, [e.dagster_event for e in instance.all_logs(run_id) if e.dagster_event])
 
     @property
     def success(self) -> bool:
         """Whether every step succeeded."""
-        return self.result.success
+        return any(event.event_type == dg.DagsterEventType.RUN_SUCCESS for event in self.events)
 
     @property
     def materialized(self) -> list[str]:
         """The assets that were materialized."""
-        return [e.asset_key.to_user_string() for e in self.result.get_asset_materialization_events() if e.asset_key]
+        return [str(e.asset_key and e.asset_key.to_user_string()) for e in self.events if e.is_step_materialization]
 
     @property
     def failures(self) -> dict[str, str]:
         """The reasons of the failed steps, by step."""
         found = {}
-        for event in self.result.all_events:
+        for event in self.events:
             if event.is_step_failure:
                 failure = event.step_failure_data
                 error = failure.error.cause or failure.error if failure.error else None
@@ -87,10 +93,21 @@ class Run:
                 found[str(event.step_key)] = said or (error.message if error else "")
         return found
 
+    @property
+    def checks(self) -> list[dg.AssetCheckEvaluation]:
+        """The evaluations of checks."""
+        evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        return [event.asset_check_evaluation_data for event in self.events if event.event_type == evaluated]
+
     def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
-        """The evaluation of a check in this run."""
+        """The first evaluation of a check in this run."""
         wanted = dg.AssetCheckKey(dg.AssetKey(asset), name)
-        return next(e for e in self.result.get_asset_check_evaluations() if e.asset_check_key == wanted)
+        return next(check for check in self.checks if check.asset_check_key == wanted)
+
+    def materialization(self, asset: str) -> dg.AssetMaterialization:
+        """The materialization of an asset."""
+        of_asset = (event for event in self.events if event.asset_key == dg.AssetKey(asset))
+        return next(e.step_materialization_data.materialization for e in of_asset if e.is_step_materialization)
 
 
 def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -112,3 +129,10 @@ def make_home(path: Path) -> None:
     """Make an empty home with the project's settings and a small corpus document."""
     prepare(path)
     Home(path).write(tiny_text())
+
+
+def make_curriculum_home(folder: Path) -> None:
+    """Train the curriculum in a home in a folder: `home`, and the id of its run in `run`."""
+    make_home(folder / "home")
+    with opened(folder / "home") as home:
+        (folder / "run").write_text(home.materialize().id, encoding="utf-8")

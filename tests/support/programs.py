@@ -1,4 +1,4 @@
-"""Programs of the system that some tests need: marked `system`, run by `make system`, which installs them."""
+"""Programs that some of the tests marked `system` need; they are run by `make system`, which installs them."""
 
 import os
 import shutil
