@@ -240,7 +240,9 @@ def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, Losses]:
         try:
             report = read_json(artifacts.report(ancestor) / REPORT)
         except (OSError, ValueError) as error:
-            log.warning("the report on %s is missing, so its phase is not compared (%s)", parent.name, error)
+            cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+            again = f"hlx validate --checkpoint {ancestor}"
+            log.warning("the report on %s %s, so its phase is not compared: `%s`", parent.name, cause, again)
             continue
         figures = report["figures"]
         then = Losses(float(figures["held_out_loss"]), float(figures["training_loss"]))

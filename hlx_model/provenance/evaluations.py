@@ -78,7 +78,7 @@ def stale_reason(current: Path | None, manifest: Manifest, report: Path) -> str 
         return None
     learned = [document for version in manifest.corpora.values() for document in version.documents]
     expected = current.name if is_for(store.sources_of(current), learned) else None
-    if used == expected:
-        return None
-    then, now = (version[:12] if version else "none" for version in (used, expected))
-    return f"evaluated on {EVALUATION} {then}, the newest are {now}: evaluate it again"
+    if expected is None or used == expected:
+        return None  # if the newest are not for this model, those that were named for it stay
+    then = used[:12] if used else "none"
+    return f"evaluated on {EVALUATION} {then}, the newest are {expected[:12]}: evaluate it again"

@@ -149,7 +149,7 @@ def test_compare_names_the_settings_that_differ_and_no_other(
     mine = curriculum.phases[3].plan.id
     ran = hlx("history", "compare", mine, other[:8], "--checkpoint-dir", trainings, "--json")
     content = json.loads(ran.out)
-    assert content["differences"] == {"settings": {"batch_size": [2, 8], "learning_rate": [6e-3, 3e-3]}}
+    assert content["differences"] == {"settings": {"batch_size": [4, 8], "learning_rate": [6e-3, 3e-3]}}
     report = curriculum.phases[3].evaluation.report.to_json()
     of_mine = content["figures"]["a"]
     assert content["a"] == report["checkpoint"] and of_mine["verdict"] == report["outcome"]
@@ -168,7 +168,7 @@ def test_compare_prints_two_tables(hlx: Hlx, trainings: Path, other: str, monkey
     shown = hlx("history", "--checkpoint-dir", trainings, "compare", mine, other, "--output", "both.svg").out
     assert f"A  {mine}/phase3_FINAL_epoch8" in shown and f"B  {other}/phase3_FINAL_epoch8" in shown
     differing = shown[: shown.index("figure")]
-    assert "batch_size    2     8" in differing and "learning_rate 0.006 0.003" in differing
+    assert "batch_size    4     8" in differing and "learning_rate 0.006 0.003" in differing
     assert not any(name in differing for name in ("seed", "optimizer", "corpus", "parent", "commit", "device", "torch"))
     assert "exact match →English" in shown and "(0.0–32.4%) of 8" in shown
     assert shown.endswith("the figure is in both.svg\n") and all(len(line) <= 80 for line in shown.splitlines())

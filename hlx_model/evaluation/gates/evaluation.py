@@ -43,5 +43,5 @@ EVALUATION = GateSpec(
     check=lambda m: evaluation(
         m.evaluation, expected=m.record.evaluation_expected, fitness=m.fitness, note=m.evaluation_note
     ),
-    writes=("translations",), position=65,
+    writes=("translations",), position=65, mended_by_training=True,
 )  # fmt: skip
