@@ -3,6 +3,7 @@
 `DagsterEnvironment.check()` checks them all before anything starts.
 """
 
+import logging
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -50,7 +51,7 @@ class DagsterEnvironment(Environment):
     alerts: Annotated[tuple[str, ...], BeforeValidator(str.split)] = variable(ALERTS, (), secret=True)
     """Addresses of Apprise that receive alerts, with spaces between them."""
     ui_url: Annotated[str, StringConstraints(pattern="^https?://")] | None = variable(
-        UI_URL, None, "it must be an address, such as http://10.0.0.2:3000"
+        UI_URL, None, "it must be an address, such as http://10.0.0.2:3000", secret=True
     )
     """Address of the UI, which alerts link to."""
     postgres_url: Annotated[str, StringConstraints(pattern=r"^postgresql(\+\w+)?://[^/?#]*/+[^/?#]")] | None = variable(
@@ -62,11 +63,18 @@ class DagsterEnvironment(Environment):
     @classmethod
     def check(cls) -> None:
         """Require that every variable is valid and that Apprise knows each address; `ValueError` names a wrong one."""
-        for address in cls.read().alerts:
-            if not apprise.Apprise().add(address):
-                raise ValueError(f"{ALERTS}: {service(address)} is no address that Apprise knows (json://host/path)")
+        for number, address in enumerate(cls.read().alerts, 1):
+            if sender_to(address) is None:
+                raise ValueError(f"{ALERTS}: {unknown_address(number)} (json://host/path)")
 
 
-def service(address: str) -> str:
-    """Return the beginning of an address: the rest may contain passwords."""
-    return f"{address.partition('://')[0]}://…"
+def sender_to(address: str) -> apprise.Apprise | None:
+    """Return what sends messages to an address; None if Apprise does not know it."""
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its lines contain addresses
+    sender = apprise.Apprise()
+    return sender if sender.add(address) else None
+
+
+def unknown_address(number: int) -> str:
+    """Return what is wrong with the address of this number, the first being 1; any part of it may be a secret."""
+    return f"address {number} is none that Apprise knows"

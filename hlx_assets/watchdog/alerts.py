@@ -11,14 +11,19 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Thread
 
 import apprise
 from pydantic import Field
 
 from hlx_assets.common import exit_with_one_line
-from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, service
+from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, sender_to, unknown_address
 from hlx_model.json_model import JsonModel
+
+SECONDS = 10.0
+"""For all addresses together to accept a message."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +90,36 @@ class Notifier:
             self._sent[alert.subject] = alert.fingerprint
         level = logging.WARNING if alert.problem else logging.INFO
         self._log.log(level, f"{alert.title}: {' '.join(alert.body.split())}")
-        for address in self._addresses:
-            if error := send(address, alert.title, alert.body, good=alert.problem is None):
-                self._log.warning(error)
+        for error in filter(None, send(self._addresses, alert.title, alert.body, good=alert.problem is None)):
+            self._log.warning(f"{ALERTS}: {error}")
         return True
 
 
-def send(address: str, title: str, body: str, *, good: bool) -> str | None:
-    """Send a message to an address of Apprise; return what went wrong, without secrets of the address, or None."""
-    sender = apprise.Apprise()
-    if not sender.add(address):
-        return f"{ALERTS}: {service(address)} is no address that Apprise knows"
+def send(addresses: Sequence[str], title: str, body: str, *, good: bool) -> list[str | None]:
+    """Send a message to addresses of Apprise, to all at the same time.
+
+    Returns:
+        What went wrong with each, which is named by its number: any part of it may be a secret. None if it accepted the
+        message within `SECONDS`.
+    """
     kind = apprise.NotifyType.SUCCESS if good else apprise.NotifyType.WARNING
-    accepted = sender.notify(body=body, title=title, notify_type=kind)
-    return None if accepted else f"{ALERTS}: {service(address)} did not accept the message"
+    results: list[str | None] = [f"address {number + 1} did not answer in time" for number in range(len(addresses))]
+
+    def deliver(number: int, sender: apprise.Apprise | None) -> None:
+        if sender is None:
+            results[number] = unknown_address(number + 1)
+        else:
+            accepted = sender.notify(body=body, title=title, notify_type=kind)
+            results[number] = None if accepted else f"address {number + 1} did not accept the message"
+
+    # Daemons: one that hangs does not keep this process from ending.
+    threads = [Thread(target=deliver, args=(n, sender_to(a)), daemon=True) for n, a in enumerate(addresses)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return list(results)
 
 
 def main() -> int:
@@ -107,9 +128,9 @@ def main() -> int:
         addresses = DagsterEnvironment.read(ALERTS, UI_URL).alerts
     if not addresses:
         sys.exit(f"error: {ALERTS} names no address, such as mailto://me:password@example.org or json://host/path")
-    refusals = [send(one, "HLX Brain: a test", "If you read this, alerts reach you.", good=True) for one in addresses]
-    for address, refused in zip(addresses, refusals, strict=True):
-        sys.stdout.write(f"{refused or f'{service(address)} accepted the message'}\n")
+    refusals = send(addresses, "HLX Brain: a test", "If you read this, alerts reach you.", good=True)
+    for number, refused in enumerate(refusals, 1):
+        sys.stdout.write(f"{ALERTS}: {refused or f'address {number} accepted the message'}\n")
     return 1 if any(refusals) else 0
 
 

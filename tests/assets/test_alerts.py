@@ -2,14 +2,17 @@
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from hlx_assets.settings import DagsterEnvironment
 from hlx_assets.watchdog.alerts import Alert, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
 from tests.support.dagster_home import SETTINGS, Home, revalidated
@@ -109,9 +112,40 @@ def test_an_address_that_does_not_answer_is_logged_without_its_secrets(monkeypat
     log = Log()
     assert Notifier(None, log).notify(STALL)
     assert log.lines[1:] == [
-        "HLX_ALERTS: json://… did not accept the message",
-        "HLX_ALERTS: nonsense://… is no address that Apprise knows",
+        "HLX_ALERTS: address 1 did not accept the message",
+        "HLX_ALERTS: address 2 is none that Apprise knows",
     ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https:/hooks.example/secret", "mailto:me:secret@example.org", "secret", "jso://secret", "json:///secret"],
+)
+def test_no_part_of_an_address_is_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], address: str
+) -> None:
+    monkeypatch.setenv("HLX_ALERTS", address)
+    log = Log()
+    assert Notifier(None, log).notify(STALL)
+    try:
+        DagsterEnvironment.check()
+    except ValueError as error:
+        log.lines.append(str(error))
+    assert main() == 1
+    shown = capfd.readouterr()
+    assert "secret" not in "".join([*log.lines, caplog.text, shown.out, shown.err])
+    assert any("address 1" in line for line in log.lines)
+
+
+def test_addresses_that_hang_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as open_ports:
+        # They accept connections, and never answer.
+        silent = [open_ports.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
+        monkeypatch.setenv("HLX_ALERTS", " ".join(f"json://127.0.0.1:{one.getsockname()[1]}/" for one in silent))
+        monkeypatch.setattr("hlx_assets.watchdog.alerts.SECONDS", 0.5)
+        log = Log()
+        assert Notifier(None, log).notify(STALL)
+        assert log.lines[1:] == [f"HLX_ALERTS: address {n} did not answer in time" for n in range(1, 6)]
 
 
 def test_a_test_alert_says_which_address_accepted_it(
@@ -122,9 +156,9 @@ def test_a_test_alert_says_which_address_accepted_it(
     monkeypatch.setenv("HLX_ALERTS", f"{server.address} json://user:secret@127.0.0.1:9/")
     assert main() == 1
     assert capsys.readouterr().out.splitlines() == [
-        "json://… accepted the message",
-        "json://… accepted the message",
-        "HLX_ALERTS: json://… did not accept the message",
+        "HLX_ALERTS: address 1 accepted the message",
+        "HLX_ALERTS: address 1 accepted the message",
+        "HLX_ALERTS: address 2 did not accept the message",
     ]
     monkeypatch.delenv("HLX_ALERTS")
     with pytest.raises(SystemExit, match="HLX_ALERTS names no address"):
