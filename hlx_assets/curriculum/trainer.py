@@ -19,7 +19,9 @@ from typing import Any
 import dagster as dg
 
 from hlx_assets.common import check_result
+from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
+from hlx_model.files import staging
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.verdicts import Milestone
@@ -87,8 +89,14 @@ class TrainerClient:
 
     def _messages(self, context: dg.AssetExecutionContext, command: Sequence[str], errors: Any) -> Iterator[Figures]:
         """Yield each message of the trainer as it arrives, and last the event `exit` with its exit code."""
-        injector, reader = dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
-        with dg.open_pipes_session(context, injector, reader) as session:
+        # Not in the system's temporary folder, which is emptied by and by.
+        with (
+            staging(artifacts_at_home().training) as folder,
+            dg.open_pipes_session(
+                context, dg.PipesFileContextInjector(str(folder / "context")),
+                dg.PipesFileMessageReader(str(folder / "messages")),
+            ) as session,
+        ):  # fmt: skip
             process = subprocess.Popen(
                 command,
                 env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run.run_id},

@@ -29,7 +29,16 @@ from hlx_model.profiles import profile as profile_of
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.training.distributed import Ranks
-from hlx_model.training.events import Ended, Event, EventSink, MilestoneJudged, Recorded, message, tensorboard_sink
+from hlx_model.training.events import (
+    Ended,
+    Event,
+    EventSink,
+    MilestoneJudged,
+    Recorded,
+    extra,
+    message,
+    tensorboard_sink,
+)
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
@@ -220,7 +229,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                 case MilestoneJudged(milestone):
                     bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
-        yield emit
+        yield extra("the progress bar", emit)
 
 
 @contextmanager
@@ -228,4 +237,4 @@ def _pipes() -> Iterator[EventSink]:
     from dagster_pipes import open_dagster_pipes
 
     with open_dagster_pipes() as pipes:
-        yield lambda event: pipes.report_custom_message(message(event))
+        yield extra("the report to Dagster", lambda event: pipes.report_custom_message(message(event)))

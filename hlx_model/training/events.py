@@ -1,12 +1,15 @@
 """What a training reports while it runs: events, and the same as messages to Dagster and in TensorBoard."""
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hlx_model.runs.metrics import MetricsRow
 from hlx_model.verdicts import Milestone
+
+log = logging.getLogger(__name__)
 
 
 class Recorded(NamedTuple):
@@ -74,6 +77,31 @@ def message(event: Event) -> dict[str, object]:
             return {"event": names[type(event)], **event._asdict()}
 
 
+def extra(name: str, sink: EventSink) -> EventSink:
+    """Return a sink that is off after its first failure, with one warning: no training ends because of an extra."""
+    failed = False
+
+    def emit(event: Event) -> None:
+        nonlocal failed
+        if not failed:
+            with _extra(name) as problems:
+                sink(event)
+            failed = bool(problems)
+
+    return emit
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[list[BaseException]]:
+    """Log a failure of an extra as one warning, and add it to the list."""
+    problems: list[BaseException] = []
+    try:
+        yield problems
+    except (OSError, ValueError, RuntimeError) as error:
+        problems.append(error)
+        log.warning("%s is off from now on, the training continues: %s", name, " ".join(str(error).split()))
+
+
 @contextmanager
 def tensorboard_sink(directory: Path | None) -> Iterator[EventSink]:
     """Yield a sink that writes TensorBoard's event files into `directory`; one that does nothing if that is None.
@@ -88,12 +116,16 @@ def tensorboard_sink(directory: Path | None) -> Iterator[EventSink]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
-    with closing(SummaryWriter(str(directory))) as writer:
+    writer = SummaryWriter(str(directory))
 
-        def emit(event: Event) -> None:
-            if isinstance(event, Recorded):
-                for name, value in event.figures.items():
-                    if value is not None and name != "step":
-                        writer.add_scalar(name, value, event.row["step"])
+    def emit(event: Event) -> None:
+        if isinstance(event, Recorded):
+            for name, value in event.figures.items():
+                if value is not None and name != "step":
+                    writer.add_scalar(name, value, event.row["step"])
 
-        yield emit
+    try:
+        yield extra("TensorBoard", emit)
+    finally:
+        with _extra("TensorBoard"):
+            writer.close()

@@ -7,6 +7,7 @@ follows from seed and epoch, and a step draws nothing at random.
 
 import logging
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -44,6 +45,13 @@ COUNTED = 4096
 """Training texts whose symbols are counted for the unigram baseline."""
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Signals that end a training: of a terminal, a service, a closed terminal, and the warning of a cluster (Slurm)."""
+
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is the first one: a launcher and a terminal may both pass it on."""
+
+
 class Interrupted(Exception):
     """A signal ended the training; its LAST checkpoint contains all that was done."""
 
@@ -61,7 +69,7 @@ def train(
 
     Raises:
         AlreadyRunning: another process runs the same training.
-        Interrupted: SIGINT or SIGTERM came; the next call resumes.
+        Interrupted: a signal of `ENDING` came; the next call resumes.
         OutOfMemory: the device ran out of memory; the next call resumes.
     """
     ranks = ranks or Ranks(execution.device)
@@ -225,12 +233,24 @@ class _Training:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the training after the current step."""
+        """Let a signal end the training after the current step, with a checkpoint; a second one ends it at once."""
+        first = 0.0
 
         def interrupt(signum: int, frame: object) -> None:
-            self.signal = signum
+            nonlocal first
+            name, now = signal.Signals(signum).name, time.monotonic()
+            if self.signal:
+                if now - first > SAME_SIGNAL:
+                    raise Interrupted(f"a second signal, {name}, at step {self.progress.step}: nothing more was saved")
+                return
+            self.signal, first = signum, now
+            log.warning(
+                "%s: it ends after this step or evaluation, with a checkpoint; a second signal ends it now", name
+            )
 
         with ExitStack() as stack:
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                stack.callback(signal.signal, signum, signal.signal(signum, interrupt))
+            for signum in ENDING:
+                before = signal.getsignal(signum)
+                if (signum, before) != (signal.SIGHUP, signal.SIG_IGN):  # as under nohup
+                    stack.callback(signal.signal, signum, signal.signal(signum, interrupt))
             yield

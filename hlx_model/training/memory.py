@@ -24,6 +24,7 @@ from hlx_model.model.device import precision_of
 from hlx_model.model.sizes import SIZES, Architecture
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
 from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.host import available_host_memory
 from hlx_model.training.settings import Settings
 
 GIB = 1024**3
@@ -185,7 +186,7 @@ def available_memory(execution: ExecutionConfig, *, training: bool = False) -> f
         return execution.memory_limit * GIB
     if execution.device == "cuda":
         return float(torch.cuda.mem_get_info()[0] + (torch.cuda.memory_reserved() if training else 0))
-    return float(psutil.virtual_memory().available + (psutil.Process().memory_info().rss if training else 0))
+    return available_host_memory() + (psutil.Process().memory_info().rss if training else 0)
 
 
 def advice(settings: Settings, execution: ExecutionConfig, available: float, *, size_fixed: bool) -> str:
