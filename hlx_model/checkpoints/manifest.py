@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from hlx_model.corpus.entries import DocumentRef
 from hlx_model.files import digest_of
-from hlx_model.json_model import JsonModel
+from hlx_model.json_model import JsonModel, Name, RelativePath
 from hlx_model.layout import MANIFEST
 from hlx_model.model.sizes import SIZES, Architecture
 
@@ -29,11 +29,11 @@ class CheckpointError(ValueError):
 class CorpusVersion(JsonModel):
     """A version of a corpus that a checkpoint was trained on."""
 
-    data_version: str
+    data_version: Name
     """SHA-256 of its rows."""
-    path: str
+    path: RelativePath
     """Its directory, relative to the root of the artifacts."""
-    examples: str | None = None
+    examples: Name | None = None
     """The data version of the examples that it was derived from; None if that was not recorded."""
     documents: tuple[DocumentRef, ...] = ()
     """The documents that the examples were read from."""
@@ -51,8 +51,8 @@ class ParentVerdict(JsonModel):
 class Parent(JsonModel):
     """The checkpoint that a training started from."""
 
-    training_id: str
-    name: str
+    training_id: Name
+    name: Name
     phase: int
     epoch: int
     weights_sha256: str
@@ -79,11 +79,11 @@ class Manifest(JsonModel):
     step: int
     size: str
     parameters: int
-    training_id: str
+    training_id: Name
     settings: Mapping[str, Any]
     """The fields of `training.settings.Settings`; an older manifest lacks the later ones."""
     vocabulary_sha256: str
-    corpora: Mapping[str, CorpusVersion]
+    corpora: Mapping[Name, CorpusVersion]
     """By asset: this phase's corpus and those of the phases before."""
     parent: Parent | None
     stopped: str | None
@@ -94,9 +94,9 @@ class Manifest(JsonModel):
     """The Dagster run that started the trainer."""
     created: str
     """UTC, ISO 8601."""
-    ungated: tuple[str, ...] = ()
+    ungated: tuple[RelativePath, ...] = ()
     """The ancestors that were used although their gate was closed, `<training id>/<name>`, the oldest first."""
-    resumed: tuple[str, ...] = ()
+    resumed: tuple[RelativePath, ...] = ()
     """The checkpoints of the same phase that were continued under a new id, `<training id>/<name>`, oldest first."""
     started: str = ""
     """When this process started to train: UTC, ISO 8601."""
@@ -108,7 +108,7 @@ class Manifest(JsonModel):
     attempt: int = 1
     """Which attempt at this training; each one after the first follows one that was stopped."""
     weights_sha256: str
-    files: Mapping[str, FileSeal]
+    files: Mapping[Name, FileSeal]
     """By file name."""
 
     @property

@@ -9,7 +9,6 @@ import math
 import re
 import shutil
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,14 +61,23 @@ def verify_checkpoint(
 
 
 def list_checkpoints(parent: Path) -> list[Path]:
-    """Return the directories in `parent` that are named like a checkpoint and have a manifest, the newest last."""
-    written: dict[Path, float] = {}
-    for path in parent.iterdir() if parent.is_dir() else ():
-        # A running trainer may have removed it since.
-        with suppress(FileNotFoundError):
-            if re.fullmatch(CHECKPOINT_NAME, path.name):
-                written[path] = (path / MANIFEST).stat().st_mtime
-    return sorted(written, key=written.__getitem__)
+    """Return the directories in `parent` that are named like a checkpoint and have a manifest, the newest last.
+
+    Their manifests say which is the newest: the times of files change if they are copied. One that cannot be read
+    counts as the oldest.
+    """
+    named = [path for path in parent.iterdir() if re.fullmatch(CHECKPOINT_NAME, path.name)] if parent.is_dir() else []
+    # A running trainer may have removed it since.
+    return sorted((path for path in named if (path / MANIFEST).is_file()), key=age)
+
+
+def age(checkpoint: Path) -> tuple[str, int, bool, str]:
+    """Return the key by which checkpoints are sorted, the oldest first; the last one of a training is its end."""
+    try:
+        found = read_manifest(checkpoint)
+    except (CheckpointError, OSError):
+        return "", 0, False, checkpoint.name
+    return found.created, found.step, found.kind in ("FINAL", "STOPPED"), checkpoint.name
 
 
 def newest_resumable(parent: Path, training_id: str) -> VerifiedCheckpoint | None:

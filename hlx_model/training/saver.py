@@ -56,7 +56,7 @@ class Saver:
         """
         started = time.monotonic()
         self._save("LAST")
-        self._discard("LAST", newest=weights.ROLLING)
+        self._discard("LAST", newest=weights.ROLLING, number=self._progress.step)
         self._saved = time.monotonic()
         self._took = self._saved - started
 
@@ -70,7 +70,7 @@ class Saver:
         if p.best_loss is None or held_out < p.best_loss:
             p.best_loss, p.best_epoch = held_out, epoch
             saved = self._save("BEST")
-            self._discard("BEST", newest=1)
+            self._discard("BEST", newest=1, number=p.current_epoch)
         if epoch != last and (epoch in MILESTONES or epoch % weights.EVERY_EPOCHS == 0):
             saved = self._save("EPOCH")
         return saved
@@ -78,7 +78,7 @@ class Saver:
     def end(self, stopped: str | None) -> Path:
         """Save the last checkpoint: FINAL, or STOPPED with its reason."""
         path = self._save("STOPPED" if stopped else "FINAL", stopped)
-        self._discard("LAST", newest=0)
+        self._discard("LAST", newest=0, number=self._progress.step)
         return path
 
     def _save(self, kind: Kind, stopped: str | None = None) -> Path:
@@ -99,10 +99,14 @@ class Saver:
         self._emit(CheckpointSaved(path.name, manifest.epoch, p.step))
         return path
 
-    def _discard(self, kind: Kind, *, newest: int) -> None:
-        """Remove the checkpoints of a kind, except the `newest` ones with the highest steps or epochs."""
+    def _discard(self, kind: Kind, *, newest: int, number: int) -> None:
+        """Remove the checkpoints of a kind, except the `newest` ones up to `number`, the present step or epoch.
+
+        One with a higher number did not verify when this training was resumed, and must not take a good one's place.
+        """
         paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name]
-        for path in sorted(paths, key=checkpoint_number)[: len(paths) - newest]:
+        paths.sort(key=lambda path: (checkpoint_number(path) <= number, checkpoint_number(path)))
+        for path in paths[: len(paths) - newest]:
             remove_checkpoint(path)
 
 

@@ -187,7 +187,7 @@ def test_the_newest_checkpoint_that_verifies_is_taken(model: Transformer, tmp_pa
         )
         for step in (5, 10, 20)
     }
-    # A checkpoint without moments is no place to resume from, and 9 steps are fewer than 10.
+    # A checkpoint without moments is no place to resume from, and 5 steps are fewer than 10.
     checkpoints.write_checkpoint(tmp_path, MANIFEST.replace(kind="BEST", step=30), model, Progress(), None)
     assert [path.name for path in list_checkpoints(tmp_path)][-1] == "phase1_BEST_epoch2"
     (paths[20] / "state.json").write_text("{}")
@@ -196,6 +196,26 @@ def test_the_newest_checkpoint_that_verifies_is_taken(model: Transformer, tmp_pa
     assert newest_resumable(tmp_path, "another") is None
     remove_checkpoint(paths[20])
     assert not paths[20].exists()
+
+
+def test_the_manifests_say_which_checkpoint_is_the_newest(model: Transformer, tmp_path: Path) -> None:
+    times = {"EPOCH": "2026-11-01T10:00:00+00:00", "BEST": "2026-11-01T11:00:00+00:00"}
+    written = [
+        checkpoints.write_checkpoint(
+            tmp_path,
+            MANIFEST.replace(kind=kind, step=7, created=times.get(kind, times["BEST"])),
+            model,
+            Progress(),
+            None,
+        )
+        for kind in ("EPOCH", "BEST", "FINAL")
+    ]
+    assert list_checkpoints(tmp_path) == written
+    for place, path in enumerate(written):  # touched, or copied by `cp -r`
+        os.utime(path / "manifest.json", (1e9 - place, 1e9 - place))
+    assert list_checkpoints(tmp_path) == written
+    (written[2] / "manifest.json").write_text("{")
+    assert list_checkpoints(tmp_path) == [written[2], *written[:2]]
 
 
 def test_a_valid_checkpoint_of_the_same_name_is_kept(found: Path, model: Transformer) -> None:

@@ -52,6 +52,24 @@ def two_lasts(small_document: Path, whole: Undisturbed, tmp_path_factory: pytest
     return folder
 
 
+def test_a_spoilt_checkpoint_of_a_higher_step_takes_no_good_ones_place(
+    small_document: Path, two_lasts: Path, tmp_path: Path
+) -> None:
+    def spoilt(name: str) -> Task:
+        task = task_in(Path(shutil.copytree(two_lasts, tmp_path / name)), small_document)
+        parent = directory_of(task) / "checkpoints"
+        (parent / "phase1_LAST_step2").rename(parent / "phase1_LAST_step999")
+        flip(parent / "phase1_LAST_step999" / "model.safetensors")
+        return task
+
+    resumed = undisturbed(spoilt("undisturbed"))
+    # Killed again, after it has saved step 2 anew.
+    task = spoilt("killed")
+    assert trained(task, Fault(resumed.at(*ENDS))).code == -signal.SIGKILL
+    found = [path.name for path in list_checkpoints(directory_of(task) / "checkpoints")]
+    assert {name for name in found if "_LAST_" in name} == {"phase1_LAST_step1", "phase1_LAST_step2"}
+
+
 @pytest.fixture
 def killed(small_document: Path, two_lasts: Path, tmp_path: Path) -> Task:
     """A training to be resumed, with LAST checkpoints of steps 1 and 2."""
