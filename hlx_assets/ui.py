@@ -26,6 +26,7 @@ from hlx_assets.dagster_internals import DAEMON
 from hlx_assets.home import open_home
 from hlx_model.corpus.documents import named_documents
 from hlx_model.environment import Environment
+from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import TOKEN, GuardSettings
 
@@ -55,7 +56,7 @@ def home_lock(home: Path) -> int:
     """
     lock = os.open(home / ".ui.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, home)
     except BlockingIOError:
         sys.exit(f"error: another `make ui` runs on {home}: stop it, or set DAGSTER_HOME to another folder")
     return lock
@@ -195,7 +196,8 @@ def main() -> None:
         port = free_port(arguments.port or 3000, arguments.host)
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
-    lock = home_lock(home)
+    with exit_with_one_line():
+        lock = home_lock(home)
     if ended := run(arguments.host, port, lock):
         sys.exit(f"error: {ended}, and `make ui` has ended the rest: start it again")
 

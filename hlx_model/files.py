@@ -66,8 +66,39 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _sync(path: Path) -> None:
-    with _opened(path) as descriptor, _named(path):
+    with _named(path), _opened(path) as descriptor, _forgiving(path.is_dir()):
         os.fsync(descriptor)
+
+
+@contextmanager
+def _forgiving(extra: bool) -> Iterator[None]:
+    """Go on if the disk does not know an operation that is an `extra`: folders are not synced everywhere, nor have all
+    disks modes (CIFS, NTFS, exFAT). Any other error, as of a full or a broken disk, stays one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not extra or error.errno not in _UNKNOWN_TO_DISK:
+            raise
+
+
+_UNKNOWN_TO_DISK = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM)
+
+
+def lock(descriptor: int, operation: int, path: Path) -> None:
+    """Lock an open file or folder (`fcntl.flock`).
+
+    Raises:
+        BlockingIOError: another process has the lock, and `operation` does not wait.
+        OSError: the disk has no locks; says so.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        said = f"{error.strerror}: this disk does not lock files: choose a folder on a local disk"
+        raise OSError(error.errno, said, str(path)) from None
 
 
 def unfinished(path: Path) -> Path:
@@ -142,7 +173,28 @@ def named_specials(value: Any) -> Any:
 
 def read_json(path: Path) -> Any:
     """Return the JSON value in a file; `ValueError` if it is not JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply") from None
+
+
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What reading a damaged file may raise."""
+
+
+@contextmanager
+def skipping(path: Path, note: Callable[[str], object]) -> Iterator[None]:
+    """Give `note` one line if a file or folder cannot be read in the block, and continue without it.
+
+    So one damaged file does not end a scan of many.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
+        note(" ".join(f"skipped: {path} cannot be read ({cause or type(error).__name__})".split()))
 
 
 @contextmanager
@@ -164,10 +216,10 @@ def new_directory(target: Path, *, keep: Callable[[Path], bool] | None = None) -
         yield temporary
         mode = temporary.stat().st_mode & 0o666
         for path in temporary.rglob("*"):
-            # Safetensors writes 0600 under any umask. A file system without modes refuses chmod, so it is called only
-            # if the mode differs.
+            # Safetensors writes 0600 under any umask.
             if path.is_file() and path.stat().st_mode & 0o666 != mode:
-                path.chmod(mode)
+                with _forgiving(True):
+                    path.chmod(mode)
             _sync(path)
         _sync(temporary)
         if keep is None:
@@ -202,7 +254,7 @@ def _put(temporary: Path, target: Path, keep: Callable[[Path], bool]) -> None:
     if not keep(target):
         # One process at a time: a slower one must not replace what a faster one has just put there.
         with _opened(target.parent) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, fcntl.LOCK_EX, target.parent)
             if not keep(target):
                 _replace(temporary, target)
     shutil.rmtree(temporary, ignore_errors=True)

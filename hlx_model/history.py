@@ -5,8 +5,7 @@
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import ConfigDict
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
-from hlx_model.files import read_json, write_bytes
+from hlx_model.files import read_json, skipping, write_bytes
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import CHECKPOINTS, HEARTBEAT, HISTORY, REPORT, STATE, VERDICT, Artifacts
 from hlx_model.reporting.numbers import finite
@@ -26,8 +25,6 @@ from hlx_model.runs.heartbeat import Heartbeat
 log = logging.getLogger(__name__)
 
 _ENDED = ("FINAL", "STOPPED")
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What reading a damaged file may raise."""
 
 
 class TrainingRow(JsonModel):
@@ -155,26 +152,20 @@ def _is_history(path: Path) -> bool:
         return False
 
 
-@contextmanager
-def _skipping(path: Path) -> Iterator[None]:
-    """Log as a warning that a file cannot be read, and continue without it."""
-    try:
-        yield
-    except _UNREADABLE as error:
-        log.warning("skipped: %s cannot be read (%s: %s)", path, type(error).__name__, error)
-
-
 def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
     """Return the row of one training; None if its directory contains nothing of one that can be read."""
     values: dict[str, object] = {}
-    if (newest := _checkpoint(directory)) is not None:
+    newest = None
+    with skipping(directory, log.warning):
+        newest = _checkpoint(directory)
+    if newest is not None:
         checkpoint, manifest = newest
         values |= _of_manifest(checkpoint, manifest)
-        with _skipping(checkpoint / STATE):
+        with skipping(checkpoint / STATE, log.warning):
             values["best_held_out_loss"] = finite(read_json(checkpoint / STATE)["best_loss"])
-        with _skipping(artifacts.report(checkpoint)):
+        with skipping(artifacts.report(checkpoint), log.warning):
             values |= _of_report(artifacts.report(checkpoint), manifest)
-    with _skipping(directory / HEARTBEAT):
+    with skipping(directory / HEARTBEAT, log.warning):
         if (directory / HEARTBEAT).exists():
             values |= _of_heartbeat(directory, ended=values.get("checkpoint_kind") in _ENDED)
     try:
@@ -221,9 +212,7 @@ def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
 
 def _of_heartbeat(directory: Path, *, ended: bool) -> dict[str, object]:
     """Return what the heartbeat says. If the training has `ended`, a running status is old: the trainer was killed."""
-    beat = Heartbeat.read(directory)
-    if beat is None:
-        raise ValueError("not a heartbeat")
+    beat = Heartbeat.load(directory)
     values = {**vars(beat), "started": _iso(beat.started), "ended": None if beat.running else _iso(beat.time)}
     old = ("status", "reason", "ended") if ended and beat.running else ()
     return {name: value for name, value in values.items() if name not in old and (name, value) != ("run_id", None)}

@@ -6,7 +6,8 @@
     Tick.read(path)                       # ValueError names the file, the field and what is wrong
     write_json(path, tick.to_json())
 
-A renamed field keeps its key in the file by an alias. Digests are taken of the canonical JSON of these keys.
+A text of a document that becomes a path has the type `Name` or `RelativePath`: it leads nowhere else. A renamed field
+keeps its key in the file by an alias. Digests are taken of the canonical JSON of these keys.
 """
 
 import json
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
 from hlx_model.files import named_specials, read_json
 
@@ -34,6 +35,35 @@ Number = Annotated[int | float, BeforeValidator(_number), WithJsonSchema(_NUMBER
 
 Float = Annotated[float, BeforeValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
 """A number that is always a float, for documents of which no digest is taken."""
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a file or folder; `ValueError` if it would lead to another folder than its own."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"invalid: the name {name[:100]!r} leads outside")
+    return name
+
+
+def path_inside(path: str) -> str:
+    """Return a relative path; `ValueError` if it would lead out of the folder that it is relative to."""
+    for part in path.split("/"):
+        plain_name(part)
+    return path
+
+
+Name = Annotated[str, AfterValidator(plain_name)]
+"""A name that becomes the name of a file or folder."""
+
+RelativePath = Annotated[str, AfterValidator(path_inside)]
+"""A path with `/` that becomes one below a folder."""
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first thing that is wrong, as one line that names its field."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"])) or "the document"
+    said = first["msg"].removeprefix("Value error, ")
+    return " ".join(f"{field}: {said}".split())
 
 
 class JsonModel(BaseModel):
@@ -60,9 +90,7 @@ class JsonModel(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"])) or "the document"
-            raise ValueError(f"{field}: {first['msg']}".replace("\n", " ")) from None
+            raise ValueError(first_error(error)) from None
 
     @classmethod
     def read(cls, path: Path) -> Self:

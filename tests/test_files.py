@@ -1,14 +1,19 @@
 """A file is written whole or stays as it was, and a value has one canonical text."""
 
+import errno
+import fcntl
 import json
 import math
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hlx_assets.ui import home_lock
 from hlx_model.files import (
     canonical_json,
     digest_of,
@@ -19,6 +24,7 @@ from hlx_model.files import (
     write_bytes,
     write_json,
 )
+from hlx_model.runs.directory import training_lock
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
@@ -110,3 +116,49 @@ def test_any_value_is_valid_json_once_its_specials_are_named(value: object) -> N
 def test_nan_and_infinities_are_named_at_any_depth() -> None:
     found = named_specials({"a": [math.nan, (math.inf, 1.5)], "b": {"c": -math.inf}, "d": "nan"})
     assert found == {"a": ["nan", ["inf", 1.5]], "b": {"c": "-inf"}, "d": "nan"}
+
+
+def refusing(code: int, when: Callable[..., bool] = lambda *_: True) -> Callable[..., None]:
+    """Return an operation that a disk refuses."""
+
+    def refuse(*arguments: object, **_: object) -> None:
+        if when(*arguments):
+            raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def is_folder(descriptor: int) -> bool:
+    return Path(f"/proc/self/fd/{descriptor}").is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM])
+def test_a_disk_that_syncs_no_folders_and_has_no_modes_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", refusing(code, is_folder))
+    monkeypatch.setattr(Path, "chmod", refusing(code))
+    write_bytes(tmp_path / "file", b"whole")
+    with new_directory(tmp_path / "folder") as made:
+        (made / "private").touch(0o600)
+    assert (tmp_path / "file").read_text() == "whole" and (tmp_path / "folder" / "private").exists()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_full_or_broken_disk_stays_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    for when in (is_folder, lambda descriptor: not is_folder(descriptor)):
+        monkeypatch.setattr(os, "fsync", refusing(code, when))
+        with pytest.raises(OSError, match=os.strerror(code)):
+            write_bytes(tmp_path / "file", b"whole")
+        with pytest.raises(OSError, match=os.strerror(code)), new_directory(tmp_path / "folder") as made:
+            (made / "one").touch()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(fcntl, "flock", refusing(code))
+    with pytest.raises(OSError, match=f"this disk does not lock files: choose .*{tmp_path}"), training_lock(tmp_path):
+        pass
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(OSError, match="does not lock files"):
+        home_lock(tmp_path)

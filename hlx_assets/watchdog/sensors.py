@@ -11,7 +11,7 @@ from hlx_assets.watchdog import runs
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.incidents import incidents
 from hlx_model.monitoring.rules import check
-from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.monitoring.snapshots import WatchedTraining, limits, scan
 from hlx_model.phases import PHASES
 from hlx_model.runs.liveness import leave_tick
 
@@ -34,18 +34,21 @@ def watchdog_sensor(interval: int) -> dg.SensorDefinition:
         leave_tick(folder, interval)
         notifier = Notifier(context.cursor, log=context.log)
         lines = [f"{run_id[:8]}: closed, its process is gone" for run_id in runs.close_dead_runs(context.instance)]
-        found = list(trainings(folder))
-        running = [training for training in found if training.snapshot.beat.running]
+        found = scan(folder)
+        lines += found.unreadable
+        running = [training for training in found.watched if training.snapshot.beat.running]
         for line, alert in _problems(context.instance, running):
             lines.append(line)
             notifier.notify(alert)
+            # After each one: if the tick is ended in the middle, what was sent is not sent again.
+            context.update_cursor(notifier.cursor())
         for line in lines:
             context.log.warning(line)
-        training_of = {training.snapshot.beat.run_id: training.snapshot.beat.training_id for training in found}
+        training_of = {training.snapshot.beat.run_id: training.snapshot.beat.training_id for training in found.watched}
         for ended, alert in incidents(context.instance, since=notifier.since):
             notifier.notify(replace(alert, training_id=alert.training_id or training_of.get(alert.run_id)))
             notifier.since = ended
-        context.update_cursor(notifier.cursor())
+            context.update_cursor(notifier.cursor())
         well = f"running trainings: {len(running)}, all well" if running else "no training is running"
         return dg.SkipReason("; ".join([*(lines or [well]), *runs.runs_elsewhere(context.instance)]))
 

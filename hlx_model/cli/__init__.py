@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Annotated
 
 import typer
 
+from hlx_model import __version__
 from hlx_model.cli.run import run
 
 COMMANDS = [module.name for module in iter_modules(__path__) if module.name not in ("options", "run", "show")]
@@ -21,9 +23,10 @@ def application(names: Iterable[str]) -> typer.Typer:
     application = typer.Typer(
         name="hlx", help="The HLX Brain: its language, corpora, training, quality gates and lineage.",
         no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )  # fmt: skip
     # With a callback, an application with one command still requires the command's name.
-    application.callback()(lambda: None)
+    application.callback()(_common)
     for name in names:
         module = import_module(f"{__name__}.{name}")
         if hasattr(module, f"{name}_app"):
@@ -35,6 +38,21 @@ def application(names: Iterable[str]) -> typer.Typer:
     return application
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hlx {__version__}")
+        raise typer.Exit
+
+
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 def app() -> None:
     """Run `hlx`. Every user's error is one line, with exit code 1."""
-    run(application([name for name in COMMANDS if name in sys.argv[1:2]] or COMMANDS))
+    asked = sys.argv[1:2]
+    run(application([name for name in COMMANDS if name in asked] or (() if asked == ["--version"] else COMMANDS)))

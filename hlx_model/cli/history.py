@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from typer import Argument, Context, Option, Typer, echo
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, option, training_folder
-from hlx_model.cli.show import echo_json, format_loss, minutes, print_table
+from hlx_model.cli.show import echo_json, format_loss, minutes, print_table, stdout_console
 from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import require_output, write_output
 from hlx_model.provenance.comparison import Differences, Side, cautions, comparison_svg, differences, outcomes
@@ -48,7 +47,7 @@ def history_command(
     elif not rows:
         echo(f"{training} contains no training")
     else:
-        wide = Console().width >= WIDE
+        wide = stdout_console().width >= WIDE
         print_table([_cells(row, training, wide=wide) for row in rows])
         if len(rows) < len(trainings):
             total = len(trainings)

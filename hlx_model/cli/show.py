@@ -1,6 +1,7 @@
 """How commands show JSON, tables, losses and times."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -9,6 +10,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hlx_model.files import named_specials
+
+UNBOUNDED = 1_000
+"""Columns of what is no terminal: more than any line has."""
 
 
 def echo_json(content: object, *, indent: int | None = 2) -> None:
@@ -30,9 +34,17 @@ def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
     return table
 
 
+def stdout_console() -> Console:
+    """Return standard output for rich: as wide as the terminal; a file or a pipe is as wide as its longest line."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBOUNDED
+    return console
+
+
 def print_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> None:
     """Print a `rows_table`."""
-    Console(highlight=False, markup=False).print(rows_table(rows, gap=gap))
+    stdout_console().print(rows_table(rows, gap=gap))
 
 
 def format_loss(loss: float | None) -> str:

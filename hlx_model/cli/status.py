@@ -4,23 +4,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
-from rich.console import Console
 from typer import echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.show import echo_json, format_loss, print_table
+from hlx_model.cli.show import echo_json, format_loss, print_table, stdout_console
 from hlx_model.monitoring.losses import Problem
 from hlx_model.monitoring.rules import check
-from hlx_model.monitoring.snapshots import WatchedTraining, limits, trainings
+from hlx_model.monitoring.snapshots import WatchedTraining, limits, scan
 from hlx_model.provenance.evaluations import stale_reports
 from hlx_model.runs.liveness import asleep, last_tick
 
 WIDE = 100
 """Columns of a terminal that the complete table needs."""
 
-Checked = Sequence[tuple[WatchedTraining, Problem | None]]
-"""Trainings, each with what is wrong with it."""
+
+class Checked(NamedTuple):
+    """What a check of a folder of trainings found."""
+
+    trainings: Sequence[tuple[WatchedTraining, Problem | None]]
+    """The newest first, each with what is wrong with it."""
+    unreadable: Sequence[str]
+    """A line on each file that cannot be read."""
 
 
 def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) -> None:
@@ -30,7 +36,7 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
     if as_json:
         echo_json(_content(root, found, now))
         return
-    if found:
+    if found.trainings:
         print_table(rows(found, now))
     for report in stale_reports(root):
         echo(f"{report.checkpoint}: the report is stale: {report.reason}")
@@ -39,9 +45,9 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
 
 
 def check_all(root: Path, now: float) -> Checked:
-    """Return the trainings in a folder, the newest first, with what is wrong at `now`, in Unix seconds."""
-    limit = limits()
-    return [(training, check(training.snapshot, now, limit)) for training in trainings(root)]
+    """Return the trainings in a folder with what is wrong at `now`, in Unix seconds."""
+    limit, found = limits(), scan(root)
+    return Checked([(training, check(training.snapshot, now, limit)) for training in found.watched], found.unreadable)
 
 
 def _content(root: Path, found: Checked, now: float) -> dict[str, object]:
@@ -55,17 +61,18 @@ def _content(root: Path, found: Checked, now: float) -> dict[str, object]:
                 "trouble": problem.reason if problem else None,
                 "lost": problem is not None and problem.lost,
             }
-            for training, problem in found
+            for training, problem in found.trainings
         ],
+        "unreadable": list(found.unreadable),
         "stale_reports": [report._asdict() for report in stale_reports(root)],
     }
 
 
 def rows(found: Checked, now: float) -> list[dict[str, object]]:
     """Return the cells of a table of trainings by their headings; without speed if the terminal is not `WIDE`."""
-    wide = Console().width >= WIDE
+    wide = stdout_console().width >= WIDE
     cells: list[dict[str, object]] = []
-    for training, problem in found:
+    for training, problem in found.trainings:
         beat = training.snapshot.beat
         share = f" ({beat.step / beat.steps:.1%})".replace("100.0%", "100%") if beat.steps else ""
         speed = "" if beat.tokens_per_second is None else f"{beat.tokens_per_second:.0f}"
@@ -84,9 +91,9 @@ def rows(found: Checked, now: float) -> list[dict[str, object]]:
 
 
 def notes(root: Path, found: Checked, now: float) -> list[str]:
-    """Return one line for each training that has a problem or ended badly, and one on the watchdog."""
-    lines = [] if found else [f"{root} contains no training"]
-    for training, problem in found:
+    """Return one line for each training that has a problem or ended badly, each unreadable file, and the watchdog."""
+    lines = [*found.unreadable] if any(found) else [f"{root} contains no training"]
+    for training, problem in found.trainings:
         beat = training.snapshot.beat
         if problem:
             lines.append(f"{beat.training_id}: in trouble: {problem.reason}")
@@ -95,7 +102,7 @@ def notes(root: Path, found: Checked, now: float) -> list[str]:
     tick, reason = last_tick(root), asleep(root, now)
     if tick and not reason:
         lines.append(f"the watchdog checked {span(now - tick.time)} ago")
-    elif found:
+    elif found.trainings:
         lines.append(f"not watched: {reason}")
     return lines
 

@@ -7,19 +7,20 @@ from typer import Argument, Option, echo
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import VerifiedCheckpoint, list_checkpoints, verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, age, list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import NAMED, AsJson, option
 from hlx_model.cli.show import echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, MANIFEST, REPORT, VERDICT, WEIGHTS, Artifacts, default_training
+from hlx_model.layout import CHECKPOINTS, REPORT, VERDICT, WEIGHTS, Artifacts, default_training
 from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
 from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.reporting.models import Report
+from hlx_model.reporting.models import Report, TranslationFigures
+from hlx_model.reporting.numbers import format_percent
 from hlx_model.reporting.views import evaluation_line
 from hlx_model.verdicts import GateClosed
 
@@ -80,10 +81,16 @@ def _trust(verified: VerifiedCheckpoint) -> str:
     line = f"{verified.ref}: verdict {verdict.outcome}"
     if failed := [gate.name for gate in verdict.gates if gate.outcome == "fail"]:
         line = f"warning: {line} ({', '.join(failed)})"
+    elif verdict.fitness is not None and verdict.fitness.by_heart:
+        line = f"warning: {line}, learned by heart, not shown to generalize"
     report = Report.read_current(folder / REPORT) if (folder / REPORT).is_file() else None
-    evaluated = report is not None and report.weights_sha256 == verified.manifest.weights_sha256
-    found = report.evaluation if report is not None and evaluated else None
-    return f"{line}; {evaluation_line(found) if found else 'no evaluation document'}"
+    if report is None or report.weights_sha256 != verified.manifest.weights_sha256:
+        return f"{line}; no report on these weights"
+    if report.evaluation:
+        return f"{line}; {evaluation_line(report.evaluation)}"
+    held_out = report.figures.all_to_hlx if isinstance(report.figures, TranslationFigures) else None
+    right = f"{format_percent(held_out.exact_match)} of {held_out.samples:,} held-out answers right" if held_out else ""
+    return f"{line}; {right}, English→HLX; no evaluation document"
 
 
 def _verdict(verified: VerifiedCheckpoint) -> Verdict | None:
@@ -109,7 +116,7 @@ def _newest(training: Path) -> Path:
         raise CheckpointError(
             f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
         )
-    found.sort(key=lambda path: (path / MANIFEST).stat().st_mtime, reverse=True)
+    found.sort(key=age, reverse=True)
     for path in found:
         verdict = _verdict(verify_checkpoint(path, only=()))
         if verdict is not None and verdict.outcome != "fail" and not verdict.void:

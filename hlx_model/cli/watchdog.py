@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 from typer import Argument, Context, Exit, Option, Typer, echo
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.show import echo_json, rows_table
+from hlx_model.cli.show import echo_json, rows_table, stdout_console
 from hlx_model.cli.status import check_all, notes, rows
 from hlx_model.monitoring.losses import simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY
@@ -42,11 +42,11 @@ def watchdog_command(
             now = time.time()
             found = check_all(root, now)
             clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-            table = [rows_table(rows(found, now))] if found else []
+            table = [rows_table(rows(found, now))] if found.trainings else []
             show(Group(f"training watchdog, {clock}", *table, *map(Text, notes(root, found, now))))
-            beats = [training.snapshot.beat for training, _ in found]
+            beats = [training.snapshot.beat for training, _ in found.trainings]
             ended_badly = any(beat.status in ENDED_BADLY and beat.training_id in running for beat in beats)
-            if ended_badly or any(problem for _, problem in found):
+            if ended_badly or any(problem for _, problem in found.trainings):
                 raise Exit(1)
             if once:
                 return
@@ -57,7 +57,7 @@ def watchdog_command(
 @contextmanager
 def _screen() -> Iterator[Callable[[RenderableType], None]]:
     """Yield a function that shows a check in place of the last one, or below it if this is not a terminal."""
-    console = Console(highlight=False)
+    console = stdout_console()
     if not console.is_terminal:
         yield console.print
         return

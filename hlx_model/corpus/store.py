@@ -39,8 +39,20 @@ from hlx_model.corpus.tables import (
     with_max_tokens,
 )
 from hlx_model.files import digest_of, new_directory, staging, write_json
-from hlx_model.json_model import JsonModel
-from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EVALUATION, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
+from hlx_model.json_model import JsonModel, Name
+from hlx_model.layout import (
+    CORPUS_FOLDER,
+    CORPUS_REPORT_FOLDER,
+    DERIVED_FROM,
+    DOCUMENTS,
+    EVALUATION,
+    EXAMPLES,
+    PLACES,
+    QUARANTINE,
+    ROWS,
+    Artifacts,
+    FolderKind,
+)
 
 _COVERED = {
     EXAMPLES: EXAMPLES_SCHEMA.names,
@@ -141,7 +153,7 @@ class VerifiedCorpus:
 class DerivedFrom(JsonModel):
     """`derived.json`: the examples that a derived corpus was first made from."""
 
-    corpus_examples: str
+    corpus_examples: Name
     """Their data version."""
 
 
@@ -208,20 +220,23 @@ def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
     target = artifacts.corpus(corpus.asset, corpus.version)
     if target == corpus.directory or is_intact(target):
         return replace(corpus, directory=target)
-    _copy(corpus.directory, target, is_intact)
+    _copy(corpus.directory, target, CORPUS_FOLDER, is_intact)
     verdict = report_folder(corpus.directory)
     if verdict is not None and verdict.is_dir():
-        _copy(verdict, artifacts.corpus_report(corpus.asset, corpus.version), Path.exists)
+        report = artifacts.corpus_report(corpus.asset, corpus.version)
+        _copy(verdict, report, CORPUS_REPORT_FOLDER, Path.exists)
     return replace(corpus, directory=target)
 
 
-def _copy(source: Path, target: Path, keep: Callable[[Path], bool]) -> None:
-    """Copy the files of a directory with their times, unless they are kept there already.
+def _copy(source: Path, target: Path, kind: FolderKind, keep: Callable[[Path], bool]) -> None:
+    """Copy the files that hlx writes into a directory of this kind, with their times, unless they are kept already.
 
     Not their modes, which are those of the source's owner, and which a file system may refuse.
     """
     with new_directory(target, keep=keep) as made:
-        for path in source.glob("[!.]*"):
+        for path in filter(lambda path: kind.has(path.name), source.glob("[!.]*")):
+            if path.is_symlink():
+                raise CorpusError(f"{path}: a link leads elsewhere and is not copied: put the file itself there")
             if path.is_file():
                 status = path.stat()
                 os.utime(shutil.copyfile(path, made / path.name), ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -1,7 +1,7 @@
 """Take snapshots of the trainings in a folder, for the watchdog's rules."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.environment import Environment
 from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
-from hlx_model.files import read_json
+from hlx_model.files import read_json, skipping
 from hlx_model.layout import CHECKPOINTS, HEARTBEAT, MILESTONE_RESULTS
 from hlx_model.model.sizes import SIZES
 from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.runs.metrics import MetricsRow, read_metrics
+from hlx_model.runs.metrics import read_metrics
 from hlx_model.verdicts import GateResult, Milestone
 
 _BYTES_PER_PARAMETER = 12
@@ -35,31 +35,51 @@ def limits() -> Limits:
     return Limits(stall_seconds=Environment.read("HLX_STALL_SECONDS").stall_seconds)
 
 
-def trainings(root: Path) -> Iterator[WatchedTraining]:
-    """Yield the trainings in the folder `root` that have a heartbeat, the newest heartbeat first."""
-    directories = [d for d in root.iterdir() if (d / HEARTBEAT).exists()] if root.is_dir() else []
-    found = (WatchedTraining(d, snapshot) for d in directories if (snapshot := take_snapshot(d)))
-    yield from sorted(found, key=lambda training: training.snapshot.beat.time, reverse=True)
+class Scan(NamedTuple):
+    """What a folder of trainings shows at one moment."""
+
+    watched: list[WatchedTraining]
+    """The trainings that have a heartbeat, the newest heartbeat first."""
+    unreadable: list[str]
+    """A line on each file or folder that cannot be read: what it would show is not watched."""
 
 
-def take_snapshot(directory: Path) -> Snapshot | None:
-    """Return a snapshot of the training in a directory; None if it has no readable heartbeat.
+def scan(root: Path) -> Scan:
+    """Take a snapshot of each training in the folder `root`. What is damaged is named, and the others are watched."""
+    found = Scan([], [])
+    with skipping(root, found.unreadable.append):
+        for directory in sorted(root.iterdir()) if root.is_dir() else ():
+            with skipping(directory / HEARTBEAT, found.unreadable.append):
+                if (directory / HEARTBEAT).exists():
+                    found.watched.append(WatchedTraining(directory, take_snapshot(directory, found.unreadable.append)))
+    found.watched.sort(key=lambda training: training.snapshot.beat.time, reverse=True)
+    return found
+
+
+def take_snapshot(directory: Path, note: Callable[[str], object]) -> Snapshot:
+    """Return a snapshot of the training in a directory.
 
     Of a training that has ended it contains the heartbeat only: there may be hundreds of them.
+
+    Args:
+        directory: of the training.
+        note: gets one line on each other file that cannot be read.
+
+    Raises:
+        ValueError: the heartbeat is damaged.
+        OSError: it cannot be read.
     """
-    beat = Heartbeat.read(directory)
-    if beat is None:
-        return None
+    beat = Heartbeat.load(directory)
     if not beat.running:
         return Snapshot(beat)
-    curve: list[MetricsRow] = []
-    with suppress(OSError, ValueError):
-        curve = read_metrics(directory)
-    milestones = directory / MILESTONE_RESULTS
+    milestones: list[Milestone] = []
+    with skipping(directory / MILESTONE_RESULTS, note):
+        if (directory / MILESTONE_RESULTS).exists():
+            milestones = [Milestone.from_json(one) for one in read_json(directory / MILESTONE_RESULTS)]
     return Snapshot(
         beat,
-        curve,
-        milestones=[Milestone.from_json(one) for one in read_json(milestones)] if milestones.exists() else [],
+        read_metrics(directory, note),
+        milestones,
         checkpoint=_newest_checkpoint(directory / CHECKPOINTS, beat.size),
         alive=beat.alive,
         disk_free=shutil.disk_usage(directory).free,

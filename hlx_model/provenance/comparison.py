@@ -140,12 +140,7 @@ def _made_from(m: Manifest) -> dict[str, dict[str, object]]:
 
 
 def _curve(checkpoint: Path, step: int) -> list[CurvePoint]:
-    directory = training_of(checkpoint)
-    try:
-        return [CurvePoint.from_json(row) for row in read_metrics(directory) if row["step"] <= step]
-    except (OSError, ValueError, KeyError) as error:
-        log.warning("skipped: the metrics of %s cannot be read (%s)", directory, error)
-        return []
+    return [CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= step]
 
 
 def _report(checkpoint: Path, manifest: Manifest) -> Report | None:

@@ -6,21 +6,26 @@
 """
 
 import json
-from contextlib import suppress
+import logging
+import os
 from pathlib import Path
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from hlx_model.files import skipping
+from hlx_model.json_model import Name, RelativePath
 from hlx_model.layout import EVENTS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Event:
     """One materialization of an asset."""
 
-    asset: str
-    artifact: str
+    asset: Name
+    artifact: RelativePath
     """Its directory, relative to the root of the artifacts."""
     run_id: str
     time: str
@@ -28,20 +33,33 @@ class Event:
 
 
 def record_event(root: Path, event: Event) -> None:
-    """Append an event. A power cut may leave a shortened line, which `read_events` skips."""
+    """Append an event, on a line of its own. A power cut may leave a shortened line, which `read_events` skips."""
     root.mkdir(parents=True, exist_ok=True)
+    line = (json.dumps(vars(event), ensure_ascii=False) + "\n").encode()
     # Opened for appending, a whole line is written at once, also if several processes write.
-    with (root / EVENTS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(vars(event), ensure_ascii=False) + "\n")
+    with (root / EVENTS).open("a+b") as file:
+        shortened = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write(b"\n" + line if shortened else line)
 
 
 def read_events(root: Path) -> list[Event]:
-    """Return the events recorded under a root of artifacts, the oldest first. Lines that cannot be read are skipped."""
+    """Return the events recorded under a root of artifacts, the oldest first.
+
+    What cannot be read is skipped, with one warning.
+    """
     events: list[Event] = []
-    with suppress(FileNotFoundError):
-        for line in (root / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError):
-                events.append(Event(**json.loads(line)))
+    skipped: list[int] = []
+    path = root / EVENTS
+    with skipping(path, log.warning):
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                events += [Event(**json.loads(line))] if line.strip() else []
+            except (ValueError, TypeError, RecursionError):
+                skipped.append(number)
+    if skipped:
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        log.warning("skipped: %s line %d%s: not a record of a materialization", path, skipped[0], more)
     return events
 
 

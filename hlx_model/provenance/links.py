@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hlx_model.files import json_text, read_json, sha256_of
+from hlx_model.json_model import plain_name
 
 LinkStatus = Literal["ok", "broken", "unchecked"]
 
@@ -36,7 +37,11 @@ def check_files(
         ignore: another file that may be there.
     """
     for name, sha256 in recorded.items():
-        path, size = directory / name, (sizes or {}).get(name)
+        try:
+            path, size = directory / plain_name(name), (sizes or {}).get(name)
+        except ValueError as error:
+            yield Link(by, "broken", f"{directory / by}: {error}")
+            continue
         if not path.is_file():
             yield Link(name, "broken", f"{path}: missing")
         elif size is not None and (found := path.stat().st_size) != size:

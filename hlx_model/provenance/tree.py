@@ -180,7 +180,9 @@ def lineage(name: str, training: Path) -> Node:
     if name in DOCUMENT_OF:
         return _examples(version, store.sources_of(directory), events, name)
     examples, sources = store.made_from(directory)
-    made = CorpusVersion(data_version=version, path=str(directory), examples=examples, documents=sources)
+    made = CorpusVersion(
+        data_version=version, path=str(directory.relative_to(root)), examples=examples, documents=sources
+    )
     return _corpus(name, made, events)
 
 

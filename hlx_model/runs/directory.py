@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints, remove_checkpoint, verify_checkpoint
+from hlx_model.files import lock
 from hlx_model.layout import CHECKPOINTS, LOCK, MANIFEST
 from hlx_model.runs.heartbeat import Heartbeat
 
@@ -42,17 +43,18 @@ def training_lock(directory: Path) -> Iterator[None]:
 
     Raises:
         AlreadyRunning: another process has the lock.
+        OSError: the disk has no locks.
     """
-    with (directory / LOCK).open("a+") as lock:
+    with (directory / LOCK).open("a+") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, directory / LOCK)
         except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read().strip()
+            file.seek(0)
+            owner = file.read().strip()
             raise AlreadyRunning(f"{directory}: process {owner} runs this training: wait for it") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
 
 

@@ -5,17 +5,22 @@ import platform
 import time
 from dataclasses import asdict, field
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from hlx_model.files import named_specials, read_json, write_json
-from hlx_model.json_model import Float
+from hlx_model.json_model import Float, first_error
 from hlx_model.layout import HEARTBEAT
 from hlx_model.runs.processes import ProcessRef, process_identity
 
 RUNNING = ("starting", "training")
 ENDED_BADLY = ("quality_failed", "aborted", "failed")
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Time = Annotated[float, Field(ge=0, lt=253_402_300_800)]
+"""Unix seconds, before the year 10000."""
 
 
 # Strict: a value of another type is not converted. A later version's fields are ignored.
@@ -24,15 +29,15 @@ class Heartbeat:
     """State of a training, written about once a second by atomic rename; losses in nats, times in Unix seconds."""
 
     training_id: str
-    phase: int
+    phase: Count
     size: str
-    epochs: int
+    epochs: Count
     status: str = "starting"
     """`starting`, `training`, `completed`, `quality_failed`, `aborted`, `interrupted` or `failed`."""
     reason: str | None = None
-    epoch: int = 0
-    step: int = 0
-    steps: int = 0
+    epoch: Count = 0
+    step: Count = 0
+    steps: Count = 0
     """Steps of the whole training."""
     train_loss: Float | None = None
     held_out_loss: Float | None = None
@@ -41,17 +46,17 @@ class Heartbeat:
     eta_seconds: Float | None = None
     pace: Float = 0.0
     """Longest time, in seconds, between two heartbeats of this process so far."""
-    gpu_memory_bytes: int | None = None
+    gpu_memory_bytes: Count | None = None
     """Most that the training has used so far."""
-    gpu_memory_total: int | None = None
+    gpu_memory_total: Count | None = None
     run_id: str | None = None
     """The Dagster run that started the trainer."""
     host: str | None = field(default_factory=platform.node)
-    pid: int = field(default_factory=os.getpid)
+    pid: Count = field(default_factory=os.getpid)
     process: str | None = field(default_factory=process_identity)
     """Tells that process from every other one of any machine (`process_identity`)."""
-    started: Float = field(default_factory=time.time)
-    time: Float = field(default_factory=time.time)
+    started: Time = field(default_factory=time.time)
+    time: Time = field(default_factory=time.time)
 
     @property
     def running(self) -> bool:
@@ -82,9 +87,25 @@ class Heartbeat:
         write_json(directory / HEARTBEAT, named_specials(asdict(self)), durable=False)
 
     @classmethod
+    def load(cls, directory: Path) -> "Heartbeat":
+        """Read the heartbeat of a training's directory.
+
+        Raises:
+            ValueError: it is damaged; names the field, if there is one.
+            OSError: it is missing or cannot be read.
+        """
+        content = read_json(directory / HEARTBEAT)
+        if not isinstance(content, dict):
+            raise ValueError("not a heartbeat")
+        try:
+            return cls(**content)
+        except ValidationError as error:
+            raise ValueError(first_error(error)) from None
+
+    @classmethod
     def read(cls, directory: Path) -> "Heartbeat | None":
         """Read the heartbeat of a training's directory; None if it is missing or cannot be read."""
         try:
-            return cls(**read_json(directory / HEARTBEAT))
-        except (OSError, ValueError, TypeError):
+            return cls.load(directory)
+        except (OSError, ValueError):
             return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hlx_model.files import write_json
+from hlx_model.files import skipping, write_json
 from hlx_model.json_model import Float, JsonModel
 from hlx_model.layout import TICK
 
@@ -47,11 +47,20 @@ def last_tick(training: Path) -> Tick | None:
     return None
 
 
+def _no_tick(training: Path) -> str:
+    """Return why there is no record of a check."""
+    lines: list[str] = []
+    with skipping(training / TICK, lines.append):
+        if (training / TICK).exists():
+            Tick.read(training / TICK)
+    return lines[0] if lines else "the watchdog has never run here"
+
+
 def asleep(training: Path, now: float | None = None) -> str | None:
     """Return one line if the watchdog has stopped checking, with what to do; None if it checks."""
     tick, now = last_tick(training), time.time() if now is None else now
     if tick is None:
-        return "the watchdog has never run here: `make ui` runs it (its sensor and the daemon must be on)"
+        return f"{_no_tick(training)}: `make ui` runs it (its sensor and the daemon must be on)"
     if not tick.asleep(now):
         return None
     age = f"{now - tick.time:.0f} seconds ago (required: every {tick.interval:.0f})"

@@ -1,19 +1,27 @@
 """The recorded metrics of a training, in `metrics.parquet`: the whole curve in one file."""
 
 import io
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hlx_model.files import write_bytes
+from hlx_model.files import skipping, write_bytes
 from hlx_model.layout import METRICS
+
+log = logging.getLogger(__name__)
 
 METRICS_SCHEMA = pa.schema({
     "step": pa.int64(), "epoch": pa.int32(), "train_loss": pa.float64(), "held_out_loss": pa.float64(),
     "learning_rate": pa.float64(), "tokens_per_second": pa.float64(),
 })  # fmt: skip
+
+
+_ARROW_ERRORS = (pa.ArrowException, OSError)
+"""What pyarrow raises of a damaged file."""
 
 
 class MetricsRow(TypedDict):
@@ -29,10 +37,15 @@ class MetricsRow(TypedDict):
     tokens_per_second: float | None
 
 
-def read_metrics(directory: Path) -> list[MetricsRow]:
-    """Return the rows of a training's directory in order of their steps; none if nothing was recorded."""
-    path = directory / METRICS
-    return cast("list[MetricsRow]", pq.read_table(path).to_pylist()) if path.exists() else []
+def read_metrics(directory: Path, note: Callable[[str], object] = log.warning) -> list[MetricsRow]:
+    """Return the rows of a training's directory in order of their steps; none if nothing was recorded.
+
+    Nothing depends on them: if they cannot be read, `note` gets one line, and there are none.
+    """
+    path, rows = directory / METRICS, []
+    with skipping(path, note):
+        rows = _rows(path) if path.exists() else []
+    return cast("list[MetricsRow]", rows)
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:
@@ -42,23 +55,36 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
         ValueError: the file is missing, or is not a curve; names the file and the column.
     """
     file = path / METRICS if path.is_dir() else path
+    if not file.exists():
+        raise ValueError(f"{file}: no such file: name a metrics.parquet, or a training's directory")
+    try:
+        rows = _rows(file)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    if not rows:
+        raise ValueError(f"{file}: not a curve: it has no rows")
+    return rows
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a curve in order of their steps; `ValueError` says what is wrong with the file."""
     try:
         table = pq.read_table(file)
-    except FileNotFoundError:
-        raise ValueError(f"{file}: no such file: name a metrics.parquet, or a training's directory") from None
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    except _ARROW_ERRORS as error:
+        raise ValueError(f"not a Parquet file ({_first_line(error)})") from None
     if missing := [name for name in METRICS_SCHEMA.names if name not in table.schema.names]:
-        raise ValueError(f"{file}: {', '.join(missing)} missing; a curve has {', '.join(METRICS_SCHEMA.names)}")
+        raise ValueError(f"{', '.join(missing)} missing; a curve has {', '.join(METRICS_SCHEMA.names)}")
     try:
         table = table.select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{file}: a value is not a number ({str(error).splitlines()[0]})") from None
-    if not len(table):
-        raise ValueError(f"{file}: not a curve: it has no rows")
+    except _ARROW_ERRORS as error:
+        raise ValueError(f"a value is not a number ({_first_line(error)})") from None
     if gaps := [name for name in ("step", "epoch", "train_loss") if table[name].null_count]:
-        raise ValueError(f"{file}: not a curve: {', '.join(gaps)} must have a value in every row")
+        raise ValueError(f"not a curve: {', '.join(gaps)} must have a value in every row")
     return list(table.sort_by("step").to_pylist())
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class Metrics:

@@ -22,7 +22,7 @@ from hlx_assets.watchdog.runs import (
     worker_of,
 )
 from hlx_assets.watchdog.sensors import watchdog_sensor
-from hlx_model.monitoring.snapshots import trainings
+from hlx_model.monitoring.snapshots import scan
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef, process_identity
 from tests.support.dagster_home import Home
@@ -130,7 +130,7 @@ def test_a_dead_trainer_whose_run_has_ended_is_recorded_as_failed(empty_home: Ho
         instance.report_run_failed(run)
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
         tick(instance)
-        (found,) = trainings(empty_home.path / "artifacts" / "training")
+        (found,) = scan(empty_home.path / "artifacts" / "training").watched
         beat = found.snapshot.beat
         assert (beat.status, beat.reason) == ("failed", "no progress for 400 seconds")
         assert beat.time < time.time() - 199
@@ -229,7 +229,7 @@ def test_a_lost_training_of_another_machine_is_named_and_not_ended(
         assert f"process {worker.pid} on {there.host}" in said or "was not recorded" in said
         assert "end it there" in said
         assert not current(instance, run).is_finished
-        (found,) = trainings(empty_home.path / "artifacts" / "training")
+        (found,) = scan(empty_home.path / "artifacts" / "training").watched
         assert found.snapshot.beat.running and found.snapshot.alive
         # Its run ends, and its trainer is still not this machine's.
         instance.report_run_failed(run)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hlx_model import __version__
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
@@ -20,8 +21,9 @@ from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.models import TranslationFigures
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.support.command import Hlx
+from tests.support.command import Hlx, Ran
 from tests.support.curriculum import Curriculum, copied
 from tests.support.damage import reseal
 from tests.support.documents import small_text
@@ -285,8 +287,11 @@ def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curricu
     as_json = json.loads(hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint, "--json").out)
     assert as_json == {"text": expected, "to": "LC-T", "parses": as_json["parses"], "checkpoint": str(checkpoint)}
     trained = curriculum.phases[3]
+    figures = trained.evaluation.report.figures
+    assert isinstance(figures, TranslationFigures)
     trust = (
-        f"{trained.plan.id}/phase3_FINAL_epoch8: verdict {trained.evaluation.verdict.outcome}; no evaluation document\n"
+        f"warning: {trained.plan.id}/phase3_FINAL_epoch8: verdict warn, learned by heart, not shown to generalize; "
+        f"{figures.all_to_hlx.exact_match:.1%} of 8 held-out answers right, English→HLX; no evaluation document\n"
     )
     assert ran.err == trust + ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
 
@@ -307,6 +312,20 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
     shutil.copy(final / "manifest.json", copy)
     (line,) = hlx("translate", "Sort all users", "--json").out.splitlines()
     assert json.loads(line)["checkpoint"] == str(final)
+
+
+def test_an_older_model_that_was_copied_or_touched_is_not_the_newest(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = copied(curriculum, tmp_path / "home" / "artifacts", 3)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    older = newer.parents[2] / "0123456789abcdef" / "checkpoints" / newer.name
+    shutil.copytree(newer, older)
+    report = Artifacts.of_checkpoint(newer).report(newer)
+    shutil.copytree(report, Artifacts.of_checkpoint(older).report(older))
+    reseal(older / "manifest.json", training_id=older.parents[1].name, created="2026-01-01T00:00:00+00:00")
+    os.utime(newer / "manifest.json", (1e9, 1e9))
+    assert json.loads(hlx("translate", "Sort all users", "--json").out)["checkpoint"] == str(newer)
 
 
 def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(
@@ -390,3 +409,19 @@ def test_the_status_says_what_is_wrong_with_a_training(hlx: Hlx, tmp_path: Path)
     assert found["trouble"].startswith(f"process {gone} is gone")
     assert found["train_loss"] == "nan"
     assert hlx("status", "--checkpoint-dir", tmp_path).code == 0
+
+
+def test_the_version_and_h_are_as_other_tools_have_them(hlx: Hlx, curriculum: Curriculum) -> None:
+    assert hlx("--version") == Ran(0, f"hlx {__version__}\n", "")
+    for command in ((), ("convert",), ("lineage", "verify")):
+        assert hlx(*command, "-h").out == hlx(*command, "--help").out != ""
+    ran = subprocess.run([sys.executable, "-m", "hlx_model", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"hlx {__version__}\n"
+
+
+def test_a_pipe_gets_whole_ids_and_lines(hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for command in ("status", "history"):
+        lines = hlx(command, "--checkpoint-dir", curriculum.training).out.splitlines()
+        for trained in curriculum.phases.values():
+            assert sum(trained.plan.id in line for line in lines) == 1, command

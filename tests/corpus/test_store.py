@@ -247,6 +247,8 @@ def test_a_corpus_is_copied_without_its_modes_and_with_its_files_only(
     source = made.derived["hlx_corpus"].directory
     (source / "notes").mkdir()
     (source / "gone").symlink_to("nowhere")
+    (source / "passwords").symlink_to("/etc/hostname")
+    (source / "notes.txt").write_text("mine")
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -255,7 +257,22 @@ def test_a_corpus_is_copied_without_its_modes_and_with_its_files_only(
     monkeypatch.setattr("shutil.copystat", refuse)
     copy = store.keep(Artifacts.at(tmp_path / "here"), store.verify(source))
     assert (copy.directory / ROWS).stat().st_mtime_ns == (source / ROWS).stat().st_mtime_ns
-    assert not {"notes", "gone"} & {path.name for path in copy.directory.iterdir()}
+    assert {path.name for path in copy.directory.iterdir()} == {ROWS, DERIVED_FROM}
+
+
+@pytest.mark.parametrize("name", [ROWS, DERIVED_FROM, "places-x.parquet", "documents-x.json"])
+def test_a_link_in_a_kept_corpus_is_not_followed(tmp_path: Path, name: str) -> None:
+    made = built(write(tmp_path / "a.md", small_text()), tmp_path / "there")
+    source = made.derived["hlx_corpus"].directory
+    elsewhere = tmp_path / "elsewhere"
+    if (source / name).exists():
+        (source / name).rename(elsewhere)
+    else:
+        elsewhere.write_text("a secret")
+    (source / name).symlink_to(elsewhere)
+    with pytest.raises(CorpusError, match=f"{name}: a link"):
+        store.keep(Artifacts.at(tmp_path / "here"), store.verify(source))
+    assert not list((tmp_path / "here").rglob(name))
 
 
 def test_a_damaged_record_is_one_line_that_names_the_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hlx_model.layout import METRICS
 from hlx_model.monitoring.losses import simulate
 from hlx_model.monitoring.rules import Limits, Snapshot, check
-from hlx_model.monitoring.snapshots import limits, take_snapshot, trainings
+from hlx_model.monitoring.snapshots import limits, scan, take_snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_curve
 from hlx_model.runs.processes import process_identity
@@ -151,8 +151,8 @@ def at_work(curriculum: Curriculum, tmp_path: Path, **beat: Any) -> Path:
 
 
 def test_a_snapshot_has_curve_milestones_checkpoint_process_and_disk(curriculum: Curriculum, tmp_path: Path) -> None:
-    seen = take_snapshot(at_work(curriculum, tmp_path))
-    assert seen is not None and seen.alive
+    seen = take_snapshot(at_work(curriculum, tmp_path), print)
+    assert seen.alive
     assert [m.epoch for m in seen.milestones][:2] == [1, 5] and len(seen.curve) > 10
     assert [gate.outcome for gate in seen.checkpoint] == ["pass", "pass"]
     assert seen.disk_free and seen.next_checkpoint and seen.next_checkpoint > 1_000_000
@@ -160,8 +160,7 @@ def test_a_snapshot_has_curve_milestones_checkpoint_process_and_disk(curriculum:
 
 
 def test_a_checkpoint_of_another_size_is_seen(curriculum: Curriculum, tmp_path: Path) -> None:
-    seen = take_snapshot(at_work(curriculum, tmp_path, size="10m"))
-    assert seen is not None
+    seen = take_snapshot(at_work(curriculum, tmp_path, size="10m"), print)
     found = check(seen, seen.beat.time)
     assert found is not None and found.name == "wrong_size" and "(10m)" in found.reason
 
@@ -169,13 +168,12 @@ def test_a_checkpoint_of_another_size_is_seen(curriculum: Curriculum, tmp_path: 
 def test_another_process_of_the_same_number_is_not_the_trainer(curriculum: Curriculum, tmp_path: Path) -> None:
     mine = process_identity()
     assert mine is not None
-    seen = take_snapshot(at_work(curriculum, tmp_path, process=f"{mine.rpartition(':')[0]}:1"))
-    assert seen is not None and not seen.alive
+    seen = take_snapshot(at_work(curriculum, tmp_path, process=f"{mine.rpartition(':')[0]}:1"), print)
+    assert not seen.alive
 
 
 def test_a_trainer_on_another_machine_counts_as_alive(curriculum: Curriculum, tmp_path: Path) -> None:
-    seen = take_snapshot(at_work(curriculum, tmp_path, process="another boot:1"))
-    assert seen is not None and seen.alive
+    assert take_snapshot(at_work(curriculum, tmp_path, process="another boot:1"), print).alive
 
 
 def test_what_is_not_a_training_is_ignored(curriculum: Curriculum, tmp_path: Path) -> None:
@@ -184,9 +182,10 @@ def test_what_is_not_a_training_is_ignored(curriculum: Curriculum, tmp_path: Pat
     (tmp_path / "spoilt").mkdir()
     (tmp_path / "spoilt" / "heartbeat.json").write_text("{")
     (tmp_path / "training" / "metrics.parquet").write_bytes(b"no Parquet")
-    (found,) = trainings(tmp_path)
+    (found,), unreadable = scan(tmp_path)
     assert found.directory.name == "training" and found.snapshot.curve == []
-    assert list(trainings(tmp_path / "absent")) == []
+    assert len(unreadable) == 2 and "spoilt" in unreadable[0] and "metrics.parquet" in unreadable[1]
+    assert scan(tmp_path / "absent") == ([], [])
 
 
 @pytest.mark.parametrize(

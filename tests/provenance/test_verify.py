@@ -14,13 +14,7 @@ from hlx_model.layout import ROWS
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.verify import verify_lineage
 from tests.support.copies import ArtifactsCopy
-from tests.support.curriculum import Curriculum
 from tests.support.damage import flip, reseal, seal
-
-
-@pytest.fixture
-def copy(curriculum: Curriculum, tmp_path: Path) -> ArtifactsCopy:
-    return ArtifactsCopy(shutil.copytree(curriculum.root, tmp_path / "artifacts"), curriculum)
 
 
 def test_all_links_of_a_curriculum_are_ok(copy: ArtifactsCopy) -> None:
