@@ -119,7 +119,7 @@ def test_a_training_that_continues_and_is_evaluated_changes_its_row(curriculum: 
     written.write(path.parents[1])
     row = rows(copied)[name]
     assert (row["status"], row["ended"], row["verdict"]) == ("training", None, None)
-    assert row["checkpoint_kind"] in ("BEST", "EPOCH") and row["setting_batch_size"] == 2
+    assert row["checkpoint_kind"] in ("BEST", "EPOCH") and row["setting_batch_size"] == 4
     shutil.move(copied.root / "end", path)
     row = rows(copied)[name]
     # The trainer was killed when it had just ended.

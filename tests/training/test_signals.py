@@ -37,10 +37,13 @@ def at_the_milestone(act: Callable[[], object]) -> Callable[[Event], None]:
 def test_a_signal_ends_a_training_with_a_checkpoint(
     plan: TrainingPlan, caplog: pytest.LogCaptureFixture, signum: signal.Signals
 ) -> None:
-    before = signal.getsignal(signum)
-    with pytest.raises(Interrupted, match=f"{signum.name} at step"):
-        train(plan, execution=CPU, emit=at_the_milestone(lambda: os.kill(os.getpid(), signum)))
-    assert signal.getsignal(signum) == before
+    outside = signal.signal(signum, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    try:
+        with pytest.raises(Interrupted, match=f"{signum.name} at step"):
+            train(plan, execution=CPU, emit=at_the_milestone(lambda: os.kill(os.getpid(), signum)))
+        assert signal.getsignal(signum) == signal.SIG_DFL
+    finally:
+        signal.signal(signum, outside)
     assert "with a checkpoint; a second signal ends it now" in caplog.text
     assert newest_resumable(plan.directory / CHECKPOINTS, plan.id) is not None
     assert beat_in(plan.directory).status == "interrupted"
