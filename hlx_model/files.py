@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,23 +66,22 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _sync(path: Path) -> None:
-    with _named(path), _opened(path) as descriptor, _forgiving(path.is_dir()):
+    with _named(path), _opened(path) as descriptor, _if_supported() if path.is_dir() else nullcontext():
         os.fsync(descriptor)
 
 
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM)
+"""What a file system answers that cannot sync folders or change modes (CIFS, NTFS, exFAT)."""
+
+
 @contextmanager
-def _forgiving(extra: bool) -> Iterator[None]:
-    """Go on if the disk does not know an operation that is an `extra`: folders are not synced everywhere, nor have all
-    disks modes (CIFS, NTFS, exFAT). Any other error, as of a full or a broken disk, stays one.
-    """
+def _if_supported() -> Iterator[None]:
+    """Ignore that the file system does not support an operation; any other error is raised."""
     try:
         yield
     except OSError as error:
-        if not extra or error.errno not in _UNKNOWN_TO_DISK:
+        if error.errno not in _UNSUPPORTED:
             raise
-
-
-_UNKNOWN_TO_DISK = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM)
 
 
 def lock(descriptor: int, operation: int, path: Path) -> None:
@@ -177,7 +176,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError(f"{path}: nested too deeply") from None
+        raise ValueError("nested too deeply") from None
 
 
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -218,7 +217,7 @@ def new_directory(target: Path, *, keep: Callable[[Path], bool] | None = None) -
         for path in temporary.rglob("*"):
             # Safetensors writes 0600 under any umask.
             if path.is_file() and path.stat().st_mode & 0o666 != mode:
-                with _forgiving(True):
+                with _if_supported():
                     path.chmod(mode)
             _sync(path)
         _sync(temporary)

@@ -6,8 +6,8 @@
     Tick.read(path)                       # ValueError names the file, the field and what is wrong
     write_json(path, tick.to_json())
 
-A text of a document that becomes a path has the type `Name` or `RelativePath`: it leads nowhere else. A renamed field
-keeps its key in the file by an alias. Digests are taken of the canonical JSON of these keys.
+A text that becomes a path has the type `PathComponent` or `RelativePath`: it leads nowhere else. A renamed
+field keeps its key in the file by an alias. Digests are taken of the canonical JSON of these keys.
 """
 
 import json
@@ -37,25 +37,25 @@ Float = Annotated[float, BeforeValidator(_number), WithJsonSchema(_NUMBER_SCHEMA
 """A number that is always a float, for documents of which no digest is taken."""
 
 
-def plain_name(name: str) -> str:
+def path_component(name: str) -> str:
     """Return the name of a file or folder; `ValueError` if it would lead to another folder than its own."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ValueError(f"invalid: the name {name[:100]!r} leads outside")
     return name
 
 
-def path_inside(path: str) -> str:
+def relative_path(path: str) -> str:
     """Return a relative path; `ValueError` if it would lead out of the folder that it is relative to."""
     for part in path.split("/"):
-        plain_name(part)
+        path_component(part)
     return path
 
 
-Name = Annotated[str, AfterValidator(plain_name)]
-"""A name that becomes the name of a file or folder."""
+PathComponent = Annotated[str, AfterValidator(path_component)]
+"""A text that becomes the name of a file or folder."""
 
-RelativePath = Annotated[str, AfterValidator(path_inside)]
-"""A path with `/` that becomes one below a folder."""
+RelativePath = Annotated[str, AfterValidator(relative_path)]
+"""A text that becomes a path below a folder."""
 
 
 def first_error(error: ValidationError) -> str:

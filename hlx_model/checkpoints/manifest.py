@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from hlx_model.corpus.entries import DocumentRef
 from hlx_model.files import digest_of
-from hlx_model.json_model import JsonModel, Name, RelativePath
+from hlx_model.json_model import JsonModel, PathComponent, RelativePath
 from hlx_model.layout import MANIFEST
 from hlx_model.model.sizes import SIZES, Architecture
 
@@ -29,11 +29,11 @@ class CheckpointError(ValueError):
 class CorpusVersion(JsonModel):
     """A version of a corpus that a checkpoint was trained on."""
 
-    data_version: Name
+    data_version: PathComponent
     """SHA-256 of its rows."""
     path: RelativePath
     """Its directory, relative to the root of the artifacts."""
-    examples: Name | None = None
+    examples: PathComponent | None = None
     """The data version of the examples that it was derived from; None if that was not recorded."""
     documents: tuple[DocumentRef, ...] = ()
     """The documents that the examples were read from."""
@@ -51,8 +51,8 @@ class ParentVerdict(JsonModel):
 class Parent(JsonModel):
     """The checkpoint that a training started from."""
 
-    training_id: Name
-    name: Name
+    training_id: PathComponent
+    name: PathComponent
     phase: int
     epoch: int
     weights_sha256: str
@@ -79,11 +79,11 @@ class Manifest(JsonModel):
     step: int
     size: str
     parameters: int
-    training_id: Name
+    training_id: PathComponent
     settings: Mapping[str, Any]
     """The fields of `training.settings.Settings`; an older manifest lacks the later ones."""
     vocabulary_sha256: str
-    corpora: Mapping[Name, CorpusVersion]
+    corpora: Mapping[PathComponent, CorpusVersion]
     """By asset: this phase's corpus and those of the phases before."""
     parent: Parent | None
     stopped: str | None
@@ -108,7 +108,7 @@ class Manifest(JsonModel):
     attempt: int = 1
     """Which attempt at this training; each one after the first follows one that was stopped."""
     weights_sha256: str
-    files: Mapping[Name, FileSeal]
+    files: Mapping[PathComponent, FileSeal]
     """By file name."""
 
     @property

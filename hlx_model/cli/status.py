@@ -92,7 +92,7 @@ def rows(found: Checked, now: float) -> list[dict[str, object]]:
 
 def notes(root: Path, found: Checked, now: float) -> list[str]:
     """Return one line for each training that has a problem or ended badly, each unreadable file, and the watchdog."""
-    lines = [*found.unreadable] if any(found) else [f"{root} contains no training"]
+    lines = [*found.unreadable] if found.trainings or found.unreadable else [f"{root} contains no training"]
     for training, problem in found.trainings:
         beat = training.snapshot.beat
         if problem:

@@ -35,7 +35,7 @@ from hlx_model.training.events import (
     EventSink,
     MilestoneJudged,
     Recorded,
-    extra,
+    best_effort,
     message,
     tensorboard_sink,
 )
@@ -229,7 +229,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                 case MilestoneJudged(milestone):
                     bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
-        yield extra("the progress bar", emit)
+        yield best_effort("the progress bar", emit)
 
 
 @contextmanager
@@ -237,4 +237,4 @@ def _pipes() -> Iterator[EventSink]:
     from dagster_pipes import open_dagster_pipes
 
     with open_dagster_pipes() as pipes:
-        yield extra("the report to Dagster", lambda event: pipes.report_custom_message(message(event)))
+        yield best_effort("the report to Dagster", lambda event: pipes.report_custom_message(message(event)))

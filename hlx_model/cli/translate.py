@@ -7,7 +7,7 @@ from typer import Argument, Option, echo
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import VerifiedCheckpoint, age, list_checkpoints, verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, creation_key, list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import NAMED, AsJson, option
 from hlx_model.cli.show import echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
@@ -88,9 +88,10 @@ def _trust(verified: VerifiedCheckpoint) -> str:
         return f"{line}; no report on these weights"
     if report.evaluation:
         return f"{line}; {evaluation_line(report.evaluation)}"
-    held_out = report.figures.all_to_hlx if isinstance(report.figures, TranslationFigures) else None
-    right = f"{format_percent(held_out.exact_match)} of {held_out.samples:,} held-out answers right" if held_out else ""
-    return f"{line}; {right}, English→HLX; no evaluation document"
+    assert isinstance(report.figures, TranslationFigures)
+    rates = report.figures.all_to_hlx
+    right = f"{format_percent(rates.exact_match)} of {rates.samples:,} held-out answers right, English→HLX"
+    return f"{line}; {right}; no evaluation document"
 
 
 def _verdict(verified: VerifiedCheckpoint) -> Verdict | None:
@@ -116,7 +117,7 @@ def _newest(training: Path) -> Path:
         raise CheckpointError(
             f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
         )
-    found.sort(key=age, reverse=True)
+    found.sort(key=creation_key, reverse=True)
     for path in found:
         verdict = _verdict(verify_checkpoint(path, only=()))
         if verdict is not None and verdict.outcome != "fail" and not verdict.void:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hlx_model import layout
 from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
@@ -39,20 +40,8 @@ from hlx_model.corpus.tables import (
     with_max_tokens,
 )
 from hlx_model.files import digest_of, new_directory, staging, write_json
-from hlx_model.json_model import JsonModel, Name
-from hlx_model.layout import (
-    CORPUS_FOLDER,
-    CORPUS_REPORT_FOLDER,
-    DERIVED_FROM,
-    DOCUMENTS,
-    EVALUATION,
-    EXAMPLES,
-    PLACES,
-    QUARANTINE,
-    ROWS,
-    Artifacts,
-    FolderKind,
-)
+from hlx_model.json_model import JsonModel, PathComponent
+from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EVALUATION, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
 
 _COVERED = {
     EXAMPLES: EXAMPLES_SCHEMA.names,
@@ -153,7 +142,7 @@ class VerifiedCorpus:
 class DerivedFrom(JsonModel):
     """`derived.json`: the examples that a derived corpus was first made from."""
 
-    corpus_examples: Name
+    corpus_examples: PathComponent
     """Their data version."""
 
 
@@ -220,15 +209,15 @@ def keep(artifacts: Artifacts, corpus: VerifiedCorpus) -> VerifiedCorpus:
     target = artifacts.corpus(corpus.asset, corpus.version)
     if target == corpus.directory or is_intact(target):
         return replace(corpus, directory=target)
-    _copy(corpus.directory, target, CORPUS_FOLDER, is_intact)
+    _copy(corpus.directory, target, layout.CORPUS_FOLDER, is_intact)
     verdict = report_folder(corpus.directory)
     if verdict is not None and verdict.is_dir():
         report = artifacts.corpus_report(corpus.asset, corpus.version)
-        _copy(verdict, report, CORPUS_REPORT_FOLDER, Path.exists)
+        _copy(verdict, report, layout.CORPUS_REPORT_FOLDER, Path.exists)
     return replace(corpus, directory=target)
 
 
-def _copy(source: Path, target: Path, kind: FolderKind, keep: Callable[[Path], bool]) -> None:
+def _copy(source: Path, target: Path, kind: layout.FolderKind, keep: Callable[[Path], bool]) -> None:
     """Copy the files that hlx writes into a directory of this kind, with their times, unless they are kept already.
 
     Not their modes, which are those of the source's owner, and which a file system may refuse.

@@ -15,7 +15,7 @@ from hlx_model.evaluation.fitness import BY_HEART, LIMITS, MIN_HELD_OUT_SENTENCE
 from hlx_model.evaluation.gates import GATES, GATES_OF_PHASE
 from hlx_model.evaluation.thresholds import T
 from hlx_model.files import digest_of
-from hlx_model.json_model import JsonModel, Name, RelativePath
+from hlx_model.json_model import JsonModel, PathComponent, RelativePath
 from hlx_model.layout import PAGE, VERDICT, Artifacts
 from hlx_model.verdicts import Fitness, GateClosed, GateResult, Outcome, read_sealed, write_sealed
 
@@ -38,7 +38,7 @@ class Verdict(JsonModel):
     corpora: dict[str, str]
     """Data versions by asset."""
     gates_version: str
-    evaluation: Name | None = None
+    evaluation: PathComponent | None = None
     """Data version of the evaluation examples; None without them. Other examples do not make the verdict void: the
     report is stale, until the checkpoint is evaluated again."""
     fitness: Fitness | None = None

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hlx_model.files import skipping
-from hlx_model.json_model import Name, RelativePath
+from hlx_model.json_model import PathComponent, RelativePath
 from hlx_model.layout import EVENTS
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Event:
     """One materialization of an asset."""
 
-    asset: Name
+    asset: PathComponent
     artifact: RelativePath
     """Its directory, relative to the root of the artifacts."""
     run_id: str

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hlx_model.files import json_text, read_json, sha256_of
-from hlx_model.json_model import plain_name
+from hlx_model.json_model import path_component
 
 LinkStatus = Literal["ok", "broken", "unchecked"]
 
@@ -38,7 +38,7 @@ def check_files(
     """
     for name, sha256 in recorded.items():
         try:
-            path, size = directory / plain_name(name), (sizes or {}).get(name)
+            path, size = directory / path_component(name), (sizes or {}).get(name)
         except ValueError as error:
             yield Link(by, "broken", f"{directory / by}: {error}")
             continue

@@ -19,6 +19,7 @@ RUNNING = ("starting", "training")
 ENDED_BADLY = ("quality_failed", "aborted", "failed")
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A whole number that fits into 64 bits."""
 Time = Annotated[float, Field(ge=0, lt=253_402_300_800)]
 """Unix seconds, before the year 10000."""
 

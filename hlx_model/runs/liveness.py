@@ -47,20 +47,14 @@ def last_tick(training: Path) -> Tick | None:
     return None
 
 
-def _no_tick(training: Path) -> str:
-    """Return why there is no record of a check."""
-    lines: list[str] = []
-    with skipping(training / TICK, lines.append):
-        if (training / TICK).exists():
-            Tick.read(training / TICK)
-    return lines[0] if lines else "the watchdog has never run here"
-
-
 def asleep(training: Path, now: float | None = None) -> str | None:
     """Return one line if the watchdog has stopped checking, with what to do; None if it checks."""
-    tick, now = last_tick(training), time.time() if now is None else now
+    tick, now = None, time.time() if now is None else now
+    missing = ["the watchdog has never run here"]
+    with skipping(training / TICK, missing.append):
+        tick = Tick.read(training / TICK) if (training / TICK).exists() else None
     if tick is None:
-        return f"{_no_tick(training)}: `make ui` runs it (its sensor and the daemon must be on)"
+        return f"{missing[-1]}: `make ui` runs it (its sensor and the daemon must be on)"
     if not tick.asleep(now):
         return None
     age = f"{now - tick.time:.0f} seconds ago (required: every {tick.interval:.0f})"

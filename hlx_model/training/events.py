@@ -77,29 +77,28 @@ def message(event: Event) -> dict[str, object]:
             return {"event": names[type(event)], **event._asdict()}
 
 
-def extra(name: str, sink: EventSink) -> EventSink:
-    """Return a sink that is off after its first failure, with one warning: no training ends because of an extra."""
+def best_effort(name: str, sink: EventSink) -> EventSink:
+    """Return a sink that is off after its first failure, with one warning, so that the training continues."""
     failed = False
 
     def emit(event: Event) -> None:
         nonlocal failed
         if not failed:
-            with _extra(name) as problems:
+            try:
                 sink(event)
-            failed = bool(problems)
+            except _FAILURES as error:
+                failed = True
+                _warn(name, error)
 
     return emit
 
 
-@contextmanager
-def _extra(name: str) -> Iterator[list[BaseException]]:
-    """Log a failure of an extra as one warning, and add it to the list."""
-    problems: list[BaseException] = []
-    try:
-        yield problems
-    except (OSError, ValueError, RuntimeError) as error:
-        problems.append(error)
-        log.warning("%s is off from now on, the training continues: %s", name, " ".join(str(error).split()))
+_FAILURES = (OSError, ValueError, RuntimeError)
+"""Errors of a sink that do not end the training."""
+
+
+def _warn(name: str, error: Exception) -> None:
+    log.warning("%s is off from now on, the training continues: %s", name, " ".join(str(error).split()))
 
 
 @contextmanager
@@ -125,7 +124,9 @@ def tensorboard_sink(directory: Path | None) -> Iterator[EventSink]:
                     writer.add_scalar(name, value, event.row["step"])
 
     try:
-        yield extra("TensorBoard", emit)
+        yield best_effort("TensorBoard", emit)
     finally:
-        with _extra("TensorBoard"):
+        try:
             writer.close()
+        except _FAILURES as error:
+            _warn("TensorBoard", error)

@@ -70,7 +70,7 @@ def test_a_second_signal_ends_it_at_once_unless_it_is_the_first_again(
     def twice() -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)
-        after.append("the evaluation goes on")
+        after.append("the evaluation continues")
 
     with pytest.raises(Interrupted, match="SIGTERM at step" if same else "a second signal, SIGTERM, at step"):
         train(plan, execution=CPU, emit=at_the_milestone(twice))

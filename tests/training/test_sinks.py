@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from hlx_model.runs.metrics import MetricsRow
-from hlx_model.training.events import Event, Recorded, Warned, extra, tensorboard_sink
+from hlx_model.training.events import Event, Recorded, Warned, best_effort, tensorboard_sink
 from hlx_model.training.loop import Interrupted
 
 ROW: MetricsRow = {
@@ -86,4 +86,4 @@ def test_what_ends_a_training_is_not_swallowed_by_an_extra() -> None:
         raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
-        extra("the report", interrupted)(Warned("x"))
+        best_effort("the report", interrupted)(Warned("x"))

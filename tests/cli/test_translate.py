@@ -1,0 +1,113 @@
+"""`hlx translate`: which model translates, what standard error tells of it, and what is refused."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.files import read_json
+from hlx_model.layout import Artifacts
+from hlx_model.model.generation import generate
+from hlx_model.reporting.models import TranslationFigures
+from tests.support.command import Hlx
+from tests.support.curriculum import Curriculum, copied
+from tests.support.damage import reseal
+
+
+def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curriculum) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    (expected,) = generate(
+        checkpoints.load_model(verify_checkpoint(checkpoint)), ["[LC-T] Sort all users → "], max_new_tokens=200
+    )
+    ran = hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint)
+    assert (ran.code, ran.out) == (0, f"{expected}\n")
+    as_json = json.loads(hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint, "--json").out)
+    assert as_json == {"text": expected, "to": "LC-T", "parses": as_json["parses"], "checkpoint": str(checkpoint)}
+    trained = curriculum.phases[3]
+    figures = trained.evaluation.report.figures
+    assert isinstance(figures, TranslationFigures)
+    trust = (
+        f"warning: {trained.plan.id}/phase3_FINAL_epoch8: verdict warn, learned by heart, not shown to generalize; "
+        f"{figures.all_to_hlx.exact_match:.1%} of 8 held-out answers right, English→HLX; no evaluation document\n"
+    )
+    assert ran.err == trust + ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
+
+
+def test_the_newest_finished_phase_3_translates_if_none_is_named(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
+    ran = hlx("translate", "Sort")
+    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
+    monkeypatch.delenv("DAGSTER_HOME")
+    for folder in ("training", "reports"):
+        shutil.copytree(curriculum.root / folder, tmp_path / "dagster_home" / "artifacts" / folder)
+    final = Path("dagster_home/artifacts/training", curriculum.phases[3].plan.id, "checkpoints", "phase3_FINAL_epoch8")
+    copy = final.with_name(f"{final.name}.bak")  # somebody's, and newer
+    copy.mkdir()
+    shutil.copy(final / "manifest.json", copy)
+    (line,) = hlx("translate", "Sort all users", "--json").out.splitlines()
+    assert json.loads(line)["checkpoint"] == str(final)
+
+
+def test_an_older_model_that_was_copied_or_touched_is_not_the_newest(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = copied(curriculum, tmp_path / "home" / "artifacts", 3)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    older = newer.parents[2] / "0123456789abcdef" / "checkpoints" / newer.name
+    shutil.copytree(newer, older)
+    report = Artifacts.of_checkpoint(newer).report(newer)
+    shutil.copytree(report, Artifacts.of_checkpoint(older).report(older))
+    reseal(older / "manifest.json", training_id=older.parents[1].name, created="2026-01-01T00:00:00+00:00")
+    os.utime(newer / "manifest.json", (1e9, 1e9))
+    assert json.loads(hlx("translate", "Sort all users", "--json").out)["checkpoint"] == str(newer)
+
+
+def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copied(curriculum, tmp_path / "home" / "artifacts", 3)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    verdict = Artifacts.of_checkpoint(copy).report(copy) / "verdict.json"
+    gates = [{**gate, "outcome": "fail"} for gate in read_json(verdict)["gates"][:1]]
+    reseal(verdict, outcome="fail", gates=gates)
+    ran = hlx("translate", "Sort all users")
+    assert ran.code == 1 and f"no finished phase 3 in {copy.parents[2]} passed its gates" in ran.error
+    named = hlx("translate", "Sort all users", "--checkpoint", f"{copy.parents[1].name}/{copy.name}")
+    assert named.code == 0 and "warning: " in named.err and "verdict fail (training_completed)" in named.err
+    shutil.rmtree(verdict.parent)
+    assert hlx("translate", "Sort all users").code == 1
+    assert "was never evaluated: `hlx validate --checkpoint" in hlx("translate", "Sort", "--checkpoint", copy).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("Sort", "--to", "LC-X"), "--to is 'LC-X': choose one of HLXL, LC-R, LC-T, LC-B, English"),
+        (("café",), "the text has characters that the model does not know: 'é'"),
+        ((" ",), "the text is empty: give a sentence, or a line of HLX"),
+        (("Sort all users", "--to", "English"), "the text is a line of no format of HLX"),
+        (('{1000: {@0: "sea', "--to", "English"), "the text is a line of no format of HLX"),
+        (("a" * 600,), "at most 510 fit"),
+        (("Sort", "--checkpoint", "nowhere"), "nowhere: no such checkpoint"),
+    ],
+)
+def test_what_cannot_be_translated_is_one_line(
+    hlx: Hlx, curriculum: Curriculum, arguments: tuple[str, ...], said: str
+) -> None:
+    chosen = () if "--checkpoint" in arguments else ("--checkpoint", curriculum.phases[3].checkpoint)
+    ran = hlx("translate", *arguments, *chosen)
+    assert ran.code == 1 and ran.out == "" and ran.err == f"{ran.error}\n" and said in ran.error
+
+
+def test_a_model_that_does_not_translate_is_refused(hlx: Hlx, curriculum: Curriculum) -> None:
+    ran = hlx("translate", "Sort", "--checkpoint", curriculum.phases[1].checkpoint)
+    assert (
+        ran.code == 1 and "is of phase 1 (English), which does not translate: name a checkpoint of phase 3" in ran.error
+    )
