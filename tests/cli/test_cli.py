@@ -320,9 +320,12 @@ def test_the_version_and_h_are_as_other_tools_have_them(hlx: Hlx, curriculum: Cu
     assert ran.stdout == f"hlx {__version__}\n"
 
 
-def test_a_pipe_gets_whole_ids_and_lines(hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_whole_ids_and_lines(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = shutil.copytree(curriculum.training, tmp_path / "training")
     monkeypatch.delenv("COLUMNS", raising=False)
     for command in ("status", "history"):
-        lines = hlx(command, "--checkpoint-dir", curriculum.training).out.splitlines()
+        lines = hlx(command, "--checkpoint-dir", training).out.splitlines()
         for trained in curriculum.phases.values():
             assert sum(trained.plan.id in line for line in lines) == 1, command
