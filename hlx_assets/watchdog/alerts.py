@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Thread
 
@@ -21,6 +21,7 @@ from pydantic import Field
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, sender_to, unknown_address
 from hlx_model.json_model import JsonModel
+from hlx_model.runs.stopwatch import Counts
 
 SECONDS = 10.0
 """For all addresses together to accept a message."""
@@ -61,33 +62,44 @@ class Alert:
 
 
 class Cursor(JsonModel):
-    """What a notifier remembers from one check of the watchdog to the next: the cursor of its sensor."""
+    """What the watchdog remembers from one check to the next: the cursor of its sensor."""
 
     sent: dict[str, str] = Field(default_factory=dict, validation_alias="told", serialization_alias="told")
     """The fingerprint of the last problem that was sent, by subject."""
     since: float = Field(default_factory=time.time)
     """Unix seconds: what ended before was reported."""
+    counts: Counts | None = None
+    """For how long each training has been the same."""
+
+    @classmethod
+    def load(cls, text: str | None, log: logging.Logger) -> "Cursor":
+        """Read the cursor of a sensor; None: that of its first check. A damaged one is logged, and begins anew."""
+        try:
+            return cls.from_json(json.loads(text)) if text else cls()
+        except ValueError as error:
+            log.warning(f"the cursor of the watchdog is damaged, and begins anew: {error}")
+            return cls()
+
+    def dump(self) -> str:
+        """Return the cursor for the sensor."""
+        return json.dumps(self.to_json())
 
 
 class Notifier:
     """Sends alerts, each problem once."""
 
-    def __init__(self, cursor: str | None, log: logging.Logger) -> None:
+    def __init__(self, sent: Mapping[str, str], log: logging.Logger) -> None:
+        """`sent` contains the fingerprint of the last problem that was sent, by subject."""
         self._log, self._addresses = log, DagsterEnvironment.read(ALERTS).alerts
-        before = Cursor.from_json(json.loads(cursor)) if cursor else Cursor()
-        self._sent, self.since = dict(before.sent), before.since
-
-    def cursor(self) -> str:
-        """Return the cursor for the next notifier."""
-        return json.dumps(Cursor(sent=self._sent, since=self.since).to_json())
+        self.sent = dict(sent)
 
     def notify(self, alert: Alert) -> bool:
         """Send an alert unless it was sent before, or reports a recovery without a problem; return whether it was."""
-        if alert.fingerprint == self._sent.get(alert.subject):
+        if alert.fingerprint == self.sent.get(alert.subject):
             return False
-        self._sent.pop(alert.subject, None)
+        self.sent.pop(alert.subject, None)
         if alert.fingerprint:
-            self._sent[alert.subject] = alert.fingerprint
+            self.sent[alert.subject] = alert.fingerprint
         level = logging.WARNING if alert.problem else logging.INFO
         self._log.log(level, f"{alert.title}: {' '.join(alert.body.split())}")
         for error in filter(None, send(self._addresses, alert.title, alert.body, good=alert.problem is None)):

@@ -12,6 +12,7 @@ import dagster as dg
 from hlx_assets import dagster_internals as internals
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef
+from hlx_model.runs.stopwatch import Stopwatch
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
@@ -94,7 +95,7 @@ def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None
     internals.free_pool_slots(instance, run.run_id)
 
 
-def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat) -> str:
+def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: Heartbeat, stopwatch: Stopwatch) -> str:
     """Stop a run as the UI's Terminate does: its trainer is interrupted, then terminated, then killed.
 
     If no process receives the request, or the run has not ended a minute after it, the processes of the run are killed
@@ -104,7 +105,8 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
         What was done, for a person; if the run is elsewhere, also its place.
     """
     worker = worker_of(run)
-    requested = float(run.tags.get(_REQUESTED_TAG) or 0.0)
+    requested = run.tags.get(_REQUESTED_TAG)
+    waited = stopwatch.unchanged(f"stop {run.run_id}", requested or "")
     if not requested:
         tags = {REASON_TAG: reason[:MAX_TAG_LENGTH], _REQUESTED_TAG: f"{time.time():.0f}"}
         internals.tag_run(instance, run.run_id, tags)
@@ -112,7 +114,7 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
         with suppress(Exception):  # the worker's server may be gone although its process is not
             if not is_gone(run) and internals.request_termination(instance, run.run_id):
                 return "stop requested"
-    elif time.time() - requested < GRACE and not is_gone(run):
+    elif waited < GRACE and not is_gone(run):
         return "stop requested, not ended yet"
     if worker is None or not (worker.is_local or worker.is_gone):
         where = f"it runs as {worker}" if worker else UNKNOWN_WORKER
@@ -124,10 +126,12 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
     return f"killed and closed{left}"
 
 
-def is_orphan(instance: dg.DagsterInstance, beat: Heartbeat) -> bool:
-    """Whether a trainer that Dagster started still runs although its run ended a minute ago."""
+def is_orphan(instance: dg.DagsterInstance, beat: Heartbeat, stopwatch: Stopwatch) -> bool:
+    """Whether a trainer that Dagster started still runs although its run has been ended for a minute."""
     if beat.run_id is None or not beat.running or not beat.alive:
         return False
     # A run that is not on record may be of another database; this instance must not end its trainer.
     record = instance.get_run_record_by_id(beat.run_id)
-    return record is not None and record.end_time is not None and time.time() - record.end_time > GRACE
+    if record is None or record.end_time is None:
+        return False
+    return stopwatch.unchanged(f"end {beat.run_id}", str(record.end_time)) > GRACE

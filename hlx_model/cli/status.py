@@ -14,7 +14,8 @@ from hlx_model.monitoring.losses import Problem
 from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, scan
 from hlx_model.provenance.evaluations import stale_reports
-from hlx_model.runs.liveness import asleep, last_tick
+from hlx_model.runs.liveness import INTERVAL, asleep, last_tick
+from hlx_model.runs.stopwatch import Counts, Stopwatch
 
 WIDE = 100
 """Columns of a terminal that the complete table needs."""
@@ -27,6 +28,8 @@ class Checked(NamedTuple):
     """The newest first, each with what is wrong with it."""
     unreadable: Sequence[str]
     """A line on each file that cannot be read."""
+    counts: Counts
+    """For the next check."""
 
 
 def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) -> None:
@@ -34,7 +37,7 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
     root, now = training_folder(checkpoint_dir), time.time()
     found = check_all(root, now)
     if as_json:
-        echo_json(_content(root, found, now))
+        echo_json(_content(root, found))
         return
     if found.trainings:
         print_table(rows(found, now))
@@ -44,16 +47,29 @@ def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) ->
         echo(line)
 
 
-def check_all(root: Path, now: float) -> Checked:
-    """Return the trainings in a folder with what is wrong at `now`, in Unix seconds."""
-    limit, found = limits(), scan(root)
-    return Checked([(training, check(training.snapshot, now, limit)) for training in found.watched], found.unreadable)
+def check_all(root: Path, now: float, before: Counts | None = None, interval: float = INTERVAL) -> Checked:
+    """Return the trainings in a folder with what is wrong.
+
+    Args:
+        root: the folder.
+        now: Unix seconds: a first check has only the wall clock to tell how old a heartbeat is.
+        before: the counts of the check before this one.
+        interval: seconds between two checks.
+    """
+    limit, found, stopwatch = limits(), scan(root), Stopwatch(before, interval)
+    trainings = []
+    for training in found.watched:
+        beat = training.snapshot.beat
+        begin = abs(now - beat.time) if before is None else 0.0
+        silent = stopwatch.unchanged(beat.training_id, beat.state, begin)
+        trainings.append((training, check(training.snapshot, silent, limit)))
+    return Checked(trainings, found.unreadable, stopwatch.counts)
 
 
-def _content(root: Path, found: Checked, now: float) -> dict[str, object]:
+def _content(root: Path, found: Checked) -> dict[str, object]:
     tick = last_tick(root)
     return {
-        "watchdog": {"last_tick": tick.time if tick else None, "awake": asleep(root, now) is None},
+        "watchdog": {"last_tick": tick.time if tick else None, "awake": asleep(root) is None},
         "trainings": [
             {
                 **asdict(training.snapshot.beat),
@@ -99,7 +115,7 @@ def notes(root: Path, found: Checked, now: float) -> list[str]:
             lines.append(f"{beat.training_id}: in trouble: {problem.reason}")
         elif beat.reason and not beat.running:
             lines.append(f"{beat.training_id}: {beat.status}: {beat.reason}")
-    tick, reason = last_tick(root), asleep(root, now)
+    tick, reason = last_tick(root), asleep(root)
     if tick and not reason:
         lines.append(f"the watchdog checked {span(now - tick.time)} ago")
     elif found.trainings:

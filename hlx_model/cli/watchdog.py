@@ -18,6 +18,7 @@ from hlx_model.monitoring.losses import simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
 from hlx_model.runs.metrics import read_curve
+from hlx_model.runs.stopwatch import Counts
 
 watchdog_app = Typer(invoke_without_command=True)
 
@@ -37,10 +38,11 @@ def watchdog_command(
         return
     root = training_folder(checkpoint_dir)
     running: set[str] = set()
+    counts: Counts | None = None
     with _screen() as show:
         while True:
             now = time.time()
-            found = check_all(root, now)
+            found = check_all(root, now, counts, check_interval)
             clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
             table = [rows_table(rows(found, now))] if found.trainings else []
             show(Group(f"training watchdog, {clock}", *table, *map(Text, notes(root, found, now))))
@@ -50,7 +52,7 @@ def watchdog_command(
                 raise Exit(1)
             if once:
                 return
-            running = {beat.training_id for beat in beats if beat.running}
+            counts, running = found.counts, {beat.training_id for beat in beats if beat.running}
             time.sleep(check_interval)
 
 

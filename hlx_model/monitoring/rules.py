@@ -1,4 +1,4 @@
-"""The watchdog's rules: what is wrong with a training, from a snapshot of what it recorded and the time.
+"""The watchdog's rules: what is wrong with a training, from a snapshot of what it recorded and how long it is silent.
 
 A trainer stops by itself if a loss rule or a gate requires it. The watchdog finds the same from the record, in case the
 trainer does not, and finds what no trainer can report: that it stalls, or that its process is gone.
@@ -25,6 +25,8 @@ class Limits:
     """Without a step: five minutes, as in the reference schedule."""
     stall_paces: float = 5.0
     """If steps are slower: so many times the longest time without a step so far."""
+    max_pace: float = 600.0
+    """Seconds: a longer time without a step was no step, but a pause of the process."""
     first_step_stalls: float = 3.0
     """Before the first step, which has no pace yet and may compile: so many times as long."""
     settle_seconds: float = 60.0
@@ -59,7 +61,7 @@ class Facts(NamedTuple):
     beat: Heartbeat
     """The snapshot's."""
     silent: float
-    """Seconds since the last heartbeat."""
+    """Seconds without a new heartbeat."""
     limits: Limits
 
     @property
@@ -75,13 +77,14 @@ def _gone(facts: Facts) -> str | None:
 
 def _stalled(facts: Facts) -> str | None:
     beat, limits = facts.beat, facts.limits
-    allowed = max(limits.stall_seconds, limits.stall_paces * beat.pace)
+    pace = min(beat.pace, limits.max_pace)
+    allowed = max(limits.stall_seconds, limits.stall_paces * pace)
     if beat.step == 0:
         allowed = max(allowed, limits.first_step_stalls * limits.stall_seconds)
     if facts.silent <= allowed:
         return None
     waited = f"{facts.silent:.0f} seconds (allowed {allowed:.0f}"
-    waited += f", longest so far {beat.pace:.0f})" if beat.pace >= 1 else ")"
+    waited += f", longest so far {pace:.0f})" if pace >= 1 else ")"
     return f"no progress for {waited}: check the machine (GPU, disk, memory), then resume"
 
 
@@ -145,11 +148,17 @@ RULES = (
 """In the order in which they are checked: the first that speaks counts."""
 
 
-def check(snapshot: Snapshot, now: float, limits: Limits | None = None) -> Problem | None:
-    """Return what is wrong with a training at `now` (Unix seconds); None if nothing is, or if it has ended."""
+def check(snapshot: Snapshot, silent: float, limits: Limits | None = None) -> Problem | None:
+    """Return what is wrong with a training; None if nothing is, or if it has ended.
+
+    Args:
+        snapshot: of the training.
+        silent: seconds without a new heartbeat.
+        limits: None: the usual ones.
+    """
     if not snapshot.beat.running:
         return None
-    facts = Facts(snapshot, snapshot.beat, now - snapshot.beat.time, limits or Limits())
+    facts = Facts(snapshot, snapshot.beat, silent, limits or Limits())
     for rule in RULES:
         if found := rule.find(facts):
             return found if isinstance(found, Problem) else Problem(rule.name, found, rule.lost)

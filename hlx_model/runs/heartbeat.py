@@ -58,6 +58,9 @@ class Heartbeat:
     """Tells that process from every other one of any machine (`process_identity`)."""
     started: Time = field(default_factory=time.time)
     time: Time = field(default_factory=time.time)
+    """When it was written, for people: a stall is counted on the watchdog's own clock."""
+    beats: Count = 0
+    """Heartbeats that this process has written so far."""
 
     @property
     def running(self) -> bool:
@@ -70,13 +73,18 @@ class Heartbeat:
         return ProcessRef(self.host, self.pid, self.process)
 
     @property
+    def state(self) -> str:
+        """Return a text that is another one after each heartbeat of a training."""
+        return f"{self.process or self.pid} {self.step} {self.beats}"
+
+    @property
     def alive(self) -> bool:
         """Whether its process may still run: only its own machine can tell that it has ended."""
         return not self.trainer.is_gone
 
     def write(self, directory: Path) -> None:
         """Write it, with the present time, into a training's directory; NaN and infinity by their names."""
-        self.time = time.time()
+        self.time, self.beats = time.time(), self.beats + 1
         self._write(directory)
 
     def close(self, directory: Path, reason: str) -> None:

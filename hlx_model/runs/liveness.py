@@ -12,13 +12,12 @@ from pathlib import Path
 from hlx_model.files import skipping, write_json
 from hlx_model.json_model import Float, JsonModel
 from hlx_model.layout import TICK
+from hlx_model.runs.stopwatch import MISSED, Counts, Stopwatch
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 60.0
 """Seconds between two checks."""
-MISSED = 3
-"""Missed checks after which the watchdog counts as asleep."""
 
 
 class Tick(JsonModel):
@@ -29,9 +28,9 @@ class Tick(JsonModel):
     interval: Float
     """Seconds until the next check."""
 
-    def asleep(self, now: float) -> bool:
-        """Whether three checks have been missed at `now`, in Unix seconds."""
-        return now - self.time > MISSED * self.interval
+    def asleep(self, age: float) -> bool:
+        """Whether three checks have been missed; `age` is this one's, in seconds, below 0 if the clock was set back."""
+        return abs(age) > MISSED * self.interval
 
 
 def leave_tick(training: Path, interval: float = INTERVAL) -> None:
@@ -47,19 +46,25 @@ def last_tick(training: Path) -> Tick | None:
     return None
 
 
-def asleep(training: Path, now: float | None = None) -> str | None:
-    """Return one line if the watchdog has stopped checking, with what to do; None if it checks."""
-    tick, now = None, time.time() if now is None else now
+def asleep(training: Path, age: float | None = None) -> str | None:
+    """Return one line if the watchdog has stopped checking, with what to do; None if it checks.
+
+    Args:
+        training: the folder of the trainings.
+        age: seconds since the last check, as the caller has counted them; None: by the wall clock.
+    """
+    tick = None
     missing = ["the watchdog has never run here"]
     with skipping(training / TICK, missing.append):
         tick = Tick.read(training / TICK) if (training / TICK).exists() else None
     if tick is None:
         return f"{missing[-1]}: `make ui` runs it (its sensor and the daemon must be on)"
-    if not tick.asleep(now):
+    age = time.time() - tick.time if age is None else age
+    if not tick.asleep(age):
         return None
-    age = f"{now - tick.time:.0f} seconds ago (required: every {tick.interval:.0f})"
+    when = f"{abs(age):.0f} seconds {'ago' if age > 0 else 'ahead of the clock'}"
     advice = "check that `make ui`, its daemon and the sensor training_watchdog run"
-    return f"the last check of the watchdog was {age}: {advice}"
+    return f"the last check of the watchdog was {when} (required: every {tick.interval:.0f}): {advice}"
 
 
 class LivenessMonitor:
@@ -68,20 +73,26 @@ class LivenessMonitor:
     def __init__(self, training: Path, warn: Callable[[str], None]) -> None:
         """`training` is the folder of the trainings; `warn` receives one line."""
         self._training, self._warn, self._warned = training, warn, False
-        self._next = time.monotonic() + MISSED * self._interval()
+        self._counts: Counts | None = None
+        self._age()
 
     def check(self) -> None:
         """Check, if it is time."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + self._interval()
-        reason = asleep(self._training)
+        age = self._age()
+        reason = asleep(self._training, age) if age > MISSED * self._interval else None
         if reason and not self._warned:
             self._warn(f"this training is not watched: {reason}")
         elif not reason and self._warned:
             log.info("the watchdog checks again")
         self._warned = reason is not None
 
-    def _interval(self) -> float:
+    def _age(self) -> float:
+        """Return the seconds for which this process has seen no other tick, and when to look again."""
         tick = last_tick(self._training)
-        return tick.interval if tick else INTERVAL
+        self._interval = tick.interval if tick else INTERVAL
+        self._next = time.monotonic() + self._interval
+        stopwatch = Stopwatch(self._counts, self._interval)
+        self._counts = stopwatch.counts
+        return stopwatch.unchanged(TICK, str(tick and tick.time))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PROC = Path("/proc")
+_BOOT_ID = "sys/kernel/random/boot_id"
 _MACHINE_ID = Path("/etc/machine-id")
 _HIGHEST_PID = 2**22
 """`PID_MAX_LIMIT` of Linux."""
@@ -41,13 +42,20 @@ def process_identity(pid: int | None = None) -> str | None:
     try:
         if str((_PROC / "self").readlink()) != str(os.getpid()):
             return None
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        boot = (_PROC / _BOOT_ID).read_text().strip()
         namespace = (_PROC / "self/ns/pid").stat().st_ino
         # The name, which may contain anything, is in brackets. After it: the state first, the start time 20th.
         state, *others = (_PROC / str(pid or "self") / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
     return None if state in "ZX" else f"{_machine()}:{boot}:{namespace}:{others[18]}"
+
+
+def boot_id() -> str | None:
+    """Return the kernel's boot id, which differs after each start of the machine; None if there is none."""
+    with suppress(OSError):
+        return (_PROC / _BOOT_ID).read_text().strip()
+    return None
 
 
 def _machine() -> str:

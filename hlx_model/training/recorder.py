@@ -28,6 +28,7 @@ class Recorder:
         self.heartbeat = Heartbeat(plan.id, s.phase, s.size, s.epochs, steps=steps, run_id=plan.run_id)
         self._metrics = Metrics(plan.directory)
         self._every = max(1, steps // RECORDS)
+        self._beaten = time.monotonic()
         self.restart_clock()
         self._liveness = LivenessMonitor(plan.directory.parent, self._warn)
 
@@ -40,7 +41,7 @@ class Recorder:
         """Record metrics if they are due after so many more steps; else refresh the heartbeat every second."""
         p, beat = self._progress, self.heartbeat
         due = p.step // self._every > (p.step - steps) // self._every
-        if due or time.time() - beat.time > 1:
+        if due or time.monotonic() - self._beaten > 1:
             rate = (p.window_tokens - self._tokens) / max(1e-9, time.monotonic() - self._since)
             beat.tokens_per_second, beat.train_loss = rate, p.window_loss / p.window_tokens
             beat.eta_seconds = (beat.steps - p.step) * (p.epoch_tokens / p.batch) / rate if rate > 0 else None
@@ -70,7 +71,8 @@ class Recorder:
         if torch.cuda.is_available():
             beat.gpu_memory_bytes = torch.cuda.max_memory_allocated()
             beat.gpu_memory_total = torch.cuda.mem_get_info()[1]
-        beat.pace = max(beat.pace, time.time() - beat.time) if beat.running else beat.pace
+        now = time.monotonic()
+        beat.pace, self._beaten = max(beat.pace, now - self._beaten) if beat.running else beat.pace, now
         beat.write(self._directory)
 
     def record(self, train_loss: float, *, held_out: float | None = None, rate: float | None = None) -> None:

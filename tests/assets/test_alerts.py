@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from hlx_assets.settings import DagsterEnvironment
-from hlx_assets.watchdog.alerts import Alert, Notifier, main
+from hlx_assets.watchdog.alerts import Alert, Cursor, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
 from tests.support.dagster_home import SETTINGS, Home, revalidated
 
@@ -73,7 +73,7 @@ STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the mac
 
 def test_a_problem_is_sent_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_UI_URL", "http://here:3000/")
-    notifier = Notifier(None, Log())
+    notifier = Notifier({}, Log())
     again = Alert("phase1_checkpoint", "no progress for 372 seconds: look at the machine", "4567")
     other = Alert("phase1_checkpoint", "somebody cancelled the run", "4567", cancelled=True)
     well = Alert("phase1_checkpoint", None, "89ab")
@@ -88,29 +88,35 @@ def test_a_problem_is_sent_once_until_it_has_recovered(server: Server, monkeypat
 
 
 def test_what_was_sent_is_remembered_from_tick_to_tick() -> None:
-    first = Notifier(None, Log())
+    first = Notifier({}, Log())
     assert first.notify(STALL)
-    second = Notifier(first.cursor(), Log())
-    assert not second.notify(STALL) and second.since == first.since
+    cursor = Cursor.load(Cursor(sent=first.sent, since=12.5).dump(), Log())
+    assert not Notifier(cursor.sent, Log()).notify(STALL) and cursor.since == 12.5
 
 
 def test_a_cursor_of_version_0_1_0_is_understood() -> None:
     cursor = json.dumps({"told": {STALL.subject: STALL.fingerprint}, "since": 12.5})
-    notifier = Notifier(cursor, Log())
-    assert not notifier.notify(STALL) and notifier.since == 12.5
-    assert json.loads(notifier.cursor()) == json.loads(cursor)
+    loaded = Cursor.load(cursor, Log())
+    assert not Notifier(loaded.sent, Log()).notify(STALL) and loaded.since == 12.5
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"told": 1}', '{"since": "yesterday"}', '{"later": 1}', "\0"])
+def test_a_damaged_cursor_is_logged_and_begins_anew(text: str) -> None:
+    log = Log()
+    assert Cursor.load(text, log).sent == {}
+    assert "the cursor of the watchdog is damaged" in log.lines[0]
 
 
 def test_without_an_address_an_alert_is_in_the_log() -> None:
     log = Log()
-    assert Notifier(None, log).notify(STALL)
+    assert Notifier({}, log).notify(STALL)
     assert log.lines == [f"HLX Brain: phase1_checkpoint has a problem: {STALL.problem} training 89abcdef, run 0123"]
 
 
 def test_an_address_that_does_not_answer_is_logged_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HLX_ALERTS", "json://user:secret@127.0.0.1:9/ nonsense://secret")
     log = Log()
-    assert Notifier(None, log).notify(STALL)
+    assert Notifier({}, log).notify(STALL)
     assert log.lines[1:] == [
         "HLX_ALERTS: address 1 did not accept the message",
         "HLX_ALERTS: address 2 is none that Apprise knows",
@@ -126,7 +132,7 @@ def test_no_part_of_an_address_is_shown(
 ) -> None:
     monkeypatch.setenv("HLX_ALERTS", address)
     log = Log()
-    assert Notifier(None, log).notify(STALL)
+    assert Notifier({}, log).notify(STALL)
     try:
         DagsterEnvironment.check()
     except ValueError as error:
@@ -144,7 +150,7 @@ def test_addresses_that_hang_share_one_bound(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("HLX_ALERTS", " ".join(f"json://127.0.0.1:{one.getsockname()[1]}/" for one in silent))
         monkeypatch.setattr("hlx_assets.watchdog.alerts.SECONDS", 0.5)
         log = Log()
-        assert Notifier(None, log).notify(STALL)
+        assert Notifier({}, log).notify(STALL)
         assert log.lines[1:] == [f"HLX_ALERTS: address {n} did not answer in time" for n in range(1, 6)]
 
 

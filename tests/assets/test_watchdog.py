@@ -53,11 +53,34 @@ def record(instance: dg.DagsterInstance, run: dg.DagsterRun, worker: ProcessRef)
     instance.add_run_tags(run.run_id, {WORKER_TAG: tag})
 
 
-def tick(instance: dg.DagsterInstance) -> str:
-    with dg.build_sensor_context(instance=instance) as context:
-        result = training_watchdog(context)
-    assert isinstance(result, dg.SkipReason)
-    return result.skip_message or ""
+class Daemon:
+    """Ticks the watchdog with its cursor, on a clock of its own."""
+
+    cursor: str | None = None
+    now = 1000.0
+
+    def tick(self, instance: dg.DagsterInstance) -> str:
+        """Return what the watchdog reports."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hlx_model.runs.stopwatch.time.monotonic", lambda: self.now)
+            with dg.build_sensor_context(instance=instance, cursor=self.cursor) as context:
+                result = training_watchdog(context)
+                self.cursor = context.cursor
+        assert isinstance(result, dg.SkipReason)
+        return result.skip_message or ""
+
+    def watch(self, instance: dg.DagsterInstance, seconds: float) -> str:
+        """Tick now, and once a minute for so long; return all reports."""
+        said, end = [self.tick(instance)], self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + 60, end)
+            said.append(self.tick(instance))
+        return "\n".join(said)
+
+
+def tick(instance: dg.DagsterInstance, after: float = 0.0) -> str:
+    """Return what a watchdog reports that has watched for so many seconds."""
+    return Daemon().watch(instance, after)
 
 
 def beat_of(run: dg.DagsterRun, trainer: ProcessRef) -> Heartbeat:
@@ -67,13 +90,10 @@ def beat_of(run: dg.DagsterRun, trainer: ProcessRef) -> Heartbeat:
     )  # fmt: skip
 
 
-def write(home: Home, beat: Heartbeat, age: float = 0.0) -> None:
+def write(home: Home, beat: Heartbeat) -> None:
     directory = home.path / "artifacts" / "training" / beat.training_id
     directory.mkdir(parents=True, exist_ok=True)
     beat.write(directory)
-    if age:
-        path = directory / "heartbeat.json"
-        path.write_text(path.read_text().replace(f'"time": {beat.time}', f'"time": {time.time() - age}'))
 
 
 def current(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
@@ -90,8 +110,8 @@ def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunSta
 def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
-        write(empty_home, beat_of(run, ProcessRef.of(worker.pid)), age=200)
-        assert "all well" in tick(instance)
+        write(empty_home, beat_of(run, ProcessRef.of(worker.pid)))
+        assert "all well" in tick(instance, after=200)
         assert status(instance, run) == dg.DagsterRunStatus.STARTED
     assert worker.poll() is None
 
@@ -109,10 +129,45 @@ def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
 ) -> None:
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
-        write(empty_home, replace(beat_of(run, ProcessRef.of(worker.pid)), **change), age=age)  # type: ignore[arg-type]
-        assert reason in tick(instance)
+        write(empty_home, replace(beat_of(run, ProcessRef.of(worker.pid)), **change))  # type: ignore[arg-type]
+        assert reason in tick(instance, after=age)
         assert current(instance, run).is_finished and reason in current(instance, run).tags[REASON_TAG]
     worker.wait(10)
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0, 10.0**8])
+def test_a_clock_that_was_set_neither_hides_a_stall_nor_makes_one(
+    empty_home: Home, worker: "subprocess.Popen[bytes]", ahead: float
+) -> None:
+    with empty_home.instance() as instance:
+        run = started_run(instance, ProcessRef.of(worker.pid))
+        there = time.time() + ahead
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hlx_model.runs.heartbeat.time.time", lambda: there)
+            write(empty_home, beat_of(run, ProcessRef.of(worker.pid)))
+        daemon = Daemon()
+        assert "no progress" not in daemon.watch(instance, 290)
+        assert "no progress for 301 seconds" in daemon.watch(instance, 11)
+
+
+def test_while_the_watchdog_slept_nothing_stood_still(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
+    with empty_home.instance() as instance:
+        run, daemon = started_run(instance, ProcessRef.of(worker.pid)), Daemon()
+        write(empty_home, beat_of(run, ProcessRef.of(worker.pid)))
+        daemon.watch(instance, 290)
+        daemon.now += 3600  # the machine was suspended, or its daemon stopped
+        assert "no progress" not in daemon.watch(instance, 290)
+        assert "no progress" in daemon.watch(instance, 60)
+        assert current(instance, run).is_finished
+
+
+def test_a_training_that_proceeds_slowly_is_left_alone(empty_home: Home, worker: "subprocess.Popen[bytes]") -> None:
+    with empty_home.instance() as instance:
+        run, daemon = started_run(instance, ProcessRef.of(worker.pid)), Daemon()
+        beat = beat_of(run, ProcessRef.of(worker.pid))
+        for _ in range(4):
+            write(empty_home, beat)  # the same step, a new heartbeat
+            assert "no progress" not in daemon.watch(instance, 240)
 
 
 def test_a_training_whose_process_is_dead_is_closed(empty_home: Home) -> None:
@@ -126,14 +181,14 @@ def test_a_training_whose_process_is_dead_is_closed(empty_home: Home) -> None:
 def test_a_dead_trainer_whose_run_has_ended_is_recorded_as_failed(empty_home: Home) -> None:
     with empty_home.instance() as instance:
         run = started_run(instance, ended_process())
-        write(empty_home, beat_of(run, ended_process()), age=200)
+        beat = beat_of(run, ended_process())
+        write(empty_home, beat)
         instance.report_run_failed(run)
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 400 seconds"})
         tick(instance)
         (found,) = scan(empty_home.path / "artifacts" / "training").watched
-        beat = found.snapshot.beat
-        assert (beat.status, beat.reason) == ("failed", "no progress for 400 seconds")
-        assert beat.time < time.time() - 199
+        closed = found.snapshot.beat
+        assert (closed.status, closed.reason, closed.time) == ("failed", "no progress for 400 seconds", beat.time)
         assert tick(instance) == "no training is running"
 
 
@@ -143,11 +198,10 @@ def test_a_lost_training_of_the_command_line_is_an_alert_and_not_stopped(
     with empty_home.instance() as instance:
         process = ProcessRef.of(worker.pid)
         beat = replace(beat_of(started_run(instance, process), process), run_id=None)
-        write(empty_home, beat, age=400)
-        with dg.build_sensor_context(instance=instance) as context:
-            said = training_watchdog(context)
-            assert isinstance(said, dg.SkipReason) and "needs a person" in (said.skip_message or "")
-            assert "hlx train --phase 1" in (context.cursor or "")
+        write(empty_home, beat)
+        daemon = Daemon()
+        assert "needs a person" in daemon.watch(instance, 400)
+        assert "hlx train --phase 1" in (daemon.cursor or "")
     assert worker.poll() is None
 
 
@@ -176,10 +230,10 @@ def test_a_dead_trainer_is_left_to_its_worker_for_a_minute(empty_home: Home, wor
     trainer = ended_process()
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
-        write(empty_home, beat_of(run, trainer), age=50)
-        assert "all well" in tick(instance)
-        write(empty_home, beat_of(run, trainer), age=70)
-        assert f"process {trainer.pid} is gone" in tick(instance)
+        write(empty_home, beat_of(run, trainer))
+        daemon = Daemon()
+        assert "is gone" not in daemon.watch(instance, 50)
+        assert f"process {trainer.pid} is gone" in daemon.watch(instance, 20)
     worker.wait(10)
 
 
@@ -190,8 +244,8 @@ def test_a_run_that_is_being_stopped_keeps_its_first_reason(
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
         instance.add_run_tags(run.run_id, {REASON_TAG: "no progress for 301 seconds"})
-        write(empty_home, beat_of(run, trainer), age=400)
-        assert "no progress for 301 seconds" in tick(instance)
+        write(empty_home, beat_of(run, trainer))
+        assert "no progress for 301 seconds" in tick(instance, after=400)
         assert current(instance, run).tags[REASON_TAG] == "no progress for 301 seconds"
     worker.wait(10)
 
@@ -221,11 +275,11 @@ def test_a_lost_training_of_another_machine_is_named_and_not_ended(
     there = OTHER[what](ProcessRef.of(worker.pid))
     with empty_home.instance() as instance:
         run = started_run(instance, there)
-        write(empty_home, beat_of(run, there), age=400)
-        tick(instance)
+        write(empty_home, beat_of(run, there))
+        daemon = Daemon()
+        daemon.watch(instance, 400)
         # Dagster requested its end a minute ago.
-        instance.add_run_tags(run.run_id, {_REQUESTED_TAG: f"{time.time() - 2 * GRACE:.0f}"})
-        said = tick(instance)
+        said = daemon.watch(instance, GRACE)
         assert f"process {worker.pid} on {there.host}" in said or "was not recorded" in said
         assert "end it there" in said
         assert not current(instance, run).is_finished
@@ -235,7 +289,7 @@ def test_a_lost_training_of_another_machine_is_named_and_not_ended(
         instance.report_run_failed(run)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hlx_assets.watchdog.runs.GRACE", -1.0)
-            assert "end it there" in tick(instance)
+            assert "end it there" in daemon.tick(instance)
     assert worker.poll() is None
 
 
@@ -260,7 +314,7 @@ def test_a_process_that_only_has_the_pid_of_a_trainer_is_left_alone(
     reused = OTHER["start time"](ProcessRef.of(worker.pid))
     with empty_home.instance() as instance:
         run = started_run(instance, reused)
-        write(empty_home, beat_of(run, reused), age=400)
+        write(empty_home, beat_of(run, reused))
         assert "closed" in tick(instance) and current(instance, run).is_finished
     assert worker.poll() is None
 
@@ -291,10 +345,10 @@ def test_a_trainer_of_another_database_is_an_alert_and_not_ended(
 ) -> None:
     elsewhere = dg.DagsterRun(job_name="curriculum")
     with empty_home.instance() as instance:
-        write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=100)
-        assert "all well" in tick(instance)
-        write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)), age=400)
-        assert "needs a person" in tick(instance)
+        write(empty_home, beat_of(elsewhere, ProcessRef.of(worker.pid)))
+        daemon = Daemon()
+        assert "needs a person" not in daemon.watch(instance, 100)
+        assert "needs a person" in daemon.watch(instance, 300)
     assert worker.poll() is None
 
 
@@ -304,8 +358,8 @@ def test_a_trainer_of_another_machine_is_named_when_its_run_is_closed(
     trainer = replace(ProcessRef.of(worker.pid), host="node7")
     with empty_home.instance() as instance:
         run = started_run(instance, ProcessRef.of(worker.pid))
-        write(empty_home, beat_of(run, trainer), age=400)
-        said = tick(instance)
+        write(empty_home, beat_of(run, trainer))
+        said = tick(instance, after=400)
         assert f"killed and closed, but not its trainer, process {worker.pid} on node7: end it there" in said
         assert current(instance, run).is_finished
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -80,17 +81,22 @@ def test_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     assert Heartbeat.read(tmp_path) is not None
 
 
-def test_the_heartbeat_has_the_speed_before_the_first_record(small_document: Path, tmp_path: Path) -> None:
+def test_the_heartbeat_has_speed_and_pace_before_the_first_record(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = plan_training(1, QUICK, Overrides(), corpus=[small_document], training=tmp_path)
     plan.directory.mkdir(parents=True)
     progress = Progress()
     optimizers = Optimizers(Transformer(SIZES["tiny"]), plan.settings, 1_000_000)
     recorder = Recorder(plan, progress, optimizers, ignore)
-    recorder.heartbeat.time = 0.0
+    later = time.monotonic() + 50
+    monkeypatch.setattr("hlx_model.training.recorder.time.monotonic", lambda: later)
+    monkeypatch.setattr("hlx_model.runs.heartbeat.time.time", lambda: 0.0)  # the clock is set back
     progress.count(loss=2.0, tokens=100)
     recorder.after_steps(1)
     beat = beat_in(plan.directory)
-    assert (beat.step, beat.train_loss) == (1, 2.0)
+    assert (beat.step, beat.train_loss, beat.beats) == (1, 2.0, 1)
+    assert 49 < beat.pace < 55
     assert beat.tokens_per_second and beat.tokens_per_second > 0
     assert beat.eta_seconds == pytest.approx(999_999 * 100 / beat.tokens_per_second)
     assert read_metrics(plan.directory) == []

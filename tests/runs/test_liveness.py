@@ -18,11 +18,13 @@ def test_a_check_records_its_time(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_is_asleep_after_three_missed_checks(tmp_path: Path) -> None:
-    assert not Tick(time=1000.0, interval=60.0).asleep(1180.0)
-    assert Tick(time=1000.0, interval=60.0).asleep(1181.0)
+    tick = Tick(time=1000.0, interval=60.0)
+    assert not tick.asleep(180.0) and tick.asleep(181.0)
+    assert not tick.asleep(-180.0) and tick.asleep(-181.0)  # since then the clock was set back
     leave_tick(tmp_path)
     assert asleep(tmp_path) is None
-    assert "was 200 seconds ago" in (asleep(tmp_path, time.time() + 200) or "")
+    assert "was 200 seconds ago" in (asleep(tmp_path, 200) or "")
+    assert "was 3600 seconds ahead of the clock" in (asleep(tmp_path, -3600) or "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"time": "soon", "interval": 60}', '{"time": 1}'])
@@ -41,14 +43,19 @@ def test_a_trainer_warns_once_if_the_watchdog_stops(
     monitor = LivenessMonitor(tmp_path, logging.getLogger("hlx_model").warning)
 
     def said_after(seconds: float) -> list[str]:
+        """Check every ten seconds."""
         caplog.clear()
-        clock[0] += seconds
-        monitor.check()
+        for _ in range(int(seconds) // 10):
+            clock[0] += 10.0
+            monitor.check()
         return caplog.messages
 
-    assert said_after(179) == []  # it is given the time of three looks to begin
-    assert "this training is not watched: the watchdog has never run here" in said_after(2)[0]
-    assert said_after(61) == []
+    assert said_after(180) == []  # it is given the time of three checks to begin
+    assert "this training is not watched: the watchdog has never run here" in said_after(60)[0]
+    assert said_after(120) == []
     leave_tick(tmp_path)
-    assert said_after(61) == ["the watchdog checks again"]
-    assert said_after(61) == []
+    assert said_after(60) == ["the watchdog checks again"]
+    assert said_after(170) == []
+    clock[0] += 10_000.0  # both were asleep
+    assert said_after(180) == []
+    assert "the last check of the watchdog was " in said_after(80)[0]
