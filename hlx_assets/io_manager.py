@@ -17,6 +17,7 @@ from hlx_model.corpus.verdict import GATES_OF_CORPUS, require_corpus_passed
 from hlx_model.evaluation.integrity import require_intact
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.files import utc_now
+from hlx_model.json_model import relative_path
 from hlx_model.layout import Artifacts
 from hlx_model.phases import PHASES
 from hlx_model.provenance.events import Event, record_event
@@ -42,7 +43,8 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
     materialization = event.asset_materialization if event else None
     if materialization is None or ARTIFACT not in materialization.metadata:
         raise dg.Failure(f"{key.to_user_string()} {NEVER_MADE}: materialize it first", allow_retries=False)
-    path = artifacts_at_home().root / str(materialization.metadata[ARTIFACT].value)
+    with user_errors():
+        path = artifacts_at_home().root / relative_path(str(materialization.metadata[ARTIFACT].value))
     if not path.is_dir():
         missing = f"{path}, the directory of {key.to_user_string()}, is missing: materialize it again"
         raise dg.Failure(missing, allow_retries=False)
