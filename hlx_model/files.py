@@ -11,12 +11,19 @@ import json
 import math
 import os
 import secrets
+import select
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+STDIN = Path("-")
+"""Standard input, as the name of an input."""
 
 
 def utc_now() -> str:
@@ -28,6 +35,47 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[BufferedReader]:
+    """Open a file that a user named, to be read any number of times from its beginning.
+
+    A pipe, which can be read once, is read into a temporary file. `-` is standard input.
+
+    Raises:
+        OSError: it is missing, a directory, or cannot be read; or a device, which may have no end.
+    """
+    with open(path, "rb", opener=_input) as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield cast("BufferedReader", copy)
+
+
+_WRITER_SECONDS = 1.0
+"""For somebody to open a named pipe whose other end we have opened."""
+
+
+def _input(path: str, flags: int) -> int:
+    """Open an input: an opener of `open`."""
+    if path == str(STDIN):
+        return os.dup(0)
+    # Without waiting for ever for somebody who writes into a pipe: if there is nobody, it is empty.
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "a device, not a file", path)
+    if not stat.S_ISREG(mode):
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        waiting.poll(_WRITER_SECONDS * 1000)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def canonical_json(value: Any) -> str:
@@ -257,6 +305,25 @@ def _put(temporary: Path, target: Path, keep: Callable[[Path], bool]) -> None:
             if not keep(target):
                 _replace(temporary, target)
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def filled_directory(target: Path) -> Iterator[Path]:
+    """Yield a temporary directory to fill; its files are moved into `target` when the block ends without an error.
+
+    For a target that exists and is empty, and stays the folder that it is: a shell may stand in it, or a disk be
+    mounted there. One that does not exist is made as by `new_directory`.
+    """
+    if not target.is_dir():
+        with new_directory(target) as made:
+            yield made
+        return
+    with staging(target) as temporary:
+        with new_directory(temporary / target.name) as made:
+            yield made
+        for path in sorted((temporary / target.name).iterdir()):
+            path.replace(target / path.name)
+    _sync(target)
 
 
 @contextmanager

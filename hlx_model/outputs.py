@@ -4,14 +4,18 @@
     write_output(place, [page])
 
 What hlx keeps (a checkpoint, a report, a corpus) is sealed by hashes: a changed file makes it void. Any other regular
-file is replaced. Text for a pipe or a device is written to it.
+file is replaced. Text for a pipe or a device is written to it, and `-` is standard output.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hlx_model.files import write_lines
 from hlx_model.layout import FOLDERS, RECORDS, REPORT_FOLDER
+
+STDOUT = Path("-")
+"""Standard output, as the name of an output."""
 
 
 def require_output(
@@ -27,12 +31,14 @@ def require_output(
 
     Returns:
         The path to write, without links and `..`, so that what was checked is what is written. The path of a pipe or a
-        device is returned unchanged.
+        device, and `STDOUT`, are returned unchanged.
 
     Raises:
         ValueError: `path` is one of `inputs`, or a folder around one; it lies in `own` or in a folder that hlx keeps,
             or it is a record of hlx.
     """
+    if path == STDOUT:
+        return path
     # Both where a link lies and where it leads.
     for place in (path.parent.resolve() / path.name, path.resolve()):
         for source in inputs:
@@ -53,7 +59,10 @@ def require_output(
 
 def write_output(place: Path, pieces: Iterable[str]) -> None:
     """Write text to a path that `require_output` returned: a file by atomic rename, a pipe or a device directly."""
-    if _is_special(place):
+    if place == STDOUT:
+        sys.stdout.writelines(pieces)
+        sys.stdout.flush()
+    elif _is_special(place):
         with place.open("w", encoding="utf-8") as file:
             file.writelines(pieces)
     else:

@@ -6,6 +6,8 @@ The file is a state dict, or contains one beside an optimizer's state, epochs an
 with `weights_only=True`, which calls no function that a pickle names.
 """
 
+import hashlib
+import os
 import pickle
 import re
 import warnings
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.files import sha256_of
+from hlx_model.files import open_input
 from hlx_model.model.sizes import POSITIONS, SIZES, Architecture
 from hlx_model.model.tokenizer import SYMBOLS, VOCABULARY_SIZE
 from hlx_model.model.transformer import Transformer
@@ -61,22 +63,25 @@ def load_pt(path: Path, heads: int | None = None) -> ImportedModel:
         OSError: it cannot be read.
     """
     try:
-        content = _read(path)
+        content, sha256 = _read(path)
         state = _state_dict(content)
         if isinstance(content, Mapping):
             _require_vocabulary(content)
         model = _fitted(state, _architecture(state, heads))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    return ImportedModel(model, sha256_of(path))
+    return ImportedModel(model, sha256)
 
 
-def _read(path: Path) -> Any:
-    with path.open("rb") as file, warnings.catch_warnings():
+def _read(path: Path) -> tuple[Any, str]:
+    """Return what a file contains, and the SHA-256 of what was read."""
+    with open_input(path) as file, warnings.catch_warnings():
+        before, sha256 = os.fstat(file.fileno()), hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
         # torch warns about some files before it refuses them.
         warnings.simplefilter("ignore")
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # any error: the bytes may be anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:120]
             if isinstance(error, pickle.UnpicklingError):
@@ -86,6 +91,10 @@ def _read(path: Path) -> Any:
                 reason = "another pickle"
             unreadable = f"not a file that torch.save wrote, or an incomplete one ({reason})"
             raise CheckpointError(f"{unreadable}: {_SAVE_AGAIN}") from None
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise CheckpointError("it changed while it was read: wait until it is written")
+        return content, sha256
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:

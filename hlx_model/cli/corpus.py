@@ -17,7 +17,7 @@ from hlx_model.corpus.gates import Coverage, quarantine_gate
 from hlx_model.corpus.rules import max_quarantined_share
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.tables import DERIVED, examples_table, quarantine_table
-from hlx_model.outputs import require_output, write_output
+from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.reporting.pages import statistics_markdown
 
 corpus_app = Typer(help="Check, compose or describe corpus documents.", no_args_is_help=True)
@@ -121,13 +121,13 @@ def compose_command(
         raise ValueError(f"{path} exists already: name another file, or pass --force")
     lines, _ = compose_beside(entries, seed, read_corpus(beside or []).entries)
     write_output(place, lines)
-    echo(f"{path}: {entries} entries, seed {seed}")
+    echo(f"{path}: {entries} entries, seed {seed}", err=place == STDOUT)
 
 
 @corpus_app.command("statistics")
 def statistics_command(
     paths: _Paths,
-    output: Annotated[Path | None, option("Write the page (Markdown) there.")] = None,
+    output: Annotated[Path | None, option("Write the page (Markdown) there; - is standard output.")] = None,
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     as_json: AsJson = False,
 ) -> None:
@@ -139,4 +139,4 @@ def statistics_command(
         echo(page)
     else:
         write_output(place, [page, "\n"])
-        echo(f"{output}: {found.entries} entries")
+        echo(f"{output}: {found.entries} entries", err=place == STDOUT)

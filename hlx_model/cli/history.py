@@ -10,7 +10,7 @@ from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, option, training_folder
 from hlx_model.cli.show import echo_json, format_loss, minutes, print_table, stdout_console
 from hlx_model.history import TrainingRow, history_with_copy
-from hlx_model.outputs import require_output, write_output
+from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.provenance.comparison import Differences, Side, cautions, comparison_svg, differences, outcomes
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.numbers import NOTHING, format_interval, format_percent
@@ -81,14 +81,14 @@ def compare_command(
     context: Context,
     a: Annotated[str, Argument(help="A checkpoint's path, <training id>/<checkpoint>, training id, or asset.")],
     b: Annotated[str, Argument(help="Another one.")],
-    output: Annotated[Path | None, option("The figure.", "compare-<A>-<B>.svg in the current folder")] = None,
+    output: Annotated[Path | None, option("The figure; - is standard output.", "compare-<A>-<B>.svg")] = None,
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two trainings and what came of it, and draw their losses and rates in one figure."""
     outer: Path | None = context.parent.params.get("checkpoint_dir") if context.parent else None
     training = training_folder(checkpoint_dir or outer)
-    if output is not None and output.suffix.lower() != ".svg":
+    if output not in (None, STDOUT) and output.suffix.lower() != ".svg":
         raise ValueError(f"{output}: the figure is written as SVG: name a file that ends in .svg")
     paths = [checkpoint_of(name, training).absolute() for name in (a, b)]
     if paths[0] == paths[1]:
@@ -96,6 +96,8 @@ def compare_command(
     first, second = (Side.of(path) for path in paths)
     figure = output or Path(f"compare-{first.name[:8]}-{second.name[:8]}.svg")
     write_output(require_output(figure), [comparison_svg(first, second)])
+    if figure == STDOUT:
+        return
     found, better = differences(first, second), outcomes(first, second)
     if as_json:
         figures = {"a": first.figures, "b": second.figures}

@@ -13,7 +13,7 @@ from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
 from hlx_model.files import json_text
 from hlx_model.layout import PAGE, Artifacts, default_training
 from hlx_model.model.device import device_of
-from hlx_model.outputs import require_output, write_output
+from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.phases import ANY_PHASE
 from hlx_model.profiles import PROFILES
 from hlx_model.provenance.lookup import checkpoint_of
@@ -44,7 +44,7 @@ def validate_command(
     ] = None,
     phase: Annotated[int | None, option(f"The phase whose gates apply to a .pt: {ANY_PHASE}.")] = None,
     heads: Annotated[int | None, option("Attention heads of a .pt.", "by the shapes of its weights")] = None,
-    output: Annotated[Path | None, option("A second place for the report, as JSON.")] = None,
+    output: Annotated[Path | None, option("A second place for the report, as JSON; - as --json.")] = None,
     device: Device = None,
     as_json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -74,9 +74,9 @@ def validate_command(
         )  # fmt: skip
     if place is not None:
         write_output(place, [json_text(result.report.to_json())])
-    if as_json:
+    if as_json and place != STDOUT:
         echo_json(result.report.to_json())
-    else:
+    elif place != STDOUT:
         echo(f"{checkpoint.name}: {result.verdict.outcome}")
         gates = result.verdict.gates
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)

@@ -183,7 +183,8 @@ def keep_evaluation_documents(artifacts: Artifacts, paths: Sequence[Path], sourc
 
 def _copy(folder: Path, index: int, path: Path) -> StoredDocument:
     """Copy a document that can be read and has something like an entry; raises `CorpusError`."""
-    document = _write(folder, index, path.name, str(path.absolute()), _blocks(path))
+    source = os.path.abspath(path)  # noqa: PTH100 (without `..`, links stay)
+    document = _write(folder, index, path.name, source, _blocks(path))
     check_document(folder / document.file, name=str(path))
     return document
 

@@ -9,6 +9,7 @@
 | all else | Markdown with labels and tables |
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from hlx_model.corpus.pairing import blocks
 from hlx_model.corpus.parts import Block, cleaned
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.corpus.rows import csv_rows, json_lines, parquet_rows
+from hlx_model.files import open_input
 from hlx_model.language import Format
 
 _PARQUET = b"PAR1"
@@ -34,14 +36,15 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
         CorpusError: the file is missing, a directory or unreadable, when it is opened or read.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             yield file
     except FileNotFoundError:
         raise CorpusError(f"{name}: no such file; give the path of a corpus document") from None
     except IsADirectoryError:
         raise CorpusError(f"{name}: is a directory; name the corpus documents in it") from None
     except OSError as error:
-        raise CorpusError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
+        advice = "check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else "name a readable document"
+        raise CorpusError(f"{name}: cannot be read ({error.strerror or error}); {advice}") from None
 
 
 def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[Block]:

@@ -4,6 +4,8 @@ The answer comes from what was recorded: the manifests name the documents and ve
 these versions are kept.
 """
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 from hlx_model.checkpoints.manifest import CorpusVersion
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
-from hlx_model.files import sha256_of
+from hlx_model.files import STDIN, open_input
 from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.lookup import readable_manifest
@@ -62,15 +64,18 @@ class _Document:
 
     def __init__(self, named: str) -> None:
         self.named, path = named, Path(named)
-        self.source = str(path.absolute())
-        self.sha256_now = sha256_of(path) if path.is_file() else None
+        self.places = {os.path.abspath(path), str(path.resolve())}  # noqa: PTH100 (without `..`, links stay)
+        self.sha256_now = None
+        if path == STDIN or (path.exists() and not path.is_dir()):
+            with open_input(path) as file:
+                self.sha256_now = hashlib.file_digest(file, "sha256").hexdigest()
 
     def among(self, documents: Iterable[DocumentRef]) -> list[DocumentRef]:
         """Return those of the documents that are named."""
         return [
             document
             for document in documents
-            if document.source == self.source
+            if os.path.normpath(document.source) in self.places
             or self.named in (document.name, Path(document.name).name)
             or document.sha256 == self.sha256_now
             or _begins(document.sha256, self.named)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.files import new_directory, sha256_of, write_json, write_text
+from hlx_model.files import filled_directory, sha256_of, write_json, write_text
 from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, REPORT, VERDICT, VOCABULARY, WEIGHTS
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, SYMBOLS, UNK, VOCABULARY_SHA256, VOCABULARY_SIZE
@@ -49,7 +49,7 @@ def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Pat
     hashed_later = {WEIGHTS} if format == "safetensors" else set()
     manifest = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later).manifest
     record = record_of(checkpoint)
-    with new_directory(place) as directory:
+    with filled_directory(place) as directory:
         weights = _write_weights(checkpoint, manifest, directory, format)
         write_json(directory / CONFIG, config(manifest), durable=False)
         write_json(directory / VOCABULARY, vocabulary(), durable=False)
@@ -83,12 +83,16 @@ def vocabulary() -> dict[str, object]:
     return {"symbols": list(SYMBOLS), "special": special, "sha256": VOCABULARY_SHA256}
 
 
+_OF_A_DISK = "lost+found"
+"""What a disk without files contains at its root."""
+
+
 def _require_free(target: Path) -> None:
     # Without links and `..`: where it will be written.
     place = target.resolve()
     if place.exists() and not place.is_dir():
         raise ValueError(f"{target}: a file: name a new or an empty directory")
-    if place.is_dir() and any(place.iterdir()):
+    if place.is_dir() and any(path.name != _OF_A_DISK for path in place.iterdir()):
         raise ValueError(f"{target}: not empty: name a new or an empty directory")
 
 

@@ -318,6 +318,23 @@ def test_a_link_is_followed_and_a_pipe_or_a_device_is_written_to(hlx: Hlx, here:
     assert null.is_char_device()
 
 
+def test_a_dash_is_standard_output(
+    hlx: Hlx, here: Path, document: Path, curriculum: Curriculum, users_file: Path
+) -> None:
+    before = files(here)
+    page = hlx("corpus", "statistics", "c.md").out
+    ran = hlx("corpus", "statistics", "c.md", "--output", "-")
+    assert (ran.code, ran.out, ran.err) == (0, page, "-: 48 entries\n")
+    ran = hlx("corpus", "compose", "-", "--entries", 5)
+    assert ran.out.count("English: ") == 5 and ran.err == "-: 5 entries, seed 0\n"
+    trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
+    ran = hlx("history", "compare", *trained, "--output", "-")
+    assert ran.out.lstrip().startswith(("<?xml", "<svg")) and ran.out.rstrip().endswith("</svg>")
+    validate = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1, "--device", "cpu")
+    assert json.loads(hlx(*validate, "--output", "-").out)["phase"] == 1
+    assert {path for path in files(here) if "m.report" not in path.parts} == set(before)
+
+
 def test_the_report_on_a_pt_file_destroys_nothing(
     hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path
 ) -> None:

@@ -205,7 +205,17 @@ def test_an_empty_directory_is_filled_and_another_one_is_kept(
     checkpoint = curriculum.phases[1].checkpoint
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert hlx("export", checkpoint, "empty").code == 0
+    (tmp_path / "empty" / "lost+found").mkdir()  # it may be the root of a disk
+    inode = (tmp_path / "empty").stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path / "empty")
+        assert hlx("export", checkpoint, ".").code == 0
+        assert Path.cwd() == tmp_path / "empty" and Path("config.json").exists()
+    assert (tmp_path / "empty").stat().st_ino == inode
+    assert hlx("export", checkpoint, "new").code == 0
+    made = {path.name for path in (tmp_path / "empty").iterdir()} - {"lost+found"}
+    assert made == {path.name for path in (tmp_path / "new").iterdir()}
+    (tmp_path / "empty" / "lost+found").rmdir()
     for target, message in (("empty", "not empty: name a new or an empty directory"), ("empty/config.json", "a file")):
         before = sorted((path, path.read_bytes()) for path in (tmp_path / "empty").iterdir())
         ran = hlx("export", checkpoint, target)
