@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from hlx_model.shown import one_line
 from hlx_model.verdicts import GateResult
 
 OWNERS = ["team:hlx"]
@@ -21,7 +22,7 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise dg.Failure(" ".join(str(error).split()), allow_retries=False) from None
+        raise dg.Failure(one_line(error), allow_retries=False) from None
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def exit_with_one_line(advice: str = "") -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}{advice}")
+        sys.exit(f"error: {one_line(error)}{advice}")
 
 
 def failure_reason(event: dg.DagsterEvent) -> str | None:
@@ -55,7 +56,7 @@ def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] 
         check_name=gate.name,
         passed=gate.outcome == "pass",
         severity=dg.AssetCheckSeverity.WARN if gate.outcome == "warn" else dg.AssetCheckSeverity.ERROR,
-        description=gate.reason,
+        description=one_line(gate.reason),
         metadata={"outcome": gate.outcome, "samples": gate.samples, **known, **(extra or {})},
     )
 

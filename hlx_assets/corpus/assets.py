@@ -20,6 +20,7 @@ from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.environment import Environment
 from hlx_model.profiles import entries_to_compose, profile
 from hlx_model.reporting.pages import statistics_markdown
+from hlx_model.shown import one_line, shorten, show_unseen
 
 _HIDDEN = {"value_sha256", "first_line", "last_line", "section", "document"}
 """Columns that only programs need."""
@@ -72,7 +73,7 @@ def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
         data_version=dg.DataVersion(directory.name),
         metadata={
             "documents": records_metadata([document.to_json() for document in kept], ("name", "source", "sha256")),
-            "source": "; ".join(document.source for document in kept),
+            "source": one_line("; ".join(document.source for document in kept)),
             "bytes": sum(document.bytes for document in kept),
         },
     )
@@ -137,7 +138,7 @@ def records_metadata(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) 
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value)[:200]
+    return "" if value is None else show_unseen(shorten(str(value), 200))
 
 
 def _materialized(corpus: VerifiedCorpus, examples: Path, **metadata: Any) -> dg.MaterializeResult[Path]:

@@ -10,7 +10,6 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import yaml
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from hlx_assets.corpus.assets import CorpusDocumentConfig, chosen_documents
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
+from hlx_model.cli.show import DataConsole
 from hlx_model.corpus.documents import read_corpus
 from hlx_model.corpus.split import held_out_values
 from hlx_model.corpus.store import quarantined
@@ -34,7 +34,7 @@ MAX_QUARANTINED_ROWS = 10
 MAX_ERROR_LENGTH = 400
 SMALL_BYTES = 4 << 20
 """Larger documents are not read before the start: 36 held-out values need some 200 KB."""
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
+console = DataConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 
 
 def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> int:

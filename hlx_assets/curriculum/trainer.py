@@ -22,6 +22,7 @@ from hlx_assets.common import check_result
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
 from hlx_model.files import staging
+from hlx_model.reporting.render import markdown_block
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.verdicts import Milestone
@@ -83,7 +84,7 @@ class TrainerClient:
             errors.seek(0)
             lines = errors.read().decode(errors="replace").strip().splitlines()
         if result is None:
-            shown = dg.MetadataValue.md("```\n" + "\n".join(lines[-20:]) + "\n```")
+            shown = dg.MetadataValue.md(markdown_block("\n".join(lines[-20:])))
             raise dg.Failure(_failure_reason(code, lines), {"standard error": shown}, allow_retries=False)
         return result
 

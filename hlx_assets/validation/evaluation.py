@@ -18,6 +18,7 @@ from hlx_model.corpus.gates import COVERAGE, QUARANTINED, SCHEMA
 from hlx_model.environment import MOST_QUARANTINED
 from hlx_model.evaluation.documents import keep_documents, keep_examples, named_evaluation
 from hlx_model.layout import EVALUATION
+from hlx_model.shown import one_line
 
 READABLE = "readable"
 _SHOWN = ("document", "line", "section", "english", "HLXL")
@@ -47,7 +48,7 @@ def evaluation_document(config: EvaluationDocumentConfig) -> dg.MaterializeResul
         data_version=dg.DataVersion(directory.name),
         metadata={
             "documents": records_metadata(kept, ("name", "source", "sha256")),
-            "unreadable": "; ".join(one.reason for one in unreadable_documents(directory)) or "none",
+            "unreadable": one_line("; ".join(one.reason for one in unreadable_documents(directory)) or "none"),
         },
     )
 
@@ -81,7 +82,7 @@ def evaluation_examples(evaluation_document: Path) -> dg.MaterializeResult[Path]
 def readable(evaluation_document: Path) -> dg.AssetCheckResult:
     """Return whether every document could be read."""
     unreadable = unreadable_documents(evaluation_document)
-    said = "; ".join(one.reason for one in unreadable)
+    said = one_line("; ".join(one.reason for one in unreadable))
     return dg.AssetCheckResult(
         passed=not unreadable,
         description=said or f"{len(kept_documents(evaluation_document))} documents",

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from rich.filesize import decimal
-from typer import Option, echo
+from typer import Option
 
 from hlx_model.cleanup import GROUPS, CleanupPlan, CleanupResult, Removal, carry_out, plan_cleanup
 from hlx_model.cli.options import AsJson, Directory
-from hlx_model.cli.show import echo_json
+from hlx_model.cli.show import echo, echo_json
 from hlx_model.layout import default_training
 
 

@@ -6,11 +6,13 @@ A program that converts many values starts it once. Each line is answered before
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Annotated
 
-from typer import Argument, BadParameter, Option, echo, get_binary_stream
+from typer import Argument, BadParameter, Option, get_binary_stream
 
+from hlx_model.cli.show import echo_exactly
 from hlx_model.language import Format, HLXSyntaxError, convert
 
 _FORMATS = ", ".join(Format)
@@ -47,14 +49,14 @@ def convert_command(
             raise ValueError("--jsonl reads texts and formats from standard input: leave TEXT, --from and --to out")
         answers = get_binary_stream("stdout")
         for line in get_binary_stream("stdin"):
-            answers.write(json.dumps(answer(line), ensure_ascii=False).encode() + b"\n")
+            answers.write(json.dumps(answer(line), ensure_ascii=sys.stdout.isatty()).encode() + b"\n")
             answers.flush()
     elif text is None:
         raise ValueError("nothing to convert. Usage: hlx convert TEXT --from HLXL --to LC-R, or hlx convert --jsonl")
     elif source is None or target is None:
         raise ValueError(f"TEXT needs --from and --to, each one of {_FORMATS}")
     else:
-        echo(convert(text, source, target))
+        echo_exactly(convert(text, source, target))
 
 
 def answer(request: bytes) -> Answer:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-from typer import Argument, Exit, Option, Typer, echo
+from typer import Argument, Exit, Option, Typer
 
 from hlx_model.cli.options import AsJson, option
-from hlx_model.cli.show import echo_json, print_table
+from hlx_model.cli.show import echo, echo_exactly, echo_json, print_table
 from hlx_model.corpus.document import DEFAULT_SEQ_LENGTH, Document, read_document
 from hlx_model.corpus.documents import collect, compose_beside, read_corpus, require_different
 from hlx_model.corpus.entries import Collection, CorpusError
@@ -136,7 +136,7 @@ def statistics_command(
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else statistics_markdown(found)
     if place is None:
-        echo(page)
+        echo_exactly(page)
     else:
         write_output(place, [page, "\n"])
         echo(f"{output}: {found.entries} entries", err=place == STDOUT)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, echo
+from typer import Argument
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import Directory, Named, option, training_folder
+from hlx_model.cli.show import echo
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.record import record_of
 from hlx_model.release.export import export

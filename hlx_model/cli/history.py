@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Context, Option, Typer, echo
+from typer import Argument, Context, Option, Typer
 
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.options import AsJson, Directory, option, training_folder
-from hlx_model.cli.show import echo_json, format_loss, minutes, print_table, stdout_console
+from hlx_model.cli.show import echo, echo_json, format_loss, minutes, print_table, stdout_console
 from hlx_model.history import TrainingRow, history_with_copy
 from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.provenance.comparison import Differences, Side, cautions, comparison_svg, differences, outcomes

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
-from typer import Argument, Exit, Option, Typer, echo
+from typer import Argument, Exit, Option, Typer
 
 from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
-from hlx_model.cli.show import coloured, echo_json, minutes, print_table
+from hlx_model.cli.show import DataConsole, coloured, echo, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
@@ -38,7 +37,7 @@ def show_command(
     elif as_mermaid:
         echo(mermaid(node))
     else:
-        Console(highlight=False).print(_branch(node))
+        DataConsole(highlight=False).print(_branch(node))
 
 
 def _branch(node: Node) -> Tree:
@@ -67,19 +66,20 @@ def _label(node: Node) -> Iterator[str]:
 
 
 def _checkpoint(node: CheckpointNode, m: Manifest) -> Iterator[str]:
-    yield f"phase {m.phase}, {m.size}, {m.parameters:,} parameters, epoch {m.epoch} of {m.epochs}, step {m.step}"
-    by, device = f"run {m.run_id[:8]}" if m.run_id else "hlx train", f" on {m.device}" if m.device else ""
-    yield f"made {minutes(m.created)} UTC by {by}{device}, {_code(m)}"
-    yield f"seed {m.settings.get('seed')}, learning rate {m.settings.get('learning_rate')}"
+    place = f"epoch {m.epoch} of {m.epochs}, step {m.step}"
+    yield f"phase {m.phase}, {escape(m.size)}, {m.parameters:,} parameters, {place}"
+    by, device = f"run {m.run_id[:8]}" if m.run_id else "hlx train", f" on {escape(m.device)}" if m.device else ""
+    yield f"made {minutes(m.created)} UTC by {by}{device}, {escape(_code(m))}"
+    yield escape(f"seed {m.settings.get('seed')}, learning rate {m.settings.get('learning_rate')}")
     outcome = node.verdict.outcome if node.verdict else "none on these weights"
-    failed = f" ({', '.join(node.failed_gates)})" if node.failed_gates else ""
+    failed = escape(f" ({', '.join(node.failed_gates)})") if node.failed_gates else ""
     yield f"verdict: {coloured(outcome)}{failed}"
     if m.stopped:
         yield f"[red]stopped: {escape(m.stopped)}[/]"
     if node.started_by:
-        yield f"allowed to start from its parent: {node.started_by}"
-    yield from (f"[yellow]resumed by hand from {name}[/]" for name in m.resumed)
-    yield from (f"[red]made from {name} although its gate was closed (--ungated)[/]" for name in m.ungated)
+        yield f"allowed to start from its parent: {escape(node.started_by)}"
+    yield from (f"[yellow]resumed by hand from {escape(name)}[/]" for name in m.resumed)
+    yield from (f"[red]made from {escape(name)} although its gate was closed (--ungated)[/]" for name in m.ungated)
 
 
 def _code(m: Manifest) -> str:
@@ -104,7 +104,7 @@ def verify_command(
     if as_json:
         echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})
         raise Exit(1 if broken else 0)
-    console = Console(highlight=False, soft_wrap=True)
+    console = DataConsole(highlight=False, soft_wrap=True)
     for link in links:
         console.print(f"{coloured(link.outcome)} {escape(link.link)}: {escape(link.reason)}")
     count = Counter[str](link.outcome for link in links)

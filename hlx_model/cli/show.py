@@ -1,23 +1,46 @@
-"""How commands show JSON, tables, losses and times."""
+"""How commands show text, JSON, tables, losses and times: the one place where text of data reaches a terminal."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Column, Table
 
 from hlx_model.files import named_specials
+from hlx_model.shown import shorten, show_lines
 
 UNBOUNDED = 1_000
 """Columns of what is no terminal: more than any line has."""
 
 
+class DataConsole(Console):
+    """A console for text of data: what it contains does not control the terminal, and shows."""
+
+    def render(self, *args: Any, **options: Any) -> Iterable[Segment]:
+        """Yield the segments of a renderable, their text without anything unseen."""
+        for segment in super().render(*args, **options):
+            yield segment if segment.control else segment._replace(text=show_lines(segment.text))
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Print text for people; nothing of it controls the terminal."""
+    typer.echo(show_lines(str(text)), err=err)
+
+
+def echo_exactly(text: str) -> None:
+    """Print what programs read too: a terminal gets it as `echo` prints it, a file or a pipe exactly."""
+    typer.echo(show_lines(text) if sys.stdout.isatty() else text)
+
+
 def echo_json(content: object, *, indent: int | None = 2) -> None:
     """Print JSON, on one line if `indent` is None; numbers that are not finite by their names, paths as text."""
-    typer.echo(json.dumps(named_specials(content), indent=indent, ensure_ascii=False, default=str))
+    echo_exactly(json.dumps(named_specials(content), indent=indent, ensure_ascii=False, default=str))
 
 
 def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
@@ -30,13 +53,13 @@ def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
     columns = (Column(heading, overflow="fold") for row in rows[:1] for heading in row)
     table = Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0))
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row.values()))
+        table.add_row(*("" if cell is None else shorten(str(cell)) for cell in row.values()))
     return table
 
 
-def stdout_console() -> Console:
+def stdout_console() -> DataConsole:
     """Return standard output for rich: as wide as the terminal; a file or a pipe is as wide as its longest line."""
-    console = Console(highlight=False, markup=False)
+    console = DataConsole(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = UNBOUNDED
     return console

@@ -6,10 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from typer import echo
-
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.show import echo_json, format_loss, print_table, stdout_console
+from hlx_model.cli.show import echo, echo_json, format_loss, print_table, stdout_console
 from hlx_model.monitoring.losses import Problem
 from hlx_model.monitoring.rules import check
 from hlx_model.monitoring.snapshots import WatchedTraining, limits, scan

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typer import Option
 
 from hlx_model.checkpoints.manifest import ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.cli.options import Device, Directory, option
+from hlx_model.cli.show import DataConsole, echo
 from hlx_model.corpus.documents import named_documents
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
@@ -124,7 +124,7 @@ def train_command(
                 outcome = train(plan, execution=execution, ranks=ranks, emit=emit)
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
-            typer.echo(f"interrupted: {error}; the same command resumes", err=True)
+            echo(f"interrupted: {error}; the same command resumes", err=True)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
 
@@ -189,7 +189,7 @@ def _say(outcome: TrainingResult) -> None:
     else:
         found = "this training has already ended: nothing to do" if outcome.found else "trained"
         lines = [found, f"next: {validate}"]
-    typer.echo("\n".join(lines), err=True)
+    echo("\n".join(lines), err=True)
     if stopped:
         raise typer.Exit(1)
 
@@ -213,7 +213,7 @@ def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
 def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=DataConsole(stderr=True)) as bar:
         examples = len(plan.train)
         bar.console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {examples} examples")
         task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)

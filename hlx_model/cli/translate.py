@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, creation_key, list_checkpoints, verify_checkpoint
 from hlx_model.cli.options import NAMED, AsJson, option
-from hlx_model.cli.show import echo_json
+from hlx_model.cli.show import echo, echo_exactly, echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.language import Format
@@ -64,7 +64,7 @@ def translate_command(
     if as_json:
         echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": path}, indent=None)
     else:
-        echo(answer)
+        echo_exactly(answer)
     echo(_trust(verified), err=True)
     if not well_formed:
         echo(f"warning: the answer is not well-formed {target}", err=True)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option, echo
+from typer import Exit, Option
 
 from hlx_model.cli.options import NAMED, Device, option
-from hlx_model.cli.show import echo_json, print_table
+from hlx_model.cli.show import echo, echo_json, print_table
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.fitness import Requirements
 from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside

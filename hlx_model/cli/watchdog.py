@@ -9,10 +9,10 @@ from typing import Annotated
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
-from typer import Argument, Context, Exit, Option, Typer, echo
+from typer import Argument, Context, Exit, Option, Typer
 
 from hlx_model.cli.options import AsJson, Directory, training_folder
-from hlx_model.cli.show import echo_json, rows_table, stdout_console
+from hlx_model.cli.show import echo, echo_json, rows_table, stdout_console
 from hlx_model.cli.status import check_all, notes, rows
 from hlx_model.monitoring.losses import simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY

@@ -24,6 +24,7 @@ from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.corpus.rows import csv_rows, json_lines, parquet_rows
 from hlx_model.files import open_input
 from hlx_model.language import Format
+from hlx_model.shown import is_utf8
 
 _PARQUET = b"PAR1"
 
@@ -35,6 +36,8 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
     Raises:
         CorpusError: the file is missing, a directory or unreadable, when it is opened or read.
     """
+    if not is_utf8(str(path)):
+        raise CorpusError(f"{name}: its name is not UTF-8: rename it")
     try:
         with open_input(path) as file:
             yield file

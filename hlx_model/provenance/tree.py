@@ -3,6 +3,7 @@
 Nothing is read from Dagster: when the corpus changes, the tree of an older checkpoint stays the same.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from hlx_model.layout import CHECKPOINTS, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, last_materialized, read_events
 from hlx_model.provenance.lookup import CORPORA, DOCUMENT_OF, checkpoint_of
+from hlx_model.reporting.render import escape_markdown, markdown_code
+from hlx_model.shown import show_unseen
 from hlx_model.verdicts import GateClosed
 
 
@@ -120,12 +123,12 @@ _NOT_FACTS = ("kind", "weights_sha256", "corpora", "parent", "files", "digest")
 
 def outline(node: Node, depth: int = 0) -> str:
     """Return the tree as a nested list in Markdown."""
-    facts = [f"`{node.sha256[:16]}`"]
+    facts = [markdown_code(node.sha256[:16])]
     if isinstance(node, CheckpointNode) and node.verdict:
         facts.append(f"verdict {node.verdict.outcome}")
-    facts += [f"made {node.made}"] if node.made else []
-    facts += [f"run `{node.run_id[:8]}`"] if node.run_id else []
-    line = f"{'  ' * depth}- **{node.name}** {', '.join(facts)}"
+    facts += [f"made {escape_markdown(node.made)}"] if node.made else []
+    facts += [f"run {markdown_code(node.run_id[:8])}"] if node.run_id else []
+    line = f"{'  ' * depth}- **{escape_markdown(node.name)}** {', '.join(facts)}"
     return "\n".join([line, *(outline(child, depth + 1) for child in node.made_from)])
 
 
@@ -152,8 +155,13 @@ def _box(name: str, node: Node) -> str:
             lines += [f"stopped: {m.stopped}"] if m.stopped else []
             lines += [f"closed gate of {name} ignored (--ungated)" for name in m.ungated]
             lines += [f"resumed by hand from {name}" for name in m.resumed]
-    text = "<br/>".join(line.replace('"', "#quot;") for line in lines)
+    text = "<br/>".join(map(_escape_mermaid, lines))
     return f'  {name}{opening}"{text}"{closing}'
+
+
+def _escape_mermaid(text: str) -> str:
+    """Write each sign that may be markup, of Mermaid, Markdown or HTML, as a character code of Mermaid."""
+    return re.sub(r"[^\w\s.,:/+…-]", lambda sign: f"#{ord(sign[0])};", show_unseen(text))
 
 
 def lineage(name: str, training: Path) -> Node:

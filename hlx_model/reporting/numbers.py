@@ -1,15 +1,14 @@
 """Formats figures and texts for people, whatever a broken model made of them."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 
+from hlx_model.shown import show_unseen
+
 NOTHING = "–"
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MAX_NAME = 60
 _MAX_LOSS = 700.0
 """A loss in nats whose perplexity is still a number."""
-_PICTURES = {"\n": "⏎", "\t": "⇥", "\x7f": "␡"}
 
 
 def finite(value: object) -> float | None:
@@ -67,13 +66,3 @@ def round_steps(largest: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(largest))
     step = next(share * power for share in (0.2, 0.5, 1, 2) if largest / (share * power) < 6)
     return [i * step for i in range(int(largest / step) + 1)]
-
-
-def show_unseen(text: str) -> str:
-    """Replace control characters by pictures, and other characters that cannot be seen by codes: `⟨U+202E⟩`."""
-    return "".join(_shown(c) if unicodedata.category(c) in _UNSEEN else c for c in text)
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    return _PICTURES.get(character) or (chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩")

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hlx_model.language import Format
 from hlx_model.reporting import numbers, views
+from hlx_model.shown import show_lines, show_unseen
 
 _MARKDOWN_SIGNS = {
     "pass": "✅ pass", "warn": "⚠️ warn", "fail": "❌ fail",
@@ -40,20 +41,26 @@ def render(template: str, **values: object) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape text that is no Markdown, such as a reason that quotes a model, for a line or the cell of a table."""
-    return re.sub(r"[\\|<`\[]", r"\\\g<0>", numbers.show_unseen(text))
+    return re.sub(r"[\\|<`\[]", r"\\\g<0>", show_unseen(text))
 
 
 def markdown_code(text: str) -> str:
     """Write text as inline code, for a line or the cell of a table."""
-    shown = numbers.show_unseen(text).replace("|", "\\|") or " "
+    shown = show_unseen(text).replace("|", "\\|") or " "
     ticks = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     pad = " " if "`" in shown else ""
     return f"{ticks}{pad}{shown}{pad}{ticks}"
 
 
+def markdown_block(text: str) -> str:
+    """Write lines as a block of code, whatever is in them."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{show_lines(text)}\n{fence}"
+
+
 @cache
 def _html() -> Environment:
-    return _environment(numbers.show_unseen, sign=_HTML_SIGNS.__getitem__)
+    return _environment(show_unseen, sign=_HTML_SIGNS.__getitem__)
 
 
 @cache
