@@ -115,7 +115,12 @@ def open_home(*, report: bool = True) -> Iterator[dg.DagsterInstance]:
 
 def _prepare(*, report: bool) -> None:
     DagsterEnvironment.check()
-    lines = prepare(home_directory())
+    home = home_directory()
+    try:
+        lines = prepare(home)
+    except OSError as error:
+        advice = "name a folder that you can write to"
+        raise ValueError(f"DAGSTER_HOME is {home}: it cannot be used ({error.strerror}): {advice}") from None
     if report:
         sys.stderr.writelines(f"{line}\n" for line in lines)
 

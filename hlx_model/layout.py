@@ -171,5 +171,12 @@ def training_of(checkpoint: Path) -> Path:
 
 
 def default_training() -> Path:
-    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory."""
-    return Path(os.environ.get("DAGSTER_HOME") or "dagster_home") / "artifacts" / "training"
+    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory.
+
+    Raises:
+        ValueError: `$DAGSTER_HOME` begins with `~`, which only a shell replaces.
+    """
+    home = os.environ.get("DAGSTER_HOME") or "dagster_home"
+    if home.startswith("~"):
+        raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
+    return Path(home) / "artifacts" / "training"

@@ -1,5 +1,6 @@
 """One run of the whole graph in this process, and what a terminal shows of it: a table, and what failed."""
 
+import re
 import sys
 import time
 import warnings
@@ -29,9 +30,9 @@ from hlx_model.phases import PHASES, Phase
 from hlx_model.reporting.models import Rates, Report, SourceRates
 from hlx_model.reporting.views import evaluation_line
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.shown import one_line
 
 MAX_QUARANTINED_ROWS = 10
-MAX_ERROR_LENGTH = 400
 SMALL_BYTES = 4 << 20
 """Larger documents are not read before the start: 36 held-out values need some 200 KB."""
 console = DataConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
@@ -61,16 +62,28 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> in
 def run_configuration(path: Path | None) -> Mapping[str, Any]:
     """Return the run configuration in a YAML file; end the program with one line if Dagster would refuse it."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
-        config = config or {}
+        config = (yaml.load(path.read_text(encoding="utf-8"), _Loader) if path else None) or {}
         if not isinstance(config, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
         # Short lines instead of Dagster's own.
-        merged = {**config, "loggers": {"console": {}, **config.get("loggers", {})}}
+        merged = {**config, "loggers": config.get("loggers") or {"console": {}}}
         dg.validate_run_config(curriculum_job(), merged)
-    except (OSError, ValueError, yaml.YAMLError, dg.DagsterInvalidConfigError) as error:
-        sys.exit(f"error: --config {path}: {' '.join(str(error).split())[:MAX_ERROR_LENGTH]}")
+    except dg.DagsterInvalidConfigError as error:
+        # What else is allowed there, which Dagster lists, is hundreds of words.
+        sys.exit(f"error: --config {path}: {one_line(error.errors[0].message.split(' Expected: ')[0])}")
+    except OSError as error:
+        sys.exit(f"error: --config {path}: it cannot be read ({error.strerror})")
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        sys.exit(f"error: --config {path}: {one_line(error)}")
     return merged
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `1e-4` as a number, as YAML 1.2 does; in YAML 1.1 it is text."""
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
 def small_document(config: Mapping[str, Any]) -> str | None:

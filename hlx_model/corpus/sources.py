@@ -27,6 +27,20 @@ from hlx_model.language import Format
 from hlx_model.shown import is_utf8
 
 _PARQUET = b"PAR1"
+_BEGINNING = 4096
+"""Bytes from which the kind of a file is told."""
+_UNPACK = "unpack it, and name what is in it"
+_OTHER_CONTENTS = {
+    b"\x1f\x8b": f"is compressed (gzip); {_UNPACK}",
+    b"BZh": f"is compressed (bzip2); {_UNPACK}",
+    b"\xfd7zXZ\0": f"is compressed (xz); {_UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"is compressed (Zstandard); {_UNPACK}",
+    b"PK\x03\x04": f"is a ZIP archive, or a document of an office program; {_UNPACK}, or save it as Markdown",
+    b"%PDF-": "is a PDF; save its text as Markdown",
+}
+"""What is no text and no table, by the bytes that it begins with, and what to do."""
+_WIDE = {"utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "utf-16": (b"\xff\xfe", b"\xfe\xff")}
+"""Encodings other than UTF-8 by their byte order marks; the longer marks first."""
 
 
 @contextmanager
@@ -61,10 +75,12 @@ def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[B
     Raises:
         CorpusError: it is not UTF-8, empty, or not what its name says.
     """
-    ending, magic = Path(name).suffix.lower(), file.read(len(_PARQUET))
+    ending, beginning = Path(name).suffix.lower(), file.read(_BEGINNING)
     file.seek(0)
-    if ending == ".parquet" or magic == _PARQUET:
+    if ending == ".parquet" or beginning.startswith(_PARQUET):
         return parquet_rows(file, name)
+    if other := _other_content(beginning):
+        raise CorpusError(f"{name}: {other}")
     if ending in (".jsonl", ".ndjson", ".json"):
         return json_lines(_decoded(file, name), name)
     if ending in (".csv", ".tsv"):
@@ -75,6 +91,19 @@ def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[B
         if only_sentences:
             return _sentences(_decoded(file, name))
     return blocks(labelled(_decoded(file, name), unread))
+
+
+def _other_content(beginning: bytes) -> str | None:
+    """Return what a file is that is no UTF-8 text, and what to do; None if its beginning does not tell."""
+    for magic, problem in _OTHER_CONTENTS.items():
+        if beginning.startswith(magic):
+            return problem
+    named = next((name for name, marks in _WIDE.items() if beginning.startswith(marks)), None)
+    if named is None and b"\0" in beginning:
+        # Latin letters have a zero byte beside them in UTF-16, three in UTF-32.
+        zeros = beginning.count(0) / len(beginning)
+        named = "utf-16" if 0.3 < zeros < 0.6 else "utf-32" if 0.6 <= zeros < 0.8 else None
+    return f"is {named.upper()}; save it as UTF-8" if named else None
 
 
 def _sentences(lines: Iterable[str]) -> Iterator[Block]:
@@ -96,6 +125,9 @@ def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
             text = line.decode("utf-8-sig" if number == 0 else "utf-8")
         except UnicodeDecodeError as error:
             raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
+        if "\0" in text:
+            advice = "it is no text, or was not written to its end: save it again"
+            raise CorpusError(f"{name}: a zero byte at byte offset {offset + line.index(0)}; {advice}")
         offset += len(line)
         empty = empty and not text.strip()
         # Not splitlines(): it also ends a line at characters that may occur in a string.

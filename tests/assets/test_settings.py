@@ -123,6 +123,25 @@ def test_make_ui_and_make_curriculum_name_a_wrong_setting_in_one_line(
     assert ran.returncode == 1 and ran.stderr == refused.err
 
 
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        ("relative", "DAGSTER_HOME is 'relative': it must be an absolute path"),
+        ("~/home", "DAGSTER_HOME is '~/home': it must be an absolute path"),
+        ("./~", "DAGSTER_HOME is './~': it must be an absolute path"),
+        ("/dev/null", "DAGSTER_HOME is /dev/null: it cannot be used (File exists): name a folder that you can write"),
+        ("/dev/null/home", "DAGSTER_HOME is /dev/null/home: it cannot be used (Not a directory): name a folder"),
+        ("/proc/home", "DAGSTER_HOME is /proc/home: it cannot be used (No such file or directory): name a folder"),
+    ],
+)
+def test_a_home_that_cannot_be_used_is_one_line(
+    make_ui: Hlx, monkeypatch: pytest.MonkeyPatch, home: str, said: str
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    refused = make_ui()
+    assert refused.code == 1 and refused.err.count("\n") == 1 and refused.err.startswith(f"error: {said}")
+
+
 def test_a_home_has_one_ui_at_a_time(empty_home: Home, make_ui: Hlx) -> None:
     with (empty_home.path / ".ui.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -176,7 +195,14 @@ def test_an_impossible_address_is_refused_in_one_line(
         ("[1, 2]", "it must be a mapping"),
         ("just text", "it must be a mapping"),
         ("ops: {", "expected the node content"),
-        (None, "No such file"),
+        ("loggers: [1]", "Value at path root:loggers must be dict"),
+        ("ops: {phase1_checkpoint: {config: {larning_rate: 1}}}", 'unexpected config entry "larning_rate"'),
+        ("opps: {}", 'unexpected config entry "opps"'),
+        ("ops: {phase1_checkpoint: {config: {lr: 1e-4x}}}", "1e-4x"),
+        ("!!python/object:os.system {}", "could not determine a constructor"),
+        ("a: " + "[" * 5000, "run.yaml"),
+        ("\0", "unacceptable character"),
+        (None, "it cannot be read (No such file or directory)"),
     ],
 )
 def test_run_configuration_that_is_refused_is_one_line(empty_home: Home, content: str | None, said: str) -> None:
@@ -186,7 +212,14 @@ def test_run_configuration_that_is_refused_is_one_line(empty_home: Home, content
     with pytest.raises(SystemExit) as ended:
         run_configuration(path)
     line = str(ended.value.code)
-    assert line.startswith(f"error: --config {path}: ") and said in line and "\n" not in line
+    assert line.startswith(f"error: --config {path}: ") and said in line and "\n" not in line and len(line) < 700
+
+
+@pytest.mark.parametrize("number", ["1e-4", "1E-4", "1.0e-4", ".1e-3", "+1e-4", "0.0001"])
+def test_a_number_of_the_run_configuration_is_a_number(empty_home: Home, number: str) -> None:
+    path = empty_home.path / "run.yaml"
+    path.write_text(f"ops: {{phase1_checkpoint: {{config: {{lr: {number}}}}}}}")
+    assert run_configuration(path)["ops"]["phase1_checkpoint"]["config"]["lr"] == 0.0001
 
 
 def test_run_configuration_keeps_the_short_lines(empty_home: Home) -> None:

@@ -153,3 +153,14 @@ def test_a_document_is_found_by_any_path_to_it(
         assert ran.code == 0 and "trainings that learned from it: 3" in ran.out
     with piped(document.read_bytes()) as pipe:
         assert "as it is now" in hlx("lineage", "uses", pipe, *within).out
+
+
+def test_a_home_that_only_a_shell_could_find_is_refused(
+    hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_document: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "~/home")
+    for command in (("status",), ("history",), ("train", "--phase", 1, "--corpus", small_document), ("clean",)):
+        ran = hlx(*command)
+        assert ran.code == 1 and ran.error == "error: DAGSTER_HOME is '~/home': it must be an absolute path"
+    assert list(tmp_path.iterdir()) == []
