@@ -1,16 +1,18 @@
-"""Any bytes in one side file of one training: every command names the file, and shows the other trainings."""
+"""Any bytes in one side file of one training: each command and the watchdog's sensor name it, and go on."""
 
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hlx_assets.watchdog.sensors import watchdog_sensor
 from hlx_model.files import read_json
 from hlx_model.layout import EVENTS, HEARTBEAT, METRICS, MILESTONE_RESULTS, TICK
 from hlx_model.provenance.events import Event, read_events, record_event
@@ -27,7 +29,7 @@ ROW: MetricsRow = {
 }  # fmt: skip
 EVENT = Event("hlx_corpus", "corpora/hlx_corpus/1f", "run", "2026-11-01T00:00:00+00:00")
 EXAMPLES = 5 if settings().max_examples <= 100 else 200
-"""An example runs six commands."""
+"""An example runs six commands and the sensor."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -51,6 +53,22 @@ def running(curriculum: Curriculum, tmp_path_factory: pytest.TempPathFactory) ->
         root / EVENTS,
     ]
     return directory.parent, {path.name: path for path in files}
+
+
+@pytest.fixture(scope="module")
+def tick(running: tuple[Path, dict[str, Path]]) -> Iterator[Callable[[], str]]:
+    """Return a function that lets the sensor check, and returns what it reports."""
+    training_watchdog = watchdog_sensor(60)
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("DAGSTER_HOME", str(running[0].parents[1]))
+
+        def check() -> str:
+            with dg.build_sensor_context(instance=instance) as context:
+                found = training_watchdog(context)
+            assert isinstance(found, dg.SkipReason)
+            return found.skip_message or ""
+
+        yield check
 
 
 @st.composite
@@ -104,12 +122,15 @@ def can_be_read(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(
-    max_examples=5 if settings().max_examples <= 100 else 200, deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_bytes_in_a_side_file_end_no_command(
-    running: tuple[Path, dict[str, Path]], hlx: Hlx, caplog: pytest.LogCaptureFixture, name: str, data: st.DataObject
+    running: tuple[Path, dict[str, Path]],
+    tick: Callable[[], str],
+    hlx: Hlx,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    data: st.DataObject,
 ) -> None:
     folder, files = running
     path, before = files[name], files[name].read_bytes()
@@ -130,7 +151,7 @@ def test_any_bytes_in_a_side_file_end_no_command(
             assert ran.code in (0, 1) and "Traceback" not in ran.err and "error:" not in ran.err, ran
         assert {one["training_id"] for one in json.loads(shown[0].out)["trainings"]} >= others
         assert all(other[:8] in shown[1].out for other in others)
-        said = "".join([caplog.text, *(ran.out + ran.err for ran in shown)])
+        said = "".join([tick(), caplog.text, *(ran.out + ran.err for ran in shown)])
         assert can_be_read(path) or path.name in said
     finally:
         path.write_bytes(before)
