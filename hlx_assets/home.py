@@ -53,10 +53,15 @@ def home_directory() -> Path:
     return Path(home)
 
 
+def shipped_file(installed: str, in_checkout: str) -> Path:
+    """Return a file that an installed package contains beside this module, and a checkout elsewhere."""
+    path = Path(__file__).with_name(installed)
+    return path if path.exists() else Path(__file__).parents[1] / in_checkout
+
+
 def shipped_settings(*, postgres: bool) -> str:
     """Return the `dagster.yaml` of this version, for Postgres or for SQLite."""
-    installed = Path(__file__).with_name(SETTINGS)
-    source = installed if installed.exists() else Path(__file__).parents[1] / "dagster_home" / SETTINGS
+    source = shipped_file(SETTINGS, f"dagster_home/{SETTINGS}")
     return source.read_text(encoding="utf-8") + (f"\n{POSTGRES}\n" if postgres else "")
 
 

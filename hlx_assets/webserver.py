@@ -1,4 +1,4 @@
-"""Dagster's UI behind the request guard: `python -m hlx_assets.webserver --workspace workspace.yaml`.
+"""Dagster's UI behind the request guard: `python -m hlx_assets.webserver`.
 
 Dagster's own webserver executes a mutation that any web page sends by GET or as plain text. `make ui` and the
 container `webserver` start this program instead of `dagster-webserver`.
@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.dagster_internals import webserver
-from hlx_assets.home import open_home
+from hlx_assets.home import open_home, shipped_file
 from hlx_model.serving.guard import GuardSettings, RequestGuard, Scope
 
 GRACE_SECONDS = 5
@@ -57,7 +57,8 @@ def main() -> None:
     """Serve the workspace that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m hlx_assets.webserver", description=__doc__, add_help=False)
     parser.add_argument("--help", action="help", help="show this text")
-    parser.add_argument("-w", "--workspace", type=Path, required=True, help="the workspace file of Dagster")
+    workspace = shipped_file("workspace.yaml", "workspace.yaml")
+    parser.add_argument("-w", "--workspace", type=Path, default=workspace, help="a workspace file of Dagster")
     parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("-p", "--port", type=int, default=3000, help="port to listen on (3000)")
     parser.add_argument("--read-only", action="store_true", help="show everything, but start and change nothing")
