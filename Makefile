@@ -27,7 +27,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test golden system nightly lint bench alert screenshots clean
+.PHONY: help install curriculum ui test golden system nightly lint bench prune alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +37,7 @@ help: ## Show this list
 	@echo '  EVAL=exam.md               evaluate on these documents, which no model is trained on (HLX_EVAL)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
-	@echo '  ARGS=...                   more arguments for curriculum, ui, test, system, nightly and bench'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, test, system, nightly, bench and prune'
 
 install: .venv/.installed ## Install what running needs into .venv
 
@@ -72,6 +72,9 @@ lint: .venv/.installed-dev ## Check style, types and import contracts
 
 bench: .venv/.installed-dev ## Run a benchmark: make bench ARGS=training (none: list them)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+prune: .venv/.installed ## Count the old runs in the history that nothing needs (ARGS=--yes removes them)
+	@$(BIN)/python -m hlx_assets.prune $(ARGS)
 
 alert: .venv/.installed ## Send a test alert to the addresses in HLX_ALERTS
 	@$(BIN)/python -m hlx_assets.watchdog.alerts

@@ -3,6 +3,7 @@
 Each use has its reason. If Dagster is updated, check this module first.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,24 @@ def pool_holders(instance: dg.DagsterInstance) -> set[str]:
 def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
     """Free the slots of a run that has ended. Published is only the daemon's own timer, a minute or more later."""
     instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def runs_of_latest_checks(instance: dg.DagsterInstance) -> set[str]:
+    """Return the ids of the runs with the latest result of each check. Published is only the UI."""
+    from hlx_assets.definitions import defs
+
+    keys = list(defs.resolve_asset_graph().asset_check_keys)
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {record.run_id for record in found.values()}
+
+
+def delete_run(instance: dg.DagsterInstance, home: Path, run_id: str) -> None:
+    """Delete a run with its events and logs. Dagster's own leaves the files: a database a run, and its output."""
+    instance.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    for path in (home / "history" / "runs").glob(f"{run_id}.db*"):
+        path.unlink()
+    shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 
 @contextmanager

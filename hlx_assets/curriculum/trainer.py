@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
 from hlx_model.files import staging
 from hlx_model.reporting.render import markdown_block
 from hlx_model.runs.directory import TrainingResult
-from hlx_model.runs.processes import die_with_parent
+from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 from hlx_model.verdicts import Milestone
 
 LOG_SECONDS = 30.0
@@ -114,6 +116,9 @@ class TrainerClient:
                     yield from messages[seen:]
                     seen = len(messages)
                     time.sleep(self.poll_seconds)
+            except BaseException:
+                context.log.warning("interrupted: the trainer writes a checkpoint; a second signal ends it now")
+                raise
             finally:
                 self._stop(process)
         # The end of the session has read the last messages.
@@ -121,18 +126,38 @@ class TrainerClient:
         yield {"event": "exit", "code": process.returncode}
 
     def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """End the whole process group, its leader and all others: interrupt, terminate, kill."""
+        """End the whole process group, its leader and all others: interrupt, terminate, kill; a signal: kill now."""
         graces = {signal.SIGINT: self.interrupt_grace, signal.SIGTERM: self.terminate_grace, signal.SIGKILL: 10.0}
-        for signum, grace in graces.items():
-            deadline = time.monotonic() + grace
-            try:
-                os.killpg(process.pid, signum)
-                while time.monotonic() < deadline:
-                    process.poll()  # until it is waited for, an ended process is in its group
-                    os.killpg(process.pid, 0)
-                    time.sleep(0.05)
-            except ProcessLookupError:
-                return
+        with _received() as received:
+            for signum, grace in graces.items():
+                deadline = time.monotonic() + grace
+                try:
+                    os.killpg(process.pid, signum)
+                    while time.monotonic() < deadline and (signum == signal.SIGKILL or not received):
+                        process.poll()  # until it is waited for, an ended process is in its group
+                        os.killpg(process.pid, 0)
+                        time.sleep(0.05)
+                except ProcessLookupError:
+                    return
+
+
+@contextmanager
+def _received() -> Iterator[list[int]]:
+    """Yield the signals that have come since, but for those that come with the first: a terminal sends several."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield received
+        return
+    begun = time.monotonic()
+
+    def receive(signum: int, frame: object) -> None:
+        if time.monotonic() - begun > SAME_SIGNAL:
+            received.append(signum)
+
+    with ExitStack() as stack:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, signum, signal.signal(signum, receive))
+        yield received
 
 
 def _options(arguments: Mapping[str, object]) -> Iterator[str]:

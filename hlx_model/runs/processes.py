@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is the first one: a launcher and a terminal may both pass it on."""
 _PR_SET_PDEATHSIG = 1
 _PROC = Path("/proc")
 _BOOT_ID = "sys/kernel/random/boot_id"

@@ -27,6 +27,7 @@ from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts, Stop
 from hlx_model.runs.directory import TrainingResult, ended_training, remove_temporaries, training_lock
+from hlx_model.runs.processes import SAME_SIGNAL
 from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
@@ -47,9 +48,6 @@ COUNTED = 4096
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Signals that end a training: of a terminal, a service, a closed terminal, and the warning of a cluster (Slurm)."""
-
-SAME_SIGNAL = 0.5
-"""Seconds within which a second signal is the first one: a launcher and a terminal may both pass it on."""
 
 
 class Interrupted(Exception):
