@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -15,8 +14,12 @@ class _Formatter(logging.Formatter):
         return show_lines(super().format(record))
 
 
-def run(command: Callable[..., Any]) -> None:
-    """Run a typer command or application. A user's error is one line on standard error, with exit code 1."""
+UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
+"""What typer raises if it does not understand a command line; it publishes no name for it."""
+
+
+def run(application: typer.Typer) -> None:
+    """Run a typer application and exit. A user's error is one line on standard error, with exit code 1."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -24,10 +27,18 @@ def run(command: Callable[..., Any]) -> None:
         for number, argument in enumerate(sys.argv):
             if not is_utf8(argument):
                 raise ValueError(f"argument {number}, {argument}, is not UTF-8: rename the file")
-        command()
-    except SystemExit as end:
-        # Typer ends with 2 if it does not understand a command line; in hlx 2 is a command's warning.
-        not_understood = end.code == 2 and not isinstance(end.__context__, typer.Exit)
-        raise SystemExit(1 if not_understood else end.code) from None
+        sys.exit(application(standalone_mode=False))
+    except UsageError as error:
+        # Typer ends with 2, and prints a box; in hlx 2 is a command's warning.
+        sys.exit(_not_understood(error))
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {one_line(error)}")
+
+
+def _not_understood(error: Any) -> str | int:
+    """Return the line on what is wrong with a command line; if it is empty, print the help and return 1."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.ctx.get_help()
+        return 1
+    path = error.ctx.command_path if error.ctx else "hlx"
+    return f"error: {one_line(error.format_message()).rstrip('.')}: see `{path} -h`"

@@ -9,4 +9,6 @@ from hlx_model.cli.run import run
 from hlx_model.cli.train import train_command
 
 if __name__ == "__main__":
-    run(lambda: typer.run(train_command))
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(train_command)
+    run(application)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from hlx_model.cli.run import run
 from hlx_model.cli.show import DataConsole, echo, rows_table
@@ -145,14 +146,18 @@ def test_what_has_no_end_is_cut(hlx: Hlx, tmp_path: Path, capsys: pytest.Capture
 def test_a_log_and_an_error_are_shown_as_text(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    application = typer.Typer()
+
+    @application.command()
     def command() -> None:
         logging.getLogger("hlx_model").warning("log \x1b[31m")
         raise ValueError("error \u202e\nand more")
 
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(sys, "argv", ["hlx"])
     with pytest.raises(SystemExit, match="error: error ⟨U\\+202E⟩ and more"):
-        run(command)
+        run(application)
     assert capsys.readouterr().err == "log ␛[31m\n"
 
 
