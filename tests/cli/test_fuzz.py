@@ -32,10 +32,12 @@ WRITTEN = {("home", "artifacts", name) for name in ("reports", "cards", "history
 """What a command writes anew: an evaluation replaces its report."""
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(10**6))
 """Another one each night."""
-PLAUSIBLE = {
-    "int": ("0", "1", "2", "3", "5", "-1", "300", "9" * 20), "float": ("0", "1", "0.5", "-1", "1e-3", "nan", "1e300"),
-    "format": ("HLXL", "LC-R", "LC-T", "LC-B", "English"), "text": ("5", "[1, 2]", "Search for documents", "🜃1🜄"),
-}  # fmt: skip
+PLAUSIBLE: dict[str, Sequence[str]] = {
+    "'int'": ("0", "1", "2", "3", "5", "-1", "300", "9" * 20),
+    "'float'": ("0", "1", "0.5", "-1", "1e-3", "nan", "1e300"),
+    "'Format'": ("HLXL", "LC-R", "LC-T", "LC-B"),
+    "'str'": ("5", "[1, 2]", "Search for documents", "🜃1🜄", "quick", "cpu", "tiny", "pt", "safetensors", "English"),
+}
 """Values by the type that an option or an argument names."""
 VALUES = (
     "", " ", "-", "--", "0", "-1", "1", "3", "1e400", "-1e400", "nan", "inf", "1e-400", "9" * 40, "0x10", "1_0", "½",
@@ -107,10 +109,11 @@ def command_line(
             continue
         if parameter.param_type_name == "option":
             arguments.append(chance.choice(parameter.opts))
-        if not getattr(parameter, "is_flag", False):
-            kind = str(getattr(parameter, "metavar", "") or parameter.type.name).lower()
-            fitting = next((values for name, values in PLAUSIBLE.items() if name in kind), None)
-            fitting = fitting or (names if "checkpoint" in parameter.name else paths)
+        kind = str(parameter.type_descriptor)
+        if "'bool'" not in kind:
+            fitting = next((values for name, values in PLAUSIBLE.items() if name in kind), paths)
+            if parameter.name in ("checkpoint", "resume_from", "named", "a", "b"):
+                fitting = names
             arguments.append(chance.choice(chance.choice([fitting, fitting, fitting, VALUES, paths, names])))
     for _ in range(chance.choice([0, 0, 0, 1, 2])):
         arguments.insert(chance.randint(0, len(arguments)), chance.choice([*VALUES, *paths, "--help", "-h", "--json"]))
