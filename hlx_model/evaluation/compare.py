@@ -4,7 +4,9 @@ import logging
 import math
 from pathlib import Path
 
+from hlx_model.checkpoints.seal import creation_key
 from hlx_model.evaluation.grade import FORMAT_GATES
+from hlx_model.layout import CHECKPOINTS, REPORT, Artifacts
 from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Report
 
 log = logging.getLogger(__name__)
@@ -16,13 +18,20 @@ forgotten phase rose by 1."""
 _DIRECTIONS = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
 
 
-def previous_report(reports: Path, directory: Path, phase: int) -> Report | None:
-    """Return the report of a phase under `reports` that was written last, except the one in `directory`; else None.
+def previous_report(artifacts: Artifacts, checkpoint: Path, phase: int) -> Report | None:
+    """Return the report on the newest other checkpoint of a phase; None if there is none.
 
-    Reports of another schema are skipped, and so are files that cannot be read, with a warning.
+    Which one is the newest follows from the manifests. Reports of another schema are skipped, and so are files that
+    cannot be read, with a warning.
     """
-    others = [path for path in reports.glob("*/*/report.json") if path.parent.resolve() != directory.resolve()]
-    for path in sorted(others, key=lambda path: (path.stat().st_mtime_ns, str(path)), reverse=True):
+    own = artifacts.report(checkpoint)
+    # By checkpoint: they lie in `reports/<training id>/<name>`.
+    others = {
+        artifacts.training / path.parts[-3] / CHECKPOINTS / path.parts[-2]: path
+        for path in own.parents[1].glob(f"*/*/{REPORT}")
+        if path.parent != own
+    }
+    for path in map(others.__getitem__, sorted(others, key=creation_key, reverse=True)):
         try:
             report = Report.read_current(path)
             if report is not None and report.phase == phase:

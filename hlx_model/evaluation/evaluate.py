@@ -100,7 +100,7 @@ def evaluate(
         raise CheckpointError(f"{checkpoint}: its manifest does not name {own}, the corpus of phase {manifest.phase}")
     model = checkpoints.load_model(verified, device)
     directory = artifacts.report(checkpoint)
-    previous = previous_report(directory.parents[1], directory, manifest.phase)
+    previous = previous_report(artifacts, checkpoint, manifest.phase)
     learned = documents_of(manifest)
     if PHASES[manifest.phase].writes != "translations":
         evaluation = NO_EVALUATION

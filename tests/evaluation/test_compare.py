@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from hlx_model.evaluation.compare import LOSS_MARGIN, compare_reports, previous_report
 from hlx_model.evaluation.intervals import wilson
+from hlx_model.files import write_json, write_text
+from hlx_model.layout import CHECKPOINTS, MANIFEST, Artifacts
 from hlx_model.reporting.models import Report
 from tests.support.reports import parsed, phase_1, phase_3, rates
 
@@ -77,28 +80,33 @@ def test_phases_1_and_2_are_compared_by_their_gate(phase: int, gate: str) -> Non
     assert found.figures[gate].outcome == found.outcome == "better"
 
 
-def keep(reports: Path, name: str, at: int, content: str) -> Path:
-    """Write a report at second `at`; return its folder."""
-    path = reports / name / "checkpoint" / "report.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(content, encoding="utf-8")
-    os.utime(path, (at, at))
-    return path.parent
+def keep(artifacts: Artifacts, name: str, at: int, content: str) -> Path:
+    """Write the report on a checkpoint that was made in minute `at`; return the checkpoint."""
+    checkpoint = artifacts.training / name / CHECKPOINTS / "checkpoint"
+    manifest = {"created": f"2026-11-01T00:0{at}:00+00:00", "step": 1, "kind": "FINAL"}
+    write_json(checkpoint / MANIFEST, manifest)
+    write_text(artifacts.report(checkpoint) / "report.json", content)
+    # The times of the files say the opposite: they were copied, or touched.
+    os.utime(artifacts.report(checkpoint) / "report.json", (1e9 - at, 1e9 - at))
+    return checkpoint
 
 
 def test_the_previous_report_is_the_newest_other_one_of_the_phase(tmp_path: Path) -> None:
     def written(hits: int, **changes: Any) -> str:
         return json.dumps(translation(hits).to_json() | changes)
 
-    keep(tmp_path, "old", 1, written(10))
-    keep(tmp_path, "newest", 3, written(30))
-    keep(tmp_path, "middle", 2, written(20))
-    own = keep(tmp_path, "own", 9, written(90))
-    keep(tmp_path, "another_phase", 5, written(1, phase=2))
-    keep(tmp_path, "another_schema", 6, written(2, schema="hlx-report/0"))
-    keep(tmp_path, "cut_short", 7, '{"schema": ')
-    keep(tmp_path, "no_report", 8, "[]")
-    found = previous_report(tmp_path, own, 3)
+    artifacts = Artifacts.at(tmp_path)
+    keep(artifacts, "old", 1, written(10))
+    keep(artifacts, "newest", 3, written(30))
+    keep(artifacts, "middle", 2, written(20))
+    own = keep(artifacts, "own", 9, written(90))
+    removed = keep(artifacts, "removed", 4, written(40))
+    shutil.rmtree(removed)
+    keep(artifacts, "another_phase", 5, written(1, phase=2))
+    keep(artifacts, "another_schema", 6, written(2, schema="hlx-report/0"))
+    keep(artifacts, "cut_short", 7, '{"schema": ')
+    keep(artifacts, "no_report", 8, "[]")
+    found = previous_report(artifacts, own, 3)
     assert found is not None and found.checkpoint == "id/30"
-    assert previous_report(tmp_path, own, 1) is None
-    assert previous_report(tmp_path / "none", own, 3) is None
+    assert previous_report(artifacts, own, 1) is None
+    assert previous_report(Artifacts.at(tmp_path / "none"), own, 3) is None
