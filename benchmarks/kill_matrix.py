@@ -1,6 +1,7 @@
 """Kill a trainer at every kind of moment: does it resume to the bytes of a training that was never killed?
 
     make bench ARGS=kill_matrix
+    python -m benchmarks.kill_matrix 1000       # so many kills, a tenth of them at random moments
 
 `hlx train` runs in its own processes on a small composed corpus. SIGKILL ends it before each kind of open, write,
 fsync, rename, removal and new directory of an undisturbed training, in the middle of each kind of write, and at random
@@ -81,4 +82,5 @@ def main(kills: int | None = KILLS, random_kills: int = RANDOM_KILLS) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    main() if wanted is None else main(wanted - wanted // 10, wanted // 10)

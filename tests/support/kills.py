@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,16 +89,26 @@ def _number(name: str) -> int:
 
 
 def places(events: Sequence[Event], kills: int | None, seed: int = 0) -> list[int]:
-    """Return the numbers of the events to kill at: one of each kind and place, or `kills` of them, evenly spread."""
+    """Return the numbers of the events to kill at.
+
+    They are one of each kind and place (`kills` is None). Fewer are evenly spread over the operations; for more, each
+    kind and place gets another of its moments in turn, while there are any.
+    """
     where: dict[Event, list[int]] = {}
     for number, event in enumerate(events):
         where.setdefault(event, []).append(number)
     chance = random.Random(seed)
     # By operation, so that an even spread covers each of them.
     chosen = [chance.choice(numbers) for _, numbers in sorted(where.items())]
-    if kills is None or kills >= len(chosen):
+    if kills is None:
         return chosen
-    return [chosen[i * len(chosen) // kills] for i in range(kills)]
+    if kills < len(chosen):
+        return [chosen[i * len(chosen) // kills] for i in range(kills)]
+    left = [[number for number in numbers if number not in chosen] for _, numbers in sorted(where.items())]
+    for numbers in left:
+        chance.shuffle(numbers)
+    more = (number for turn in zip_longest(*left) for number in turn if number is not None)
+    return [*chosen, *islice(more, kills - len(chosen))]
 
 
 def killed_at(task: Task, event: Event, at: int, expected: dict[str, str]) -> Trial:
