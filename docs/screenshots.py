@@ -51,7 +51,7 @@ def main() -> None:
         with make_ui(home, ENVIRONMENT) as ui:
             document = {"corpus_document": {"corpus": str(home.path / "small.md")}}
             ui.launch("curriculum", {**SETTINGS, **document})
-            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2100, height=1150)
+            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2400, height=1600)
             run_id = start_phase1(ui, seed=1)
             beat = running_training(home, run_id)
             wait_for(lambda: running_training(home, run_id).step > 400, "for a curve")

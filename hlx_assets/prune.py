@@ -2,10 +2,9 @@
 
     python -m hlx_assets.prune [--days 90] [--yes]
 
-A nightly re-validation adds about 1 MB a night. Kept are the runs that are not finished or not old enough, those that
-made the latest version of an asset, the latest result of a check or the report of a checkpoint that is still there, and
-those that trained one. So no gate opens or closes, and lineage finds the runs that it names. What is removed are the
-older points of the plots in the UI.
+Kept are the runs that are not finished or not old enough, those that made the latest version of an asset, the latest
+result of a check or something that is still there, and those that trained a checkpoint. So no gate opens or closes, and
+lineage finds the runs that it names. What is removed are the older points of the plots in the UI.
 """
 
 import argparse
@@ -19,7 +18,9 @@ import dagster as dg
 from hlx_assets import dagster_internals as internals
 from hlx_assets.home import home_directory, open_home
 from hlx_assets.io_manager import artifacts_at_home
+from hlx_model.layout import CHECKPOINTS
 from hlx_model.provenance.events import read_events
+from hlx_model.provenance.lookup import readable_manifest
 from hlx_model.runs.heartbeat import Heartbeat
 
 DAYS = 90
@@ -33,9 +34,10 @@ def needed_runs(instance: dg.DagsterInstance) -> set[str]:
     needed = {event.run_id for event in events if event}
     needed |= internals.runs_of_latest_checks(instance)
     artifacts = artifacts_at_home()
-    folders = artifacts.training.iterdir() if artifacts.training.is_dir() else ()
-    beats = filter(None, map(Heartbeat.read, folders))
-    needed |= {beat.run_id for beat in beats if beat.run_id}
+    checkpoints = artifacts.training.glob(f"*/{CHECKPOINTS}/*")
+    trainings = [Heartbeat.read(folder) for folder in artifacts.training.glob("*")]
+    made = [*trainings, *map(readable_manifest, checkpoints)]
+    needed |= {one.run_id for one in made if one is not None and one.run_id}
     latest = {event.artifact: event.run_id for event in read_events(artifacts.root)}
     return needed | {run_id for artifact, run_id in latest.items() if (artifacts.root / artifact).exists()}
 

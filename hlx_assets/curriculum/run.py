@@ -1,5 +1,6 @@
 """One run of the whole graph in this process, and what a terminal shows of it: a table, and what failed."""
 
+import os
 import re
 import sys
 import time
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from hlx_assets.common import failure_reason
 from hlx_assets.corpus.assets import CorpusDocumentConfig, chosen_documents
+from hlx_assets.curriculum.trainer import TERMINAL_TAG
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import latest_path
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
@@ -53,7 +55,8 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> in
         console.print(line, markup=False)
     if hint := small_document(config):
         console.print(hint, markup=False)
-    with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config) as result:
+    tags = {TERMINAL_TAG: str(os.getpid())}
+    with dg.execute_job(dg.reconstructable(curriculum_job), instance, run_config=config, tags=tags) as result:
         events, success = result.all_events, result.success
     print_summary(instance, events, time.monotonic() - started)
     return 0 if success else 1

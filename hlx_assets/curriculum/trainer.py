@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,8 @@ from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 from hlx_model.verdicts import Milestone
 
+TERMINAL_TAG = "hlx/terminal"
+"""The pid of the `make curriculum` that executes a run."""
 LOG_SECONDS = 30.0
 """Seconds between two figures in the log; every figure is an observation."""
 
@@ -117,18 +118,24 @@ class TrainerClient:
                     seen = len(messages)
                     time.sleep(self.poll_seconds)
             except BaseException:
-                context.log.warning("interrupted: the trainer writes a checkpoint; a second signal ends it now")
+                now = "; a second signal ends it now" if _has_terminal(context.run) else ""
+                context.log.warning(f"interrupted: the trainer writes a checkpoint{now}")
                 raise
             finally:
-                self._stop(process)
+                self._stop(process, impatient=_has_terminal(context.run))
         # The end of the session has read the last messages.
         yield from session.get_custom_messages()[seen:]
         yield {"event": "exit", "code": process.returncode}
 
-    def _stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """End the whole process group, its leader and all others: interrupt, terminate, kill; a signal: kill now."""
+    def _stop(self, process: "subprocess.Popen[bytes]", *, impatient: bool = False) -> None:
+        """End the whole process group, its leader and all others: interrupt, terminate, kill.
+
+        Args:
+            process: the leader.
+            impatient: kill them at once if this process gets another signal.
+        """
         graces = {signal.SIGINT: self.interrupt_grace, signal.SIGTERM: self.terminate_grace, signal.SIGKILL: 10.0}
-        with _received() as received:
+        with _received() if impatient else nullcontext[list[int]]([]) as received:
             for signum, grace in graces.items():
                 deadline = time.monotonic() + grace
                 try:
@@ -141,13 +148,18 @@ class TrainerClient:
                     return
 
 
+def _has_terminal(run: dg.DagsterRun) -> bool:
+    """Return whether this process executes a run at a terminal, where a second Ctrl-C means: now.
+
+    Elsewhere several programs pass on the signal that ends a run, and a second one means nothing.
+    """
+    return run.tags.get(TERMINAL_TAG) == str(os.getpid())
+
+
 @contextmanager
 def _received() -> Iterator[list[int]]:
     """Yield the signals that have come since, but for those that come with the first: a terminal sends several."""
     received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
-        yield received
-        return
     begun = time.monotonic()
 
     def receive(signum: int, frame: object) -> None:

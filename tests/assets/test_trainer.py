@@ -29,15 +29,19 @@ def test_processes_that_a_launcher_leaves_are_stopped_too() -> None:
 def test_a_second_signal_ends_a_trainer_that_takes_its_time() -> None:
     before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     for signum in (signal.SIGINT, signal.SIGTERM):
-        process = subprocess.Popen(["sh", "-c", "trap '' INT TERM; sleep 600 & wait; wait"], start_new_session=True)
-        # The first comes again at once, as from a terminal; the second one later.
-        signals = [threading.Timer(seconds, os.kill, (os.getpid(), signum)) for seconds in (0.1, 1.0)]
-        for one in signals:
-            one.start()
-        begun = time.monotonic()
-        TrainerClient(interrupt_grace=300.0, terminate_grace=300.0)._stop(process)
+        script = "trap '' INT TERM; echo ready; sleep 600 & wait; wait"
+        process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+        assert process.stdout is not None
+        with process.stdout:
+            assert process.stdout.readline() == b"ready\n"
+            # The first comes again at once, as from a terminal; the second one later.
+            signals = [threading.Timer(seconds, os.kill, (os.getpid(), signum)) for seconds in (0.1, 1.0)]
+            for one in signals:
+                one.start()
+            begun = time.monotonic()
+            TrainerClient(interrupt_grace=300.0, terminate_grace=300.0)._stop(process, impatient=True)
+            for one in signals:
+                one.cancel()
         assert 0.9 < time.monotonic() - begun < 100
-        for one in signals:
-            one.join()
         assert process.wait(10) == -signal.SIGKILL
     assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
