@@ -1,5 +1,7 @@
 """Take the pictures of the documents in headless Chromium, of a real instance: `make screenshots`.
 
+    python -m docs.screenshots dagster_home/artifacts/reports/…/report.html    # only that of a report's page
+
 It has its own home, a small curriculum, a training in progress, and one that stalls until the watchdog stops it. It
 needs Chromium (`apt-get install chromium`), and five minutes on two cores.
 """
@@ -30,20 +32,27 @@ OPTIONS = (
 
 def shot(ui: Ui, name: str, page: str, *, width: int = 1600, height: int = 1000) -> None:
     """Take a picture of a page of the UI after it has loaded."""
-    address = ui.url.removesuffix("/graphql") + page
+    picture(name, ui.url.removesuffix("/graphql") + page, width, height)
+
+
+def picture(name: str, address: str, width: int, height: int) -> None:
+    """Take a picture of the page at an address after it has loaded."""
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(
             [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", f"--window-size={width},{height}",
              f"--screenshot={IMAGES / name}", address],
             check=True, capture_output=True, timeout=180,
         )  # fmt: skip
-    sys.stderr.write(f"docs/images/{name}: {page}\n")
+    sys.stderr.write(f"docs/images/{name}: {address}\n")
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all pictures, or that of a report's page."""
     if not CHROMIUM:
         sys.exit("error: Chromium is missing: apt-get install chromium")
+    if len(sys.argv) > 1:
+        picture("report-page.png", Path(sys.argv[1]).resolve().as_uri(), 1200, 2600)
+        return
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         make_home(home.path)
