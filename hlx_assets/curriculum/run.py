@@ -26,6 +26,7 @@ from hlx_model.corpus.documents import read_corpus
 from hlx_model.corpus.split import held_out_values
 from hlx_model.corpus.store import quarantined
 from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES
+from hlx_model.files import open_input
 from hlx_model.language import Format
 from hlx_model.layout import DOCUMENT, EXAMPLES, REPORT, ROWS
 from hlx_model.phases import PHASES, Phase
@@ -65,7 +66,7 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None) -> in
 def run_configuration(path: Path | None) -> Mapping[str, Any]:
     """Return the run configuration in a YAML file; end the program with one line if Dagster would refuse it."""
     try:
-        config = (yaml.load(path.read_text(encoding="utf-8"), _Loader) if path else None) or {}
+        config = (_read_yaml(path) if path else None) or {}
         if not isinstance(config, dict):
             raise ValueError("it must be a mapping, such as ops: {phase1_checkpoint: {config: {epochs: 40}}}")
         # Short lines instead of Dagster's own.
@@ -79,6 +80,11 @@ def run_configuration(path: Path | None) -> Mapping[str, Any]:
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         sys.exit(f"error: --config {path}: {one_line(error)}")
     return merged
+
+
+def _read_yaml(path: Path) -> Any:
+    with open_input(path) as file:
+        return yaml.load(file.read().decode("utf-8-sig"), _Loader)
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,6 +1,7 @@
 """Settings of the environment are checked before anything starts; a wrong one is refused in one line."""
 
 import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -213,6 +214,16 @@ def test_run_configuration_that_is_refused_is_one_line(empty_home: Home, content
         run_configuration(path)
     line = str(ended.value.code)
     assert line.startswith(f"error: --config {path}: ") and said in line and "\n" not in line and len(line) < 700
+
+
+def test_run_configuration_may_come_from_a_pipe_and_not_from_a_device(empty_home: Home) -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as file:
+        file.write("\ufeffops: {phase1_checkpoint: {config: {epochs: 3}}}")
+    assert run_configuration(Path(f"/dev/fd/{read}"))["ops"]["phase1_checkpoint"]["config"] == {"epochs": 3}
+    os.close(read)
+    with pytest.raises(SystemExit, match=r"--config /dev/zero: it cannot be read \(a device, not a file\)"):
+        run_configuration(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("number", ["1e-4", "1E-4", "1.0e-4", ".1e-3", "+1e-4", "0.0001"])
