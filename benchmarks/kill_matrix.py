@@ -1,7 +1,7 @@
 """Kill a trainer at every kind of moment: does it resume to the bytes of a training that was never killed?
 
     make bench ARGS=kill_matrix
-    python -m benchmarks.kill_matrix 1000       # so many kills, a tenth of them at random moments
+    python -m benchmarks.kill_matrix 1000       # so many kills: at each moment, and the rest at random ones
 
 `hlx train` runs in its own processes on a small composed corpus. SIGKILL ends it before each kind of open, write,
 fsync, rename, removal and new directory of an undisturbed training, in the middle of each kind of write, and at random
@@ -36,9 +36,11 @@ def trials(root: Path, kills: int | None, random_kills: int) -> Iterator[Trial]:
     document.write_text(compose(ENTRIES, seed=0), encoding="utf-8")
     undisturbed(Task(document, root / "first" / "training", OPTIONS))  # the next ones start faster
     events, expected, seconds = undisturbed(Task(document, root / "whole" / "training", OPTIONS))
-    for number, at in enumerate(places(events, kills)):
+    chosen = places(events, kills)
+    for number, at in enumerate(chosen):
         yield killed_at(Task(document, root / f"at{number}" / "training", OPTIONS), events[at], at, expected)
-    chance = random.Random(0)
+    random_kills += max(0, (kills or 0) - len(chosen))
+    chance = random.Random(random_kills)
     done = number = 0
     while done < random_kills:
         # A resumed training has less to do than a new one.
