@@ -8,6 +8,7 @@ not; if they load the code location, it refuses what `require_storage` refuses.
 """
 
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -131,6 +132,9 @@ def _prepare(*, report: bool) -> None:
 
 
 def _instance() -> dg.DagsterInstance:
+    disabled = logging.root.manager.disable
+    if _on_postgres():
+        logging.disable(logging.WARNING)  # each try to connect is a warning with the driver's message
     try:
         return dg.DagsterInstance.get()
     except dg.DagsterInvalidConfigError as error:
@@ -145,6 +149,8 @@ def _instance() -> dg.DagsterInstance:
             raise
         said = str(getattr(error.__cause__, "orig", error)).strip().splitlines()[0]
         raise ValueError(f"{POSTGRES_URL}: {said}: start the server, or correct the address") from None
+    finally:
+        logging.disable(disabled)
 
 
 def _on_postgres() -> bool:

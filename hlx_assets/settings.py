@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -23,6 +24,17 @@ def _cron(schedule: str) -> str:
     except dg.DagsterInvalidDefinitionError:
         raise ValueError from None
     return schedule
+
+
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^@/?#:,\[\]]*)(?::\d{1,5})?"
+_POSTGRES = re.compile(rf"postgresql(?:\+\w+)?://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*/+[^/?#@]")
+
+
+def _postgres(address: str) -> str:
+    # What is not parsed here, such as a password with @, the driver would repeat in its errors.
+    if not _POSTGRES.match(address):
+        raise ValueError
+    return address
 
 
 def _timezone(name: str) -> str:
@@ -54,7 +66,7 @@ class DagsterEnvironment(Environment):
         UI_URL, None, "it must be an address, such as http://10.0.0.2:3000", secret=True
     )
     """Address of the UI, which alerts link to."""
-    postgres_url: Annotated[str, StringConstraints(pattern=r"^postgresql(\+\w+)?://[^/?#]*/+[^/?#]")] | None = variable(
+    postgres_url: Annotated[str, AfterValidator(_postgres)] | None = variable(
         POSTGRES_URL, None,
         "it must be an address of a Postgres, such as postgresql://user:password@host:5432/database", secret=True,
     )  # fmt: skip

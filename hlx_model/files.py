@@ -93,7 +93,7 @@ def digest_of(value: Any) -> str:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named_errors(path: Path) -> Iterator[None]:
     """Add the path to an error of the disk: the system omits it for a file that is already open."""
     try:
         yield
@@ -114,7 +114,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _sync(path: Path) -> None:
-    with _named(path), _opened(path) as descriptor, _if_supported() if path.is_dir() else nullcontext():
+    with named_errors(path), _opened(path) as descriptor, _if_supported() if path.is_dir() else nullcontext():
         os.fsync(descriptor)
 
 
@@ -176,7 +176,7 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes], *, durable: bool =
     # Not `tempfile`, which makes its files 0600 and its folders 0700 under any umask.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with _named(path), os.fdopen(descriptor, "wb") as file:
+        with named_errors(path), os.fdopen(descriptor, "wb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             if durable:

@@ -139,7 +139,7 @@ def _write(artifacts: Artifacts, rows: Sequence[TrainingRow]) -> None:
     path, buffer = artifacts.root / HISTORY, io.BytesIO()
     pq.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], HISTORY_SCHEMA), buffer)
     # The folder of the trainings may be anywhere, and a user's file beside it must not be lost.
-    if path.exists() and not _is_history(path):
+    if path.exists() and path.stat().st_size and not _is_history(path):
         raise ValueError(f"{path} is not a history of trainings: move it away")
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_bytes(path, buffer.getvalue())

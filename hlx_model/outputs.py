@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hlx_model.files import write_lines
+from hlx_model.files import named_errors, write_lines
 from hlx_model.layout import FOLDERS, RECORDS, REPORT_FOLDER
 
 STDOUT = Path("-")
@@ -63,7 +63,7 @@ def write_output(place: Path, pieces: Iterable[str]) -> None:
         sys.stdout.writelines(pieces)
         sys.stdout.flush()
     elif _is_special(place):
-        with place.open("w", encoding="utf-8") as file:
+        with named_errors(place), place.open("w", encoding="utf-8") as file:
             file.writelines(pieces)
     else:
         write_lines(place, pieces)

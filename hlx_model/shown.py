@@ -30,7 +30,9 @@ def shorten(text: str, longest: int = LONGEST) -> str:
 
 
 def one_line(text: object, longest: int = 2 * LONGEST) -> str:
-    """Return a message, which may quote data, as one line."""
+    """Return a message, which may quote data, as one line; of an error of the system, its file and its reason."""
+    if isinstance(text, OSError) and text.strerror:
+        text = f"{text.filename}: {text.strerror}" if text.filename else text.strerror
     return show_unseen(shorten(" ".join(str(text).split()), longest))
 
 

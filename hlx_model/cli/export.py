@@ -24,14 +24,16 @@ def export_command(
 ) -> None:
     """Write a checkpoint as a folder for others: weights, model card, report, and what it was made from.
 
-    A checkpoint that did not pass its gates is exported only if it is named itself, not by its training or asset; the
-    card and a warning say so.
+    A checkpoint that did not pass its gates, or was never evaluated, is exported only if it is named itself, not by its
+    training or asset; the card and a warning say so.
     """
     found = checkpoint_of(checkpoint, training_folder(checkpoint_dir))
     if Path(checkpoint).name != found.name:
         tree = record_of(found).tree
-        if tree.failed_gates:
-            failed = f"{tree.name} did not pass its gates ({', '.join(tree.failed_gates)})"
+        if tree.failed_gates or tree.verdict is None:
+            failed = f"{tree.name} was never evaluated"
+            if tree.failed_gates:
+                failed = f"{tree.name} did not pass its gates ({', '.join(tree.failed_gates)})"
             raise CheckpointError(f"{failed}: to export it all the same, name it: hlx export {tree.name} {directory}")
     record = export(found, directory, format, key)
     for objection in record.objections():

@@ -26,7 +26,7 @@ def run(application: typer.Typer) -> None:
     try:
         for number, argument in enumerate(sys.argv):
             if not is_utf8(argument):
-                raise ValueError(f"argument {number}, {argument}, is not UTF-8: rename the file")
+                raise ValueError(f"argument {number}, {argument}, is not UTF-8: give it in UTF-8, or rename the file")
         sys.exit(application(standalone_mode=False))
     except UsageError as error:
         # Typer ends with 2, and prints a box; in hlx 2 is a command's warning.

@@ -32,6 +32,7 @@ from hlx_model.corpus.entries import (
     listed,
     operation_of,
 )
+from hlx_model.corpus.labels import NEVER_CLOSED
 from hlx_model.corpus.look_alikes import unknown_reason
 from hlx_model.corpus.parts import Block, label_of
 from hlx_model.corpus.prompts import ENGLISH, conversion, prompt, tokens_of, translations
@@ -129,6 +130,8 @@ def _read(file: BinaryIO, name: str, seq_length: int) -> Document:
         for reading in taken:
             places[reading] += 1
             first_line.setdefault(reading, block.line)
+    if line := unread.pop(NEVER_CLOSED, None):
+        quarantined.append(Quarantined(name, line, None, rules.READABLE_ROW, NEVER_CLOSED, "<!--"))
     places.update(unread.keys())
     first_line |= unread
     _require_entries(name, len(entries) + len(quarantined))

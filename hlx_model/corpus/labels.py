@@ -55,6 +55,7 @@ _REMARK = re.compile(r"[ \t]*(?:\*\*|<|\|.*\|[ \t]*$)")
 _KEY = re.compile(r"(?:([\w.\"'-][\w .\"'-]*):(?=\s|$)\s*(.*)|\s+\S.*|-\s.*|#.*|\s*)$")
 _FRONT_MATTER = 200
 """Front matter has at most so many lines."""
+NEVER_CLOSED = "an HTML comment is never closed: nothing below it is read"
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
 
 
@@ -88,7 +89,7 @@ class _Scanner:
             self.above = line
         yield from self._end(touching=False)
         if self.comment:
-            self.unread.setdefault("an HTML comment is never closed: nothing below it is read", self.comment)
+            self.unread.setdefault(NEVER_CLOSED, self.comment)
         yield Mark.BREAK
 
     def _without_front_matter(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:

@@ -54,16 +54,22 @@ def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule
             yield rule, index
 
 
-def _text(column: str, *, nullable: bool = False) -> list[Rule]:
+def _not_empty(column: str, *, nullable: bool = False) -> Rule:
     def empty(rows: pa.RecordBatch) -> pa.BooleanArray:
         # A missing text counts as empty, unless it may be missing.
         return pc.equal(rows[column] if nullable else pc.fill_null(rows[column], ""), "")
+
+    return Rule(rules.NOT_EMPTY, "the text is empty", (column,), empty)
+
+
+def _text(column: str, *, nullable: bool = False) -> list[Rule]:
+    """Return the rules on a text that a model learns."""
 
     def unknown(rows: pa.RecordBatch) -> pa.BooleanArray:
         return pc.match_substring_regex(rows[column], _UNKNOWN)
 
     return [
-        Rule(rules.NOT_EMPTY, "the text is empty", (column,), empty),
+        _not_empty(column, nullable=nullable),
         Rule(rules.IN_VOCABULARY, "a character is not in the vocabulary", (column,), unknown),
     ]
 
@@ -193,7 +199,7 @@ def _entries(*, whole: bool) -> list[Rule]:
         whole: whether it needs both; otherwise one of sentence and value may be missing.
     """
     return [
-        *_text("document"),
+        _not_empty("document"),
         Rule("line_is_positive", "the line is not positive", ("line",), lambda rows: _not(pc.greater(rows["line"], 0))),
         *_text("english", nullable=not whole),
         _IS_ENGLISH,

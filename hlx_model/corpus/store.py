@@ -263,6 +263,8 @@ def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
         CorpusError: before the end, or after the last row: the rows are not those of the directory's name.
     """
     directory = directory.absolute()
+    if link := next((path for path in (directory, directory / ROWS) if path.is_symlink()), None):
+        raise CorpusError(f"{link}: a link leads elsewhere and is not followed: put the file itself there")
     version = DataVersion(_COVERED.get(directory.parent.name, EXAMPLES_SCHEMA.names))
     found = ""  # it stays so if a column is missing or of another type
     try:

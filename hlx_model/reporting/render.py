@@ -41,7 +41,7 @@ def render(template: str, **values: object) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape text that is no Markdown, such as a reason that quotes a model, for a line or the cell of a table."""
-    return re.sub(r"[\\|<`\[]", r"\\\g<0>", show_unseen(text))
+    return re.sub(r"[\\|<`\[*~]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", r"\\\g<0>", show_unseen(text))
 
 
 def markdown_code(text: str) -> str:

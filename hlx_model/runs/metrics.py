@@ -55,8 +55,9 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
         ValueError: the file is missing, or is not a curve; names the file and the column.
     """
     file = path / METRICS if path.is_dir() else path
-    if not file.exists():
-        raise ValueError(f"{file}: no such file: name a metrics.parquet, or a training's directory")
+    if not file.is_file():
+        found = "a pipe or a device" if file.exists() else "no such file"
+        raise ValueError(f"{file}: {found}: name a metrics.parquet, or a training's directory")
     try:
         rows = _rows(file)
     except ValueError as error:

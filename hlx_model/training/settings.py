@@ -55,6 +55,7 @@ class Settings:
         self._require("epochs", self.epochs >= 1, "at least 1")
         self._require("batch_size", self.batch_size >= 1, "at least 1")
         self._require("seq_length", 3 <= self.seq_length <= POSITIONS, f"3 to {POSITIONS}, the model's positions")
+        self._require("seed", 0 <= self.seed < 2**63, "0 up to 2^63")
         self._require("learning_rate", math.isfinite(self.learning_rate) and self.learning_rate > 0, "above 0")
         self._require("optimizer", self.optimizer in ("adamw", "muon"), "adamw or muon")
         self._require("replay", 0 <= self.replay <= 0.5, "0 to 0.5")

@@ -155,6 +155,16 @@ def test_a_document_is_found_by_any_path_to_it(
         assert "as it is now" in hlx("lineage", "uses", pipe, *within).out
 
 
+def test_an_error_of_the_system_is_its_file_and_its_reason(hlx: Hlx, small_document: Path) -> None:
+    for arguments, said in (
+        (("corpus", "statistics", small_document, "--output", "/dev/full"), "/dev/full: No space left on device"),
+        (("corpus", "statistics", small_document, "--output", "x" * 300), ": File name too long"),
+        (("watchdog", "replay", "/dev/zero"), "/dev/zero: a pipe or a device: name a metrics.parquet"),
+    ):
+        ran = hlx(*arguments)
+        assert ran.code == 1 and said in ran.error and "[Errno" not in ran.err
+
+
 def test_a_home_that_only_a_shell_could_find_is_refused(
     hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_document: Path
 ) -> None:

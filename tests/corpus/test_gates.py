@@ -110,7 +110,7 @@ def test_the_verdict_names_gates_figures_and_thresholds(built: BuiltCorpora) -> 
     assert quarantine.reason.startswith("1 of 49 entries are in quarantine (2.0%, required ≤ 5.0%); first: a.md line ")
     folder = store.report_folder(built.examples.directory)
     assert folder is not None
-    assert read_json(folder / "verdict.json")["gates_version"] == "2"
+    assert read_json(folder / "verdict.json")["gates_version"] == "3"
     report = read_report(built.examples.directory)
     assert report is not None and sum(report.rows.values()) == 48 and report.failing == ()
 

@@ -380,13 +380,20 @@ def test_an_entry_that_could_be_read_in_two_ways_is_not_taken(text: str, expecte
         ("<p><b>English:</b> b</p>", "prose that begins with `English` is no label"),
         ("HXLX: 1", "prose that begins with `HXLX` is no label"),
         ("```\n[1, 2]\n```", "HLX that names no format and has no sentence is not read"),
-        ("<!-- todo\nEnglish: b\nHLXL: 1", "an HTML comment is never closed: nothing below it is read"),
     ],
 )
 def test_text_that_looks_like_an_entry_and_is_not_read_is_listed(text: str, said: str) -> None:
     document = parse_document(f"English: the first\nHLXL: 99\n\n---\n\n{text}", "corpus.md")
     assert [entry.english for entry in document.entries] == ["the first"]
     assert said in [reading.reading for reading in document.readings]
+
+
+def test_a_comment_that_is_never_closed_is_quarantined() -> None:
+    text = "English: the first\nHLXL: 99\n\n<!-- todo\nEnglish: b\nHLXL: 1\n\nEnglish: c\nHLXL: 2"
+    document = parse_document(text, "corpus.md")
+    (row,) = document.quarantined
+    assert (row.line, row.reason) == (4, "an HTML comment is never closed: nothing below it is read")
+    assert parse_document(f"{text}\n-->", "corpus.md").quarantined == ()
 
 
 def test_a_document_named_twice_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlx_model.corpus import CorpusError, Document, collect, parse_document, read_document, rules, store, tables
-from hlx_model.corpus.build import build
+from hlx_model.corpus.build import build, read_documents
 from hlx_model.corpus.documents import keep_documents, kept_documents
 from hlx_model.corpus.look_alikes import probably_meant
+from hlx_model.corpus.verdict import judged_today
 from hlx_model.layout import Artifacts
 from tests.support.documents import small_text
 
@@ -57,6 +59,24 @@ def test_a_file_that_is_no_utf_8_text_is_named_with_its_cause(tmp_path: Path, ki
     with pytest.raises(CorpusError) as error:
         read_document(path)
     assert f"{path}: {cause}" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["résumé.md", "корпус.md", "名前 🜃.md", "a\u200d.md", "a\x1b[2J.md"])
+def test_a_document_may_have_any_name(tmp_path: Path, small_document: Path, name: str) -> None:
+    path, artifacts = Path(shutil.copyfile(small_document, tmp_path / name)), Artifacts.at(tmp_path)
+    examples, _ = read_documents(artifacts, keep_documents(artifacts, [path]), seq_length=256)
+    assert judged_today(examples.directory).outcome != "fail"
+
+
+@pytest.mark.parametrize("linked", ["rows.parquet", ""])
+def test_a_link_in_a_kept_corpus_is_not_followed(tmp_path: Path, small_document: Path, linked: str) -> None:
+    artifacts = Artifacts.at(tmp_path)
+    examples, _ = read_documents(artifacts, keep_documents(artifacts, [small_document]), seq_length=256)
+    place = examples.directory / linked
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CorpusError, match="a link leads elsewhere and is not followed"):
+        store.verify(examples.directory)
 
 
 # Rows

@@ -63,7 +63,8 @@ def test_what_a_model_writes_stays_in_its_cell(hostile: str) -> None:
 
 
 def test_a_backslash_of_a_model_does_not_undo_an_escape() -> None:
-    assert escape_markdown(r"\[x](https://example.com) \<b>") == r"\\\[x](https://example.com) \\\<b>"
+    assert escape_markdown(r"\[x](https://example.com) \<b>") == r"\\\[x](https\://example.com) \\\<b>"
+    assert escape_markdown("**b** _i_ a_b ~~s~~ www.x.y") == r"\*\*b\*\* \_i\_ a_b \~\~s\~\~ www\.x.y"
 
 
 def test_code_has_more_backticks_around_it_than_in_it() -> None:

@@ -31,6 +31,8 @@ CORPORA = {"english_corpus": "11", "hlx_corpus": "22"}
         ("warmup", 1.0, "0 up to 1"),
         ("weight_decay", 1.0, "0 up to 1"),
         ("clip", 0.0, "above 0"),
+        ("seed", -1, "0 up to 2^63"),
+        ("seed", 2**63, "0 up to 2^63"),
     ],
 )
 def test_a_setting_out_of_bounds_is_refused_with_its_name_and_value(
