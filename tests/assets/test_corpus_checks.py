@@ -19,6 +19,7 @@ from hlx_model.corpus.row_rules import broken_rows
 from hlx_model.corpus.verdict import judge_corpus, recorded_verdict
 from hlx_model.files import digest_of
 from hlx_model.layout import QUARANTINE, ROWS, Artifacts
+from hlx_model.shown import shorten
 from tests.support.broken_corpora import BROKEN_CELLS, LEAKS, TABLES, TWICE, Broken, judged, leaked, spoilt, twice
 from tests.support.dagster_home import Home
 from tests.support.documents import contradicting_text, tiny_text
@@ -104,8 +105,8 @@ def test_a_document_that_breaks_one_rule_is_named_by_the_check_with_its_row(docu
     assert not result.passed and result.severity == dg.AssetCheckSeverity.ERROR
     (row,), (defect,) = failing(result), built.collection.quarantined
     assert (row["rule"], row["document"], row["line"]) == (document.stem, document.name, str(defect.line))
-    assert row["English"] == (defect.english or "")[:200] and row["reason"] == defect.reason
-    assert row["found"] == defect.found[:200]
+    assert row["English"] == shorten(defect.english or "", 200) and row["reason"] == defect.reason
+    assert row["found"] == shorten(defect.found, 200)
     for directory in built.directories.values():
         assert schema_result(directory).passed
         verdict = recorded_verdict(directory)

@@ -166,7 +166,7 @@ def test_a_name_that_is_not_utf_8_is_refused_in_a_line(tmp_path: Path) -> None:
     Path(os.fsdecode(path)).write_bytes(b"English: One\nHLXL: 1\n")
     ran = subprocess.run([sys.executable, "-m", "hlx_model", "corpus", "check", path], capture_output=True, check=False)
     (line,) = ran.stderr.decode().splitlines()
-    assert ran.returncode == 1 and "is not UTF-8: rename the file" in line and "⟨U+DCE9⟩" in line
+    assert ran.returncode == 1 and "is not UTF-8: give it in UTF-8, or rename the file" in line and "⟨U+DCE9⟩" in line
     environment = {**os.environ, "HLX_CORPUS": os.fsdecode(path), "DAGSTER_HOME": str(tmp_path)}
     train = [sys.executable, "-m", "hlx_model", "train", "--phase", "1"]
     ran = subprocess.run(train, capture_output=True, check=False, env=environment)

@@ -25,7 +25,7 @@ SETTINGS = (
     "--corpus", str(DOCUMENT), "--checkpoint-dir", str(TRAINING), "--profile", "quick", "--size", "tiny",
     "--device", "cpu", "--no-fp16", "--seed", "0",
 )  # fmt: skip
-EPOCHS = {1: ("--epochs", "30", "--batch-size", "1"), 2: ("--epochs", "20", "--batch-size", "2"),
+EPOCHS = {1: ("--epochs", "30", "--batch-size", "1"), 2: ("--epochs", "30", "--batch-size", "2"),
           3: ("--epochs", "6", "--batch-size", "2")}  # fmt: skip
 """So long the document is learned by heart: every phase lets the next one start."""
 HASHED = ("model.safetensors", "optimizer.safetensors")

@@ -278,3 +278,16 @@ def test_torch_is_not_loaded_to_export_safetensors(small_document: Path, tmp_pat
     folder = tmp_path / "folder"
     ran = subprocess.run([sys.executable, "-c", program, checkpoint, folder], cwd=REPOSITORY, check=False, timeout=120)
     assert ran.returncode == 0 and (folder / "provenance.json").is_file()
+
+
+def test_a_checkpoint_that_was_never_evaluated_is_exported_only_by_its_name(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path
+) -> None:
+    artifacts = Artifacts.at(Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")))
+    checkpoint = artifacts.root / curriculum.phases[1].checkpoint.relative_to(curriculum.root)
+    shutil.rmtree(artifacts.report(checkpoint))
+    within, training = ("--checkpoint-dir", artifacts.training), checkpoint.parents[1].name
+    ran = hlx("export", training, tmp_path / "folder", *within)
+    assert ran.code == 1 and f"{training}/{checkpoint.name} was never evaluated: to export it all the same" in ran.error
+    named = hlx("export", f"{training}/{checkpoint.name}", tmp_path / "folder", *within)
+    assert named.code == 0 and "warning: " in named.err and "never evaluated" in named.err
