@@ -32,8 +32,8 @@ def utc_now() -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file, in hexadecimal; `OSError` as for `open_input`."""
+    with open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

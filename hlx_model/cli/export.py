@@ -31,10 +31,11 @@ def export_command(
     if Path(checkpoint).name != found.name:
         tree = record_of(found).tree
         if tree.failed_gates or tree.verdict is None:
-            failed = f"{tree.name} was never evaluated"
-            if tree.failed_gates:
-                failed = f"{tree.name} did not pass its gates ({', '.join(tree.failed_gates)})"
-            raise CheckpointError(f"{failed}: to export it all the same, name it: hlx export {tree.name} {directory}")
+            failed = ", ".join(tree.failed_gates)
+            why = f"did not pass its gates ({failed})" if failed else "was never evaluated"
+            raise CheckpointError(
+                f"{tree.name} {why}: to export it all the same, name it: hlx export {tree.name} {directory}"
+            )
     record = export(found, directory, format, key)
     for objection in record.objections():
         echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)

@@ -56,6 +56,7 @@ _KEY = re.compile(r"(?:([\w.\"'-][\w .\"'-]*):(?=\s|$)\s*(.*)|\s+\S.*|-\s.*|#.*|
 _FRONT_MATTER = 200
 """Front matter has at most so many lines."""
 NEVER_CLOSED = "an HTML comment is never closed: nothing below it is read"
+"""What is listed with the line of such a comment; reading the document puts it in quarantine."""
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
 
 

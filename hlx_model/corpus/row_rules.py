@@ -55,6 +55,8 @@ def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule
 
 
 def _not_empty(column: str, *, nullable: bool = False) -> Rule:
+    """Return the rule that a text is not empty; with `nullable` it may be missing."""
+
     def empty(rows: pa.RecordBatch) -> pa.BooleanArray:
         # A missing text counts as empty, unless it may be missing.
         return pc.equal(rows[column] if nullable else pc.fill_null(rows[column], ""), "")

@@ -4,7 +4,6 @@ The answer comes from what was recorded: the manifests name the documents and ve
 these versions are kept.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from hlx_model.checkpoints.manifest import CorpusVersion
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.corpus.entries import CorpusError, DocumentRef
-from hlx_model.files import STDIN, open_input
+from hlx_model.files import STDIN, sha256_of
 from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.lookup import readable_manifest
@@ -65,10 +64,8 @@ class _Document:
     def __init__(self, named: str) -> None:
         self.named, path = named, Path(named)
         self.places = {os.path.abspath(path), str(path.resolve())}  # noqa: PTH100 (without `..`, links stay)
-        self.sha256_now = None
-        if path == STDIN or (path.exists() and not path.is_dir()):
-            with open_input(path) as file:
-                self.sha256_now = hashlib.file_digest(file, "sha256").hexdigest()
+        is_file = path == STDIN or (path.exists() and not path.is_dir())
+        self.sha256_now = sha256_of(path) if is_file else None
 
     def among(self, documents: Iterable[DocumentRef]) -> list[DocumentRef]:
         """Return those of the documents that are named."""

@@ -388,14 +388,6 @@ def test_text_that_looks_like_an_entry_and_is_not_read_is_listed(text: str, said
     assert said in [reading.reading for reading in document.readings]
 
 
-def test_a_comment_that_is_never_closed_is_quarantined() -> None:
-    text = "English: the first\nHLXL: 99\n\n<!-- todo\nEnglish: b\nHLXL: 1\n\nEnglish: c\nHLXL: 2"
-    document = parse_document(text, "corpus.md")
-    (row,) = document.quarantined
-    assert (row.line, row.reason) == (4, "an HTML comment is never closed: nothing below it is read")
-    assert parse_document(f"{text}\n-->", "corpus.md").quarantined == ()
-
-
 def test_a_document_named_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text("English: a one\nHLXL: 1\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Any bytes in one side file of one training: each command and the watchdog's sensor name it, and go on."""
+"""Any bytes in one side file of one training: each command and the watchdog's sensor name it, and show the others."""
 
 import json
 import logging
