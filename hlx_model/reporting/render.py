@@ -85,6 +85,7 @@ def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) ->
     environment = Environment(
         loader=PackageLoader("hlx_model.reporting"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,

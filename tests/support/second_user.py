@@ -14,6 +14,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,8 @@ def shared(folder: Path, first: int, second: int) -> dict[str, Any]:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     os.umask(0o002)
+    # Python forgets what packages there are as soon as it cannot read their folder.
+    metadata.version = cache(metadata.version)
     with tempfile.TemporaryDirectory() as warm:
         # Imports what is imported while it trains, before that cannot be read any more.
         (Path(warm) / "document.md").write_text(small_text(), encoding="utf-8")
