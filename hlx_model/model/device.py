@@ -1,7 +1,9 @@
 """What a machine computes with: device, CPU threads, precision, attention kernel."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,6 +26,19 @@ def device_of(named: str | None = None) -> str:
     if named == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch sees no GPU here: use --device cpu, or check nvidia-smi")
     return named or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def no_gpu_reason() -> str | None:
+    """Return why torch sees no GPU here, in a few words; None if it sees one."""
+    if torch.cuda.is_available():
+        return None
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "this torch is built for the CPU alone"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides it"
+    if not Path("/proc/driver/nvidia/version").exists() and torch.version.hip is None:
+        return "no NVIDIA driver is loaded"
+    return "torch cannot use the driver or the device: compare nvidia-smi with `hlx doctor`"
 
 
 def threads_of(a: Architecture) -> int:
