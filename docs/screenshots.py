@@ -14,13 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hlx_assets.ui import GRAPH
 from tests.support.dagster_home import SETTINGS, Home, make_home
 from tests.support.live_dagster import Ui, make_ui, running_training, start_phase1
 from tests.support.waiting import wait_for
 
 IMAGES = Path(__file__).parent / "images"
 ENVIRONMENT = {"HLX_WATCHDOG_SECONDS": "5", "HLX_STALL_SECONDS": "30", "HLX_SAVE_SECONDS": "0"}
-GROUPS = ",".join(f"global@global:{group}" for group in ("corpus", "curriculum", "validation", "lineage"))
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
@@ -60,7 +60,7 @@ def main() -> None:
         with make_ui(home, ENVIRONMENT) as ui:
             document = {"corpus_document": {"corpus": str(home.path / "small.md")}}
             ui.launch("curriculum", {**SETTINGS, **document})
-            shot(ui, "graph.png", f"/asset-groups/?expanded={GROUPS}", width=2400, height=1600)
+            shot(ui, "graph.png", GRAPH, width=2400, height=1600)
             run_id = start_phase1(ui, seed=1)
             beat = running_training(home, run_id)
             wait_for(lambda: running_training(home, run_id).step > 400, "for a curve")

@@ -13,6 +13,7 @@ from hlx_model.verdicts import GateResult
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
+GROUPS = (CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP)
 Texts = Mapping[str, str]
 
 
@@ -49,7 +50,10 @@ def failure_reason(event: dg.DagsterEvent) -> str | None:
 def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
     """Return the check of an asset that shows a gate: whether it passed, its severity, reason, figures and `extra`."""
     interval = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}" if gate.interval else None
-    figures = {"value": gate.value, "threshold": gate.threshold, "interval": interval}
+    # Dagster plots every number: a rate or a loss is one, a count or a limit is a flat line.
+    value = gate.value if isinstance(gate.value, float) else None if gate.value is None else f"{gate.value:,}"
+    threshold = None if gate.threshold is None else f"{gate.threshold:,.4g}"
+    figures = {"value": value, "threshold": threshold, "interval": interval, "samples": f"{gate.samples:,}"}
     known = {name: value for name, value in figures.items() if value is not None}
     return dg.AssetCheckResult(
         asset_key=asset,
@@ -57,7 +61,7 @@ def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] 
         passed=gate.outcome == "pass",
         severity=dg.AssetCheckSeverity.WARN if gate.outcome == "warn" else dg.AssetCheckSeverity.ERROR,
         description=one_line(gate.reason),
-        metadata={"outcome": gate.outcome, "samples": gate.samples, **known, **(extra or {})},
+        metadata={"outcome": gate.outcome, **known, **(extra or {})},
     )
 
 

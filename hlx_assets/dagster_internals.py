@@ -4,12 +4,16 @@ Each use has its reason. If Dagster is updated, check this module first.
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+# A run waits outside of its steps.
+from dagster._core.errors import raise_execution_interrupts
 
 # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage as DagsterSqliteStorage
@@ -54,6 +58,48 @@ def request_termination(instance: dg.DagsterInstance, run_id: str) -> bool:
 def pool_holders(instance: dg.DagsterInstance) -> set[str]:
     """Return the ids of the runs that have a slot of a pool. Published is only the number of a pool's slots."""
     return set(instance.event_log_storage.get_concurrency_run_ids())
+
+
+def pool_slots(instance: dg.DagsterInstance, pool: str) -> dict[str, str]:
+    """Return the steps that have a slot of a pool, by the ids of their runs. Published is only their number."""
+    slots = instance.event_log_storage.get_concurrency_info(pool).claimed_slots
+    return {slot.run_id: slot.step_key for slot in slots}
+
+
+def may_claim(instance: dg.DagsterInstance, pool: str, run_id: str, step: str) -> bool:
+    """Return whether a step that waits may have a slot of a pool now. Published is only the executor that waits."""
+    storage = instance.event_log_storage
+    info = storage.get_concurrency_info(pool)
+    is_assigned: bool = storage.check_concurrency_claim(pool, run_id, step).is_assigned
+    return is_assigned or info.limit is None or info.active_slot_count < info.limit
+
+
+def blocked_step(event: dg.DagsterEvent) -> tuple[str, str] | None:
+    """Return the pool that a step waits for and the step's key, of the event that says so; None for any other event.
+
+    Dagster's executor then tries again without a pause, and takes no signal (1.13).
+    """
+    if event.event_type != dg.DagsterEventType.ENGINE_EVENT or event.step_key is None:
+        return None
+    pool = event.engine_event_data.metadata.get("pool")
+    return (str(pool.value), event.step_key) if pool else None
+
+
+def sleep(seconds: float) -> None:
+    """Sleep in a run's process, where a signal that ends the run ends the sleep. Published is only a step's body."""
+    with raise_execution_interrupts():
+        time.sleep(seconds)
+
+
+def evaluation_before(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, run_id: str
+) -> dg.AssetCheckEvaluation | None:
+    """Return the result of a check before a run planned it; None if it had none. Published is only the last result."""
+    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=20)
+    before = next((record for record in records if record.run_id != run_id), None)
+    # Of a check that was planned and not evaluated, it is the plan.
+    found = before.evaluation if before else None
+    return found if isinstance(found, dg.AssetCheckEvaluation) else None
 
 
 def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -1,4 +1,8 @@
-"""The executor of every run: Dagster's in-process one, which first records the process that executes the run.
+"""The executor of every run: Dagster's in-process one, and what it lacks.
+
+It records the process that executes the run. A step that waits for a slot says for which run, sleeps, and is ended by
+one signal. The checks that a run planned and did not evaluate keep the result that they had. A run in which a training
+was stopped fails.
 
 All steps of a run share one process: they are light, except for training, which has a child process. The executor has
 no configuration, so that a launchpad shows the settings of a training and nothing else.
@@ -9,11 +13,18 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_assets.watchdog.runs import record_worker
+from hlx_assets import dagster_internals as internals
+from hlx_assets.waiting import wait_for_slot
+from hlx_assets.watchdog.runs import MAX_TAG_LENGTH, record_worker, restore_checks
+
+STOPPED, NOT_STOPPED = "stopped", "no"
+"""The metadata of a checkpoint with the reason of the stop, and its value if the training completed."""
+STOPPED_TAG = "hlx/stopped"
+"""Why a training of the run was stopped: the run's page shows it at its top."""
 
 
-class _RecordingExecutor(dg.Executor):
-    """Dagster's executor, after a record of the process that executes."""
+class _Executor(dg.Executor):
+    """Dagster's executor with what it lacks."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
@@ -24,13 +35,38 @@ class _RecordingExecutor(dg.Executor):
         return self._inner.retries
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
-        """Record this process on the run, then execute the steps of the plan one after the other."""
-        record_worker(plan_context.instance, plan_context.dagster_run)
-        yield from self._inner.execute(plan_context, execution_plan)
+        """Execute the steps of the plan one after the other.
+
+        Raises:
+            dg.Failure: a training was stopped.
+        """
+        instance, run = plan_context.instance, plan_context.dagster_run
+        record_worker(instance, run)
+        stopped: list[str] = []
+        try:
+            for event in self._inner.execute(plan_context, execution_plan):
+                yield event
+                if blocked := internals.blocked_step(event):
+                    wait_for_slot(plan_context, *blocked)
+                if reason := stop_reason(event):
+                    stopped.append(f"{event.step_key}: the training was stopped: {reason}")
+        finally:
+            restore_checks(instance, run.run_id)
+        if stopped:
+            internals.tag_run(instance, run.run_id, {STOPPED_TAG: "; ".join(stopped)[:MAX_TAG_LENGTH]})
+            raise dg.Failure("; ".join(stopped), allow_retries=False)
+
+
+def stop_reason(event: dg.DagsterEvent) -> str | None:
+    """Return why a training was stopped, of the materialization of its checkpoint; None for any other event."""
+    if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION:
+        return None
+    stopped = event.step_materialization_data.materialization.metadata.get(STOPPED)
+    return str(stopped.value) if stopped is not None and stopped.value != NOT_STOPPED else None
 
 
 @dg.executor(name="in_process", config_schema={})
 def in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """Return the executor that runs all steps in this process and records it as the run's worker."""
     create: Any = dg.in_process_executor.executor_creation_fn
-    return _RecordingExecutor(create(context._replace(executor_config={"retries": {"disabled": {}}})))
+    return _Executor(create(context._replace(executor_config={"retries": {"disabled": {}}})))

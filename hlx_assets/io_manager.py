@@ -18,9 +18,11 @@ from hlx_model.evaluation.integrity import require_intact
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.files import utc_now
 from hlx_model.json_model import relative_path
-from hlx_model.layout import Artifacts
+from hlx_model.layout import DOCUMENT, Artifacts
 from hlx_model.phases import PHASES
 from hlx_model.provenance.events import Event, record_event
+from hlx_model.shown import one_line
+from hlx_model.verdicts import GateClosed
 
 CHECKPOINTS = frozenset(phase.checkpoint_asset for phase in PHASES.values())
 REPORTS = {phase.report_asset: phase.checkpoint_asset for phase in PHASES.values()}
@@ -68,14 +70,32 @@ class ArtifactIOManager(dg.IOManager):
         """Return the directory of the upstream asset. Checks get it without its gates: they evaluate them.
 
         Raises:
-            dg.Failure: a gate failed; the message names it with its figure.
+            dg.Failure: a gate failed; the message names it with its figure, and what to press.
         """
         path = latest_path(context.instance, context.asset_key)
         consumer = context.step_context.assets_def
         if consumer is None or consumer.keys:  # asset checks have no keys
-            with user_errors():
+            try:
                 _require_gates(context.instance, context.asset_key.to_user_string(), path)
+            except GateClosed as error:
+                refused = f"{error.reason}: {_press(context.asset_key.to_user_string())}"
+                for key in consumer.keys if consumer else ():
+                    # The page of an asset shows its last observation, and no failed run's reason.
+                    observed = dg.AssetObservation(key, metadata={"refused": one_line(refused)})
+                    context.instance.report_runless_asset_event(observed)
+                raise dg.Failure(one_line(refused), allow_retries=False) from None
+            except ValueError as error:
+                raise dg.Failure(one_line(error), allow_retries=False) from None
         return path
+
+
+def _press(asset: str) -> str:
+    """Return what a person does in the UI about the closed gate of an asset."""
+    if asset in GATES_OF_CORPUS:
+        return f"correct the document, then press Materialize on {DOCUMENT} and what follows it"
+    if checkpoint := REPORTS.get(asset):
+        return f"press Materialize on {asset} to judge again, or on {checkpoint} with other settings to train again"
+    return f"press Materialize on {asset}"
 
 
 def _require_gates(instance: dg.DagsterInstance, asset: str, path: Path) -> None:

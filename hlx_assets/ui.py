@@ -21,16 +21,17 @@ from pathlib import Path
 
 import yaml
 
-from hlx_assets.common import exit_with_one_line
+from hlx_assets.common import GROUPS, exit_with_one_line
+from hlx_assets.corpus.setting import apply_environment
 from hlx_assets.dagster_internals import DAEMON
 from hlx_assets.home import open_home
-from hlx_model.corpus.documents import named_documents
-from hlx_model.environment import Environment
 from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import TOKEN, GuardSettings
 
 LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
+GRAPH = "/asset-groups/?expanded=" + ",".join(f"global@global:{group}" for group in GROUPS)
+"""The page of the whole graph, with its groups open."""
 START_SECONDS = 120.0
 """Seconds for the code server to load the definitions."""
 END_SECONDS = 60.0
@@ -90,7 +91,7 @@ def run(host: str, port: int, lock: int) -> str | None:
         if not received and not ended:
             place = f"--workspace={workspace}"
             _start(parts, "webserver", "hlx_assets.webserver", place, f"--host={host}", f"--port={port}")
-            _start(parts, "daemon", DAEMON, "run", place, lock=lock)
+            _start(parts, "daemon", DAEMON, "run", place, "--log-level=warning", lock=lock)
         announced = False
         while not received and not (ended := _ended(parts)):
             if not announced and (announced := _answers((host, port))):
@@ -132,8 +133,10 @@ def _announce(host: str, port: int) -> None:
     # A browser cannot open a wildcard.
     named = next(iter(sorted(settings.sites)), "127.0.0.1") if host in ("0.0.0.0", "::") else host
     host = f"[{named}]" if ":" in named and not named.startswith("[") else named
-    token = f"/?token=… (the value of {TOKEN}, once)" if settings.token else ""
-    sys.stderr.write(f"the graph: http://{host}:{port}{token}\n")
+    address = f"http://{host}:{port}"
+    if settings.token:
+        sys.stderr.write(f"log in first: {address}/?token=… (the value of {TOKEN})\n")
+    sys.stderr.write(f"the graph: {address}{GRAPH}\n")
 
 
 @contextmanager
@@ -182,14 +185,10 @@ def main() -> None:
     with exit_with_one_line():
         GuardSettings.from_environment().listening_on(arguments.host)
     # The parts must not all be the first to open an empty home.
-    with open_home():
-        pass
-    # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME. Paths of the
-    # documents become absolute first.
-    environment = Environment.read("HLX_CORPUS", "HLX_EVAL")
-    for name, setting in (("HLX_CORPUS", environment.corpus), ("HLX_EVAL", environment.eval)):
-        if paths := named_documents(setting):
-            os.environ[name] = os.pathsep.join(str(path.absolute()) for path in paths)
+    with open_home() as instance, exit_with_one_line():
+        if changed := apply_environment(instance):
+            sys.stderr.write(f"{changed}\n")
+    # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME.
     home = Path(os.environ["DAGSTER_HOME"])
     os.chdir(home)
     with exit_with_one_line(": name an address of this machine with -h"):

@@ -46,8 +46,8 @@ REPORT_MARKDOWN, LOSS_PLOT = "report.md", "loss.svg"
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
 
 # Records in the root and in the folder of the trainings.
-EVENTS, HISTORY = "materializations.jsonl", "history.parquet"
-RECORDS = (EVENTS, HISTORY, TICK)
+EVENTS, HISTORY, CORPUS_SETTING = "materializations.jsonl", "history.parquet", "corpus.json"
+RECORDS = (EVENTS, HISTORY, TICK, CORPUS_SETTING)
 
 # Regular expressions of the names of folders.
 TRAINING_ID, DATA_VERSION = "[0-9a-f]{16}", "[0-9a-f]{64}"

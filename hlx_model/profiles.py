@@ -85,12 +85,3 @@ def profile(name: str | None = None) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
-
-
-def entries_to_compose(entries: int | None, *, default: int) -> int:
-    """Return `entries`, else `HLX_ENTRIES`, else `default`; `ValueError` if it is no number of entries."""
-    if entries is None:
-        entries = Environment.read("HLX_ENTRIES").entries
-    if entries is not None and entries < 0:
-        raise ValueError(f"entries is {entries}: it must be a number of entries to compose, 0 for none")
-    return default if entries is None else entries

@@ -20,7 +20,12 @@ Outcome = Literal["pass", "warn", "fail"]
 
 
 class GateClosed(ValueError):
-    """The next step must not start: names the gate, its metric and the report."""
+    """The next step must not start: names the gate and its metric, and what to do in a terminal."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        """`reason` alone is for places where `advice`, which names commands and files, does not help."""
+        super().__init__(f"{reason}: {advice}" if advice else reason)
+        self.reason = reason
 
 
 @dataclass(
@@ -85,7 +90,12 @@ class Milestone(JsonModel):
 
 def worst(gates: Iterable[GateResult]) -> Outcome:
     """Return `fail` if a gate failed, else `warn` if one warned, else `pass`."""
-    return max((gate.outcome for gate in gates), key=get_args(Outcome).index, default="pass")
+    return worst_outcome(gate.outcome for gate in gates)
+
+
+def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the worst of some outcomes; `pass` without any."""
+    return max(outcomes, key=get_args(Outcome).index, default="pass")
 
 
 def write_sealed(directory: Path, content: Mapping[str, Any]) -> None:

@@ -10,15 +10,16 @@ import dagster as dg
 from pydantic import ConfigDict
 
 from hlx_assets.common import CORPUS_GROUP, OWNERS, user_errors
+from hlx_assets.corpus.setting import setting_of_home, use
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store
 from hlx_model.corpus.build import read_documents
-from hlx_model.corpus.documents import keep_documents, kept_documents, named_documents
+from hlx_model.corpus.documents import keep_documents, kept_documents
 from hlx_model.corpus.gates import SHOWN
+from hlx_model.corpus.setting import CorpusSetting
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.store import VerifiedCorpus
-from hlx_model.environment import Environment
-from hlx_model.profiles import entries_to_compose, profile
+from hlx_model.profiles import profile
 from hlx_model.reporting.pages import statistics_markdown
 from hlx_model.shown import one_line, shorten, show_unseen
 
@@ -32,14 +33,15 @@ class CorpusDocumentConfig(dg.Config):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     corpus: str | None = None
-    """Paths of corpus documents, with : between them. Default: $HLX_CORPUS."""
+    """Paths of corpus documents, with : between them, or composed. Default: $HLX_CORPUS, else what the home was last
+    set to."""
     profile: str | None = None
     """quick or production. Default: $HLX_PROFILE, or quick."""
     entries: int | None = None
-    """Entries to compose, beside the user's documents if there are any. Default: $HLX_ENTRIES; without it none beside
-    documents, and the profile's number if there are no documents."""
+    """Entries to compose, beside the user's documents if there are any. Default: $HLX_ENTRIES, else as the home was set
+    to; else none beside documents, and the profile's number if there are no documents."""
     seed: int | None = None
-    """Seed of the composition. Default: the profile's."""
+    """Seed of the composition. Default: as the home was set to, else the profile's."""
 
 
 class CorpusExamplesConfig(dg.Config):
@@ -51,27 +53,37 @@ class CorpusExamplesConfig(dg.Config):
     """Most tokens of an example; longer ones are left out. Default: the profile's."""
 
 
-def chosen_documents(config: CorpusDocumentConfig) -> tuple[list[Path], int]:
-    """Return the paths of the user's documents, and how many entries are composed beside them."""
-    paths = named_documents(config.corpus or Environment.read("HLX_CORPUS").corpus)
-    return paths, entries_to_compose(config.entries, default=0 if paths else profile(config.profile).entries)
+def chosen(before: CorpusSetting | None, config: CorpusDocumentConfig) -> CorpusSetting:
+    """Return the setting of the corpus: of the run, else of the environment, else as it was before.
+
+    Raises:
+        ValueError: the number of entries is negative, or a variable is not valid.
+    """
+    setting = (before or CorpusSetting()).by_environment()
+    setting = setting.changed(corpus=config.corpus, entries=config.entries, seed=config.seed)
+    # The home has one profile. What another one composes for this run is composed again later.
+    return setting if config.profile is None else setting.changed(entries=setting.to_compose(profile(config.profile)))
 
 
 @dg.asset(group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"markdown"})
-def corpus_document(config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
+def corpus_document(context: dg.AssetExecutionContext, config: CorpusDocumentConfig) -> dg.MaterializeResult[Path]:
     """Keep the documents: the user's files (`HLX_CORPUS`), entries composed from a seed (`HLX_ENTRIES`), or both.
 
-    Their directory is named by the SHA-256 of their names and bytes.
+    The home remembers what it was set to. Their directory is named by the SHA-256 of their names and bytes.
     """
     with user_errors():
-        paths, composed = chosen_documents(config)
-        seed = profile(config.profile).seed if config.seed is None else config.seed
+        before, own = setting_of_home(context.instance), profile(config.profile)
+        setting = chosen(before, config)
+        seed = own.seed if setting.seed is None else setting.seed
+        paths, composed = list(map(Path, setting.documents)), setting.to_compose(own)
         directory = keep_documents(artifacts_at_home(), paths, composed=composed, seed=seed)
+        use(context, before, setting)
     kept = kept_documents(directory)
     return dg.MaterializeResult(
         value=directory,
         data_version=dg.DataVersion(directory.name),
         metadata={
+            "setting": str(setting),
             "documents": records_metadata([document.to_json() for document in kept], ("name", "source", "sha256")),
             "source": one_line("; ".join(document.source for document in kept)),
             "bytes": sum(document.bytes for document in kept),

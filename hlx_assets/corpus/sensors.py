@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import stat
 import time
 from collections.abc import Sequence
@@ -14,10 +13,13 @@ import dagster as dg
 
 from hlx_assets.common import CORPUS_GROUP
 from hlx_assets.corpus import assets
-from hlx_assets.io_manager import CHECKPOINTS, latest_path
-from hlx_assets.watchdog.runs import UNFINISHED
-from hlx_model.corpus.documents import StoredDocument, kept_documents
+from hlx_assets.corpus.setting import setting_of_home
+from hlx_assets.home import home_directory
+from hlx_assets.io_manager import latest_path
+from hlx_assets.waiting import is_taken, training_runs
+from hlx_model.corpus.documents import kept_documents
 from hlx_model.files import digest_of, sha256_of
+from hlx_model.layout import EXAMPLES
 
 PAUSES = (60.0, 600.0, 3600.0)
 """Seconds after which a request is repeated whose run has failed once, twice, three times; a fourth one is the last."""
@@ -50,10 +52,13 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
     if event is None:
         return dg.SkipReason("corpus_document was never materialized: nothing to compare with")
     try:
+        setting = setting_of_home(instance)
         kept = kept_documents(latest_path(instance, assets.corpus_document.key))
     except (dg.Failure, OSError, ValueError) as error:
         return dg.SkipReason(f"nothing to compare with: {getattr(error, 'description', error)}")
     copied = [document for document in kept if not document.entries]
+    if setting and setting.documents != tuple(document.source for document in copied):
+        return dg.SkipReason(f"the corpus was set to {setting} since: materialize corpus_document")
     if not copied:
         return dg.SkipReason("the corpus is composed: there is no file to watch")
     seen: dict[str, list[Any]] = {}
@@ -80,7 +85,7 @@ def corpus_documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorRe
         return dg.SensorResult(skip_reason=reason, cursor=json.dumps(seen))
     run_request = dg.RunRequest(
         run_key=digest_of([request, len(earlier)]),
-        run_config={"ops": _settings(instance, kept)},
+        run_config={"ops": _settings(instance)},
         tags={CHANGED_TAG: ", ".join(changed)[:250], REQUEST_TAG: str(request)},
     )
     return dg.SensorResult(run_requests=[run_request], cursor=json.dumps(seen))
@@ -128,21 +133,16 @@ def _wait(earlier: Sequence[dg.RunRecord]) -> str | None:
 
 
 def _training(instance: dg.DagsterInstance) -> str | None:
-    """Return why the corpora must not change now: an unfinished run trains, or may still do so."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
-        selected = {key.to_user_string() for key in run.asset_selection or ()}
-        if selected & CHECKPOINTS or (run.asset_selection is None and run.job_name == "curriculum"):
-            return f"run {run.run_id[:8]} trains: its phases must not meet two versions of the corpora; later"
-    return None
+    """Return why the corpora must not change now: somebody trains, or may still do so."""
+    trains = [f"run {run.run_id[:8]}" for run in training_runs(instance)]
+    if not trains and is_taken(home_directory()):
+        trains = ["a `make curriculum`"]
+    return f"{trains[0]} trains: its phases must not meet two versions of the corpora; later" if trains else None
 
 
-def _settings(instance: dg.DagsterInstance, kept: Sequence[StoredDocument]) -> dict[str, Any]:
-    """Return the run configuration that the corpus was last made with: its documents, and the settings of that run."""
-    copied = [document.source for document in kept if not document.entries]
-    composed = next((document for document in kept if document.entries), None)
-    made = {"entries": composed.entries, "seed": composed.seed} if composed else {"entries": 0}
-    settings: dict[str, Any] = {"corpus_document": {"config": {"corpus": os.pathsep.join(copied), **made}}}
+def _settings(instance: dg.DagsterInstance) -> dict[str, Any]:
+    """Return the run configuration that the examples were last made with. The home's setting has the documents."""
     event = instance.get_latest_materialization_event(assets.corpus_examples.key)
     run = instance.get_run_by_id(event.run_id) if event else None
     ops: Any = run.run_config.get("ops", {}) if run else {}
-    return settings | {name: ops[name] for name in ("corpus_examples", "corpus_examples_quarantine") if name in ops}
+    return {EXAMPLES: ops[EXAMPLES]} if EXAMPLES in ops else {}

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import ConfigDict
 
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata, user_errors
+from hlx_assets.curriculum.settings import config_of, given
 from hlx_assets.curriculum.trainer import TrainerClient
+from hlx_assets.executor import NOT_STOPPED, STOPPED
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.checkpoints.manifest import CheckpointError, read_manifest
 from hlx_model.checkpoints.progress import read_state
@@ -18,50 +19,8 @@ from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
 from hlx_model.training.settings import CODE_VERSION
 
-NOT_STOPPED = "no"
-"""The metadata `stopped` of a checkpoint whose training completed; else it is the reason of the stop."""
-
 FIELDS = ("training_id", "size", "parameters", "epoch", "epochs", "step", "weights_sha256")
 """Fields of a checkpoint's manifest that its materialization shows."""
-
-
-class TrainingConfig(dg.Config):
-    """The settings of a training, each an option of `hlx train`; one that is not given comes from the profile."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    profile: str | None = None
-    """quick or production. Default: $HLX_PROFILE, or quick."""
-    size: str | None = None
-    """tiny, 10m, 50m, 100m, 250m, 500m or 1b."""
-    epochs: int | None = None
-    """The last epoch to train."""
-    tokens: int | None = None
-    """Train for about so many tokens, in whole epochs, instead of `epochs`."""
-    continue_from: str | None = None
-    """A checkpoint of this phase to train longer, ID/NAME or its directory; with `tokens` or `epochs`."""
-    lr: float | None = None
-    """Peak learning rate."""
-    batch_size: int | None = None
-    """With seq_length, the most tokens of a batch."""
-    seq_length: int | None = None
-    """Most tokens of an example."""
-    seed: int | None = None
-    """Seed of fresh weights and of the order of the data."""
-    replay: float | None = None
-    """Share of tokens from each earlier phase."""
-    document_weight: float | None = None
-    """Least share of the tokens that is from your documents if composed entries lie beside them."""
-    gradient_checkpointing: bool = False
-    """Less memory for a third more computation."""
-    accumulation: int = 1
-    """Parts that a batch is computed in: less memory, the same result."""
-    memory_limit: float | None = None
-    """GiB that the training may use. Default: the free memory."""
-    gate_every: int | None = None
-    """Evaluate the gates every so many epochs too, beside the milestones; 0: never. Default: the profile's."""
-    retry_stopped: bool = False
-    """Train again if a gate or an abort condition stopped a training with the same settings."""
 
 
 def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
@@ -70,6 +29,9 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         ins["parent"] = dg.AssetIn(before.checkpoint_asset)
         # Loading the report requires the verdict on the parent.
         ins["parent_report"] = dg.AssetIn(before.report_asset)
+
+    # A class that is made here is no type to mypy.
+    Config: Any = config_of(phase)
 
     @dg.asset(
         name=phase.checkpoint_asset,
@@ -84,11 +46,11 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
     )
     def checkpoint(
         context: dg.AssetExecutionContext,
-        config: TrainingConfig,
+        config: Config,
         trainer: dg.ResourceParam[TrainerClient],
         **inputs: Path,
     ) -> dg.MaterializeResult[Path]:
-        training, settings = artifacts_at_home().training, dict(config)
+        training, settings = artifacts_at_home().training, given(phase, config)
         continued = settings.pop("continue_from")
         with user_errors():
             parent = inputs.get("parent") if continued is None else _of_phase(phase, continued, training)
@@ -120,7 +82,7 @@ def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[
         "checkpoint": result.checkpoint.name,
         **{name: getattr(manifest, name) for name in FIELDS},
         "best_held_out_loss": read_state(result.checkpoint).best_loss,
-        "stopped": manifest.stopped or NOT_STOPPED,
+        STOPPED: manifest.stopped or NOT_STOPPED,
         "found": result.found,
         "corpora": {name: version.data_version for name, version in manifest.corpora.items()},
         "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),

@@ -9,11 +9,11 @@ from hlx_model.checkpoints.progress import read_state
 from hlx_model.evaluation.gates import COMPLETED, GATES
 from hlx_model.evaluation.gates.training_record import training_completed
 from hlx_model.evaluation.integrity import INTEGRITY, integrity_gates
-from hlx_model.evaluation.milestones import MILESTONES, gate_name, recorded_milestone_gate
+from hlx_model.evaluation.milestones import GATES_IN_TRAINING, recorded_milestones_gate
 from hlx_model.phases import PHASES
 from hlx_model.verdicts import GateResult
 
-MILESTONE = "The gates at epoch {}, as recorded during training; a failure ended it there."
+MILESTONES = "The gates at the milestones, as recorded during training; a failure ended it there."
 
 
 def examine(checkpoint: Path) -> Iterator[GateResult]:
@@ -22,16 +22,15 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
     yield from integrity
     if integrity[0].outcome == "fail":
         reason = integrity[0].reason
-        yield from (GateResult(name, "fail", reason) for name in (COMPLETED, *map(gate_name, MILESTONES)))
+        yield from (GateResult(name, "fail", reason) for name in RECORDED)
         return
     manifest = read_manifest(checkpoint)
     yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    milestones = read_state(checkpoint).milestones
-    yield from (recorded_milestone_gate(milestones, epoch, manifest.epochs) for epoch in MILESTONES)
+    yield recorded_milestones_gate(read_state(checkpoint).milestones)
 
 
 # A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gates block.
-RECORDED = {COMPLETED: GATES[COMPLETED].documentation, **{gate_name(e): MILESTONE.format(e) for e in MILESTONES}}
+RECORDED = {COMPLETED: GATES[COMPLETED].documentation, GATES_IN_TRAINING: MILESTONES}
 
 names = [phase.checkpoint_asset for phase in PHASES.values()]
 checks = [gate_checks(f"{name}_integrity", name, examine, INTEGRITY, RECORDED) for name in names]

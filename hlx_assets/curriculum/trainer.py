@@ -21,7 +21,7 @@ import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.evaluation.milestones import MILESTONES, recorded_milestone_gate
+from hlx_model.evaluation.milestones import recorded_milestones_gate
 from hlx_model.files import staging
 from hlx_model.reporting.render import markdown_block
 from hlx_model.runs.directory import TrainingResult
@@ -65,6 +65,7 @@ class TrainerClient:
         command = [*self.launcher, sys.executable, "-m", "hlx_model.training", *_options(arguments)]
         context.log.info(" ".join(command))
         result: TrainingResult | None = None
+        milestones: list[Milestone] = []
         logged, code = time.monotonic(), 0
         with tempfile.TemporaryFile() as errors:
             for figures in self._messages(context, command, errors):
@@ -77,7 +78,10 @@ class TrainerClient:
                             logged = time.monotonic()
                             context.log.info(_progress_line(figures))
                     case "milestone":
-                        _report_milestone(context, Milestone.from_json(figures))
+                        milestones.append(Milestone.from_json(figures))
+                        _report_milestone(context, milestones)
+                    case "note":
+                        context.log.info(figures["text"])
                     case "warning":
                         context.log.warning(figures["text"])
                     case "result":
@@ -120,9 +124,12 @@ class TrainerClient:
             except BaseException:
                 now = "; a second signal ends it now" if _has_terminal(context.run) else ""
                 context.log.warning(f"interrupted: the trainer writes a checkpoint{now}")
-                raise
-            finally:
                 self._stop(process, impatient=_has_terminal(context.run))
+                for message in session.get_custom_messages()[seen:]:
+                    if message["event"] == "note":
+                        context.log.info(message["text"])
+                raise
+            self._stop(process)
         # The end of the session has read the last messages.
         yield from session.get_custom_messages()[seen:]
         yield {"event": "exit", "code": process.returncode}
@@ -203,14 +210,14 @@ def _progress_line(figures: Figures) -> str:
     return line
 
 
-def _report_milestone(context: dg.AssetExecutionContext, milestone: Milestone) -> None:
-    """Write a milestone into the log, and show it as a check of this run while the training continues."""
+def _report_milestone(context: dg.AssetExecutionContext, milestones: Sequence[Milestone]) -> None:
+    """Write the last milestone into the log, and show all as a check of this run while the training continues."""
+    milestone = milestones[-1]
     level = logging.ERROR if milestone.failed else logging.INFO
     context.log.log(level, f"gates at epoch {milestone.epoch}: {milestone.outcome}")
     for gate in milestone.gates:
         level = logging.ERROR if gate.outcome == "fail" else logging.INFO
         context.log.log(level, f"  {gate.name}: {gate.outcome}: {gate.reason}")
-    if milestone.epoch in MILESTONES:
-        gate = recorded_milestone_gate([milestone], milestone.epoch, milestone.epoch)
-        # It is logged at once; an asset returns its checks only at its end. The check of the finished training follows.
-        context.log_event(dg.AssetCheckEvaluation(**check_result(context.asset_key, gate)._asdict()))
+    gate = recorded_milestones_gate(milestones)
+    # It is logged at once; an asset returns its checks only at its end. The check of the finished training follows.
+    context.log_event(dg.AssetCheckEvaluation(**check_result(context.asset_key, gate)._asdict()))

@@ -11,12 +11,14 @@ from pydantic import ConfigDict
 from hlx_assets.common import OWNERS, VALIDATION_GROUP, user_errors
 from hlx_assets.corpus.assets import quarantine_table, records_metadata
 from hlx_assets.corpus.checks import corpus_check, coverage_result, quarantine_result, schema_result
+from hlx_assets.corpus.setting import setting_of_home, use
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import kept_documents, unreadable_documents
 from hlx_model.corpus.gates import COVERAGE, QUARANTINED, SCHEMA
+from hlx_model.corpus.setting import CorpusSetting
 from hlx_model.environment import MOST_QUARANTINED
-from hlx_model.evaluation.documents import keep_documents, keep_examples, named_evaluation
+from hlx_model.evaluation.documents import DEFAULT, keep_documents, keep_examples
 from hlx_model.layout import EVALUATION
 from hlx_model.shown import one_line
 
@@ -30,18 +32,26 @@ class EvaluationDocumentConfig(dg.Config):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     eval: str | None = None
-    """Paths of evaluation documents, with : between them. Default: $HLX_EVAL, or the document of this project, which is
-    for models that learned composed entries."""
+    """Paths of evaluation documents, with : between them, or default: the document of this project, which is for models
+    that learned composed entries. Default: $HLX_EVAL, else what the home was last set to."""
 
 
 @dg.asset(group_name=VALIDATION_GROUP, owners=OWNERS, code_version="1", kinds={"markdown"})
-def evaluation_document(config: EvaluationDocumentConfig) -> dg.MaterializeResult[Path]:
+def evaluation_document(
+    context: dg.AssetExecutionContext, config: EvaluationDocumentConfig
+) -> dg.MaterializeResult[Path]:
     """Keep the evaluation documents (`HLX_EVAL`, or the project's own): sentences that no model is trained on.
 
-    One that cannot be read fails the check `readable` and stops nothing.
+    The home remembers what it was set to. One that cannot be read fails the check `readable` and stops nothing.
     """
     with user_errors():
-        directory = keep_documents(artifacts_at_home(), named_evaluation(config.eval))
+        before = setting_of_home(context.instance)
+        # The rest of the setting changes with the corpus alone.
+        evaluation = (before or CorpusSetting()).by_environment().changed(evaluation=config.eval).evaluation
+        setting = (before or CorpusSetting()).replace(evaluation=evaluation)
+        directory = keep_documents(artifacts_at_home(), [*map(Path, evaluation)] or [DEFAULT])
+        if before is not None or evaluation:
+            use(context, before, setting)
     kept = [document.to_json() for document in kept_documents(directory)]
     return dg.MaterializeResult(
         value=directory,

@@ -8,8 +8,8 @@ from dataclasses import replace
 import dagster as dg
 
 from hlx_assets.common import failure_reason
-from hlx_assets.curriculum.assets import NOT_STOPPED
 from hlx_assets.dagster_internals import event_log
+from hlx_assets.executor import stop_reason
 from hlx_assets.io_manager import NEVER_MADE
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
@@ -19,7 +19,8 @@ from hlx_model.phases import PHASES
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 _Type = dg.DagsterEventType
 _RELEVANT = {
-    _Type.ASSET_CHECK_EVALUATION, _Type.STEP_FAILURE, _Type.STEP_START, _Type.RUN_FAILURE, _Type.ASSET_MATERIALIZATION,
+    _Type.ASSET_CHECK_EVALUATION, _Type.STEP_FAILURE, _Type.STEP_START, _Type.STEP_SUCCESS, _Type.RUN_FAILURE,
+    _Type.ASSET_MATERIALIZATION,
 }  # fmt: skip
 
 
@@ -51,7 +52,6 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
             failed.pop(phase.report_asset, None)
     stopped, status = run.tags.get(REASON_TAG), run.status
     if status == dg.DagsterRunStatus.SUCCESS:
-        # A training that a gate stopped is materialized too: its run succeeds if it contains nothing else.
         yield from failed.values()
         recovered = {alert.subject: alert for event in events if (alert := _success_alert(event, run.run_id))}
         yield from (alert for subject, alert in recovered.items() if subject not in failed)
@@ -65,17 +65,19 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
         if cancelled:
             reason = "somebody cancelled the run"
         again = "" if "resume" in reason else ": materialize again to resume"
-        started = [event.step_key for event in events if event.event_type == _Type.STEP_START]
-        subject = (started[-1] if started else None) or run.job_name
+        # The step that was in progress; a run that waited for another one had none.
+        ended = {event.step_key for event in events if event.event_type in (_Type.STEP_SUCCESS, _Type.STEP_FAILURE)}
+        begun = [event.step_key for event in events if event.event_type == _Type.STEP_START]
+        last = begun[-1] if begun else None
+        subject = last if last and (last not in ended or run.status != dg.DagsterRunStatus.FAILURE) else run.job_name
         yield Alert(subject, f"{reason}{again}", run.run_id, cancelled=cancelled)
 
 
 def _failure_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
     """Return the alert of a failed gate, a failed step or a stopped training; None for any other event."""
     if materialized := _success_alert(event, run_id):
-        stopped = event.step_materialization_data.materialization.metadata.get("stopped")
-        if stopped is not None and stopped.value != NOT_STOPPED:
-            return replace(materialized, problem=f"its training was stopped: {stopped.value}")
+        if stopped := stop_reason(event):
+            return replace(materialized, problem=f"its training was stopped: {stopped}")
     elif event.event_type == _Type.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         # The materialization of a stopped training reports what the check `training_completed` repeats.

@@ -14,6 +14,7 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef
 from hlx_model.runs.stopwatch import Stopwatch
 
+_Type = dg.DagsterEventType
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
 """Why the watchdog stopped or closed a run."""
@@ -63,6 +64,28 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return closed
 
 
+def restore_checks(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Report the last result again of each check that a run planned, did not evaluate, and whose asset it did not make.
+
+    Dagster would show these checks as failed or skipped, although nothing was found against what they judge.
+    """
+    planned: set[dg.AssetCheckKey] = set()
+    evaluated: set[dg.AssetCheckKey] = set()
+    made: set[dg.AssetKey | None] = set()
+    types = {_Type.ASSET_CHECK_EVALUATION_PLANNED, _Type.ASSET_CHECK_EVALUATION, _Type.ASSET_MATERIALIZATION}
+    for event in internals.event_log(instance, run_id, types):
+        match event.event_type:
+            case _Type.ASSET_CHECK_EVALUATION_PLANNED:
+                planned.add(event.asset_check_planned_data.asset_check_key)
+            case _Type.ASSET_CHECK_EVALUATION:
+                evaluated.add(event.asset_check_evaluation_data.asset_check_key)
+            case _:
+                made.add(event.asset_key)
+    for check in planned - evaluated:
+        if check.asset_key not in made and (last := internals.evaluation_before(instance, check, run_id)):
+            instance.report_runless_asset_event(last)
+
+
 def runs_elsewhere(instance: dg.DagsterInstance) -> list[str]:
     """Return a line for each unfinished run whose process is not on this machine, or is unknown."""
     lines = []
@@ -92,6 +115,7 @@ def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None
     """Mark a run failed that no process can end, and free its slots."""
     internals.tag_run(instance, run.run_id, {REASON_TAG: reason[:MAX_TAG_LENGTH]})
     internals.fail_run(instance, run, f"watchdog: {reason}: materialize again to resume")
+    restore_checks(instance, run.run_id)
     internals.free_pool_slots(instance, run.run_id)
 
 

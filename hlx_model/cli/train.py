@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from hlx_model.checkpoints.manifest import ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.cli.options import Device, Directory, option
 from hlx_model.cli.show import DataConsole, echo
-from hlx_model.corpus.documents import named_documents
+from hlx_model.corpus.setting import CorpusSetting
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
 from hlx_model.layout import TRAINING_LOG, Artifacts, default_training
@@ -34,12 +35,14 @@ from hlx_model.training.events import (
     Event,
     EventSink,
     MilestoneJudged,
+    Noted,
     Recorded,
     best_effort,
     message,
     tensorboard_sink,
 )
 from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.forecast import disk, forecast, machine
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from hlx_model.verdicts import GateClosed
@@ -93,7 +96,7 @@ def train_command(
     """Train one phase of the curriculum; the same command resumes an interrupted training."""
     training = checkpoint_dir or default_training()
     parent = verify_checkpoint(checkpoint_of(resume_from, training)) if resume_from else None
-    documents = corpus or _own_corpus(parent, phase) or named_documents(Environment.read("HLX_CORPUS").corpus)
+    documents = corpus or _own_corpus(parent, phase) or [*map(Path, CorpusSetting().by_environment().documents)]
     if not documents:
         raise ValueError("no corpus: name a document with --corpus (`hlx corpus compose` writes one)")
     _require_outputs(training, tensorboard)
@@ -121,12 +124,22 @@ def train_command(
             return
         try:
             with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
-                outcome = train(plan, execution=execution, ranks=ranks, emit=emit)
+                before = partial(_announce, plan, execution, ranks, emit)
+                outcome = train(plan, execution=execution, ranks=ranks, emit=emit, before=before)
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
             echo(f"interrupted: {error}; the same command resumes", err=True)
             raise typer.Exit(INTERRUPTED) from None
     _say(outcome)
+
+
+def _announce(plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit: EventSink) -> None:
+    """State what the training will take, before its first step."""
+    found = forecast(plan.settings, plan.train, execution, plan.directory.parent, plan.first_epoch, ranks.size)
+    place = machine(execution, mixed=plan.settings.mixed_precision)
+    for line in (str(found), f"{place}; {disk([found], plan.directory.parent)}"):
+        log.info("%s", line)
+        emit(Noted(line))
 
 
 def _own_corpus(parent: VerifiedCheckpoint | None, phase: int) -> list[Path]:

@@ -247,7 +247,7 @@ def _require(directory: Path, verdict: CorpusVerdict, prefix: str = "") -> Corpu
     first = next((gate for gate in failed if gate.name == gates.QUARANTINED), failed[0])
     folder = store.report_folder(directory)
     remedy = _REMEDIES.get(first.name, f"see {folder / REPORT}" if folder else "make it again")
-    raise GateClosed(f"{prefix}the gate of {verdict.asset} is closed: {first.name}{more}: {first.reason}: {remedy}")
+    raise GateClosed(f"{prefix}the gate of {verdict.asset} is closed: {first.name}{more}: {first.reason}", remedy)
 
 
 def _directory(corpus: VerifiedCorpus | Path) -> Path:

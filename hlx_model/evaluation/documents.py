@@ -21,14 +21,13 @@ from hlx_model.corpus.documents import (
     is_composed,
     keep_evaluation_documents,
     kept_documents,
-    named_documents,
     unreadable_documents,
 )
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef, Quarantined
 from hlx_model.corpus.rules import FITS
+from hlx_model.corpus.setting import evaluation_of
 from hlx_model.corpus.store import VerifiedCorpus
 from hlx_model.corpus.verdict import require_corpus_passed
-from hlx_model.environment import Environment
 from hlx_model.language import Format
 from hlx_model.layout import Artifacts
 from hlx_model.model.sizes import POSITIONS
@@ -84,19 +83,17 @@ NO_EVALUATION = Evaluation(None)
 """That of a model that does not translate."""
 
 
-def named_evaluation(named: str | None = None) -> list[Path]:
-    """Return the paths in a setting, else those in `HLX_EVAL`, else that of the project's own document."""
-    return named_documents(named or Environment.read("HLX_EVAL").eval) or [DEFAULT]
-
-
-def documents_for(named: Sequence[Path], corpus: Iterable[DocumentRef]) -> list[Path]:
-    """Return the evaluation documents for a model: those that are named, else those of `HLX_EVAL`, else the default.
+def documents_for(
+    named: Sequence[Path], corpus: Iterable[DocumentRef], artifacts: Artifacts | None = None
+) -> list[Path]:
+    """Return the evaluation documents for a model: named ones, else of `HLX_EVAL`, else of its home, else the default.
 
     Args:
         named: documents that somebody chose for this evaluation.
         corpus: the documents that the model learned from.
+        artifacts: of the home, if it is in one.
     """
-    chosen = list(named) or named_documents(Environment.read("HLX_EVAL").eval)
+    chosen = list(named) or evaluation_of(artifacts)
     return chosen or ([DEFAULT] if _learned_composed(corpus) else [])
 
 
@@ -183,7 +180,7 @@ def named_for(named: Sequence[Path], learned: Iterable[DocumentRef], artifacts: 
     Raises:
         ValueError: a document is unusable (`CorpusError`, `GateClosed`).
     """
-    paths = documents_for(named, learned)
+    paths = documents_for(named, learned, artifacts)
     return Evaluation(read_evaluation(paths, artifacts)) if paths else Evaluation(None, _NOT_COMPOSED)
 
 

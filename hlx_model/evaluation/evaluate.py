@@ -222,7 +222,7 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
         milestones=tuple(state.milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
-        evaluation_expected=bool(documents_for((), learned)),
+        evaluation_expected=bool(documents_for((), learned, Artifacts.of_checkpoint(checkpoint))),
     )  # fmt: skip
 
 

@@ -1,16 +1,19 @@
 """The gates during training: what a healthy training already shows at epochs 1, 5, 10, …, and nothing more.
 
 A milestone evaluates the model as the checkpoint of that epoch contains it. The results are recorded, and Dagster shows
-them as the check `gate_at_epoch_N` during training. Between the milestones, the gates may be evaluated every N epochs
-(`gate_every`); the run's log shows these. A gate that fails ends the training.
+them as the check `gates_in_training`, already while it trains. Between these epochs, the gates may be evaluated every N
+epochs (`gate_every`). A gate that fails ends the training.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from hlx_model.evaluation.gates import MILESTONE_GATES
 from hlx_model.evaluation.target import EpochMeasurements
-from hlx_model.verdicts import GateResult, Milestone, worst
+from hlx_model.verdicts import GateResult, Milestone, worst_outcome
 
+GATES_IN_TRAINING = "gates_in_training"
+"""The name of the check that shows them."""
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)
 SAMPLE = 256
 """Texts that a milestone measures on, of the held-out and of the training text each."""
@@ -37,20 +40,22 @@ def milestone_gates(m: EpochMeasurements) -> list[GateResult]:
     ]
 
 
-def recorded_milestone_gate(milestones: Sequence[Milestone], epoch: int, epochs: int) -> GateResult:
-    """Return what was recorded at a milestone as one gate; nothing is measured again.
+def recorded_milestones_gate(milestones: Sequence[Milestone]) -> GateResult:
+    """Return what was recorded at the milestones that a training reached as one gate; nothing is measured again.
 
-    A milestone that the training did not reach was not due and passes.
+    Args:
+        milestones: those that it reached, in the order of their epochs.
     """
-    name = gate_name(epoch)
-    found = [milestone for milestone in milestones if milestone.epoch == epoch]
-    if not found:
-        return GateResult(name, "pass", f"not due: the training ended before epoch {epoch} of its {epochs}")
-    gates = found[-1].gates
-    outcome = worst(gates)
-    return GateResult(name, outcome, "; ".join(gate.reason for gate in gates if gate.outcome == outcome))
+    if not milestones:
+        return GateResult(GATES_IN_TRAINING, "warn", "the training ended before its first milestone")
+    said = []
+    for (outcome, why), alike in groupby(milestones, lambda milestone: (milestone.outcome, _why(milestone))):
+        epochs = [str(milestone.epoch) for milestone in alike]
+        said.append(f"{outcome} at epoch{'s' if len(epochs) > 1 else ''} {', '.join(epochs)}{why}")
+    return GateResult(GATES_IN_TRAINING, worst_outcome(one.outcome for one in milestones), "; ".join(said))
 
 
-def gate_name(epoch: int) -> str:
-    """Return the name of a milestone's check."""
-    return f"gate_at_epoch_{epoch}"
+def _why(milestone: Milestone) -> str:
+    """Return the reasons of the gates that did not pass."""
+    reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in milestone.gates if gate.outcome != "pass")
+    return f" ({reasons})" if reasons else ""

@@ -112,15 +112,15 @@ def require_passed(verified: VerifiedCheckpoint) -> Verdict:
         verdict = Verdict.read(directory)
     except GateClosed as error:
         stopped = f" (its training was stopped: {manifest.stopped})" if manifest.stopped else ""
-        raise GateClosed(f"{closed}{stopped}: {error}: {again}") from None
+        raise GateClosed(f"{closed}{stopped}: {error}", again) from None
     for field, required in subject_of(manifest, checkpoint.name).items():
         if (found := getattr(verdict, field)) != required:
-            raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required}): {again}")
+            raise GateClosed(f"{closed}: its verdict is for another {field} ({found}, not {required})", again)
     if verdict.void:
-        raise GateClosed(f"{closed}: {verdict.void}: {again}")
+        raise GateClosed(f"{closed}: {verdict.void}", again)
     if missing := set(GATES_OF_PHASE[manifest.phase]) - {gate.name for gate in verdict.gates}:
-        raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}: {again}")
+        raise GateClosed(f"{closed}: its verdict lacks {', '.join(sorted(missing))}", again)
     if failed := [gate for gate in verdict.gates if gate.outcome == "fail"]:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        raise GateClosed(f"{closed}: {failed[0].name}{more}: {failed[0].reason}: see {directory / PAGE}")
+        raise GateClosed(f"{closed}: {failed[0].name}{more}: {failed[0].reason}", f"see {directory / PAGE}")
     return verdict

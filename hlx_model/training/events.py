@@ -41,6 +41,12 @@ class CheckpointSaved(NamedTuple):
     step: int
 
 
+class Noted(NamedTuple):
+    """A person would like to know something."""
+
+    text: str
+
+
 class Warned(NamedTuple):
     """A person should know something."""
 
@@ -56,7 +62,7 @@ class Ended(NamedTuple):
     """Whether it had already ended before."""
 
 
-Event = Recorded | MilestoneJudged | CheckpointSaved | Warned | Ended
+Event = Recorded | MilestoneJudged | CheckpointSaved | Noted | Warned | Ended
 EventSink = Callable[[Event], None]
 """Receives the events of a training."""
 
@@ -72,8 +78,8 @@ def message(event: Event) -> dict[str, object]:
             return {"event": "progress", **event.figures}
         case MilestoneJudged():
             return {"event": "milestone", **event.milestone.to_json()}
-        case CheckpointSaved() | Warned() | Ended():
-            names = {CheckpointSaved: "checkpoint", Warned: "warning", Ended: "result"}
+        case CheckpointSaved() | Noted() | Warned() | Ended():
+            names = {CheckpointSaved: "checkpoint", Noted: "note", Warned: "warning", Ended: "result"}
             return {"event": names[type(event)], **event._asdict()}
 
 

@@ -8,7 +8,7 @@ follows from seed and epoch, and a step draws nothing at random.
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from hlx_model.runs.processes import SAME_SIGNAL
 from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
-from hlx_model.training.events import EventSink, MilestoneJudged, ignore
+from hlx_model.training.events import EventSink, MilestoneJudged, Noted, ignore
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import out_of_memory
 from hlx_model.training.plan import TrainingPlan, sample
@@ -55,8 +55,9 @@ class Interrupted(Exception):
 
 
 def train(
-    plan: TrainingPlan, *, execution: ExecutionConfig, ranks: Ranks | None = None, emit: EventSink = ignore
-) -> TrainingResult:
+    plan: TrainingPlan, *, execution: ExecutionConfig, ranks: Ranks | None = None, emit: EventSink = ignore,
+    before: Callable[[], None] | None = None,
+) -> TrainingResult:  # fmt: skip
     """Start or resume the training of a plan, or return its result if it has already ended.
 
     Args:
@@ -64,6 +65,7 @@ def train(
         execution: the machine's settings.
         ranks: the processes that train together; None is this one alone.
         emit: receives the events.
+        before: is called before the first step, if there is one to do.
 
     Raises:
         AlreadyRunning: another process runs the same training.
@@ -78,6 +80,8 @@ def train(
             return TrainingResult.of(Path(found), found=True)
         if ranks.is_rank_zero:
             remove_temporaries(plan.directory)
+            if before is not None:
+                before()
         return _Training(plan, execution, ranks, emit).run()
 
 
@@ -94,6 +98,7 @@ class _Training:
         self.progress = Progress(epoch=first_epoch)
         self.aborts = Aborts(first_epoch=first_epoch)
         self.model = Transformer(SIZES[s.size])
+        self.emit, self.signal = emit, 0
         moments = self._restore()
         self.model.to(ranks.device)
         steps = len(self.data.epoch(first_epoch)) * (s.epochs - first_epoch + 1)
@@ -104,7 +109,6 @@ class _Training:
                 self.engine.scaler.load_state_dict(self.progress.scaler)
         self.recorder = Recorder(plan, self.progress, self.engine.optimizers, emit)
         self.saver = Saver(plan, self.engine, self.aborts, self.progress, emit)
-        self.emit, self.signal = emit, 0
 
     def _restore(self) -> dict[str, Tensor] | None:
         """Give the model its first weights, and return the optimizer's moments, if there are any.
@@ -116,7 +120,7 @@ class _Training:
             weights.load_weights(found, self.model)
             self.progress = read_state(found.path)
             self.aborts.memory = self.progress.aborts
-            log.info("resuming from %s (step %d)", found.path.name, found.manifest.step)
+            self._note(f"resuming from {found.path.name} (step {found.manifest.step}, epoch {found.manifest.epoch})")
             return weights.load_optimizer(found)
         if list_checkpoints(checkpoints):
             log.warning("no checkpoint of this training can be resumed from: it starts from the beginning")
@@ -130,6 +134,11 @@ class _Training:
         if moments is None:
             log.warning("%s has no optimizer moments (LAST and FINAL do): they start at zero", plan.parent.path.name)
         return moments
+
+    def _note(self, text: str) -> None:
+        log.info("%s", text)
+        if self.ranks.is_rank_zero:
+            self.emit(Noted(text))
 
     def run(self) -> TrainingResult:
         """Train to the FINAL checkpoint, or to the STOPPED one."""
@@ -226,6 +235,7 @@ class _Training:
         if self.ranks.any(self.signal > 0):
             if self.ranks.is_rank_zero:
                 self.saver.rolling()
+            self._note(f"interrupted at step {self.progress.step}: its checkpoint is written")
             name = signal.Signals(self.signal).name if self.signal else "a signal to another rank"
             raise Interrupted(f"{name} at step {self.progress.step}")
 

@@ -123,15 +123,15 @@ def plan_training(
     if overrides.size is not None:
         architecture(overrides.size)
     _require_parent(phase, parent, overrides.size)
-    settings = _settings(phase, profile, overrides, parent)
+    settings = settings_of(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
     rows = store.load(own)
-    train, weight = _weighted(rows, version.documents, settings.document_weight)
+    train, weight = weighted(rows, version.documents, settings.document_weight)
     held_out, settings = tables.model_texts(rows, "validation"), replace(settings, document_weight=weight)
     if overrides.epochs is None:
-        settings = replace(settings, epochs=_epochs(phase, profile, overrides.tokens, train, parent))
+        settings = replace(settings, epochs=epochs_of(phase, profile, overrides.tokens, train, parent))
     corpora = {asset: version}
     replay: list[list[str]] = []
     resumed: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ def plan_training(
     )  # fmt: skip
 
 
-def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
+def weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
     """Return the training texts, and the share of the user's documents, which are repeated to have it.
 
     The share is 0 if there is nothing to weigh: only documents, or only composed entries.
@@ -187,7 +187,7 @@ def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) ->
     return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others], share
 
 
-def _epochs(
+def epochs_of(
     phase: int, profile: Profile, tokens: int | None, train: Sequence[str], parent: VerifiedCheckpoint | None
 ) -> int:
     """Return the last epoch: of the profile's schedule, or after about so many tokens from where the parent ended."""
@@ -226,7 +226,14 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
         raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
+def settings_of(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
+    """Return the settings of a training: the overrides, else the profile's, the size its parent's.
+
+    Its epochs are the profile's most, if they are not given: how many it takes is known when the corpus is read.
+
+    Raises:
+        ValueError: a setting is not valid.
+    """
     schedule = profile.schedules[phase]
     defaults = Settings(
         phase=phase, size=parent.manifest.size if parent else profile.size, epochs=schedule.epochs,

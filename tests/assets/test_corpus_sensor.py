@@ -11,6 +11,7 @@ import pytest
 
 from hlx_assets.corpus.sensors import corpus, corpus_documents_changed
 from hlx_assets.definitions import defs
+from hlx_model.corpus.documents import kept_documents
 from tests.support.dagster_home import Home
 from tests.support.live_dagster import Ui, make_ui
 from tests.support.waiting import PATIENCE
@@ -58,7 +59,6 @@ def test_a_changed_document_requests_the_corpora_with_their_settings(empty_home:
     settings: dict[str, dict[str, Any]] = {
         "corpus_document": {"entries": 30, "seed": 4},
         "corpus_examples": {"seq_length": 200},
-        "corpus_examples_quarantine": {"most": 0.2},
     }
     assert empty_home.materialize(*CORPORA, **settings).success
     requests, said, cursor = tick(empty_home)
@@ -66,11 +66,7 @@ def test_a_changed_document_requests_the_corpora_with_their_settings(empty_home:
 
     edit(document, document.read_text() + MORE)
     (request,), _, cursor = two_ticks(empty_home, cursor)
-    assert request.run_config["ops"] == {
-        "corpus_document": {"config": {"corpus": str(document), "entries": 30, "seed": 4}},
-        "corpus_examples": {"config": {"seq_length": 200}},
-        "corpus_examples_quarantine": {"config": {"most": 0.2}},
-    }
+    assert request.run_config["ops"] == {"corpus_examples": {"config": {"seq_length": 200}}}
     (again,), _, cursor = tick(empty_home, cursor)
     assert again.run_key == request.run_key  # which Dagster does not run twice
 
@@ -79,6 +75,9 @@ def test_a_changed_document_requests_the_corpora_with_their_settings(empty_home:
         result = job.execute_in_process(instance=instance, run_config=request.run_config, tags=request.tags)
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
     assert made == set(CORPORA)
+    # The document, beside the entries and the seed that the home was set to.
+    copied, composed = kept_documents(empty_home.latest("corpus_document"))
+    assert (copied.source, composed.entries, composed.seed) == (str(document), 30, 4)
     checked = {evaluation.asset_key.to_user_string() for evaluation in result.get_asset_check_evaluations()}
     assert checked == set(CORPORA) - {"corpus_document"}
     assert tick(empty_home, cursor)[:2] == ([], f"the documents are unchanged since run {result.run_id[:8]}")

@@ -11,14 +11,12 @@ from typing import get_args
 import pytest
 
 from hlx_assets import ui
-from hlx_assets.curriculum.run import run_configuration, small_document
+from hlx_assets.curriculum.run import run_configuration
 from hlx_assets.settings import DagsterEnvironment
-from hlx_model.composer.sampling import compose
 from hlx_model.environment import Environment
 from hlx_model.profiles import PROFILES
 from tests.support.command import Hlx, runner
 from tests.support.dagster_home import REPOSITORY, Home
-from tests.support.documents import small_text
 
 WRONG = [
     ("HLX_WATCHDOG_SECONDS", "soon", "is 'soon': it must be seconds"),
@@ -93,27 +91,6 @@ def make_ui(empty_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr(ui, "run", started)
     monkeypatch.chdir(empty_home.path)
     return runner(ui.main, "make ui", monkeypatch, capsys)
-
-
-def test_a_document_that_can_only_be_learned_by_heart_is_named_before_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small, large = tmp_path / "small.md", tmp_path / "large.md"
-    small.write_text(small_text(), encoding="utf-8")
-    large.write_text(compose(5000, 0), encoding="utf-8")
-
-    def said(**config: object) -> str:
-        return small_document({"ops": {"corpus_document": {"config": config}}}) or ""
-
-    assert said() == said(corpus=str(large)) == said(corpus=str(small), entries=20000) == ""
-    assert said(corpus=str(tmp_path / "none.md")) == ""  # the step that reads it says so
-    line = said(corpus=str(small))
-    assert line.startswith("small.md: so small a document can only be learned by heart (held-out values: ")
-    assert "ENTRIES=20000" in line and "\n" not in line
-    monkeypatch.setenv("HLX_CORPUS", str(small))
-    assert small_document({}) == line
-    monkeypatch.setenv("HLX_ENTRIES", "20000")
-    assert small_document({}) is None
 
 
 def test_make_ui_and_make_curriculum_name_a_wrong_setting_in_one_line(

@@ -7,7 +7,7 @@ from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.evaluation.gates.checkpoint_size import checkpoint_gates
 from hlx_model.evaluation.losses import predict
-from hlx_model.evaluation.milestones import SAMPLE, milestone_gates, recorded_milestone_gate
+from hlx_model.evaluation.milestones import SAMPLE, milestone_gates, recorded_milestones_gate
 from hlx_model.evaluation.target import EpochMeasurements
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
@@ -174,11 +174,13 @@ def test_a_checkpoint_of_another_size_fails(curriculum: Curriculum) -> None:
     assert count.reason == f"{SIZES['tiny'].parameters:,} parameters, required {SIZES['10m'].parameters:,} (10m)"
 
 
-def test_a_milestone_gives_the_gate_that_was_recorded(texts: tuple[list[str], list[str]]) -> None:
+def test_one_gate_shows_all_milestones_in_the_order_of_their_epochs(texts: tuple[list[str], list[str]]) -> None:
     gates = tuple(measured(Uniform(), texts, step=50, reported=4.76).values())
     recorded = [Milestone(epoch=5, outcome=worst(gates), gates=gates)]
-    shown = recorded_milestone_gate(recorded, 5, 200)
-    assert (shown.name, shown.outcome) == ("gate_at_epoch_5", "fail")
-    assert shown.reason == gates[0].reason  # the gate that failed, not those that passed
-    later = recorded_milestone_gate(recorded, 10, 200)
-    assert (later.outcome, later.reason) == ("pass", "not due: the training ended before epoch 10 of its 200")
+    shown = recorded_milestones_gate(recorded)
+    assert (shown.name, shown.outcome) == ("gates_in_training", "fail")
+    assert shown.reason.startswith("fail at epoch 5 (next_token_loss: ") and gates[0].reason in shown.reason
+    passed = [Milestone(epoch=epoch, outcome="pass", gates=()) for epoch in (1, 2, 10)]
+    assert recorded_milestones_gate([*passed, *recorded]).reason.startswith("pass at epochs 1, 2, 10; fail at epoch 5")
+    none = recorded_milestones_gate([])
+    assert (none.outcome, none.reason) == ("warn", "the training ended before its first milestone")

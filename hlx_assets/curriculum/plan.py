@@ -1,0 +1,133 @@
+"""What a curriculum will take, stated before its first step: corpus, epochs, tokens, minutes, device, disk."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+from rich.markup import escape
+from rich.table import Table
+
+from hlx_assets.curriculum.settings import TrainingConfig, given, profile_named
+from hlx_assets.io_manager import artifacts_at_home
+from hlx_model.cli.show import DataConsole
+from hlx_model.corpus import store
+from hlx_model.corpus.documents import is_composed
+from hlx_model.corpus.split import Split
+from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES
+from hlx_model.layout import ROWS
+from hlx_model.model.device import device_of
+from hlx_model.phases import PHASES
+from hlx_model.profiles import Profile
+from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.forecast import Forecast, disk, duration, forecast_of_phase, is_slow, machine
+from hlx_model.training.memory import require_memory
+from hlx_model.training.plan import Overrides
+
+MAX_QUARANTINED_ROWS = 10
+
+
+class Plan(NamedTuple):
+    """The forecasts of the phases, and the settings of the machine for each."""
+
+    forecasts: list[Forecast]
+    executions: list[ExecutionConfig]
+    profile: Profile
+
+    @property
+    def slow(self) -> Forecast | None:
+        """Return the first phase that takes so long that a person should confirm it; None if there is none."""
+        pairs = zip(self.forecasts, self.executions, strict=True)
+        return next((found for found, execution in pairs if is_slow(found, execution)), None)
+
+    @property
+    def seconds(self) -> float:
+        """Return the time of all steps of all phases."""
+        return sum(found.seconds or 0.0 for found in self.forecasts)
+
+
+def plan_curriculum(config: Mapping[str, Any], corpora: Mapping[str, Path]) -> Plan:
+    """Return what the three phases will take.
+
+    Args:
+        config: the run configuration.
+        corpora: the directory of each phase's corpus, by asset.
+
+    Raises:
+        ValueError: a setting is not valid, or a training does not fit the machine's memory.
+    """
+    forecasts, executions, training = [], [], artifacts_at_home().training
+    profile = profile_named(TrainingConfig())
+    for phase in PHASES.values():
+        settings = TrainingConfig(**(config.get("ops", {}).get(phase.checkpoint_asset, {}).get("config") or {}))
+        profile, own = profile_named(settings), given(phase, settings)
+        execution = ExecutionConfig(
+            device_of(), settings.gradient_checkpointing, settings.accumulation, memory_limit=settings.memory_limit
+        )
+        overrides = Overrides(
+            own.get("size"), own.get("epochs"), own.get("batch_size"), own.get("seq_length"), own.get("lr"),
+            own.get("seed"), own.get("replay"), tokens=own.get("tokens"), document_weight=own.get("document_weight"),
+        )  # fmt: skip
+        found = forecast_of_phase(phase.number, corpora[phase.corpus], profile, overrides, execution, training)
+        require_memory(found.settings, execution)
+        forecasts.append(found)
+        executions.append(execution)
+    return Plan(forecasts, executions, profile)
+
+
+def show_plan(console: DataConsole, plan: Plan, examples: Path) -> None:
+    """Print what was read, what is set aside with line and reason, and what each phase will take."""
+    for line in corpus_lines(examples):
+        console.print(line, markup=False)
+    table = Table("phase", "size", "examples", "epochs", "tokens", "about", title="plan", title_justify="left")
+    for found in plan.forecasts:
+        table.add_row(
+            str(found.settings.phase), escape(found.settings.size), f"{found.examples:,}", str(found.epochs),
+            f"{found.tokens:,}", "" if found.seconds is None else duration(found.seconds),
+        )  # fmt: skip
+    console.print(table)
+    last, execution = plan.forecasts[-1], plan.executions[-1]
+    place = machine(execution, mixed=last.settings.mixed_precision)
+    console.print(f"{place}; {last.speed or 0:,.0f} tokens/s ({last.basis}); evaluations come on top", markup=False)
+    console.print(disk(plan.forecasts, artifacts_at_home().training), markup=False)
+    for line in advice(plan, examples):
+        console.print(line, markup=False)
+
+
+def corpus_lines(examples: Path) -> Iterator[str]:
+    """Yield how many entries were read, and the first ones that are in quarantine, with line and reason."""
+    rows = store.quarantined(examples).to_pylist()
+    kept = pq.read_metadata(examples / ROWS).num_rows
+    yield f"{kept + len(rows):,} entries read, {len(rows)} quarantined"
+    for row in rows[:MAX_QUARANTINED_ROWS]:
+        place = f"{row['document']} line {row['line']} ({row['english'] or 'no sentence'})"
+        yield f"quarantined: {place}: {row['reason']}"
+    if len(rows) > MAX_QUARANTINED_ROWS:
+        yield f"and {len(rows) - MAX_QUARANTINED_ROWS} more: `hlx corpus check` lists them"
+
+
+def advice(plan: Plan, examples: Path) -> Iterator[str]:
+    """Yield what a person should know of a corpus that is small for its schedule."""
+    last, documents = plan.forecasts[-1], store.sources_of(examples)
+    composed = any(map(is_composed, documents))
+    if not composed and (values := _judged_values(examples)) < MIN_HELD_OUT_VALUES:
+        yield (
+            f"{', '.join(document.name for document in documents)}: so small a corpus can only be learned by heart "
+            f"(held-out values: {values}, required ≥ {MIN_HELD_OUT_VALUES} to show more); ENTRIES=20000 composes a "
+            "corpus beside it"
+        )
+    budget = plan.profile.schedules[last.settings.phase].tokens
+    if composed and budget and last.epochs > 2:
+        yield (
+            f"so few entries are no quicker: the budget of {budget:,} tokens reads them {last.epochs} times, and the "
+            f"model is worse than after one reading of {plan.profile.entries:,} entries; quicker are fewer tokens: "
+            f"{PHASES[last.settings.phase].checkpoint_asset}, `tokens: {budget // 4}`, in the launchpad or in --config"
+        )
+
+
+def _judged_values(examples: Path) -> int:
+    """Return how many values models are judged by: those in test, or in validation without a test."""
+    rows = set(zip(*store.load(examples).select(["split", "value_sha256"]).to_pydict().values(), strict=True))
+    in_split = Counter(split for split, value in rows if value is not None)
+    return in_split[Split.TEST] or in_split[Split.VALIDATION]

@@ -1,0 +1,118 @@
+"""What a run waits for: a slot, or another run that trains. It states for what, sleeps, and one signal ends it."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from hlx_assets import dagster_internals as internals
+from hlx_assets.io_manager import CHECKPOINTS, artifacts_at_home
+from hlx_assets.watchdog.runs import UNFINISHED
+from hlx_model.files import lock
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.training.forecast import duration
+
+POLL_SECONDS = 2.0
+REMIND_SECONDS = 300.0
+"""Seconds after which a wait is stated again, with the time that is left then."""
+TRAINING_POOL = "training"
+LOCK = ".curriculum.lock"
+"""In a home: locked by the `make curriculum` that works there."""
+
+Show = Callable[[str], object]
+
+
+def training_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Return the runs that have not ended and train, or may still do so."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED]))
+    return [run for run in runs if _trains(run)]
+
+
+def _trains(run: dg.DagsterRun) -> bool:
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    return bool(selected & CHECKPOINTS) or (run.asset_selection is None and run.job_name == "curriculum")
+
+
+def wait_for_trainings(instance: dg.DagsterInstance, show: Show) -> None:
+    """Wait until no other run trains; `show` gets a line on what is waited for."""
+    waited = _Stated(show)
+    while runs := training_runs(instance):
+        waited.state(_described(instance, [run.run_id for run in runs]))
+        time.sleep(POLL_SECONDS)
+
+
+def wait_for_slot(context: Any, pool: str, step: str) -> None:
+    """Wait until a step may have the slot of a pool.
+
+    Args:
+        context: the run's plan, with its instance and its log.
+        pool: the pool.
+        step: the key of the step.
+
+    Raises:
+        DagsterExecutionInterruptedError: a signal ended the run.
+    """
+    instance, waited = context.instance, _Stated(context.log.info)
+    while not internals.may_claim(instance, pool, context.run_id, step):
+        waited.state(_described(instance, list(internals.pool_slots(instance, pool))))
+        internals.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def alone(home: Path, show: Show) -> Iterator[None]:
+    """Be the only `make curriculum` of a home while the block runs; `show` gets a line if another one is there."""
+    with (home / LOCK).open("a+") as file:
+        waited = _Stated(show)
+        while not _locked(file.fileno(), home):
+            file.seek(0)
+            waited.state(f"waiting for another `make curriculum`, process {file.read().strip() or 'unknown'}")
+            time.sleep(POLL_SECONDS)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def is_taken(home: Path) -> bool:
+    """Return whether a `make curriculum` works in a home."""
+    if not (home / LOCK).exists():
+        return False
+    with (home / LOCK).open("a+") as file:
+        return not _locked(file.fileno(), home)
+
+
+def _locked(descriptor: int, home: Path) -> bool:
+    try:
+        lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, home)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Stated:
+    """States a wait when it begins or changes, and every few minutes."""
+
+    def __init__(self, show: Show) -> None:
+        self._show, self._what, self._next = show, "", 0.0
+
+    def state(self, line: str) -> None:
+        what = line.split(" (")[0]
+        if what != self._what or time.monotonic() > self._next:
+            self._what, self._next = what, time.monotonic() + REMIND_SECONDS
+            self._show(line)
+
+
+def _described(instance: dg.DagsterInstance, runs: list[str]) -> str:
+    if not runs:
+        return "waiting for a run that is ending"
+    step = internals.pool_slots(instance, TRAINING_POOL).get(runs[0], "not training yet")
+    beats = map(Heartbeat.read, artifacts_at_home().training.glob("[!.]*/"))
+    left = next((beat.eta_seconds for beat in beats if beat and beat.running and beat.run_id == runs[0]), None)
+    to_go = "" if left is None else f", {duration(left)} to go"
+    more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+    return f"waiting for run {runs[0][:8]}{more} ({step}{to_go})"
