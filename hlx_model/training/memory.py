@@ -66,7 +66,7 @@ class MemoryEstimate(NamedTuple):
         return sum(self)
 
     def __str__(self) -> str:
-        return f"{_gib(self.total)} ({', '.join(f'{part} {_gib(size)}' for part, size in self._asdict().items())})"
+        return f"{gib(self.total)} ({', '.join(f'{part} {gib(size)}' for part, size in self._asdict().items())})"
 
 
 def estimate_memory(settings: Settings, execution: ExecutionConfig) -> MemoryEstimate:
@@ -162,8 +162,8 @@ def require_disk(settings: Settings, directory: Path) -> None:
     available = shutil.disk_usage(disk).free
     if (needed := estimate_disk(settings) - existing) > available:
         raise DoesNotFit(
-            f"the checkpoints of a {settings.size} training of {settings.epochs} epochs need up to {_gib(needed)}"
-            f"{' more' if existing else ''}, {_gib(available)} available under {directory.parent}: make room, or name "
+            f"the checkpoints of a {settings.size} training of {settings.epochs} epochs need up to {gib(needed)}"
+            f"{' more' if existing else ''}, {gib(available)} available under {directory.parent}: make room, or name "
             "another --checkpoint-dir"
         )
 
@@ -193,7 +193,7 @@ def advice(settings: Settings, execution: ExecutionConfig, available: float, *, 
     """Return one line: bytes needed and available, and the settings nearest to these that fit."""
     line = (
         f"{settings.size} with batch size {settings.batch_size} and sequence length {settings.seq_length} needs "
-        f"{estimate_memory(settings, execution)}, {_gib(available)} available: "
+        f"{estimate_memory(settings, execution)}, {gib(available)} available: "
     )
     # First the settings that give the same model, then smaller and smaller sizes.
     sizes = [settings.size] if size_fixed else reversed(list(SIZES)[: list(SIZES).index(settings.size) + 1])
@@ -203,7 +203,7 @@ def advice(settings: Settings, execution: ExecutionConfig, available: float, *, 
             flags = "--gradient-checkpointing " if less is not execution else ""
             flags += f"--accumulation {less.accumulation} " if less.accumulation > execution.accumulation else ""
             flags += f"--size {size} " if size != settings.size else ""
-            return f"{line}{flags}would need {_gib(needed)}"
+            return f"{line}{flags}would need {gib(needed)}"
     return line + ("this size does not fit, and another one starts at phase 1" if size_fixed else "no size fits")
 
 
@@ -236,5 +236,6 @@ _MESSAGES = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """Of CUDA, of torch's CPU allocator, of cuBLAS and similar libraries."""
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Return bytes as text: `2.7 GiB`, `62 MiB`."""
     return f"{size / GIB:.1f} GiB" if size >= 0.1 * GIB else f"{size / 1024**2:.0f} MiB"

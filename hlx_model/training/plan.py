@@ -123,7 +123,7 @@ def plan_training(
     if overrides.size is not None:
         architecture(overrides.size)
     _require_parent(phase, parent, overrides.size)
-    settings = _settings(phase, profile, overrides, parent)
+    settings = settings_of(phase, profile, overrides, parent)
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
@@ -226,7 +226,17 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
         raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def _settings(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
+def settings_of(
+    phase: int, profile: Profile, overrides: Overrides | None = None, parent: VerifiedCheckpoint | None = None
+) -> Settings:
+    """Return a profile's settings of a phase, with all the epochs of its schedule.
+
+    Args:
+        phase: the number of a phase.
+        profile: the settings that are not overridden.
+        overrides: the settings that are.
+        parent: the checkpoint that the training starts from, which fixes the size.
+    """
     schedule = profile.schedules[phase]
     defaults = Settings(
         phase=phase, size=parent.manifest.size if parent else profile.size, epochs=schedule.epochs,
@@ -235,7 +245,9 @@ def _settings(phase: int, profile: Profile, overrides: Overrides, parent: Verifi
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
         english_weight=profile.english_weight, document_weight=profile.document_weight,
     )  # fmt: skip
-    given = {name: value for name, value in vars(overrides).items() if value is not None and name != "tokens"}
+    given = {
+        name: value for name, value in vars(overrides or Overrides()).items() if value is not None and name != "tokens"
+    }
     return replace(defaults, **given)
 
 
