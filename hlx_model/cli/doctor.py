@@ -99,8 +99,8 @@ def examine(case: Case) -> list[Finding]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                for line in probe(case):
-                    findings.append(Finding(check, *line))
+                for outcome, *texts in probe(case):
+                    findings.append(Finding(check, outcome, *map(one_line, texts)))
             except Exception as error:  # whatever is broken: that is what this command is for
                 name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
                 findings.append(Finding(check, FAIL, f"{name}{one_line(error)}"))
@@ -278,7 +278,7 @@ def _settings(case: Case) -> Iterator[tuple[str, ...]]:
             try:
                 Environment.read(name)
             except ValueError as error:
-                yield FAIL, one_line(error)
+                yield FAIL, str(error)
             else:
                 secret = name in Environment.secret_names()
                 shown.append(name if secret else f"{name}={os.environ[name].strip()}")

@@ -279,6 +279,16 @@ def test_a_wrong_setting_is_a_line_and_the_rest_is_reported(
     assert "s3cret" not in str(found.content) and "hid:den" not in str(found.content)
 
 
+def test_paths_that_are_not_utf_8_are_shown_by_codes(
+    examined: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HLX_CORPUS", f"{tmp_path}/\udcff.md")
+    monkeypatch.setenv("DAGSTER_HOME", f"{tmp_path}/\udcfe")
+    found = examined()
+    assert f"DAGSTER_HOME={tmp_path}/⟨U+DCFE⟩: " in found.one("home")[1]
+    assert ("fail", f"HLX_CORPUS: {tmp_path}/⟨U+DCFF⟩.md does not exist", "name a document") in found["settings"]
+
+
 def test_without_settings_it_says_so(examined: Doctor) -> None:
     assert examined().one("settings") == ("ok", "no variable is set: defaults apply", "")
 
