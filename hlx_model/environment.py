@@ -23,6 +23,12 @@ MOST_QUARANTINED = 0.05
 A twentieth is a few slips of the pen. More is a document, or a reader, that is wrong.
 """
 
+GRAPH_VARIABLES = (
+    "HLX_WATCHDOG_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_ALERTS",
+    "HLX_UI_URL", "HLX_POSTGRES_URL",
+)  # fmt: skip
+"""The names of the variables that `hlx_assets/settings.py` adds, and checks."""
+
 
 def variable(name: str, default: object, expected: str = "", *, secret: bool = False) -> Any:
     """Return the field of one environment variable.
@@ -89,6 +95,12 @@ class Environment(BaseModel):
     def names(cls) -> list[str]:
         """Return the names of all variables, in their order."""
         return [str(field.alias) for field in cls.model_fields.values()]
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        """Return the names of the variables whose values are never shown."""
+        fields = ((field.alias, field.json_schema_extra) for field in cls.model_fields.values())
+        return [str(name) for name, extra in fields if isinstance(extra, dict) and extra["secret"]]
 
     @classmethod
     def read(cls, *names: str) -> Self:

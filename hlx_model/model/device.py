@@ -1,8 +1,9 @@
 """What a machine computes with: device, CPU threads, precision, attention kernel."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hlx_model.model.sizes import Architecture
 
+_DRIVER = Path("/proc/driver/nvidia/version")
 SMALL_WIDTH = 128
 """Models up to this width run on one CPU thread, because their batches are too small to share. With two threads `tiny`
 trained at 21k tokens/s, with one at 20k; but at 2.5k to 10k as soon as another process used a core (`docs/LOG.md`)."""
@@ -36,9 +38,34 @@ def no_gpu_reason() -> str | None:
         return "this torch is built for the CPU alone"
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return "CUDA_VISIBLE_DEVICES hides it"
-    if not Path("/proc/driver/nvidia/version").exists() and torch.version.hip is None:
+    if nvidia_driver() is None and torch.version.hip is None:
         return "no NVIDIA driver is loaded"
     return "torch cannot use the driver or the device: compare nvidia-smi with `hlx doctor`"
+
+
+def nvidia_driver() -> str | None:
+    """Return the version of the NVIDIA driver that is loaded, such as `580.95.05`; None without one."""
+    with suppress(OSError):
+        found = re.search(r"\s(\d+(?:\.\d+)+)\s", _DRIVER.read_text(encoding="utf-8"))
+        return found[1] if found else "unknown"
+    return None
+
+
+def has_code(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Return whether code for some architectures, as `torch.cuda.get_arch_list` names them, runs on a GPU.
+
+    `sm_86` runs on GPUs of its major version from 8.6 on, `compute_86` on each GPU from 8.6 on. A letter at the end
+    (`sm_90a`) binds it to its own version. Without a name of NVIDIA's form the answer is True: others are not known.
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#application-compatibility
+    """
+    known = False
+    for match in filter(None, (re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", name) for name in architectures)):
+        kind, major, minor, bound = match.groups()
+        version, known = (int(major), int(minor)), True
+        later = version <= capability and (kind == "compute" or version[0] == capability[0])
+        if version == capability or (later and not bound):
+            return True
+    return not known
 
 
 def threads_of(a: Architecture) -> int:

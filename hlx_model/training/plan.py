@@ -226,13 +226,16 @@ def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | N
         raise CheckpointError(f"{path} is of size {manifest.size}, not {size}: use --size {manifest.size}")
 
 
-def settings_of(phase: int, profile: Profile, overrides: Overrides, parent: VerifiedCheckpoint | None) -> Settings:
-    """Return the settings of a training: the overrides, else the profile's, the size its parent's.
+def settings_of(
+    phase: int, profile: Profile, overrides: Overrides | None = None, parent: VerifiedCheckpoint | None = None
+) -> Settings:
+    """Return a profile's settings of a phase, with all the epochs of its schedule.
 
-    Its epochs are the profile's most, if they are not given: how many it takes is known when the corpus is read.
-
-    Raises:
-        ValueError: a setting is not valid.
+    Args:
+        phase: the number of a phase.
+        profile: the settings that are not overridden.
+        overrides: the settings that are.
+        parent: the checkpoint that the training starts from, which fixes the size.
     """
     schedule = profile.schedules[phase]
     defaults = Settings(
@@ -242,7 +245,9 @@ def settings_of(phase: int, profile: Profile, overrides: Overrides, parent: Veri
         mixed_precision=profile.mixed_precision, optimizer=profile.optimizer, prompt_weight=profile.prompt_weight,
         english_weight=profile.english_weight, document_weight=profile.document_weight,
     )  # fmt: skip
-    given = {name: value for name, value in vars(overrides).items() if value is not None and name != "tokens"}
+    given = {
+        name: value for name, value in vars(overrides or Overrides()).items() if value is not None and name != "tokens"
+    }
     return replace(defaults, **given)
 
 

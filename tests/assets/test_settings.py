@@ -13,7 +13,7 @@ import pytest
 from hlx_assets import ui
 from hlx_assets.curriculum.run import run_configuration
 from hlx_assets.settings import DagsterEnvironment
-from hlx_model.environment import Environment
+from hlx_model.environment import GRAPH_VARIABLES, Environment
 from hlx_model.profiles import PROFILES
 from tests.support.command import Hlx, runner
 from tests.support.dagster_home import REPOSITORY, Home
@@ -218,3 +218,7 @@ def test_run_configuration_keeps_the_short_lines(empty_home: Home) -> None:
     path = empty_home.path / "run.yaml"
     path.write_text("execution: {config: {}}\nops: {phase1_checkpoint: {config: {epochs: 3}}}")
     assert run_configuration(path)["loggers"] == run_configuration(None)["loggers"] == {"console": {}}
+
+
+def test_hlx_doctor_knows_the_names_of_all_variables() -> None:
+    assert [*Environment.names(), *GRAPH_VARIABLES] == DagsterEnvironment.names()

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys
-import hlx_model.cli.clean, hlx_model.cli.corpus, hlx_model.cli.history
+import hlx_model.cli.clean, hlx_model.cli.corpus, hlx_model.cli.doctor, hlx_model.cli.history
 assert not {"torch", "dagster"} & set(sys.modules)
 """
 

@@ -1,5 +1,6 @@
-"""The memory of a container is that of its control group, of either version, if the machine has more."""
+"""Memory and cores of a container are those of its control group, of either version, if the machine has more."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,3 +70,24 @@ def test_a_training_that_does_not_fit_the_container_is_refused(tmp_path: Path) -
     write(tmp_path / "cgroup", {**V2, "memory.max": 302 * MB})
     with pytest.raises(DoesNotFit, match="50 MiB available"):
         require_memory(Settings(1, "tiny", 1, 8, 512, 1e-4), ExecutionConfig("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("groups", "folders", "cores"),
+    [
+        ("0::/", {".": {"cpu.max": "150000 100000"}}, 1.5),
+        ("0::/a/b", {"a/b": {"cpu.max": "max 100000"}, "a": {"cpu.max": "50000 100000"}}, 0.5),
+        ("4:cpu,cpuacct:/job", {"cpu/job": {"cpu.cfs_quota_us": 25000, "cpu.cfs_period_us": 100000}}, 0.25),
+        ("4:cpu:/job", {"cpu/job": {"cpu.cfs_quota_us": -1, "cpu.cfs_period_us": 100000}}, None),
+        ("0::/", {".": {"cpu.max": "max 100000"}}, None),
+        ("0::/", {".": {"cpu.max": "?"}}, None),
+        ("0::/", {}, None),
+    ],
+)
+def test_a_quota_limits_the_cores(
+    tmp_path: Path, groups: str, folders: Mapping[str, Mapping[str, object]], cores: float | None
+) -> None:
+    (tmp_path / "groups").write_text(f"{groups}\n")
+    for folder, files in folders.items():
+        write(tmp_path / "cgroup" / folder, files)
+    assert host.usable_cores() == (len(os.sched_getaffinity(0)) if cores is None else cores)
