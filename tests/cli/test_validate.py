@@ -208,7 +208,7 @@ def test_an_evaluation_document_is_in_the_report_and_has_a_gate(
     without, gate = by_name(plain), by_name(report)["evaluation"]
     assert by_name(report) == {**without, "evaluation": gate} and without["evaluation"]["outcome"] == "pass"
     # A corpus that can only be learned by heart cannot show that it generalizes.
-    assert gate["outcome"] == "warn" and gate["reason"].startswith("learned by heart, not shown to generalize; ")
+    assert gate["outcome"] == "warn" and "learned by heart, not shown to generalize (fewer " in gate["reason"]
     monkeypatch.setenv("HLX_EVAL", str(exam))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     ran = hlx("validate", "--checkpoint", f"{checkpoint.parents[1].name}/{checkpoint.name}", "--device", "cpu")
