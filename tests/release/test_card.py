@@ -75,7 +75,9 @@ def test_it_begins_its_figures_with_the_evaluation(curriculum: Curriculum, tmp_p
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     evaluate(checkpoint, documents=[exam])
     figures = card(checkpoint).partition("## What it can do")[2]
-    assert figures.startswith("\n\nSentences that no model is trained on: **evaluation (exam_1.md): 0.0% right (0.0–")
+    said, line = figures.strip().split("\n\n")[:2]
+    assert said.startswith("**It ") and " is right on 0 of 4 answers in HLX to sentences that people wrote" in said
+    assert line.startswith("Sentences that no model is trained on: **evaluation (exam_1.md): 0.0% right (0.0–")
     assert "4 answers to new sentences" in figures
 
 

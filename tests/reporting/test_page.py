@@ -131,12 +131,13 @@ def test_figures_that_are_not_finite_are_shown_by_name(report: Callable[[], dict
 
 
 def test_a_page_opens_with_verdict_grade_comparison_and_what_failed() -> None:
-    report = phase_3() | {"outcome": "fail", "stopped": "gate perplexity failed at epoch 5"}
+    report = phase_3() | {"outcome": "fail", "stopped": "gate perplexity failed: much"}
     head = report_page(report).split("</header>")[0]
     shown = "".join(Read(head).text)
     for said in ("Phase 3: Translation", "✗ fail", "3 gates: 1 pass, 1 warn, 1 fail", "▼ worse than the report before",
-                 "Training was stopped: gate perplexity failed at epoch 5", "exact_match_to_hlx: the reason of",
-                 "85.5 of 100 points", "27 of 30", "it never rose", "75.0%"):  # fmt: skip
+                 "Its training was stopped at epoch 5 of 5: gate perplexity failed",
+                 "exact_match_to_hlx: the reason of", "85.5 of 100 points", "27 of 30", "it never rose",
+                 "75.0%"):  # fmt: skip
         assert said in shown
 
 
