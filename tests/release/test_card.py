@@ -81,6 +81,17 @@ def test_it_begins_its_figures_with_the_evaluation(curriculum: Curriculum, tmp_p
     assert "4 answers to new sentences" in figures
 
 
+def test_a_model_without_a_letter_has_no_grade_in_its_card(curriculum: Curriculum, tmp_path: Path) -> None:
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
+    directory = report_of(checkpoint)
+    content = read_json(directory / "report.json")
+    content["grade"] |= {"letter": None, "capped": "nothing was held out"}
+    write_json(directory / "report.json", content)
+    Verdict.read(directory).write(directory)
+    text = card(checkpoint)
+    assert f"**No grade**, {content['grade']['points']:g} of 100 points: nothing was held out.\n" in text
+
+
 def test_its_front_matter_is_yaml_without_a_license(curriculum: Curriculum) -> None:
     yaml = pytest.importorskip("yaml")
     for phase in (1, 3):
