@@ -85,6 +85,7 @@ class TrainingRow(JsonModel):
     """`pass`, `warn` or `fail`; this and the following are None if the checkpoint was not evaluated."""
     gates_version: str | None = None
     grade: str | None = None
+    """The letter; None if nothing was held out, too."""
     exact_match_to_hlx: float | None = None
     """On all held-out pairs that were evaluated, from 0 to 1; None in phases 1 and 2."""
     exact_match_to_english: float | None = None

@@ -4,9 +4,10 @@ The verdict file is the truth: Dagster's checks mirror it, and whatever builds o
 SHA-256 of every other file in its folder, and its own digest.
 """
 
+import operator
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
@@ -17,6 +18,8 @@ from hlx_model.layout import VERDICT
 
 Outcome = Literal["pass", "warn", "fail"]
 """From best to worst."""
+_MAX_DIGITS = 6
+"""Of a percentage, after the point."""
 
 
 class GateClosed(ValueError):
@@ -41,6 +44,7 @@ class GateResult:
     """One line for a person: the metric, what is required, and what to check."""
     value: Number | None = None
     threshold: Number | None = None
+    """The limit that the value missed; if the gate passed, the one that is required. None if no limit decided."""
     samples: int = 0
     interval: tuple[float, float] | None = None
     """95% confidence interval of a rate (Wilson)."""
@@ -60,6 +64,49 @@ class Limit(JsonModel):
     """Below it the gate fails."""
     good: float
     """Below it the gate warns."""
+
+
+class Against(NamedTuple):
+    """A rate against its limits: what follows, and how a reason states both."""
+
+    outcome: Outcome
+    threshold: float
+    """The limit that was missed; the required one if none was."""
+    rate: str
+    """The rate in percent, with as many digits as show on which side of each limit it is."""
+    limits: str
+    """`required ≥ 50%, good ≥ 80%`; in a warning `good ≥ 80% missed, required ≥ 50%`."""
+
+
+def against(rate: float, required: float, good: float | None = None, *, at_most: bool = False) -> Against:
+    """Compare a rate with the limit below which a gate fails, and with the one below which it warns.
+
+    Args:
+        rate: 0 to 1.
+        required: the limit below which it fails.
+        good: the limit below which it warns; None: no other.
+        at_most: both are limits above which it does so.
+    """
+    limits = {"required": required, "good": required if good is None else good}
+    sign, keeps = ("≤", operator.le) if at_most else ("≥", operator.ge)
+
+    def kept(value: float) -> list[bool]:
+        return [keeps(value, limit) for limit in limits.values()]
+
+    digits = 1
+    while digits < _MAX_DIGITS and kept(round(rate, digits + 2)) != kept(rate):
+        digits += 1
+    figure = f"{rate:.{digits}%}"
+    first, second = (f"{name} {sign} {percent(limit)}" for name, limit in limits.items())
+    if kept(rate) == [True, False]:
+        return Against("warn", limits["good"], figure, f"{second} missed, {first}")
+    outcome: Outcome = "pass" if keeps(rate, required) else "fail"
+    return Against(outcome, required, figure, first if limits["good"] == required else f"{first}, {second}")
+
+
+def percent(limit: float) -> str:
+    """Write a limit in percent, as precisely as it is: `50%`, `36.4%`."""
+    return f"{100 * limit:.6g}%"
 
 
 class Fitness(JsonModel):

@@ -17,6 +17,7 @@ from hlx_model.history import HISTORY_SCHEMA, history, history_with_copy, write_
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.settings import Settings
+from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum
 from tests.support.processes import beat_in
 
@@ -76,6 +77,14 @@ def test_every_training_is_a_row_from_its_files_the_oldest_first(curriculum: Cur
         for name in ("to_hlx", "to_english"):
             rates = report["figures"].get(f"all_{name}")
             assert row[f"exact_match_{name}"] == (rates["exact_match"] if rates else None)
+
+
+def test_a_report_without_a_letter_has_a_dash(hlx: Hlx, curriculum: Curriculum, copied: Artifacts) -> None:
+    path = copied.report(checkpoint(curriculum, copied, 1)) / "report.json"
+    content = read_json(path)
+    write_json(path, content | {"grade": content["grade"] | {"letter": None, "capped": "nothing was held out"}})
+    assert rows(copied)[curriculum.phases[1].plan.id]["grade"] is None
+    assert f" {content['outcome']} – " in hlx("history", "--checkpoint-dir", copied.training).out
 
 
 def test_every_setting_of_a_training_is_a_column() -> None:

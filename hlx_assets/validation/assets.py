@@ -26,6 +26,7 @@ from hlx_model.layout import PAGE
 from hlx_model.model.device import device_of
 from hlx_model.phases import PHASES, Phase
 from hlx_model.provenance.evaluations import current_examples
+from hlx_model.reporting.conclusion import conclusion
 from hlx_model.verdicts import GateClosed, GateResult
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
@@ -82,7 +83,7 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
 
 
 def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataValue | str | float]:
-    """Return what Dagster shows of a report: grade, comparison, links, and its metrics as plots."""
+    """Return what Dagster shows of a report: conclusion, grade, comparison, links, and its metrics as plots."""
     report, verdict = result.report, result.verdict
     numbers = {name: value for name, value in report.figures.numbers().items() if math.isfinite(value)}
     if found := report.evaluation:
@@ -102,9 +103,11 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
     if report.evaluation_note:
         on_documents["evaluation_note"] = report.evaluation_note
     return {
+        "conclusion": conclusion(report),
         "report": dg.MetadataValue.md(result.markdown),
         "page": dg.MetadataValue.path(result.directory / PAGE),
-        "grade": report.grade.letter,
+        "grade": report.grade.letter or "no grade",
+        **({"grade_capped": report.grade.capped} if report.grade.capped else {}),
         "points": report.grade.points,
         "than_before": report.comparison.outcome if report.comparison else "nothing to compare with",
         "outcome": verdict.outcome,

@@ -65,7 +65,7 @@ def _cells(row: TrainingRow, training: Path, *, wide: bool) -> dict[str, object]
         "held-out": format_loss(row.held_out_loss),
         "→HLX": format_percent(row.exact_match_to_hlx),
         "→English": format_percent(row.exact_match_to_english),
-        "verdict": f"{row.verdict or ''} {row.grade or ''}".strip(),
+        "verdict": row.verdict and f"{row.verdict} {row.grade or NOTHING}",
         **({"parent": (row.parent_training_id or "")[:8]} if wide else {}),
     }
 

@@ -1,5 +1,6 @@
-"""`hlx translate`: translate a line with a trained model, and say on standard error how far to trust it."""
+"""`hlx translate`: translate a line with a trained model, and say on standard error what that model can do."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,8 @@ from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
 from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.reporting.models import Report, TranslationFigures
-from hlx_model.reporting.numbers import format_percent
-from hlx_model.reporting.views import evaluation_line
+from hlx_model.reporting.conclusion import conclusion
+from hlx_model.reporting.models import Report
 from hlx_model.verdicts import GateClosed
 
 _TRANSLATING = phases_that_write("translations")
@@ -38,7 +38,7 @@ def translate_command(
 ) -> None:
     """Translate between English and HLX with a trained model.
 
-    Standard error names the model, its verdict and how much of its answers is right.
+    Standard error says what the model can do, and names it and its verdict.
     """
     targets = (*Format, ENGLISH)
     if target not in targets:
@@ -65,33 +65,33 @@ def translate_command(
         echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": path}, indent=None)
     else:
         echo_exactly(answer)
-    echo(_trust(verified), err=True)
+    for line in _trust(verified):
+        echo(line, err=True)
     if not well_formed:
         echo(f"warning: the answer is not well-formed {target}", err=True)
 
 
-def _trust(verified: VerifiedCheckpoint) -> str:
-    """Return a line that names a model, its verdict, and how much of its answers is right."""
+def _trust(verified: VerifiedCheckpoint) -> Iterator[str]:
+    """Yield what a model can and cannot do, and a line that names it and its verdict."""
     folder, verdict = _report_folder(verified.path), _verdict(verified)
     again = f"`hlx validate --checkpoint {verified.path}`"
     if verdict is None:
-        return f"warning: {verified.ref} was never evaluated: {again}"
+        yield f"warning: {verified.ref} was never evaluated: {again}"
+        return
     if verdict.void:
-        return f"warning: {verified.ref}: {verdict.void}: {again}"
+        yield f"warning: {verified.ref}: {verdict.void}: {again}"
+        return
+    report = Report.read_current(folder / REPORT) if (folder / REPORT).is_file() else None
+    missing = "; no report on these weights"
+    if report is not None and report.weights_sha256 == verified.manifest.weights_sha256:
+        missing = ""
+        yield conclusion(report)
     line = f"{verified.ref}: verdict {verdict.outcome}"
     if failed := [gate.name for gate in verdict.gates if gate.outcome == "fail"]:
         line = f"warning: {line} ({', '.join(failed)})"
     elif verdict.fitness is not None and verdict.fitness.by_heart:
         line = f"warning: {line}, learned by heart, not shown to generalize"
-    report = Report.read_current(folder / REPORT) if (folder / REPORT).is_file() else None
-    if report is None or report.weights_sha256 != verified.manifest.weights_sha256:
-        return f"{line}; no report on these weights"
-    if report.evaluation:
-        return f"{line}; {evaluation_line(report.evaluation)}"
-    assert isinstance(report.figures, TranslationFigures)
-    rates = report.figures.all_to_hlx
-    right = f"{format_percent(rates.exact_match)} of {rates.samples:,} held-out answers right, English→HLX"
-    return f"{line}; {right}; no evaluation document"
+    yield f"{line}{missing}"
 
 
 def _verdict(verified: VerifiedCheckpoint) -> Verdict | None:

@@ -17,6 +17,7 @@ from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.phases import ANY_PHASE
 from hlx_model.profiles import PROFILES
 from hlx_model.provenance.lookup import checkpoint_of
+from hlx_model.reporting.conclusion import conclusion
 from hlx_model.reporting.views import evaluation_line
 
 EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
@@ -78,6 +79,7 @@ def validate_command(
         echo_json(result.report.to_json())
     elif place != STDOUT:
         echo(f"{checkpoint.name}: {result.verdict.outcome}")
+        echo(conclusion(result.report))
         gates = result.verdict.gates
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)
         if found := result.report.evaluation:

@@ -22,7 +22,7 @@ from hlx_model.corpus.tables import DERIVED, PLACE
 from hlx_model.corpus.whole_rules import Slices, WholeRules
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import EXAMPLES
-from hlx_model.verdicts import GateResult, Outcome
+from hlx_model.verdicts import GateResult, Outcome, against
 
 SCHEMA, COVERAGE, QUARANTINED = "schema", "coverage", "quarantine"
 SHOWN = 25
@@ -112,8 +112,9 @@ def coverage_gate(found: Sequence[Count]) -> GateResult:
         more = f" (and {len(others)} more)" if others else ""
         reasons.append(f"{which}{more}, " + (f"required ≥ {first.needed}" if missing else f"wanted ≥ {first.wanted}"))
     outcome: Outcome = "fail" if missing else "warn" if short else "pass"
-    fewest = min((count.rows for count in found if count.needed), default=0)
-    return GateResult(COVERAGE, outcome, "; ".join(reasons), fewest, MIN_ROWS, sum(total.values()))
+    figure = short[0].rows if short else min((count.rows for count in found if count.needed), default=0)
+    limit = short[0].wanted if outcome == "warn" else MIN_ROWS
+    return GateResult(COVERAGE, outcome, "; ".join(reasons), figure, limit, sum(total.values()))
 
 
 def _direction(source: str, target: str) -> str:
@@ -130,9 +131,9 @@ def quarantine_gate(quarantined: int, entries: int, limit: float) -> GateResult:
         limit: the largest share that is allowed, 0 to 1.
     """
     share = quarantined / max(1, entries)
-    outcome: Outcome = "fail" if share > limit else "warn" if quarantined else "pass"
-    reason = f"{quarantined} of {entries} entries are in quarantine ({share:.1%}, required ≤ {limit:.1%})"
-    return GateResult(QUARANTINED, outcome, reason, share, limit, entries)
+    found = against(share, limit, 0.0, at_most=True)
+    reason = f"{quarantined} of {entries} entries are in quarantine ({found.rate}; {found.limits})"
+    return GateResult(QUARANTINED, found.outcome, reason, share, found.threshold, entries)
 
 
 class FailingRow(JsonModel):
@@ -204,7 +205,7 @@ class SchemaFindings:
             return GateResult(SCHEMA, "fail", reason, failures, 0, self.rows)
         if self.asset in DERIVED and not self.compared:
             reason = "rows keep the rules; whether they say what their entries say is unknown: the examples are missing"
-            return GateResult(SCHEMA, "warn", f"{self.rows} {reason}", 0, 0, self.rows)
+            return GateResult(SCHEMA, "warn", f"{self.rows} {reason}", 0, None, self.rows)
         return GateResult(SCHEMA, "pass", f"{self.rows} rows keep every rule of {self.asset}", 0, 0, self.rows)
 
     def add(self, rows: pa.RecordBatch, broken: Iterable[tuple[Rule, int]]) -> None:

@@ -3,7 +3,7 @@
     reports/corpora/<asset>/<data version>/verdict.json, report.json
 
 The file is the truth: Dagster's checks mirror it, and `hlx train` reads it. Limits are those that were in force when
-the corpus was judged; they are recorded as thresholds.
+the corpus was judged; the reasons name them.
 """
 
 import logging
@@ -124,11 +124,16 @@ def read_report(directory: Path) -> CorpusReport:
 
 def judged_today(directory: Path, check_rows: gates.CheckRows = broken_rows) -> CorpusVerdict:
     """Return the verdict on record if its limits are those in force today; else judge the corpus."""
-    verdict = recorded_verdict(directory)
-    limit = max_quarantined_share()
-    if verdict is None or any(gate.threshold != limit for gate in verdict.gates if gate.name == gates.QUARANTINED):
+    verdict, limit = recorded_verdict(directory), max_quarantined_share()
+    if verdict is None or not all(_is_of(gate, limit) for gate in verdict.gates if gate.name == gates.QUARANTINED):
         return judge_corpus(directory, check_rows)
     return verdict
+
+
+def _is_of(gate: GateResult, limit: float) -> bool:
+    """Return whether a gate `quarantine` on record was evaluated with this limit."""
+    quarantined = round((gate.value or 0.0) * gate.samples)
+    return gate.reason.startswith(gates.quarantine_gate(quarantined, gate.samples, limit).reason)
 
 
 def judge_corpus(

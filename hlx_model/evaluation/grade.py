@@ -14,8 +14,14 @@ evaluated on new sentences of an evaluation document, else the second one:
   nine steps from one part to the next at which the loss does not rise by more than 2% of its whole fall. None if the
   training was stopped, or if no losses were recorded.
 
-A model that knows its corpus and no other sentence therefore has 70 points, a C, at most. A small corpus is graded on
-what little it holds out, though that cannot show generalization.
+The letter follows from the points: A from 90, B from 80, C from 70, D from 60, else F. But what is right on text that
+the model has not seen caps it. Below a half no letter above D is given, and if nothing was held out none at all; the
+points stay as they are. What counts is
+
+- of a model that translates: the share of right English→HLX answers, to new sentences of evaluation documents, else to
+  held-out ones, however few these are;
+- of other models: the share of the points for accuracy. It is a half if the held-out loss is the mean of the unigram
+  baseline and of half the bigram one.
 """
 
 import math
@@ -23,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from hlx_model.reporting.conclusion import MIN_UNSEEN, NOTHING_HELD_OUT, unseen_answers
 from hlx_model.reporting.models import (
     CurvePoint,
     EvaluationFigures,
@@ -33,7 +40,7 @@ from hlx_model.reporting.models import (
     PartName,
     TranslationFigures,
 )
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, against
 
 LETTERS: tuple[tuple[Letter, float], ...] = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0))
 """Letters with the points from which each is given; F below."""
@@ -42,6 +49,8 @@ FORMAT_GATES = {
     "completions_parse": "completions parse, in the worst format",
 }
 """The gates that measure how well formed a text is that is no translation, and what their rate says."""
+CAP: Letter = "D"
+"""The best letter if less than `MIN_UNSEEN` is right on unseen text."""
 _POINTS: Mapping[PartName, int] = {
     "convergence": 30, "accuracy": 30, "format correctness": 20, "steady progress": 20,
 }  # fmt: skip
@@ -85,7 +94,8 @@ def grade(
         shares["evaluation"] = _evaluation(evaluation)
     parts = [_part(name, *shares[name], of) for name, of in points_of.items()]
     points = round(sum(part.points for part in parts), 1)
-    return GradeGiven(points=points, letter=letter(points), parts=parts)
+    given, capped = _given(points, _unseen(metrics, evaluation, shares["accuracy"]))
+    return GradeGiven(points=points, letter=given, capped=capped, parts=parts)
 
 
 def letter(points: float) -> Letter:
@@ -93,9 +103,34 @@ def letter(points: float) -> Letter:
     return next((letter for letter, minimum in LETTERS if points >= minimum), "F")
 
 
+def _given(points: float, unseen: _Share | None) -> tuple[Letter | None, str | None]:
+    """Return the letter for the points and for what is right on unseen text, and why it is not that of the points."""
+    best = letter(points)  # letters compare as text: A is below D
+    if unseen is None:
+        return None, NOTHING_HELD_OUT
+    if best >= CAP or unseen.share >= MIN_UNSEEN:
+        return best, None
+    return CAP, f"{unseen.why} (required ≥ {MIN_UNSEEN:.0%} for a letter above {CAP})"
+
+
+def _unseen(metrics: Figures, evaluation: EvaluationFigures | None, accuracy: _Share) -> _Share | None:
+    """Return what is right on text that the model has not seen; None if nothing was held out."""
+    if not isinstance(metrics, TranslationFigures):
+        share, what = _limited(accuracy.share), "the points for accuracy are given on held-out text"
+        return _Share(share, f"{against(share, MIN_UNSEEN).rate} of {what}") if metrics.held_out_tokens else None
+    if (rates := unseen_answers(metrics, evaluation)) is None:
+        return None
+    right = f"{against(rates.exact_match, MIN_UNSEEN).rate} of {rates.samples} answers"
+    return _Share(rates.exact_match, f"{right} to unseen sentences are right, English→HLX")
+
+
 def _part(name: PartName, share: float, why: str, of: int) -> GradePart:
-    share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
-    return GradePart(name=name, points=round(of * share, 1), of=of, why=why)
+    return GradePart(name=name, points=round(of * _limited(share), 1), of=of, why=why)
+
+
+def _limited(share: float) -> float:
+    """Return a share between 0 and 1; 0 if it is not finite."""
+    return min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
 
 
 def _evaluation(found: EvaluationFigures) -> _Share:

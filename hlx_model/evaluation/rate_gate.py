@@ -8,21 +8,22 @@ from collections.abc import Sequence
 
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.language import Format, parse, render
-from hlx_model.verdicts import GateResult, Limit, Outcome
+from hlx_model.verdicts import GateResult, Limit, against
 
 
 def rate_gate(name: str, what: str, hits: int, samples: int, limit: Limit) -> GateResult:
     """Fail if a rate is below what is required, warn if it is below what is good; a rate without samples is 0."""
     rate = hits / samples if samples else 0.0
-    outcome: Outcome = "pass" if rate >= limit.good else "warn" if rate >= limit.required else "fail"
-    good = f", good ≥ {limit.good:.0%}" if limit.good > limit.required else ""
-    reason = f"{what} {rate:.1%} ({hits} of {samples}; required ≥ {limit.required:.0%}{good})"
-    return GateResult(name, outcome, reason, rate, limit.required, samples, wilson(hits, samples))
+    found = against(rate, limit.required, limit.good)
+    reason = f"{what} {found.rate} ({hits} of {samples}; {found.limits})"
+    return GateResult(name, found.outcome, reason, rate, found.threshold, samples, wilson(hits, samples))
 
 
 def not_required(name: str, what: str, hits: int, samples: int, why: str) -> GateResult:
-    """Return a warning that states a rate, and why nothing is required of it."""
-    rate = hits / samples if samples else 0.0
+    """Return a warning that states a rate, if it has samples, and why nothing is required of it."""
+    if not samples:
+        return GateResult(name, "warn", why)
+    rate = hits / samples
     reason = f"{why}; {what} {rate:.1%} ({hits} of {samples})"
     return GateResult(name, "warn", reason, rate, None, samples, wilson(hits, samples))
 
@@ -54,7 +55,7 @@ def worst_format_gate(name: str, what: str, samples: Sequence[tuple[Format, str,
     by_format = _by_format(samples)
     rates = {format: _rate(found) for format, found in by_format.items()}
     if not rates:
-        return GateResult(name, "warn", f"{what}: there is nothing to measure it on", None, limit.required)
+        return GateResult(name, "warn", f"{what}: there is nothing to measure it on")
     worst = min(rates, key=rates.__getitem__)
     what = f"{what} ({', '.join(f'{format} {rate:.0%}' for format, rate in rates.items())}), worst {worst}"
     return rate_gate(name, what, sum(by_format[worst]), len(by_format[worst]), limit)

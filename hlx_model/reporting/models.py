@@ -277,7 +277,10 @@ class GradeGiven(_Part):
 
     points: float
     """Of 100."""
-    letter: Letter
+    letter: Letter | None
+    """None if nothing was held out."""
+    capped: str | None = None
+    """Why the letter is not the one of the points; None if it is."""
     parts: list[GradePart]
 
 

@@ -7,6 +7,8 @@ from hlx_model.shown import show_unseen
 
 NOTHING = "–"
 _MAX_NAME = 60
+_FEW = 40
+"""With fewer samples a percentage says more than was measured: one sample is more than 2.5%."""
 _MAX_LOSS = 700.0
 """A loss in nats whose perplexity is still a number."""
 
@@ -34,6 +36,22 @@ def format_percent(value: object) -> str:
     """Format a rate, as `98.4%`."""
     number = finite(value)
     return format_number(value) if number is None else f"{number:.1%}"
+
+
+def format_whole_percent(rate: object) -> str:
+    """Format a rate, as `98%`. Only nothing is 0%, and only all is 100%."""
+    number = finite(rate)
+    if number is None:
+        return format_number(rate)
+    return f"{number:.0%}" if number in (0, 1) else f"{min(0.99, max(0.01, number)):.0%}"
+
+
+def format_share(rate: object, samples: int) -> str:
+    """Format a rate with its samples, as `67% of 1,312`; of few samples, how many: `1 of 8`."""
+    number = finite(rate)
+    if number is not None and samples < _FEW:
+        return f"{round(number * samples)} of {samples}"
+    return f"{format_whole_percent(rate)} of {samples:,}"
 
 
 def format_interval(interval: Sequence[object] | None) -> str:

@@ -13,7 +13,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hlx_model.language import Format
-from hlx_model.reporting import numbers, views
+from hlx_model.reporting import conclusion, numbers, views
 from hlx_model.shown import show_lines, show_unseen
 
 _MARKDOWN_SIGNS = {
@@ -102,5 +102,5 @@ def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) ->
         "round_steps": numbers.round_steps,
         "found": views.answer_found,
     }
-    environment.globals |= {"formats": list(Format), "views": views}
+    environment.globals |= {"formats": list(Format), "views": views, "conclusion": conclusion.conclusion}
     return environment

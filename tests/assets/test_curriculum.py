@@ -4,13 +4,19 @@ from pathlib import Path
 
 import dagster as dg
 
+from hlx_assets.common import check_result
 from hlx_assets.curriculum.run import console
 from hlx_assets.curriculum.summary import print_summary
 from hlx_assets.definitions import defs
 from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus.verdict import GATES_OF_CORPUS
+from hlx_model.evaluation.rate_gate import rate_gate
 from hlx_model.files import read_json
+from hlx_model.layout import REPORT
+from hlx_model.reporting.conclusion import conclusion
+from hlx_model.reporting.models import Report
+from hlx_model.verdicts import Limit
 from tests.support.dagster_home import Home, Run, revalidated
 
 ASSETS = {
@@ -126,6 +132,22 @@ def test_a_small_document_that_is_learned_by_heart_is_a_warning(curriculum: tupl
     check = curriculum[1].check("phase3_validation_report", "exact_match_to_hlx")
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert "learned by heart, not shown to generalize" in (check.description or "")
+
+
+def test_a_report_begins_its_metadata_with_the_conclusion(curriculum: tuple[Path, Run], home: Home) -> None:
+    for phase in (1, 2, 3):
+        asset = f"phase{phase}_validation_report"
+        metadata = curriculum[1].materialization(asset).metadata
+        report = Report.read(home.latest(asset) / REPORT)
+        assert next(iter(metadata)) == "conclusion" and metadata["conclusion"].value == conclusion(report)
+        assert metadata["grade"].value == report.grade.letter
+        assert ("grade_capped" in metadata) == (report.grade.capped is not None)
+
+
+def test_a_check_that_warns_shows_the_limit_that_was_missed() -> None:
+    gates = [rate_gate("words", "words", hits, 100, Limit(required=0.5, good=0.8)) for hits in (90, 60, 40)]
+    shown = [check_result(dg.AssetKey("phase1_validation_report"), gate).metadata["threshold"].value for gate in gates]
+    assert shown == [0.5, 0.8, 0.5]
 
 
 def test_figures_are_observed_while_training(curriculum: tuple[Path, Run]) -> None:

@@ -111,7 +111,7 @@ def test_a_corpus_with_too_much_in_quarantine_is_unusable(hlx: Hlx, tmp_path: Pa
     path.write_text(f"{entry('One', 1)}\nEnglish: Two\nHLXL: {{\n\n{entry('Three', 3)}")
     ran = hlx("corpus", "check", path, "--json")
     assert ran.code == 1
-    assert json.loads(ran.out)["problems"] == ["1 of 3 entries are in quarantine (33.3%, required ≤ 5.0%)"]
+    assert json.loads(ran.out)["problems"] == ["1 of 3 entries are in quarantine (33.3%; required ≤ 5%, good ≤ 0%)"]
     assert hlx("corpus", "check", path, "--most-quarantined", "0.34").code == 2
     refused = hlx("corpus", "check", path, "--most-quarantined", "34")
     assert refused.code == 1 and "most-quarantined is 34.0: it must be a share from 0 to 1" in refused.error

@@ -12,7 +12,7 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.files import read_json
 from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
-from hlx_model.reporting.models import TranslationFigures
+from hlx_model.reporting.conclusion import conclusion
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied
 from tests.support.damage import reseal
@@ -28,11 +28,13 @@ def test_translating_writes_what_the_model_answers(hlx: Hlx, curriculum: Curricu
     as_json = json.loads(hlx("translate", "Sort all users", "--to", "LC-T", "--checkpoint", checkpoint, "--json").out)
     assert as_json == {"text": expected, "to": "LC-T", "parses": as_json["parses"], "checkpoint": str(checkpoint)}
     trained = curriculum.phases[3]
-    figures = trained.evaluation.report.figures
-    assert isinstance(figures, TranslationFigures)
+    report = trained.evaluation.report
+    assert report.translation is not None
+    right = round(8 * report.translation.all_to_hlx.exact_match)
+    assert f" and is right on {right} of 8 answers in HLX to sentences that it has not seen" in conclusion(report)
     trust = (
-        f"warning: {trained.plan.id}/phase3_FINAL_epoch8: verdict warn, learned by heart, not shown to generalize; "
-        f"{figures.all_to_hlx.exact_match:.1%} of 8 held-out answers right, English→HLX; no evaluation document\n"
+        f"{conclusion(report)}\n"
+        f"warning: {trained.plan.id}/phase3_FINAL_epoch8: verdict warn, learned by heart, not shown to generalize\n"
     )
     assert ran.err == trust + ("" if as_json["parses"] else "warning: the answer is not well-formed LC-T\n")
 
@@ -81,6 +83,10 @@ def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(
     assert ran.code == 1 and f"no finished phase 3 in {copy.parents[2]} passed its gates" in ran.error
     named = hlx("translate", "Sort all users", "--checkpoint", f"{copy.parents[1].name}/{copy.name}")
     assert named.code == 0 and "warning: " in named.err and "verdict fail (training_completed)" in named.err
+    assert named.err.startswith("It failed the gate ") or named.err.startswith("It knows its training pairs ")
+    (verdict.parent / "report.json").unlink()
+    unsaid = hlx("translate", "Sort all users", "--checkpoint", copy).err
+    assert unsaid.startswith("warning: ") and "verdict fail (training_completed); no report on these weights" in unsaid
     shutil.rmtree(verdict.parent)
     assert hlx("translate", "Sort all users").code == 1
     assert "was never evaluated: `hlx validate --checkpoint" in hlx("translate", "Sort", "--checkpoint", copy).err

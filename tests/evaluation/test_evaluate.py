@@ -19,6 +19,7 @@ from hlx_model.evaluation.measurements import CPU_PARAMETERS, WHOLE_SAMPLE, samp
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.layout import Artifacts
 from hlx_model.model.transformer import Transformer
+from hlx_model.reporting.render import escape_markdown
 from tests.support.curriculum import Curriculum, copied, stopped
 from tests.support.damage import rewrite_checkpoint
 from tests.support.documents import VERBS
@@ -170,7 +171,8 @@ def test_a_stopped_training_gets_a_report_and_fails_with_its_reason(small_docume
     report = strictly(evaluation.directory / "report.json")
     assert report["outcome"] == "fail" and report["stopped"] == reason
     assert report["gates"][0]["outcome"] == "fail" and reason in report["gates"][0]["reason"]
-    assert f"**Training was stopped:** {reason}" in evaluation.markdown
+    assert f"**Its training was stopped at epoch 1 of 5: {reason.split(': ')[0]}. " in evaluation.markdown
+    assert escape_markdown(reason) in evaluation.markdown
 
 
 @pytest.mark.parametrize("broken", [torch.nan, 1e30])

@@ -88,7 +88,8 @@ def test_a_rate_fails_below_the_required_and_warns_below_a_good_one(hits: int, o
     gate = rate_gate("parse_rate", "parse rate", hits, 100, Limit(required=0.5, good=0.9))
     assert (gate.outcome, gate.value, gate.samples) == (outcome, hits / 100, 100)
     assert gate.interval is not None and gate.interval[0] < hits / 100 <= gate.interval[1] + 1e-12
-    assert gate.reason == f"parse rate {hits}.0% ({hits} of 100; required ≥ 50%, good ≥ 90%)"
+    limits = "good ≥ 90% missed, required ≥ 50%" if outcome == "warn" else "required ≥ 50%, good ≥ 90%"
+    assert gate.reason == f"parse rate {hits}.0% ({hits} of 100; {limits})"
 
 
 def test_a_rate_of_nothing_fails() -> None:

@@ -52,10 +52,68 @@ def test_an_evaluation_comes_first_and_makes_three_tenths_of_the_points() -> Non
     found = grade(metrics, [], FALLING, None, evaluation_of(rates(23, 100)))
     parts = {"evaluation": 30, "convergence": 20, "accuracy": 20, "format correctness": 15, "steady progress": 15}
     assert {part.name: part.of for part in found.parts} == parts
-    assert points(found) == pytest.approx({**parts, "evaluation": 6.9}) and found.letter == "C"
+    assert points(found) == pytest.approx({**parts, "evaluation": 6.9}) and found.points == 76.9
+    assert found.letter == "D"  # a C by its points
     assert "23.0% of 100 answers to new sentences are right" in found.parts[0].why
     # If every sentence is in training, it says nothing.
-    assert len(grade(metrics, [], FALLING, None, evaluation_of(rates(0, 0))).parts) == 4
+    known = grade(metrics, [], FALLING, None, evaluation_of(rates(0, 0)))
+    assert len(known.parts) == 4 and (known.letter, known.capped) == ("A", None)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "evaluation", "letter", "why"),
+    [
+        (rates(1, 8), None, "D", "12.5% of 8 answers to unseen sentences are right, English→HLX (required ≥ 50% "),
+        (rates(255, 512), None, "D", "49.8% of 512 answers"),
+        (rates(256, 512), None, "A", None),
+        (rates(8, 8), rates(49, 100), "D", "49.0% of 100 answers"),
+        (rates(8, 8), rates(50, 100), "B", None),
+        (rates(1, 8), rates(50, 100), "C", None),  # the sentences of people count
+        (rates(1, 8), rates(0, 0), "D", "12.5% of 8 answers"),
+        (rates(0, 0), None, None, "nothing was held out: nothing shows what it does with other text"),
+        (rates(0, 0), rates(50, 100), "D", None),  # by its points
+    ],
+)
+def test_no_letter_above_d_if_half_of_unseen_sentences_are_wrong(
+    held_out: dict[str, Any], evaluation: dict[str, Any] | None, letter: str | None, why: str | None
+) -> None:
+    metrics = report(3, all_to_hlx=held_out, all_to_english=rates(500, 500)).figures
+    found = grade(metrics, [], FALLING, None, evaluation_of(evaluation) if evaluation else None)
+    assert (found.letter, found.capped is None) == (letter, why is None)
+    assert why is None or (found.capped or "").startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("loss", "letter", "why"),
+    [
+        (1.2, "A", None),
+        (2.2, "B", None),  # the mean of the unigram baseline and half of the bigram one
+        (
+            2.21,
+            "D",
+            "49.5% of the points for accuracy are given on held-out text (required ≥ 50% for a letter above D)",
+        ),
+        (2.5, "D", "35.0% of the points"),
+        (math.nan, "D", None),  # by its points
+    ],
+)
+@pytest.mark.parametrize("phase", [1, 2])
+def test_held_out_text_caps_the_letter_of_phases_1_and_2(phase: int, loss: float, letter: str, why: str | None) -> None:
+    found = graded(phase, held_out_loss=loss)
+    assert found.letter == letter and (found.capped or "").startswith(why or "")
+    assert (found.capped is None) == (why is None)
+    without = graded(phase, held_out_loss=loss, held_out_tokens=0)
+    assert (without.letter, without.capped) == (
+        None,
+        "nothing was held out: nothing shows what it does with other text",
+    )
+    assert without.points == found.points
+
+
+def test_a_letter_that_the_points_do_not_reach_is_not_capped() -> None:
+    metrics = report(3, all_to_hlx=rates(0, 8), all_to_english=rates(0, 8), training_loss=4.0).figures
+    found = grade(metrics, [], FALLING, None)
+    assert (found.letter, found.capped) == ("F", None)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +175,4 @@ def test_the_points_of_a_report_are_the_sum_of_its_parts(curriculum: Curriculum,
     given = curriculum.phases[phase].evaluation.report.to_json()["grade"]
     assert given["points"] == pytest.approx(sum(part["points"] for part in given["parts"]))
     assert all(0 <= part["points"] <= part["of"] for part in given["parts"])
-    assert given["letter"] == letter(given["points"])
+    assert given["capped"] or given["letter"] == letter(given["points"])

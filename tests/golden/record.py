@@ -38,7 +38,9 @@ _BY_KEY = frozenset({
     "bytes",
 })  # fmt: skip
 """Names of what differs from run to run, and of digests over it and over words: pages, and reasons in `state.json`."""
-_WORDS = frozenset({"reason", "reasons", "why", "text", "said", "detail", "description", "note", "warning", "cautions"})
+_WORDS = frozenset(
+    {"reason", "reasons", "capped", "why", "text", "said", "detail", "description", "note", "warning", "cautions"}
+)
 """Names of what is written for people."""
 _BEST = re.compile(r"_BEST_epoch\d+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?")

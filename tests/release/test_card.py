@@ -75,8 +75,21 @@ def test_it_begins_its_figures_with_the_evaluation(curriculum: Curriculum, tmp_p
     checkpoint = copied(curriculum, tmp_path / "artifacts", 3)
     evaluate(checkpoint, documents=[exam])
     figures = card(checkpoint).partition("## What it can do")[2]
-    assert figures.startswith("\n\nSentences that no model is trained on: **evaluation (exam_1.md): 0.0% right (0.0–")
+    said, line = figures.strip().split("\n\n")[:2]
+    assert said.startswith("**It ") and " is right on 0 of 4 answers in HLX to sentences that people wrote" in said
+    assert line.startswith("Sentences that no model is trained on: **evaluation (exam_1.md): 0.0% right (0.0–")
     assert "4 answers to new sentences" in figures
+
+
+def test_a_model_without_a_letter_has_no_grade_in_its_card(curriculum: Curriculum, tmp_path: Path) -> None:
+    checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
+    directory = report_of(checkpoint)
+    content = read_json(directory / "report.json")
+    content["grade"] |= {"letter": None, "capped": "nothing was held out"}
+    write_json(directory / "report.json", content)
+    Verdict.read(directory).write(directory)
+    text = card(checkpoint)
+    assert f"**No grade**, {content['grade']['points']:g} of 100 points: nothing was held out.\n" in text
 
 
 def test_its_front_matter_is_yaml_without_a_license(curriculum: Curriculum) -> None:

@@ -46,6 +46,8 @@ def test_a_missing_or_an_unknown_field_is_refused_by_name(curriculum: Curriculum
     later = {"evaluation", "evaluation_note", "fitness"}  # reports of 0.2.0 lack them
     older = Report.from_json({name: value for name, value in report.items() if name not in later})
     assert older.evaluation is None and older.evaluation_note is None and older.fitness is None
+    uncapped = {name: value for name, value in report["grade"].items() if name != "capped"}  # of 0.4.0
+    assert Report.from_json(report | {"grade": uncapped}).grade.capped is None
     for field in report.keys() - later:
         assert field in refused({name: value for name, value in report.items() if name != field})
     assert "figures" in refused({**report, "figures": {**report["figures"], "invented": 1}})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hlx_model.reporting import pages
+from hlx_model.reporting.models import Report
 from tests.support.curriculum import Curriculum
 from tests.support.reports import PART_NAMES, changed, gate, parsed, phase_1, phase_3, rates
 
@@ -131,13 +132,23 @@ def test_figures_that_are_not_finite_are_shown_by_name(report: Callable[[], dict
 
 
 def test_a_page_opens_with_verdict_grade_comparison_and_what_failed() -> None:
-    report = phase_3() | {"outcome": "fail", "stopped": "gate perplexity failed at epoch 5"}
+    report = phase_3() | {"outcome": "fail", "stopped": "gate perplexity failed: much"}
     head = report_page(report).split("</header>")[0]
     shown = "".join(Read(head).text)
     for said in ("Phase 3: Translation", "✗ fail", "3 gates: 1 pass, 1 warn, 1 fail", "▼ worse than the report before",
-                 "Training was stopped: gate perplexity failed at epoch 5", "exact_match_to_hlx: the reason of",
-                 "85.5 of 100 points", "27 of 30", "it never rose", "75.0%"):  # fmt: skip
+                 "Its training was stopped at epoch 5 of 5: gate perplexity failed",
+                 "exact_match_to_hlx: the reason of", "85.5 of 100 points", "27 of 30", "it never rose",
+                 "75.0%"):  # fmt: skip
         assert said in shown
+
+
+@pytest.mark.parametrize("page", [pages.report_page, pages.report_markdown])
+def test_a_letter_that_is_not_that_of_the_points_says_why(page: Callable[[Report], str]) -> None:
+    report = phase_3()
+    report["grade"] |= {"letter": "D", "capped": "12.5% of 8 answers"}
+    assert "12.5% of 8 answers" in page(parsed(report)) and "No grade" not in page(parsed(report))
+    report["grade"] |= {"letter": None, "capped": "nothing was held out"}
+    assert "No grade: nothing was held out" in page(parsed(report)) and "None" not in page(parsed(report))
 
 
 def test_every_outcome_has_a_sign_besides_its_colour() -> None:

@@ -79,7 +79,7 @@ def phase_1() -> dict[str, Any]:
         ],
         "comparison": None,
         "grade": {
-            "points": 85.5, "letter": "B",
+            "points": 85.5, "letter": "B", "capped": None,
             "parts": [
                 {"name": PART_NAMES[0], "points": 27.0, "of": 30, "why": "loss 1.0"},
                 {"name": PART_NAMES[1], "points": 22.0, "of": 30, "why": "loss 1.25"},

@@ -139,7 +139,7 @@ def test_a_document_with_too_much_in_quarantine_is_not_trained_on(
 ) -> None:
     bad = tmp_path / "bad.md"
     bad.write_text(small_document.read_text().replace("LC-B: [1000", "LC-B: [1001", 3))
-    said = r"^bad\.md: the gate of corpus_examples is closed: quarantine: 3 of 48 entries .*6\.2%, required ≤ 5\.0%"
+    said = r"^bad\.md: the gate of corpus_examples is closed: quarantine: 3 of 48 entries .*6\.2%; required ≤ 5%"
     with pytest.raises(GateClosed, match=said):
         prepared(1, bad, tmp_path / "training")
     monkeypatch.setenv("HLX_MOST_QUARANTINED", "0.07")

@@ -4,7 +4,7 @@ from hlx_model.evaluation.detectors import Fault, Outputs
 from hlx_model.evaluation.intervals import wilson
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
-from hlx_model.verdicts import GateResult, Outcome
+from hlx_model.verdicts import GateResult, against
 
 _EXAMPLE = 60
 """Characters of the output that a reason quotes."""
@@ -22,11 +22,11 @@ def broken_texts(name: Fault, what: str, outputs: Outputs, allowed: float = T.ma
     broken = [text for text, fault in outputs.faults if fault == name]
     samples = outputs.samples
     share = len(broken) / samples if samples else 0.0
-    reason = f"{what} {outputs.what} {share:.1%} ({len(broken)} of {samples}; required ≤ {allowed:.0%})"
+    found = against(share, allowed, T.max_broken_share, at_most=True)
+    reason = f"{what} {outputs.what} {found.rate} ({len(broken)} of {samples}; {found.limits})"
     if broken:
         reason += f", for example {broken[0][:_EXAMPLE]!r}"
-    outcome: Outcome = "pass" if share <= T.max_broken_share else "warn" if share <= allowed else "fail"
-    return GateResult(name, outcome, reason, share, allowed, samples, wilson(len(broken), samples))
+    return GateResult(name, found.outcome, reason, share, found.threshold, samples, wilson(len(broken), samples))
 
 
 COLLAPSE = GateSpec(
@@ -37,7 +37,7 @@ COLLAPSE = GateSpec(
 )  # fmt: skip
 SCRAMBLED = GateSpec(
     "scrambled", description="Output is put together as English or a format puts texts together.",
-    requirement=f"≤ {T.max_scrambled_share:.0%} of the outputs scrambled; above {T.max_broken_share:.0%} it warns",
+    requirement=f"≤ {T.max_scrambled_share:.0%} of the outputs scrambled (good ≤ {T.max_broken_share:.0%})",
     needs=("outputs",), check=lambda m: broken_texts("scrambled", "scrambled", m.outputs, T.max_scrambled_share),
     position=111, mended_by_training=True,
 )  # fmt: skip

@@ -3,17 +3,16 @@
 from hlx_model.evaluation.prediction import Prediction
 from hlx_model.evaluation.spec import GateSpec, at_milestones
 from hlx_model.evaluation.thresholds import T
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, against
 
 
 def copy_rate(held_out: Prediction) -> GateResult:
     """Fail if the model mostly predicts the symbol that it has just read."""
-    rate, limit = held_out.copy_rate, T.max_copy_rate
-    reason = f"copy rate {rate:.1%} (required ≤ {limit:.0%})"
-    if rate <= limit:
-        return GateResult("copy_rate", "pass", reason, rate, limit, held_out.tokens)
-    reason += ": the likeliest next symbol is the current one; check whether the labels are shifted"
-    return GateResult("copy_rate", "fail", reason, rate, limit, held_out.tokens)
+    found = against(held_out.copy_rate, T.max_copy_rate, at_most=True)
+    reason = f"copy rate {found.rate} ({found.limits})"
+    if found.outcome == "fail":
+        reason += ": the likeliest next symbol is the current one; check whether the labels are shifted"
+    return GateResult("copy_rate", found.outcome, reason, held_out.copy_rate, found.threshold, held_out.tokens)
 
 
 COPY_RATE = GateSpec(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
-from hlx_model.verdicts import GateResult
+from hlx_model.verdicts import GateResult, against
 
 
 def diversity(sampled: Mapping[float, Sequence[str]], expected: int) -> GateResult:
@@ -19,10 +19,11 @@ def diversity(sampled: Mapping[float, Sequence[str]], expected: int) -> GateResu
     """
     distinct = {temperature: len(set(texts)) for temperature, texts in sampled.items()}
     worst = min(distinct, key=distinct.__getitem__)
-    share, limit, samples = min(1.0, distinct[worst] / expected), T.min_distinct_share, len(sampled[worst])
-    reason = f"{distinct[worst]} distinct texts among {samples} at temperature {worst:g}, {share:.2f} of the "
-    reason += f"{expected} that the corpus would give (required ≥ {limit:.2f})"
-    return GateResult("diversity", "fail" if share < limit else "pass", reason, share, limit, samples)
+    share, samples = min(1.0, distinct[worst] / expected), len(sampled[worst])
+    found = against(share, T.min_distinct_share)
+    reason = f"{distinct[worst]} distinct texts among {samples} at temperature {worst:g}, {found.rate} of the "
+    reason += f"{expected} that the corpus would give ({found.limits})"
+    return GateResult("diversity", found.outcome, reason, share, found.threshold, samples)
 
 
 _AT = ", ".join(f"{temperature:g}" for temperature in T.temperatures)

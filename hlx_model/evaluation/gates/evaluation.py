@@ -1,6 +1,6 @@
 """Whether sentences of evaluation documents, which no model is trained on, are translated rightly."""
 
-from hlx_model.evaluation.fitness import stated
+from hlx_model.evaluation.fitness import BY_HEART_ALONE, stated
 from hlx_model.evaluation.rate_gate import not_required, rate_gate
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.reporting.models import EvaluationFigures
@@ -30,7 +30,7 @@ def evaluation(
     if not rates.samples:
         return not_required(_NAME, what, 0, 0, "every sentence of the evaluation is in training")
     if fitness.by_heart:
-        return not_required(_NAME, what, hits, rates.samples, "learned by heart, not shown to generalize")
+        return not_required(_NAME, what, hits, rates.samples, BY_HEART_ALONE)
     return rate_gate(_NAME, what, hits, rates.samples, fitness.limits[_NAME])
 
 

@@ -24,13 +24,13 @@ def next_token_loss(m: EpochMeasurements) -> GateResult:
     else:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"
-    at_best = f" ({best:.2f} at best)" if value != loss else ""
-    reason = f"held-out loss {loss:.2f} nats after {m.step} steps{at_best}, required < {limit:.2f} "
+    now = f" at best ({loss:.2f} now)" if value != loss else ""
+    reason = f"held-out loss {value:.2f} nats{now} after {m.step} steps, required < {limit:.2f} "
     reason += f"(uniform guess {UNIFORM_LOSS:.2f})"
     learned = max(m.training.loss, best) < UNIFORM_LOSS
     if outcome == "fail" and learned and m.train_tokens < T.min_training_tokens:
         outcome = "warn"
-        reason += f"; only a warning, since a healthy model overfits {m.train_tokens} training tokens "
+        reason += f"; {_few_tokens(m)}: a healthy model overfits them "
         reason += f"({best:.2f} at best, {m.training.loss:.2f} on training text)"
     elif outcome == "fail":
         reason += ": the model learns nothing; check learning rate, corpus and labels"
@@ -46,13 +46,17 @@ def unigram(m: EpochMeasurements) -> GateResult:
     if not m.best_loss < limit:
         outcome = "warn"
         if m.step < T.unigram_from_step:
-            reason += f"; only a warning, since {m.step} steps are too few to require it"
+            reason += f"; only a warning before step {T.unigram_from_step}"
         elif m.train_tokens < T.min_training_tokens:
-            reason += f"; only a warning, since {m.train_tokens} training tokens are too few to require it"
+            reason += f"; {_few_tokens(m)}"
         else:
             outcome = "fail"
             reason += ": the model has not learned which symbols are frequent; check the corpus and the optimizer"
     return GateResult("unigram", outcome, reason, m.best_loss, limit, m.held_out.tokens)
+
+
+def _few_tokens(m: EpochMeasurements) -> str:
+    return f"only a warning with fewer than {T.min_training_tokens:,} training tokens ({m.train_tokens:,})"
 
 
 NEXT_TOKEN_LOSS = MilestoneSpec(

@@ -14,9 +14,10 @@ def training_completed(kind: str, epoch: int | None, epochs: int | None, stopped
     if epoch is None:
         return GateResult(name, "warn", _NOT_RECORDED)
     if stopped:
-        return GateResult(name, "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch, epochs)
+        return GateResult(name, "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch)
     if kind != "FINAL":
-        return GateResult(name, "warn", f"intermediate checkpoint: epoch {epoch} of {epochs}", epoch, epochs)
+        reason = f"intermediate checkpoint: {kind}, epoch {epoch} of {epochs}, required FINAL"
+        return GateResult(name, "warn", reason, epoch)
     return GateResult(name, "pass", f"completed its last epoch, {epochs}", epoch, epochs)
 
 

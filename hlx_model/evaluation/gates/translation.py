@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hlx_model.corpus import ENGLISH
 from hlx_model.corpus.prompts import given
-from hlx_model.evaluation.fitness import stated, stated_by_heart
+from hlx_model.evaluation.fitness import BY_HEART_ALONE, stated, stated_by_heart
 from hlx_model.evaluation.rate_gate import left_behind, not_required, rate_gate, worst_format_gate
 from hlx_model.evaluation.spec import GateSpec
 from hlx_model.evaluation.thresholds import T
@@ -13,7 +13,6 @@ from hlx_model.language import Format
 from hlx_model.reporting.models import Translation
 from hlx_model.verdicts import Fitness, GateResult
 
-_BY_HEART = "learned by heart, not shown to generalize"
 _EACH_FORMAT = f"; in each format, of lines that no other writes alike, {T.min_share_of_best_format:.0%} of the best"
 
 
@@ -46,10 +45,12 @@ def _exact_match(name: str, what: str, asked: Sequence[tuple[Format, str, bool]]
     """
     right = [is_right for *_, is_right in asked]
     if fitness.by_heart:
-        return not_required(name, f"{what} on what is held out", sum(right), len(right), _BY_HEART)
+        return not_required(name, f"{what} on what is held out", sum(right), len(right), BY_HEART_ALONE)
     result = rate_gate(name, what, sum(right), len(right), fitness.limits[name])
     if unlearned := left_behind(asked, T.min_share_of_best_format):
-        return replace(result, outcome="fail", reason=f"{result.reason}; of lines of its own notation {unlearned}")
+        threshold = result.threshold if result.outcome == "fail" else None
+        reason = f"{result.reason}; of lines of its own notation {unlearned}"
+        return replace(result, outcome="fail", reason=reason, threshold=threshold)
     return result
 
 
@@ -70,14 +71,14 @@ PARSE_RATE = GateSpec(
 EXACT_MATCH_TO_HLX = GateSpec(
     "exact_match_to_hlx", description="English→HLX answers on held-out pairs are right to the letter.",
     requirement=f"exact match {stated('exact_match_to_hlx')}{_EACH_FORMAT}",
-    by_heart=f"nothing; it warns: {_BY_HEART}",
+    by_heart=f"nothing; it warns: {BY_HEART_ALONE}",
     needs=("translations", "fitness"), check=lambda m: exact_match_to_hlx(m.translations.held_out, m.fitness),
     writes=("translations",), position=80, mended_by_training=True,
 )  # fmt: skip
 EXACT_MATCH_TO_ENGLISH = GateSpec(
     "exact_match_to_english", description="HLX→English answers on held-out pairs are a sentence of the same value.",
     requirement=f"exact match {stated('exact_match_to_english')}{_EACH_FORMAT}",
-    by_heart=f"nothing; it warns: {_BY_HEART}",
+    by_heart=f"nothing; it warns: {BY_HEART_ALONE}",
     needs=("translations", "fitness"), check=lambda m: exact_match_to_english(m.translations.held_out, m.fitness),
     writes=("translations",), position=81, mended_by_training=True,
 )  # fmt: skip
