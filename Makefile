@@ -33,7 +33,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  PROFILE=quick|production   size, corpus and schedule together (HLX_PROFILE)'
-	@echo '  CORPUS=one.md:two.md       train on these documents (HLX_CORPUS)'
+	@echo '  CORPUS=one.md:two.md       train on these documents, which the home remembers (HLX_CORPUS); composed: on none'
 	@echo '  EVAL=exam.md               evaluate on these documents, which no model is trained on (HLX_EVAL)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'

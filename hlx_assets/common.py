@@ -8,12 +8,15 @@ from typing import Any
 
 import dagster as dg
 
+from hlx_model.reporting.render import markdown_code
 from hlx_model.shown import one_line
 from hlx_model.verdicts import GateResult
 
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
 GROUPS = (CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP)
+SCREEN_LINES = 24
+"""Lines of Markdown that a screen shows at once."""
 Texts = Mapping[str, str]
 
 
@@ -88,6 +91,22 @@ def gate_checks(
                 yield check_result(key, gate)
 
     return checks
+
+
+def markdown_metadata(text: str, rest: object) -> dg.MarkdownMetadataValue:
+    """Return the first sections of a text for the UI, whose dialog opens at its end: they fit on a screen.
+
+    Args:
+        text: Markdown.
+        rest: where the whole text is.
+    """
+    first, *sections = text.split("\n## ")
+    kept = first
+    for section in sections:
+        if len(kept.splitlines()) + len(section.splitlines()) > SCREEN_LINES:
+            return dg.MetadataValue.md(f"{kept.rstrip()}\n\nThe rest: {markdown_code(str(rest))}")
+        kept += f"\n## {section}"
+    return dg.MetadataValue.md(kept)
 
 
 def table_metadata(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], of: str) -> dg.TableMetadataValue:

@@ -58,14 +58,14 @@ class Environment(BaseModel):
     profile: ProfileName = variable("HLX_PROFILE", "quick", "choose one of quick, production")
     """Size, corpus and schedule together: `quick` or `production`."""
     corpus: str | None = variable("HLX_CORPUS", None)
-    """Paths of the corpus documents, with `:` between them; without them, a corpus is composed."""
+    """Paths of the corpus documents, with `:` between them, or `composed` for none. By default as the home is set."""
     entries: NonNegativeInt | None = variable(
         "HLX_ENTRIES", None, "it must be a number of entries to compose, 0 for none"
     )
-    """Entries to compose; by default the profile's, or 0 if there are documents."""
+    """Entries to compose; by default as the home is set, else the profile's, or 0 if there are documents."""
     eval: str | None = variable("HLX_EVAL", None)
-    """Paths of evaluation documents, with `:` between them; no model is trained on them. Without them, a model that
-    learned composed entries is evaluated on the document of this project."""
+    """Paths of evaluation documents, with `:` between them; no model is trained on them. `default` names none: then a
+    model that learned composed entries is evaluated on the document of this project. By default as the home is set."""
     most_quarantined: Annotated[float, Field(ge=0, le=1)] = variable(
         "HLX_MOST_QUARANTINED", MOST_QUARANTINED, "it must be a share from 0 to 1"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import ConfigDict
 
-from hlx_assets.common import CORPUS_GROUP, OWNERS, user_errors
+from hlx_assets.common import CORPUS_GROUP, OWNERS, markdown_metadata, user_errors
 from hlx_assets.corpus.setting import setting_of_home, use
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.corpus import store
@@ -19,9 +19,14 @@ from hlx_model.corpus.gates import SHOWN
 from hlx_model.corpus.setting import CorpusSetting
 from hlx_model.corpus.statistics import statistics
 from hlx_model.corpus.store import VerifiedCorpus
+from hlx_model.model.device import device_of
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.profiles import profile
 from hlx_model.reporting.pages import statistics_markdown
 from hlx_model.shown import one_line, shorten, show_unseen
+from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.forecast import forecast_of_phase
+from hlx_model.training.plan import Overrides
 
 _HIDDEN = {"value_sha256", "first_line", "last_line", "section", "document"}
 """Columns that only programs need."""
@@ -86,7 +91,7 @@ def corpus_document(context: dg.AssetExecutionContext, config: CorpusDocumentCon
             "setting": str(setting),
             "documents": records_metadata([document.to_json() for document in kept], ("name", "source", "sha256")),
             "source": one_line("; ".join(document.source for document in kept)),
-            "bytes": sum(document.bytes for document in kept),
+            "bytes": f"{sum(document.bytes for document in kept):,}",
         },
     )
 
@@ -109,24 +114,31 @@ def corpus_examples(corpus_document: Path, config: CorpusExamplesConfig) -> dg.M
         quarantined=len(corpus.quarantined),
         quarantine=quarantine_table(examples.directory),
         readings=records_metadata(readings, ("document", "line", "places", "reading")),
-        statistics=dg.MetadataValue.md(statistics_markdown(statistics(store.load(examples)))),
+        statistics=markdown_metadata(statistics_markdown(statistics(store.load(examples))), "hlx corpus statistics"),
     )
 
 
-def _derived(asset: str, description: str) -> dg.AssetsDefinition:
+def _derived(phase: int, description: str) -> dg.AssetsDefinition:
+    asset = CORPUS_OF_PHASE[phase]
+
     @dg.asset(
         name=asset, group_name=CORPUS_GROUP, owners=OWNERS, code_version="2", kinds={"parquet"}, description=description
     )
     def derived(corpus_examples: Path) -> dg.MaterializeResult[Path]:
         with user_errors():
-            return _materialized(store.store_derived(artifacts_at_home(), asset, corpus_examples), corpus_examples)
+            artifacts, own, machine = artifacts_at_home(), profile(), ExecutionConfig(device_of())
+            corpus = store.store_derived(artifacts, asset, corpus_examples)
+            plan = forecast_of_phase(
+                phase, corpus.directory, own, Overrides(), machine, artifacts.training, measure=False
+            )
+        return _materialized(corpus, corpus_examples, plan=f"with the profile {own.name}: {plan}")
 
     return derived
 
 
-english_corpus = _derived("english_corpus", "What phase 1 learns from: each English sentence once.")
-hlx_corpus = _derived("hlx_corpus", "What phase 2 learns from: each value once in each of the four formats.")
-paired_corpus = _derived("paired_corpus", "What phase 3 learns from: prompts and answers, English to HLX and back.")
+english_corpus = _derived(1, "What phase 1 learns from: each English sentence once.")
+hlx_corpus = _derived(2, "What phase 2 learns from: each value once in each of the four formats.")
+paired_corpus = _derived(3, "What phase 3 learns from: prompts and answers, English to HLX and back.")
 
 assets = [corpus_document, corpus_examples, english_corpus, hlx_corpus, paired_corpus]
 

@@ -80,8 +80,9 @@ def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[
     curve = read_metrics(result.checkpoint.parents[1])
     shown: dict[str, Any] = {
         "checkpoint": result.checkpoint.name,
-        **{name: getattr(manifest, name) for name in FIELDS},
-        "best_held_out_loss": read_state(result.checkpoint).best_loss,
+        # As text: Dagster plots every number, and these make flat lines.
+        **{name: str(getattr(manifest, name)) for name in FIELDS},
+        "best held-out loss (nats per token)": read_state(result.checkpoint).best_loss,
         STOPPED: manifest.stopped or NOT_STOPPED,
         "found": result.found,
         "corpora": {name: version.data_version for name, version in manifest.corpora.items()},

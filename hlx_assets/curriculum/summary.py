@@ -13,6 +13,7 @@ from hlx_model.cli.show import DataConsole
 from hlx_model.language import Format
 from hlx_model.layout import REPORT
 from hlx_model.phases import PHASES, Phase
+from hlx_model.reporting.conclusion import conclusion
 from hlx_model.reporting.models import Rates, Report, SourceRates
 from hlx_model.reporting.views import evaluation_line
 from hlx_model.runs.heartbeat import Heartbeat
@@ -35,11 +36,12 @@ def print_summary(console: DataConsole, events: Sequence[dg.DagsterEvent], secon
     """Print a table of the phases, and what failed, of runs that took so many seconds."""
     made = made_by(events)
     columns = ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in")
-    table, notes = Table(*columns, title="curriculum", show_lines=True), []
+    table, notes, said = Table(*columns, title="curriculum", show_lines=True), [], ""
     for phase in PHASES.values():
         if phase.report_asset in made:
             report = Report.read(made[phase.report_asset] / REPORT)
             table.add_row(*_row(phase, report, made.get(phase.checkpoint_asset)))
+            said = f"phase {phase.number}: {conclusion(report)}"
             if report.evaluation:
                 notes.append(escape(evaluation_line(report.evaluation)))
             if report.translation:
@@ -52,6 +54,7 @@ def print_summary(console: DataConsole, events: Sequence[dg.DagsterEvent], secon
             if report.evaluation_note:
                 notes.append(escape(report.evaluation_note))
     if table.row_count:
+        console.print(said, markup=False)
         console.print(table)
     for line in (*notes, *_failures(events)):
         console.print(line)

@@ -30,6 +30,12 @@ from hlx_model.verdicts import Milestone
 
 TERMINAL_TAG = "hlx/terminal"
 """The pid of the `make curriculum` that executes a run."""
+PLOTTED = {
+    "train_loss": "training loss (nats per token)", "held_out_loss": "held-out loss (nats per token)",
+    "learning_rate": "learning rate", "tokens_per_second": "tokens per second", "epoch": "epoch",
+    "eta_seconds": "time left (seconds)",
+}  # fmt: skip
+"""The figures that an asset's plots show while it trains, with their units."""
 LOG_SECONDS = 30.0
 """Seconds between two figures in the log; every figure is an observation."""
 
@@ -72,7 +78,7 @@ class TrainerClient:
                 match figures.pop("event"):
                     case "progress":
                         # An observation appears in the asset's plots while the step runs.
-                        known = {name: value for name, value in figures.items() if value is not None}
+                        known = {name: figures[key] for key, name in PLOTTED.items() if figures[key] is not None}
                         context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
                         if figures["held_out_loss"] is not None or time.monotonic() - logged > LOG_SECONDS:
                             logged = time.monotonic()

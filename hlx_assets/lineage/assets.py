@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from hlx_assets.common import LINEAGE_GROUP, OWNERS, table_metadata, user_errors
+from hlx_assets.common import LINEAGE_GROUP, OWNERS, markdown_metadata, table_metadata, user_errors
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.files import digest_of, sha256_of
 from hlx_model.history import write_history
@@ -38,7 +38,7 @@ def _card(phase: Phase) -> dg.AssetsDefinition:
             value=path.parent,
             data_version=dg.DataVersion(sha256_of(path)),
             metadata={
-                "card": dg.MetadataValue.md(path.read_text(encoding="utf-8")),
+                "card": markdown_metadata(path.read_text(encoding="utf-8"), path),
                 "checkpoint": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
                 "report": dg.MetadataValue.asset(dg.AssetKey(phase.report_asset)),
             },

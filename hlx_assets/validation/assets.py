@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import ConfigDict, Field
 
-from hlx_assets.common import OWNERS, VALIDATION_GROUP, gate_checks, user_errors
+from hlx_assets.common import OWNERS, VALIDATION_GROUP, gate_checks, markdown_metadata, user_errors
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_assets.settings import DagsterEnvironment
 from hlx_assets.validation import evaluation
@@ -83,40 +83,40 @@ def _report(phase: Phase) -> dg.AssetsDefinition:
 
 
 def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataValue | str | float]:
-    """Return what Dagster shows of a report: conclusion, grade, comparison, links, and its metrics as plots."""
-    report, verdict = result.report, result.verdict
-    numbers = {name: value for name, value in report.figures.numbers().items() if math.isfinite(value)}
+    """Return what Dagster shows of a report: its conclusion, grade, comparison, links, and the figures that it plots.
+
+    Dagster plots every number, so that one that stays the same is text.
+    """
+    report, verdict, f = result.report, result.verdict, result.report.figures
+    plotted = {
+        "held-out loss (nats per token)": f.held_out_loss,
+        "loss on training text (nats per token)": f.training_loss,
+        "perplexity (equally likely symbols)": f.perplexity,
+        "copy rate (share)": f.copy_rate,
+        "grade (points of 100)": report.grade.points,
+    }
+    notes = {"grade_capped": report.grade.capped, "judged_anew": result.judged_anew, "note": report.evaluation_note}
     if found := report.evaluation:
-        numbers = {"evaluation": found.all_to_hlx.exact_match, **numbers}
+        plotted["right on evaluation documents (share)"] = found.all_to_hlx.exact_match
+        notes["evaluation"] = found.data_version
     if metrics := report.translation:
-        numbers |= {
-            "exact_match_to_hlx": metrics.all_to_hlx.exact_match,
-            "exact_match_to_english": metrics.all_to_english.exact_match,
-            "training_pairs_reproduced": metrics.training_pairs.exact_match,
+        plotted |= {
+            "exact match English→HLX (share)": metrics.all_to_hlx.exact_match,
+            "exact match HLX→English (share)": metrics.all_to_english.exact_match,
+            "training pairs reproduced (share)": metrics.training_pairs.exact_match,
         }
-    on_documents: dict[str, str | float] = {}
-    if report.evaluation:
-        on_documents = {
-            "evaluation": report.evaluation.data_version,
-            "exact_match_on_evaluation": report.evaluation.all_to_hlx.exact_match,
-        }
-    if report.evaluation_note:
-        on_documents["evaluation_note"] = report.evaluation_note
     return {
         "conclusion": conclusion(report),
-        "report": dg.MetadataValue.md(result.markdown),
+        "report": markdown_metadata(result.markdown, result.directory / PAGE),
         "page": dg.MetadataValue.path(result.directory / PAGE),
         "grade": report.grade.letter or "no grade",
-        **({"grade_capped": report.grade.capped} if report.grade.capped else {}),
-        "points": report.grade.points,
         "than_before": report.comparison.outcome if report.comparison else "nothing to compare with",
         "outcome": verdict.outcome,
-        **({"judged_anew": result.judged_anew} if result.judged_anew else {}),
+        **{name: note for name, note in notes.items() if note},
         "checkpoint": verdict.checkpoint,
         "judged": dg.MetadataValue.asset(dg.AssetKey(phase.checkpoint_asset)),
         "judged_on": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),
-        **numbers,
-        **on_documents,
+        **{name: value for name, value in plotted.items() if math.isfinite(value)},
     }
 
 

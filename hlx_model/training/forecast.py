@@ -14,10 +14,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
-from hlx_model.corpus import store
+from hlx_model.corpus import store, tables
+from hlx_model.corpus.documents import is_composed
 from hlx_model.model.device import no_gpu_reason, precision_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
@@ -29,7 +33,7 @@ from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import estimate_disk, gib
-from hlx_model.training.plan import Overrides, epochs_of, sample, settings_of, weighted
+from hlx_model.training.plan import Overrides, epochs_of, repeats_of, sample, settings_of
 from hlx_model.training.settings import Settings
 
 TRIED_TEXTS, TRIED_STEPS, TRIED_SECONDS = 256, 6, 2.0
@@ -86,11 +90,8 @@ def forecast(
         processes: those that train together; a speed that is measured is that of one.
         measure: do a few steps if no training of this machine shows the speed.
     """
-    speed: tuple[float, str] | tuple[None] = _known_speed(settings, execution, training) or (None,)
-    if speed == (None,) and measure:
-        speed = _measured_speed(settings, train, execution, processes)
-    tokens, epochs = sum(len(text) + 1 for text in train), settings.epochs - first_epoch + 1
-    return Forecast(settings, len(train), epochs, tokens, *speed)
+    count = Count(len(train), sum(map(len, train)))
+    return _forecast(settings, count, train, execution, training, first_epoch, processes, measure=measure)
 
 
 def forecast_of_phase(
@@ -99,15 +100,60 @@ def forecast_of_phase(
 ) -> Forecast:  # fmt: skip
     """Return what the training of a phase will take on a kept corpus, from a parent that need not exist yet.
 
+    The corpus is read batch by batch: one of a million entries does not fit in memory.
+
     Raises:
         ValueError: a setting or the corpus cannot be used.
     """
-    settings = settings_of(phase, profile, overrides, None)
-    rows = store.load(store.read(corpus))
-    train, weight = weighted(rows, store.made_from(corpus)[1], settings.document_weight)
-    epochs = overrides.epochs or epochs_of(phase, profile, overrides.tokens, train, None)
-    settings = replace(settings, document_weight=weight, epochs=epochs)
-    return forecast(settings, train, execution, training, measure=measure)
+    settings = settings_of(phase, profile, overrides)
+    own, composed, texts = _counts(corpus)
+    share = settings.document_weight if own.examples and composed.examples else 0.0
+    repeats = repeats_of(own.characters, composed.characters, share) if share else 1
+    count = Count(
+        own.examples * repeats + composed.examples, own.characters * repeats + composed.characters
+    )  # fmt: skip
+    epochs = overrides.epochs or epochs_of(phase, profile, overrides.tokens, max(1, count.tokens))
+    settings = replace(settings, document_weight=share, epochs=epochs)
+    return _forecast(settings, count, texts, execution, training, measure=measure)
+
+
+class Count(NamedTuple):
+    """How much text there is."""
+
+    examples: int = 0
+    characters: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens as schedules count them."""
+        return self.characters + self.examples
+
+
+def _counts(corpus: Path) -> tuple[Count, Count, list[str]]:
+    """Return the training texts of documents and of composed entries that a corpus has, and the first ones of them."""
+    examples = store.examples_of(corpus)
+    composed = {document.name for document in store.made_from(corpus)[1] if is_composed(document)}
+    rows = store.batches(corpus)
+    counts, first = {False: Count(), True: Count()}, list[str]()
+    for batch in rows if examples is None else store.with_places(rows, corpus, examples):
+        table = pa.Table.from_batches([batch])
+        names = table["document"] if "document" in table.column_names else pa.nulls(len(table), pa.string())
+        for kind, count in counts.items():
+            mask = pc.is_in(names, pa.array(sorted(composed), pa.string()))
+            texts = tables.model_texts(table.filter(mask if kind else pc.invert(mask)), "train")
+            counts[kind] = Count(count.examples + len(texts), count.characters + sum(map(len, texts)))
+            first = first or texts[:TRIED_TEXTS]
+    return counts[False], counts[True], first
+
+
+def _forecast(
+    settings: Settings, count: Count, texts: Sequence[str], execution: ExecutionConfig, training: Path,
+    first_epoch: int = 1, processes: int = 1, *, measure: bool,
+) -> Forecast:  # fmt: skip
+    speed: tuple[float, str] | tuple[None] = _known_speed(settings, execution, training) or (None,)
+    if speed == (None,) and measure:
+        speed = _measured_speed(settings, texts, execution, processes)
+    return Forecast(settings, count.examples, settings.epochs - first_epoch + 1, count.tokens, *speed)
 
 
 def machine(execution: ExecutionConfig, *, mixed: bool) -> str:

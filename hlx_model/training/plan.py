@@ -128,10 +128,10 @@ def plan_training(
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
     rows = store.load(own)
-    train, weight = weighted(rows, version.documents, settings.document_weight)
+    train, weight = _weighted(rows, version.documents, settings.document_weight)
     held_out, settings = tables.model_texts(rows, "validation"), replace(settings, document_weight=weight)
     if overrides.epochs is None:
-        settings = replace(settings, epochs=epochs_of(phase, profile, overrides.tokens, train, parent))
+        settings = replace(settings, epochs=epochs_of(phase, profile, overrides.tokens, tokens_of(train), parent))
     corpora = {asset: version}
     replay: list[list[str]] = []
     resumed: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ def plan_training(
     )  # fmt: skip
 
 
-def weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
+def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
     """Return the training texts, and the share of the user's documents, which are repeated to have it.
 
     The share is 0 if there is nothing to weigh: only documents, or only composed entries.
@@ -183,19 +183,33 @@ def weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> 
     others = tables.model_texts(rows.filter(is_composed_row), "train")
     if not own or not others or not share:
         return tables.model_texts(rows, "train"), 0.0
-    wanted = sum(map(len, others)) * share / (1 - share)
-    return [*own * max(1, min(round(wanted / sum(map(len, own))), MOST_REPEATED)), *others], share
+    return [*own * repeats_of(sum(map(len, own)), sum(map(len, others)), share), *others], share
+
+
+def repeats_of(own: int, others: int, share: float) -> int:
+    """Return how often an epoch has each text of the user's documents, beside composed ones.
+
+    Args:
+        own: characters of these texts.
+        others: characters of the composed ones.
+        share: that of the user's documents in an epoch.
+    """
+    return max(1, min(round(others * share / (1 - share) / own), MOST_REPEATED))
 
 
 def epochs_of(
-    phase: int, profile: Profile, tokens: int | None, train: Sequence[str], parent: VerifiedCheckpoint | None
+    phase: int, profile: Profile, tokens: int | None, tokens_per_epoch: int, parent: VerifiedCheckpoint | None = None
 ) -> int:
     """Return the last epoch: of the profile's schedule, or after about so many tokens from where the parent ended."""
-    tokens_per_epoch = sum(len(text) + 1 for text in train)
     if tokens is None:
         return profile.schedules[phase].epochs_for(tokens_per_epoch)
     ended = parent.manifest.epoch if parent is not None and parent.manifest.phase == phase else 0
     return ended + max(1, round(tokens / tokens_per_epoch))
+
+
+def tokens_of(texts: Sequence[str]) -> int:
+    """Return the tokens of texts as schedules count them: one for each character, and one for each text."""
+    return sum(len(text) + 1 for text in texts)
 
 
 def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
