@@ -5,6 +5,7 @@ Started by Dagster it reports through Dagster Pipes; otherwise it shows a progre
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -213,7 +214,7 @@ def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
 def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=DataConsole(stderr=True)) as bar:
+    with _log_above(Progress(*columns, console=DataConsole(stderr=True))) as bar:
         examples = len(plan.train)
         bar.console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {examples} examples")
         task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)
@@ -230,6 +231,23 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                     bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
         yield best_effort("the progress bar", emit)
+
+
+@contextmanager
+def _log_above(progress: Progress) -> Iterator[Progress]:
+    """Show a progress bar; in a terminal the log goes above it, and not into its line."""
+    stderr = sys.stderr
+    handlers = [one for one in logging.getLogger().handlers if isinstance(one, logging.StreamHandler)]
+    shown = [handler for handler in handlers if handler.stream is stderr]
+    with progress:
+        # In a terminal the bar has replaced it.
+        for handler in shown:
+            handler.setStream(sys.stderr)
+        try:
+            yield progress
+        finally:
+            for handler in shown:
+                handler.setStream(stderr)
 
 
 @contextmanager

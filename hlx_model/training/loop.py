@@ -182,6 +182,8 @@ class _Training:
             self.recorder.record(train_loss, held_out=held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
+                if warning := self.aborts.warning(p.current_epoch, held_out, p.best_loss, p.best_epoch):
+                    self.recorder.warn(warning)
                 saved = self.saver.after_epoch(p.current_epoch, held_out)
                 if due(p.current_epoch, self.settings.epochs, self.engine.execution.gate_every):
                     stop = self.check_gates(saved, train_loss, best_before)
