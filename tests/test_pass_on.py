@@ -75,7 +75,7 @@ def test_the_best_checkpoint_of_a_completed_training_counts_as_completed(passed:
     assert [m.epoch for m in passed.evaluation.report.milestones] == [1, 5, 10, 20, 30]
 
 
-def test_the_best_checkpoint_of_a_training_that_goes_on_is_intermediate(passed: Passed, tmp_path: Path) -> None:
+def test_a_best_checkpoint_without_a_final_one_is_intermediate(passed: Passed, tmp_path: Path) -> None:
     alone = tmp_path / passed.best.parents[1].name / "checkpoints" / passed.best.name
     shutil.copytree(passed.best, alone)
     (completed,) = [gate for gate in examine(alone) if gate.name == "training_completed"]
@@ -146,7 +146,7 @@ def test_the_history_shows_the_checkpoint_that_is_passed_on(passed: Passed, hlx:
     assert "completed, best" in line and f"{row.best_held_out_loss:.3f}" in line
 
 
-def test_the_training_s_id_names_what_it_passes_on(passed: Passed, hlx: Hlx, tmp_path: Path) -> None:
+def test_the_id_of_a_training_names_what_it_passes_on(passed: Passed, hlx: Hlx, tmp_path: Path) -> None:
     assert checkpoint_of(passed.plan.id, passed.training) == passed.best
     assert hlx("export", passed.plan.id, tmp_path / "brain", "--checkpoint-dir", passed.training).code == 0
     assert read_manifest(tmp_path / "brain") == read_manifest(passed.best)

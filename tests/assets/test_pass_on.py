@@ -16,7 +16,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_best_checkpoint_is_materialized_judged_and_starts_the_next_phase(home: Home) -> None:
+def test_the_best_one_is_materialized_judged_and_starts_the_next_phase(home: Home) -> None:
     final = home.latest("phase1_checkpoint")
     run = home.materialize(*CHOSEN, **CHOSEN)
     assert run.success, run.failures

@@ -55,7 +55,7 @@ def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: ArtifactsCopy)
     intact(home)
 
 
-def test_a_best_checkpoint_that_is_passed_on_stays_with_its_report_and_card(home: ArtifactsCopy) -> None:
+def test_a_best_one_that_is_passed_on_stays_with_report_and_card(home: ArtifactsCopy) -> None:
     best = choose(TrainingResult.of(home.final(1), found=True), "best").checkpoint
     verdict, card = evaluate(best).directory, write_card(best)
     materialize(home, "phase1_checkpoint", best)

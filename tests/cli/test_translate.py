@@ -72,7 +72,7 @@ def test_an_older_model_that_was_copied_or_touched_is_not_the_newest(
     assert json.loads(hlx("translate", "Sort all users", "--json").out)["checkpoint"] == str(newer)
 
 
-def test_the_best_checkpoint_translates_if_it_is_passed_on_or_the_final_one_failed(
+def test_the_best_one_translates_if_passed_on_or_if_the_final_one_failed(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     final = copied(curriculum, tmp_path / "home" / "artifacts", 3)

@@ -119,7 +119,7 @@ def test_a_training_passes_on_its_best_checkpoint_when_it_completes(small_docume
     assert result.checkpoint.name == f"phase1_BEST_epoch{best_epoch(plan)}"
 
 
-def test_the_final_checkpoint_is_passed_on_if_the_last_epoch_is_the_best(small_document: Path, tmp_path: Path) -> None:
+def test_the_final_one_is_passed_on_if_the_last_epoch_is_the_best(small_document: Path, tmp_path: Path) -> None:
     plan = overfitting(small_document, tmp_path, epochs=2)
     result = train(plan, execution=CPU, pass_on="best")
     assert best_epoch(plan) == 2 and result.checkpoint.name == "phase1_FINAL_epoch2"
