@@ -21,6 +21,7 @@ from hlx_model.json_model import JsonModel
 from hlx_model.layout import CHECKPOINTS, HEARTBEAT, HISTORY, REPORT, STATE, VERDICT, Artifacts
 from hlx_model.reporting.numbers import finite
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.passing import pass_on_of, passed_on
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class TrainingRow(JsonModel):
     code_commit: str | None = None
     code_dirty: bool | None = None
     checkpoint: str | None = None
-    """The FINAL or STOPPED one, else the newest."""
+    """The one that it passes on: FINAL, BEST or STOPPED; else the newest."""
     checkpoint_kind: str | None = None
     verdict: str | None = None
     """`pass`, `warn` or `fail`; this and the following are None if the checkpoint was not evaluated."""
@@ -168,7 +169,7 @@ def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
             values |= _of_report(artifacts.report(checkpoint), manifest)
     with skipping(directory / HEARTBEAT, log.warning):
         if (directory / HEARTBEAT).exists():
-            values |= _of_heartbeat(directory, ended=values.get("checkpoint_kind") in _ENDED)
+            values |= _of_heartbeat(directory, ended=values.get("status") is not None)
     try:
         return TrainingRow.from_json({**values, "training_id": directory.name}) if values else None
     except ValueError as error:
@@ -177,9 +178,10 @@ def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
 
 
 def _checkpoint(directory: Path) -> tuple[Path, Manifest] | None:
-    """Return the checkpoint that a training ended with, else its newest, of those that can be read."""
-    newest_first = reversed(list_checkpoints(directory / CHECKPOINTS))
-    for path in sorted(newest_first, key=lambda path: not any(f"_{kind}_" in path.name for kind in _ENDED)):
+    """Return the checkpoint that a training passes on, else its newest, of those that can be read."""
+    newest_first, best = reversed(list_checkpoints(directory / CHECKPOINTS)), passed_on(directory)
+    ended = [f"_{kind}_" for kind in _ENDED]
+    for path in sorted(newest_first, key=lambda path: (path != best, not any(kind in path.name for kind in ended))):
         try:
             manifest = read_manifest(path)
             if manifest.training_id == directory.name:
@@ -193,12 +195,13 @@ def _checkpoint(directory: Path) -> tuple[Path, Manifest] | None:
 def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     """Return what the manifest says, also of how the training ended; the heartbeat, if there is one, is newer."""
     ended = m.kind in _ENDED
+    completed = ended or pass_on_of(checkpoint) is not None
     return {
         **dict(m),
         **{f"setting_{name}": value for name, value in m.settings.items()},
         **{f"{asset}_version": version.data_version for asset, version in m.corpora.items()},
         **{f"code_{name}": value for name, value in m.code.items()},
-        "status": m.end_status if ended else None,
+        "status": m.end_status if completed else None,
         "reason": m.stopped,
         "started": m.started or None,
         "ended": m.created if ended else None,

@@ -31,7 +31,7 @@ documents of that version."""
 
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"
-MILESTONE_RESULTS, TRAINING_LOG = "milestones.json", "training.log"
+MILESTONE_RESULTS, TRAINING_LOG, PASSED_ON = "milestones.json", "training.log", "passed_on.json"
 TICK = "watchdog.json"
 
 # A checkpoint.
@@ -95,7 +95,7 @@ TRAINING_FOLDER = FolderKind(
     "*",
     TRAINING_ID,
     (HEARTBEAT, METRICS, LOCK),
-    (MILESTONE_RESULTS, TRAINING_LOG, CHECKPOINTS, "stopped-*"),
+    (MILESTONE_RESULTS, TRAINING_LOG, PASSED_ON, CHECKPOINTS, "stopped-*"),
 )
 CHECKPOINT_FOLDER = FolderKind(
     "a checkpoint", f"*/{CHECKPOINTS}", CHECKPOINT_NAME, (MANIFEST, WEIGHTS, OPTIMIZER), (STATE, SIGNATURE)

@@ -11,6 +11,7 @@ from hlx_model.evaluation.gates.training_record import training_completed
 from hlx_model.evaluation.integrity import INTEGRITY, integrity_gates
 from hlx_model.evaluation.milestones import GATES_IN_TRAINING, recorded_milestones_gate
 from hlx_model.phases import PHASES
+from hlx_model.runs.passing import final_beside
 from hlx_model.verdicts import GateResult
 
 MILESTONES = "The gates at the milestones, as recorded during training; a failure ended it there."
@@ -25,8 +26,12 @@ def examine(checkpoint: Path) -> Iterator[GateResult]:
         yield from (GateResult(name, "fail", reason) for name in RECORDED)
         return
     manifest = read_manifest(checkpoint)
-    yield training_completed(manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped)
-    yield recorded_milestones_gate(read_state(checkpoint).milestones)
+    final = final_beside(checkpoint, manifest)
+    yield training_completed(
+        manifest.kind, manifest.epoch, manifest.epochs, manifest.stopped, best_of_completed=final is not None
+    )
+    # A BEST checkpoint was written before the later milestones, and before those of its own epoch.
+    yield recorded_milestones_gate(read_state(final or checkpoint).milestones)
 
 
 # A stop, or a failed milestone, does not block the report: a bad model gets one too, and its gates block.

@@ -48,6 +48,8 @@ class TrainingConfig(dg.Config):
     """GiB that the training may use. Default: the free memory."""
     gate_every: int | None = None
     """Evaluate the gates every so many epochs too, beside the milestones; 0: never. Default: the profile's."""
+    pass_on: str = "final"
+    """final or best: the checkpoint that is evaluated, and that the next phase starts from."""
     retry_stopped: bool = False
     """Train again if a gate or an abort condition stopped a training with the same settings."""
 

@@ -58,6 +58,8 @@ class Parent(JsonModel):
     weights_sha256: str
     verdict: ParentVerdict | None = None
     """None if its gate was closed (`--ungated`), or no verdict was required because it is of the same phase."""
+    pass_on: Literal["best"] | None = None
+    """`best` if its training passed it on as its best; else None."""
 
 
 class FileSeal(JsonModel):
@@ -142,6 +144,11 @@ class Manifest(JsonModel):
         if content.pop("digest", None) != digest_of(content):
             raise ValueError("its digest does not fit its content")
         return super().from_json(content)
+
+
+def chosen_best(epochs: int) -> str:
+    """Return why a BEST checkpoint was passed on, of a training of so many epochs."""
+    return f"the best of {epochs} epochs, chosen (pass_on: best)"
 
 
 def directory_name(kind: str, phase: int, epoch: int, step: int) -> str:

@@ -21,6 +21,8 @@ class AbortMemory(JsonModel):
     """Training losses of the last steps, the newest last."""
     spikes: tuple[int, ...] = ()
     """For each of the last steps 1 if it was a spike, else 0."""
+    warned: tuple[str, ...] = ()
+    """The names of the rules that have warned."""
 
 
 class Progress(JsonModel):

@@ -35,6 +35,8 @@ def history_command(
 ) -> None:
     """Show all trainings, the newest first: how they ended, their losses, how well they translate, their verdict.
 
+    `best`: it passes on its best checkpoint (`--pass-on best`), and held-out loss and verdict are of that.
+
     `--json` shows all columns: settings, corpora, parent, code, device. So does history.parquet beside the trainings.
     """
     if context.invoked_subcommand is not None:
@@ -57,12 +59,13 @@ def history_command(
 def _cells(row: TrainingRow, training: Path, *, wide: bool) -> dict[str, object]:
     """Return the cells of a row by their headings; fewer and shorter ones if the terminal is not `WIDE`."""
     name, started = row.training_id, minutes(row.started)
+    best = row.status == "completed" and row.checkpoint_kind == "BEST"
     return {
         **({"training": name, "started (UTC)": started} if wide else {"training": name[:8], "started": started[:10]}),
         "phase": f"{row.phase} {row.size}",
-        "status": _status(row, training),
+        "status": "completed, best" if best else _status(row, training),
         **({"epochs": f"{row.epoch}/{row.epochs}", "loss": format_loss(row.train_loss)} if wide else {}),
-        "held-out": format_loss(row.held_out_loss),
+        "held-out": format_loss(row.best_held_out_loss if best else row.held_out_loss),
         "→HLX": format_percent(row.exact_match_to_hlx),
         "→English": format_percent(row.exact_match_to_english),
         "verdict": row.verdict and f"{row.verdict} {row.grade or NOTHING}",

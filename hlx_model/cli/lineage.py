@@ -68,6 +68,8 @@ def _label(node: Node) -> Iterator[str]:
 def _checkpoint(node: CheckpointNode, m: Manifest) -> Iterator[str]:
     place = f"epoch {m.epoch} of {m.epochs}, step {m.step}"
     yield f"phase {m.phase}, {escape(m.size)}, {m.parameters:,} parameters, {place}"
+    if node.chosen:
+        yield escape(node.chosen)
     by, device = f"run {m.run_id[:8]}" if m.run_id else "hlx train", f" on {escape(m.device)}" if m.device else ""
     yield f"made {minutes(m.created)} UTC by {by}{device}, {escape(_code(m))}"
     yield escape(f"seed {m.settings.get('seed')}, learning rate {m.settings.get('learning_rate')}")

@@ -93,7 +93,7 @@ def rows(found: Checked, now: float) -> list[dict[str, object]]:
         cells.append({
             "training": beat.training_id if wide else beat.training_id[:8],
             "phase": f"{beat.phase} {beat.size}",
-            "status": "in trouble" if problem else beat.status,
+            "status": _title(problem) if problem else beat.status,
             "epochs": f"{beat.epoch}/{beat.epochs}{share}",
             "loss": format_loss(beat.train_loss),
             "held-out": format_loss(beat.held_out_loss),
@@ -110,7 +110,7 @@ def notes(root: Path, found: Checked, now: float) -> list[str]:
     for training, problem in found.trainings:
         beat = training.snapshot.beat
         if problem:
-            lines.append(f"{beat.training_id}: in trouble: {problem.reason}")
+            lines.append(f"{beat.training_id}: {_title(problem)}: {problem.reason}")
         elif beat.reason and not beat.running:
             lines.append(f"{beat.training_id}: {beat.status}: {beat.reason}")
     tick, reason = last_tick(root), asleep(root)
@@ -119,6 +119,10 @@ def notes(root: Path, found: Checked, now: float) -> list[str]:
     elif found.trainings:
         lines.append(f"not watched: {reason}")
     return lines
+
+
+def _title(problem: Problem) -> str:
+    return "in trouble" if problem.lost else "warning"
 
 
 def span(seconds: float) -> str:

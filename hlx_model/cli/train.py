@@ -5,6 +5,7 @@ Started by Dagster it reports through Dagster Pipes; otherwise it shows a progre
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,7 +16,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typer import Option
 
-from hlx_model.checkpoints.manifest import ParentVerdict
+from hlx_model.checkpoints.manifest import ParentVerdict, chosen_best
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.cli.options import Device, Directory, option
 from hlx_model.cli.show import DataConsole, echo
@@ -29,6 +30,7 @@ from hlx_model.phases import PHASES
 from hlx_model.profiles import profile as profile_of
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.runs.directory import TrainingResult
+from hlx_model.runs.passing import parse_pass_on
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.events import (
     Ended,
@@ -62,6 +64,7 @@ _TOKENS = "Train for about so many tokens, in whole epochs, instead of --epochs.
 _GATE_EVERY = "Evaluate the gates every so many epochs too, beside the milestones; 0: never."
 _FP16 = "Mixed precision: bf16 if the device has it, on an older GPU fp16."
 _RECOMPUTE = "Less memory for a third more computing."
+_PASS_ON = "final or best: the checkpoint that is evaluated, and that the next phase starts from."
 _RETRY_STOPPED = "Train again what a gate or an abort rule stopped."
 _UNGATED = "Train from a checkpoint whose gate is closed; its lineage shows it for good."
 _PROFILES = "the profile's"
@@ -89,12 +92,13 @@ def train_command(
     compile: Annotated[bool, Option("--compile", help="Let torch.compile fuse operations, on a GPU.")] = False,
     memory_limit: Annotated[float | None, option("GiB the training may use.", "all available")] = None,
     gate_every: Annotated[int | None, option(_GATE_EVERY, _PROFILES)] = None,
+    pass_on: Annotated[str, option(_PASS_ON)] = "final",
     tensorboard: Annotated[Path | None, option("Also write metrics for TensorBoard into this folder.")] = None,
     retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
     ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
 ) -> None:
     """Train one phase of the curriculum; the same command resumes an interrupted training."""
-    training = checkpoint_dir or default_training()
+    training, passed = checkpoint_dir or default_training(), parse_pass_on(pass_on)
     parent = verify_checkpoint(checkpoint_of(resume_from, training)) if resume_from else None
     documents = corpus or _own_corpus(parent, phase) or [*map(Path, CorpusSetting().by_environment().documents)]
     if not documents:
@@ -125,7 +129,9 @@ def train_command(
         try:
             with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
                 before = partial(_announce, plan, execution, ranks, emit)
-                outcome = train(plan, execution=execution, ranks=ranks, emit=emit, before=before)
+                outcome = train(
+                    plan, execution=execution, pass_on=passed, ranks=ranks, emit=emit, before=before
+                )  # fmt: skip
                 emit(Ended(str(outcome.checkpoint.absolute()), outcome.found))
         except Interrupted as error:
             echo(f"interrupted: {error}; the same command resumes", err=True)
@@ -201,7 +207,9 @@ def _say(outcome: TrainingResult) -> None:
         lines = [f"stopped{again}: {stopped}", f"its checkpoint: {outcome.checkpoint}", f"its report: {validate}"]
     else:
         found = "this training has already ended: nothing to do" if outcome.found else "trained"
-        lines = [found, f"next: {validate}"]
+        m = outcome.manifest
+        chosen = [f"passed on: epoch {m.epoch}, {chosen_best(m.epochs)}"] if m.kind == "BEST" else []
+        lines = [found, *chosen, f"next: {validate}"]
     echo("\n".join(lines), err=True)
     if stopped:
         raise typer.Exit(1)
@@ -226,7 +234,7 @@ def _sinks(plan: TrainingPlan, tensorboard: Path | None) -> Iterator[EventSink]:
 def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
     s = plan.settings
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=DataConsole(stderr=True)) as bar:
+    with _log_above(Progress(*columns, console=DataConsole(stderr=True))) as bar:
         examples = len(plan.train)
         bar.console.print(f"training {plan.id}: phase {s.phase}, {s.size}, {s.epochs} epochs, {examples} examples")
         task = bar.add_task(f"epoch {plan.first_epoch}/{s.epochs}", total=s.epochs)
@@ -243,6 +251,23 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                     bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
 
         yield best_effort("the progress bar", emit)
+
+
+@contextmanager
+def _log_above(progress: Progress) -> Iterator[Progress]:
+    """Show a progress bar; in a terminal the log goes above it, and not into its line."""
+    stderr = sys.stderr
+    handlers = [one for one in logging.getLogger().handlers if isinstance(one, logging.StreamHandler)]
+    shown = [handler for handler in handlers if handler.stream is stderr]
+    with progress:
+        # In a terminal the bar has replaced it.
+        for handler in shown:
+            handler.setStream(sys.stderr)
+        try:
+            yield progress
+        finally:
+            for handler in shown:
+                handler.setStream(stderr)
 
 
 @contextmanager

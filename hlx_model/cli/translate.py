@@ -22,6 +22,7 @@ from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.reporting.conclusion import conclusion
 from hlx_model.reporting.models import Report
+from hlx_model.runs.passing import pass_on_of
 from hlx_model.verdicts import GateClosed
 
 _TRANSLATING = phases_that_write("translations")
@@ -32,7 +33,7 @@ def translate_command(
     text: Annotated[str, Argument(help="An English sentence, or a line of HLX.")],
     target: Annotated[str, Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
     checkpoint: Annotated[
-        str | None, option(f"{NAMED} It is of phase {_NAMED}.", "the newest FINAL one that did not fail its gates")
+        str | None, option(f"{NAMED} It is of phase {_NAMED}.", "the newest finished one that did not fail its gates")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -109,20 +110,29 @@ def _report_folder(checkpoint: Path) -> Path:
 
 
 def _newest(training: Path) -> Path:
-    """Return the newest finished checkpoint that translates and did not fail its gates."""
+    """Return a checkpoint that translates and did not fail its gates, of the training that was completed last.
+
+    That is the checkpoint that the training passes on, else the FINAL one, else the BEST one.
+    """
     kinds = tuple(f"phase{phase}_FINAL_" for phase in _TRANSLATING)
     folders = training.glob(f"*/{CHECKPOINTS}")
-    found = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(kinds)]
-    if not found:
+    finals = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(kinds)]
+    if not finals:
         raise CheckpointError(
             f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
         )
-    found.sort(key=creation_key, reverse=True)
-    for path in found:
+    finals.sort(key=creation_key, reverse=True)
+    for path in (path for final in finals for path in _finished(final)):
         verdict = _verdict(verify_checkpoint(path, only=()))
         if verdict is not None and verdict.outcome != "fail" and not verdict.void:
             return path
     raise CheckpointError(
-        f"no finished phase {_NAMED} in {training} passed its gates: `hlx validate --checkpoint {found[0]}` says what "
-        f"the newest lacks; to use it all the same, name it: --checkpoint {found[0]}"
+        f"no finished phase {_NAMED} in {training} passed its gates: `hlx validate --checkpoint {finals[0]}` says what "
+        f"the newest lacks; to use it all the same, name it: --checkpoint {finals[0]}"
     )
+
+
+def _finished(final: Path) -> list[Path]:
+    """Return what may be used of a completed training, first what it passes on."""
+    best = [path for path in list_checkpoints(final.parent) if "_BEST_" in path.name]
+    return sorted([final, *best], key=lambda path: pass_on_of(path) is None)

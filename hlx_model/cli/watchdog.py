@@ -14,7 +14,7 @@ from typer import Argument, Context, Exit, Option, Typer
 from hlx_model.cli.options import AsJson, Directory, training_folder
 from hlx_model.cli.show import echo, echo_json, rows_table, stdout_console
 from hlx_model.cli.status import check_all, notes, rows
-from hlx_model.monitoring.losses import simulate
+from hlx_model.monitoring.losses import Alarm, simulate
 from hlx_model.runs.heartbeat import ENDED_BADLY
 from hlx_model.runs.liveness import INTERVAL
 from hlx_model.runs.metrics import read_curve
@@ -33,6 +33,8 @@ def watchdog_command(
     """Show every training, again and again. Exit code 1: one is in trouble, or ended badly while it was watched.
 
     This command stops no training. The sensor training_watchdog stops those that Dagster started.
+
+    A warning, such as a held-out loss that rises, is shown and is no trouble.
     """
     if context.invoked_subcommand is not None:
         return
@@ -48,7 +50,7 @@ def watchdog_command(
             show(Group(f"training watchdog, {clock}", *table, *map(Text, notes(root, found, now))))
             beats = [training.snapshot.beat for training, _ in found.trainings]
             ended_badly = any(beat.status in ENDED_BADLY and beat.training_id in running for beat in beats)
-            if ended_badly or any(problem for _, problem in found.trainings):
+            if ended_badly or any(problem and problem.lost for _, problem in found.trainings):
                 raise Exit(1)
             if once:
                 return
@@ -74,15 +76,22 @@ def replay_command(
 ) -> None:
     """Report at which step of a recorded curve the watchdog would raise an alarm. Exit code 1: it would.
 
+    It also reports at which step it would have warned before that; a warning alone is exit code 0.
+
     A curve contains losses only: a stall, a process that is gone, memory and disk are not checked.
     """
     curve = read_curve(metrics)
     alarm = simulate(curve)
+    warning = simulate((row for row in curve if alarm is None or row["step"] < alarm.step), lost=False)
     if as_json:
-        content = {"step": alarm.step, "epoch": alarm.epoch, "trouble": alarm.problem.reason} if alarm else None
-        echo_json({"records": len(curve), "spoken": content}, indent=None)
-    elif alarm is None:
-        echo(f"{metrics}: {len(curve)} records, no alarm")
+        echo_json({"records": len(curve), "spoken": _content(alarm), "warned": _content(warning)}, indent=None)
     else:
-        echo(f"{metrics}: at step {alarm.step}: {alarm.problem.reason}")
+        if warning is not None:
+            echo(f"{metrics}: at step {warning.step}: warning: {warning.problem.reason}")
+        alarmed = f"at step {alarm.step}: {alarm.problem.reason}" if alarm else f"{len(curve)} records, no alarm"
+        echo(f"{metrics}: {alarmed}")
     raise Exit(1 if alarm else 0)
+
+
+def _content(alarm: Alarm | None) -> dict[str, object] | None:
+    return {"step": alarm.step, "epoch": alarm.epoch, "trouble": alarm.problem.reason} if alarm else None

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, read_manifest
-from hlx_model.checkpoints.progress import read_state
+from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.corpus import ENGLISH, store
 from hlx_model.corpus.documents import is_composed
@@ -39,14 +39,33 @@ from hlx_model.evaluation.target import EvaluationTarget, Losses
 from hlx_model.evaluation.verdict import GATES_VERSION, Verdict
 from hlx_model.files import read_json, write_json, write_text
 from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, EXAMPLES, LOSS_PLOT, PAGE, REPORT, REPORT_MARKDOWN, Artifacts, training_of
+from hlx_model.layout import (
+    CHECKPOINTS,
+    EXAMPLES,
+    LOSS_PLOT,
+    MANIFEST,
+    PAGE,
+    REPORT,
+    REPORT_MARKDOWN,
+    Artifacts,
+    training_of,
+)
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
-from hlx_model.reporting.models import REPORT_SCHEMA, CurvePoint, Example, Figures, Report, TranslationFigures
+from hlx_model.reporting.models import (
+    REPORT_SCHEMA,
+    BestEpoch,
+    CurvePoint,
+    Example,
+    Figures,
+    Report,
+    TranslationFigures,
+)
 from hlx_model.reporting.pages import report_markdown, report_page
 from hlx_model.reporting.plots import loss_svg
 from hlx_model.runs.metrics import read_metrics
+from hlx_model.runs.passing import best_name, final_beside, pass_on_of
 from hlx_model.verdicts import Fitness, GateClosed, GateResult, worst
 
 log = logging.getLogger(__name__)
@@ -157,7 +176,7 @@ def evaluate_model(
         "grade": grade(measured, gates, target.curve, target.stopped, on_documents), "comparison": None,
         "evaluation": on_documents, "evaluation_note": evaluation.note, "figures": measured,
         "examples": _examples(m), "worst": translation.worst_answers(pairs),
-        "milestones": target.milestones, "curve": target.curve,
+        "milestones": target.milestones, "curve": target.curve, "best": target.best, "pass_on": target.pass_on,
     })  # fmt: skip
     if previous:
         report = report.model_copy(update={"comparison": compare_reports(previous, report)})
@@ -211,6 +230,7 @@ def _applied(fitness: Fitness, gates: Sequence[GateResult]) -> Fitness:
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
     m, state, learned = manifest, read_state(checkpoint), documents_of(manifest)
+    final = final_beside(checkpoint, m)
     return EvaluationTarget(
         f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
         corpora={asset: version.data_version for asset, version in m.corpora.items()},
@@ -220,10 +240,20 @@ def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
         replay=m.settings["replay"],
         composed=frozenset(document.name for document in learned if is_composed(document)),
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
-        milestones=tuple(state.milestones),
+        best_of_completed=final is not None, best=_best(checkpoint, m, state), pass_on=pass_on_of(checkpoint),
+        milestones=tuple((read_state(final) if final else state).milestones),
         curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
         evaluation_expected=bool(documents_for((), learned, Artifacts.of_checkpoint(checkpoint))),
     )  # fmt: skip
+
+
+def _best(checkpoint: Path, manifest: Manifest, state: Progress) -> BestEpoch | None:
+    """Return the best epoch of a training up to a checkpoint."""
+    if state.best_epoch is None or state.best_loss is None:
+        return None
+    name = best_name(manifest, state.best_epoch)
+    kept = name if (checkpoint.parent / name / MANIFEST).is_file() else None
+    return BestEpoch(epoch=state.best_epoch, held_out_loss=state.best_loss, checkpoint=kept)
 
 
 def _earlier_losses(checkpoint: Path, manifest: Manifest) -> dict[str, Losses]:

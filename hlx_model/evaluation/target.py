@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hlx_model.evaluation.prediction import Prediction
-from hlx_model.reporting.models import CurvePoint
+from hlx_model.reporting.models import BestEpoch, CurvePoint
 from hlx_model.verdicts import Milestone
 
 
@@ -40,6 +40,12 @@ class EvaluationTarget:
     epochs: int | None = None
     step: int | None = None
     stopped: str | None = None
+    best_of_completed: bool = False
+    """Whether it is the BEST checkpoint of a training that completed."""
+    best: BestEpoch | None = None
+    """The best epoch of the training up to it; None if that is not recorded."""
+    pass_on: Literal["best"] | None = None
+    """`best` if its training passes it on as its best; else None."""
     composed: frozenset[str] = frozenset()
     """The names of the composed documents among those that it was trained on."""
     milestones: Sequence[Milestone] = ()

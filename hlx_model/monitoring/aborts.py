@@ -35,13 +35,16 @@ class Aborts:
     @property
     def memory(self) -> AbortMemory:
         """What the rules remember; set it to resume a training."""
-        return AbortMemory(initial_loss=self._initial, losses=tuple(self._losses), spikes=tuple(self._spikes))
+        return AbortMemory(
+            initial_loss=self._initial, losses=tuple(self._losses), spikes=tuple(self._spikes), warned=self._warned
+        )
 
     @memory.setter
     def memory(self, memory: AbortMemory) -> None:
         self._initial = memory.initial_loss
         self._losses = deque(memory.losses, maxlen=self.limits.spike_history)
         self._spikes = deque(memory.spikes, maxlen=self.limits.spike_window)
+        self._warned = memory.warned
 
     def after_step(self, step: int, loss: float, gradient_norm: float) -> Stop | None:
         """Judge one step by its training loss in nats and its gradient norm before clipping.
@@ -64,6 +67,22 @@ class Aborts:
             f"epoch {epoch}", train, held_out, initial=self._initial or 0.0, mean=train, epoch=epoch,
             epochs=epoch_losses,
         ))  # fmt: skip
+
+    def warning(self, epoch: int, held_out: float, best: float | None, best_epoch: int | None) -> str | None:
+        """Return what a person should know after an epoch, as one line; each warning only once in a training.
+
+        Args:
+            epoch: the one that has ended.
+            held_out: its held-out loss, in nats.
+            best: the lowest held-out loss before it, in nats; None before the first.
+            best_epoch: the epoch of the lowest one.
+        """
+        losses = Losses(f"epoch {epoch}", None, held_out, best=best, best_epoch=best_epoch)
+        found = check_losses(losses, self.limits, lost=False)
+        if found is None or found.name in self._warned:
+            return None
+        self._warned = (*self._warned, found.name)
+        return found.reason
 
     def _stop(self, losses: Losses) -> Stop | None:
         finding = check_losses(losses, self.limits)

@@ -1,11 +1,12 @@
 """The rules on a training's losses, for the trainer (`aborts.py`) and for the watchdog (`rules.py`) alike.
 
-To add one: a function of `Losses` that returns the reason, and a row in `LOSS_RULES`.
+To add one: a function of `Losses` that returns the reason, and a row in `LOSS_RULES`, or in `LOSS_WARNINGS` if it must
+not stop a training.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ LOWER_RATE = "use a lower learning rate"
 
 @dataclass(frozen=True)
 class LossLimits:
-    """The limits, in nats of training loss. The first five are those of the reference schedule."""
+    """The limits, in nats of training loss but for the last. The first five are those of the reference schedule."""
 
     max_loss: float = 15.0
     """A training whose mean loss is higher has diverged; a uniform guess has 4.76."""
@@ -38,6 +39,10 @@ class LossLimits:
     """So many spikes …"""
     spike_window: int = 100
     """… within so many steps stop a training; healthy runs had none (`docs/performance.md`)."""
+    max_above_best: float = 0.5
+    """A held-out loss so far above the best one before it is a warning. Healthy trainings rose by at most 0.18
+    (`tests/monitoring/curves`). Learned by heart, documents of 36 and 48 entries with few words rose by 0.2 and by 0.4
+    to 0.5; one of 40 entries rose to 4.65 in 700 epochs, nearly a uniform guess."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,10 @@ class Losses:
     """Training loss of the last step or epoch."""
     held_out: float | None = None
     gradient_norm: float | None = None
+    best: float | None = None
+    """Lowest held-out loss of the epochs before."""
+    best_epoch: int | None = None
+    """The epoch of it."""
     initial: float = 0.0
     """Training loss of the first step."""
     mean: float | None = None
@@ -115,7 +124,17 @@ def _spiking(losses: Losses, limits: LossLimits) -> str | None:
     return f"training loss spiked in {count} ({place}): {LOWER_RATE}, or check the corpus"
 
 
-LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
+def _overfitting(losses: Losses, limits: LossLimits) -> str | None:
+    held_out, best, limit = losses.held_out, losses.best, limits.max_above_best
+    if held_out is not None and best is not None and held_out >= best + limit:
+        above = f"{limit:g} nats or more above its best, {best:.2f} at epoch {losses.best_epoch}"
+        advice = "the model learns its text by heart: add entries, or pass on the best checkpoint (`pass_on: best`)"
+        return f"held-out loss {held_out:.2f} at {losses.place} is {above}: {advice}"
+    return None
+
+
+LossRules = Mapping[str, Callable[[Losses, LossLimits], str | None]]
+LOSS_RULES: LossRules = {
     "not_finite": _not_finite,
     "diverged": _diverged,
     "collapsed": _collapsed,
@@ -123,6 +142,8 @@ LOSS_RULES: Mapping[str, Callable[[Losses, LossLimits], str | None]] = {
     "spiking": _spiking,
 }
 """By name: the function that returns the reason to stop a training, or None. The first that speaks counts."""
+LOSS_WARNINGS: LossRules = {"overfitting": _overfitting}
+"""The same of reasons that stop nothing."""
 
 
 class Problem(NamedTuple):
@@ -136,25 +157,33 @@ class Problem(NamedTuple):
     """Whether the training must be stopped; if not, a person must decide."""
 
 
-def check_losses(losses: Losses, limits: LossLimits | None = None) -> Problem | None:
-    """Return what the first broken rule finds; None if no rule is broken."""
-    for name, rule in LOSS_RULES.items():
+def check_losses(losses: Losses, limits: LossLimits | None = None, *, lost: bool = True) -> Problem | None:
+    """Return what the first broken rule finds; None if no rule is broken.
+
+    Args:
+        losses: of a training.
+        limits: None: the usual ones.
+        lost: check the rules that stop a training; if False, those that warn.
+    """
+    for name, rule in (LOSS_RULES if lost else LOSS_WARNINGS).items():
         if reason := rule(losses, limits or LossLimits()):
-            return Problem(name, reason)
+            return Problem(name, reason, lost)
     return None
 
 
 class Alarm(NamedTuple):
-    """The place in a curve at which the watchdog raises an alarm."""
+    """The place in a curve at which the watchdog raises an alarm, or warns."""
 
     step: int
     epoch: int
     problem: Problem
 
 
-def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None) -> Alarm | None:
-    """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does."""
+def recorded(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Losses]]:
+    """Yield each row of a curve with the losses that were known at it."""
     initial: float | None = None
+    best: float | None = None
+    best_epoch: int | None = None
     epochs: list[float] = []
     for row in rows:
         train, held_out, epoch = float(row["train_loss"]), row["held_out_loss"], row["epoch"]
@@ -162,9 +191,23 @@ def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None
         ended = held_out is not None
         if ended:
             epochs.append(train)
-        losses = Losses(
-            f"epoch {epoch}", train, held_out, initial=initial, mean=train, epoch=epoch, epochs=epochs if ended else ()
-        )
-        if problem := check_losses(losses, limits):
-            return Alarm(row["step"], epoch, problem)
+        yield row, Losses(
+            f"epoch {epoch}", train, held_out, best=best, best_epoch=best_epoch, initial=initial, mean=train,
+            epoch=epoch, epochs=epochs if ended else (),
+        )  # fmt: skip
+        if ended and (best is None or held_out < best):
+            best, best_epoch = held_out, epoch
+
+
+def simulate(rows: Iterable[Mapping[str, Any]], limits: LossLimits | None = None, *, lost: bool = True) -> Alarm | None:
+    """Return the alarm at the first row that breaks a loss rule, as if checked after every row; None if none does.
+
+    Args:
+        rows: of a curve.
+        limits: None: the usual ones.
+        lost: check the rules that stop a training; if False, those that warn.
+    """
+    for row, losses in recorded(rows):
+        if problem := check_losses(losses, limits, lost=lost):
+            return Alarm(row["step"], row["epoch"], problem)
     return None

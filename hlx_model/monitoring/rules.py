@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hlx_model.environment import STALL_SECONDS
-from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses, simulate
+from hlx_model.monitoring.losses import Losses, LossLimits, Problem, check_losses, recorded, simulate
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.verdicts import GateResult, Milestone
 
@@ -126,6 +126,13 @@ def _gpu_memory(facts: Facts) -> str | None:
     return f"it has used {used / total:.0%} of the GPU's {_gigabytes(total)}, required ≤ {limit:.0%}: {advice}"
 
 
+def _loss_warnings(facts: Facts) -> Problem | None:
+    last = None
+    for _, losses in recorded(facts.snapshot.curve):
+        last = last if losses.held_out is None else losses
+    return check_losses(last, facts.limits.losses, lost=False) if last else None
+
+
 class Rule(NamedTuple):
     """One rule of the watchdog."""
 
@@ -144,6 +151,7 @@ RULES = (
     Rule("losses", _losses),
     Rule("disk", _disk),
     Rule("gpu_memory", _gpu_memory, lost=False),
+    Rule("loss_warnings", _loss_warnings, lost=False),
 )
 """In the order in which they are checked: the first that speaks counts."""
 

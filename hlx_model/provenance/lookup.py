@@ -7,6 +7,7 @@ from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.provenance.events import last_materialized
+from hlx_model.runs.passing import passed_on
 
 _MIN_PREFIX = 4
 """Characters of a training id that suffice to name it."""
@@ -27,7 +28,7 @@ def checkpoint_of(name: str, training: Path) -> Path:
 
     Args:
         name: the directory of a checkpoint or a training; `<training id>/<checkpoint>`; a training id or its first
-            characters (its FINAL or STOPPED checkpoint, else its newest); an asset such as `phase3_checkpoint` or
+            characters (the checkpoint that it passes on, else its newest); an asset such as `phase3_checkpoint` or
             `phase3_validation_report` (its latest materialization).
         training: the folder of the trainings.
 
@@ -69,7 +70,8 @@ def end_of(training: Path) -> Path | None:
 
 
 def _last_of(training: Path) -> Path:
-    checkpoint = end_of(training) or next(reversed(list_checkpoints(training / CHECKPOINTS)), None)
+    newest_first = reversed(list_checkpoints(training / CHECKPOINTS))
+    checkpoint = passed_on(training) or end_of(training) or next(newest_first, None)
     if checkpoint is None:
         raise CheckpointError(f"{training}: this training has no checkpoint yet")
     return checkpoint

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, read_manifest
+from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, Parent, chosen_best, read_manifest
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
@@ -19,6 +19,7 @@ from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, last_materialized, read_events
 from hlx_model.provenance.lookup import CORPORA, DOCUMENT_OF, checkpoint_of
 from hlx_model.reporting.render import escape_markdown, markdown_code
+from hlx_model.runs.passing import pass_on_of
 from hlx_model.shown import show_unseen
 from hlx_model.verdicts import GateClosed
 
@@ -68,6 +69,8 @@ class CheckpointNode(Node):
     """Why its manifest cannot be read."""
     verdict: Verdict | None = None
     """The verdict now; None if it was not evaluated, or its verdict is on other weights."""
+    pass_on: Literal["best"] | None = None
+    """`best` if its training passes it on as its best, or did when its child started from it; else None."""
 
     @property
     def swapped(self) -> bool:
@@ -96,6 +99,11 @@ class CheckpointNode(Node):
             return "its gate was closed (--ungated)"
         return f"verdict {m.parent.verdict.outcome}" if m.parent.verdict else "its verdict is not on record"
 
+    @property
+    def chosen(self) -> str | None:
+        """Why it was passed on if it is the best of its training, and not the last; else None."""
+        return chosen_best(self.manifest.epochs) if self.manifest and self.pass_on else None
+
     def facts(self) -> Mapping[str, object]:
         """Return what the JSON contains besides name, hash and parents: most of its manifest."""
         if self.manifest is None:
@@ -113,6 +121,7 @@ class CheckpointNode(Node):
             "handed_on_by": self.started_by,
             "at_hand": self.available,
             **({"swapped": True} if self.swapped else {}),
+            **({"pass_on": self.pass_on} if self.pass_on else {}),
         }
 
 
@@ -126,6 +135,7 @@ def outline(node: Node, depth: int = 0) -> str:
     facts = [markdown_code(node.sha256[:16])]
     if isinstance(node, CheckpointNode) and node.verdict:
         facts.append(f"verdict {node.verdict.outcome}")
+    facts += [node.chosen] if isinstance(node, CheckpointNode) and node.chosen else []
     facts += [f"made {escape_markdown(node.made)}"] if node.made else []
     facts += [f"run {markdown_code(node.run_id[:8])}"] if node.run_id else []
     line = f"{'  ' * depth}- **{escape_markdown(node.name)}** {', '.join(facts)}"
@@ -152,6 +162,7 @@ def _box(name: str, node: Node) -> str:
         verdict = f"verdict: {node.verdict.outcome}" if node.verdict else "not evaluated"
         lines.append(verdict if node.available else "missing")
         if m := node.manifest:
+            lines += [node.chosen] if node.chosen else []
             lines += [f"stopped: {m.stopped}"] if m.stopped else []
             lines += [f"closed gate of {name} ignored (--ungated)" for name in m.ungated]
             lines += [f"resumed by hand from {name}" for name in m.resumed]
@@ -201,7 +212,8 @@ def of_checkpoint(checkpoint: Path) -> CheckpointNode:
         CheckpointError: it has no manifest, or a damaged one.
     """
     artifacts = Artifacts.of_checkpoint(checkpoint)
-    return _checkpoint(checkpoint, read_manifest(checkpoint), artifacts, read_events(artifacts.root))
+    node = _checkpoint(checkpoint, read_manifest(checkpoint), artifacts, read_events(artifacts.root))
+    return replace(node, pass_on=pass_on_of(checkpoint))
 
 
 def _checkpoint(checkpoint: Path, m: Manifest, artifacts: Artifacts, events: Sequence[Event]) -> CheckpointNode:
@@ -224,7 +236,7 @@ def _ancestor(parent: Parent, artifacts: Artifacts, events: Sequence[Event]) -> 
     except CheckpointError as error:
         name, damaged = f"{parent.training_id}/{parent.name}", str(error) if directory.exists() else None
         return CheckpointNode("checkpoint", name, parent.weights_sha256, recorded=parent, damaged=damaged)
-    node = _checkpoint(directory, manifest, artifacts, events)
+    node = replace(_checkpoint(directory, manifest, artifacts, events), pass_on=parent.pass_on)
     if manifest.weights_sha256 != parent.weights_sha256:
         return replace(node, sha256=parent.weights_sha256, made_from=())
     return node

@@ -243,6 +243,15 @@ class CurvePoint(_Part):
     tokens_per_second: Number | None
 
 
+class BestEpoch(_Part):
+    """The epoch with the lowest held-out loss in training, up to the checkpoint."""
+
+    epoch: int
+    held_out_loss: Number
+    checkpoint: str | None
+    """The name of its BEST checkpoint. None if that does not exist any more."""
+
+
 class Changed(_Part):
     """One figure in the report before and in this one."""
 
@@ -329,6 +338,10 @@ class Report(_Part):
     """The worst answers on held-out pairs, in phase 3."""
     milestones: list[Milestone]
     curve: list[CurvePoint]
+    best: BestEpoch | None = None
+    """None if it is not recorded, and in a report of an earlier version."""
+    pass_on: Literal["best"] | None = None
+    """`best` if the training passes this checkpoint on as its best; else None."""
 
     @property
     def translation(self) -> TranslationFigures | None:

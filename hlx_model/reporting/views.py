@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from hlx_model.checkpoints.manifest import chosen_best
 from hlx_model.reporting import models
-from hlx_model.reporting.numbers import format_interval, format_percent
+from hlx_model.reporting.numbers import finite, format_interval, format_percent
 
 _MIN_SAMPLES = 10
 """A kind with fewer samples is not listed among the worst."""
@@ -57,6 +58,24 @@ def answer_found(answer: models.Example | models.StandardAnswer) -> str:
         case models.Completion(parses=True) | models.StandardAnswer(parses=True):
             return "✓ parses"
     return "✗ does not parse"
+
+
+def best_line(report: models.Report) -> str | None:
+    """Return how much lower the best held-out loss of the training was, as one line; None if it was not lower."""
+    best, losses = report.best, [finite(point.held_out_loss) for point in report.curve]
+    own = next((loss for loss in reversed(losses) if loss is not None), None)
+    loss = finite(best.held_out_loss) if best else None
+    if best is None or own is None or loss is None or loss >= own:
+        return None
+    name = best.checkpoint or f"epoch {best.epoch}, whose checkpoint does not exist any more"
+    advice = " (pass_on: best passes it on)" if best.checkpoint and report.kind == "FINAL" else ""
+    lower = f"{own - loss:.2f} lower than this checkpoint's {own:.2f}, both on the validation split"
+    return f"Best of the training: {name}{advice}. Its held-out loss was {loss:.2f}, {lower}."
+
+
+def chosen_line(report: models.Report) -> str | None:
+    """Return why the checkpoint was passed on if it is the best of its training, and not the last; else None."""
+    return f"This checkpoint is {chosen_best(report.epochs)}." if report.pass_on and report.epochs else None
 
 
 def evaluation_line(found: models.EvaluationFigures) -> str:

@@ -24,7 +24,7 @@ class AlreadyRunning(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended: its checkpoint, whose manifest tells why it was stopped, if it was."""
+    """How a training ended: the checkpoint that it passes on, whose manifest tells why it was stopped, if it was."""
 
     checkpoint: Path
     manifest: Manifest
@@ -33,7 +33,7 @@ class TrainingResult:
 
     @classmethod
     def of(cls, checkpoint: Path, *, found: bool) -> "TrainingResult":
-        """Return the result that a FINAL or STOPPED checkpoint is."""
+        """Return the result that a checkpoint is, the last one of a training or its best."""
         return cls(checkpoint, read_manifest(checkpoint), found)
 
 

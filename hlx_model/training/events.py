@@ -57,7 +57,7 @@ class Ended(NamedTuple):
     """The training has ended."""
 
     checkpoint: str
-    """The absolute path of its FINAL or STOPPED checkpoint."""
+    """The absolute path of the checkpoint that it passes on."""
     found: bool
     """Whether it had already ended before."""
 

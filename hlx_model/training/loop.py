@@ -27,6 +27,7 @@ from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.monitoring.aborts import Aborts, Stop
 from hlx_model.runs.directory import TrainingResult, ended_training, remove_temporaries, training_lock
+from hlx_model.runs.passing import PassOn, choose
 from hlx_model.runs.processes import SAME_SIGNAL
 from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
@@ -55,20 +56,22 @@ class Interrupted(Exception):
 
 
 def train(
-    plan: TrainingPlan, *, execution: ExecutionConfig, ranks: Ranks | None = None, emit: EventSink = ignore,
-    before: Callable[[], None] | None = None,
+    plan: TrainingPlan, *, execution: ExecutionConfig, pass_on: PassOn = "final", ranks: Ranks | None = None,
+    emit: EventSink = ignore, before: Callable[[], None] | None = None,
 ) -> TrainingResult:  # fmt: skip
     """Start or resume the training of a plan, or return its result if it has already ended.
 
     Args:
         plan: what it starts from.
         execution: the machine's settings.
+        pass_on: which checkpoint is the result if the training completes.
         ranks: the processes that train together; None is this one alone.
         emit: receives the events.
         before: is called before the first step, if there is one to do.
 
     Raises:
         AlreadyRunning: another process runs the same training.
+        CheckpointError: the BEST checkpoint is to be passed on, and is missing or damaged.
         Interrupted: a signal of `ENDING` came; the next call resumes.
         OutOfMemory: the device ran out of memory; the next call resumes.
     """
@@ -77,12 +80,14 @@ def train(
     with training_lock(plan.directory) if ranks.is_rank_zero else nullcontext():
         ended = ended_training(plan.directory, plan.id) if ranks.is_rank_zero else None
         if found := ranks.broadcast_object(str(ended) if ended else None):
-            return TrainingResult.of(Path(found), found=True)
-        if ranks.is_rank_zero:
-            remove_temporaries(plan.directory)
-            if before is not None:
-                before()
-        return _Training(plan, execution, ranks, emit).run()
+            result = TrainingResult.of(Path(found), found=True)
+        else:
+            if ranks.is_rank_zero:
+                remove_temporaries(plan.directory)
+                if before is not None:
+                    before()
+            result = _Training(plan, execution, ranks, emit).run()
+        return choose(result, pass_on) if ranks.is_rank_zero else result
 
 
 class _Training:
@@ -191,6 +196,8 @@ class _Training:
             self.recorder.record(train_loss, held_out=held_out)
             stop = self.aborts.after_epoch(p.epoch_losses, held_out)
             if stop is None:
+                if warning := self.aborts.warning(p.current_epoch, held_out, p.best_loss, p.best_epoch):
+                    self.recorder.warn(warning)
                 saved = self.saver.after_epoch(p.current_epoch, held_out)
                 if due(p.current_epoch, self.settings.epochs, self.engine.execution.gate_every):
                     stop = self.check_gates(saved, train_loss, best_before)

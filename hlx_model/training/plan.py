@@ -23,6 +23,7 @@ from hlx_model.model.sizes import architecture
 from hlx_model.phases import require_phase
 from hlx_model.profiles import Profile
 from hlx_model.runs.directory import was_stopped
+from hlx_model.runs.passing import pass_on_of
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import require_disk, require_memory
 from hlx_model.training.settings import Settings, training_id
@@ -141,7 +142,7 @@ def plan_training(
         path, manifest = parent
         parent_record = Parent(
             training_id=manifest.training_id, name=path.name, phase=manifest.phase, epoch=manifest.epoch,
-            weights_sha256=manifest.weights_sha256, verdict=parent_verdict,
+            weights_sha256=manifest.weights_sha256, verdict=parent_verdict, pass_on=pass_on_of(path),
         )  # fmt: skip
         resumed = manifest.resumed
         if manifest.phase == phase:

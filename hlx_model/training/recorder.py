@@ -30,7 +30,7 @@ class Recorder:
         self._every = max(1, steps // RECORDS)
         self._beaten = time.monotonic()
         self.restart_clock()
-        self._liveness = LivenessMonitor(plan.directory.parent, self._warn)
+        self._liveness = LivenessMonitor(plan.directory.parent, self.warn)
 
     def begin(self) -> None:
         """Record that the training starts, or resumes from its progress."""
@@ -57,7 +57,8 @@ class Recorder:
         """Measure the speed from now on: the time before was not spent on training."""
         self._since, self._tokens = time.monotonic(), self._progress.window_tokens
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Tell a person something, in one line: in the log, and as an event."""
         log.warning("%s", text)
         self._emit(Warned(text))
 

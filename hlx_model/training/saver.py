@@ -21,6 +21,7 @@ from hlx_model.files import utc_now
 from hlx_model.layout import CHECKPOINTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 from hlx_model.monitoring.aborts import Aborts
+from hlx_model.runs.passing import passed_on
 from hlx_model.training.engine import Engine
 from hlx_model.training.events import CheckpointSaved, EventSink
 from hlx_model.training.plan import TrainingPlan
@@ -103,8 +104,10 @@ class Saver:
         """Remove the checkpoints of a kind, except the `newest` ones up to `number`, the present step or epoch.
 
         One with a higher number did not verify when this training was resumed, and must not take a good one's place.
+        One that was passed on stays: another training may have started from it before this one lost its FINAL one.
         """
-        paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name]
+        kept = passed_on(self._plan.directory)
+        paths = [path for path in list_checkpoints(self._directory) if f"_{kind}_" in path.name and path != kept]
         paths.sort(key=lambda path: (checkpoint_number(path) <= number, checkpoint_number(path)))
         for path in paths[: len(paths) - newest]:
             remove_checkpoint(path)

@@ -1,5 +1,6 @@
 """The watchdog sensor on a real instance: what it stops, and what it does not touch."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
+from hlx_assets.watchdog.alerts import Cursor
 from hlx_assets.watchdog.runs import (
     _REQUESTED_TAG,
     GONE,
@@ -24,6 +26,7 @@ from hlx_assets.watchdog.runs import (
 from hlx_assets.watchdog.sensors import watchdog_sensor
 from hlx_model.monitoring.snapshots import scan
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.metrics import Metrics, MetricsRow
 from hlx_model.runs.processes import ProcessRef, process_identity
 from tests.support.dagster_home import Home
 from tests.support.processes import ended_process
@@ -372,3 +375,28 @@ def test_a_damaged_tag_is_no_process(empty_home: Home) -> None:
         assert close_dead_runs(instance) == []
         assert len(runs_elsewhere(instance)) == 5
         assert "was not recorded" in tick(instance)
+
+
+def test_a_training_that_learns_by_heart_is_an_alert_and_not_stopped(
+    empty_home: Home, worker: "subprocess.Popen[bytes]"
+) -> None:
+    with empty_home.instance() as instance:
+        run, daemon = started_run(instance, ProcessRef.of(worker.pid)), Daemon()
+        beat = beat_of(run, ProcessRef.of(worker.pid))
+        write(empty_home, beat)
+        assert "all well" in daemon.tick(instance)
+        metrics = Metrics(empty_home.path / "artifacts" / "training" / beat.training_id)
+        for epoch, held_out in ((1, 1.41), (2, 1.93)):
+            metrics.append(
+                MetricsRow(
+                    step=epoch, epoch=epoch, train_loss=1.0, held_out_loss=held_out, learning_rate=0.001,
+                    tokens_per_second=None,
+                )
+            )  # fmt: skip
+        said = daemon.tick(instance)
+        assert f"{run.run_id[:8]}: held-out loss 1.93 at epoch 2 is 0.5 nats or more above its best" in said
+        sent = Cursor.load(daemon.cursor, logging.getLogger()).sent
+        assert said.endswith("(needs a person)") and list(sent) == ["phase1_checkpoint"]
+        assert daemon.tick(instance) == said and Cursor.load(daemon.cursor, logging.getLogger()).sent == sent
+        assert status(instance, run) == dg.DagsterRunStatus.STARTED
+    assert worker.poll() is None

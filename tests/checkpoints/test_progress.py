@@ -26,7 +26,7 @@ def test_renamed_fields_keep_their_keys() -> None:
         "epoch", "batch", "step", "begun", "epoch_loss", "epoch_tokens", "window_loss", "window_tokens",
         "epoch_losses", "began", "best_loss", "best_epoch", "milestones", "aborts", "scaler",
     ]  # fmt: skip
-    assert content["aborts"] == {"began": 4.75, "losses": [4.75, 4.5], "spikes": [0, 1]}
+    assert content["aborts"] == {"began": 4.75, "losses": [4.75, 4.5], "spikes": [0, 1], "warned": []}
     assert content["milestones"] == [{"epoch": 1, "outcome": "fail", "gates": [GATE.to_json()]}]
 
 
@@ -35,6 +35,12 @@ def test_what_was_written_is_read_back_to_the_same_bytes(tmp_path: Path) -> None
     found = read_state(tmp_path)
     assert json_text(found.to_json()) == (tmp_path / STATE).read_text(encoding="utf-8")
     assert (found.aborts, found.scaler) == (PROGRESS.aborts, PROGRESS.scaler)
+
+
+def test_a_state_of_before_warnings_is_read() -> None:
+    older = PROGRESS.to_json()
+    del older["aborts"]["warned"]
+    assert Progress.from_json(older).aborts == PROGRESS.aborts
 
 
 def test_a_damaged_state_is_refused_by_file_and_field(tmp_path: Path) -> None:

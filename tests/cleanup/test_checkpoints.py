@@ -11,6 +11,9 @@ from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.cleanup import carry_out, disk, plan_cleanup
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.layout import Artifacts
+from hlx_model.release.card import write_card
+from hlx_model.runs.directory import TrainingResult
+from hlx_model.runs.passing import choose, passed_on
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 from tests.support.copies import ArtifactsCopy, as_parent, copy_as, forge, intact, materialize
@@ -50,6 +53,16 @@ def test_an_epoch_that_a_later_phase_was_trained_from_stays(home: ArtifactsCopy)
     assert epoch.is_dir() and not other.exists()
     assert read_manifest(ended).ungated == (f"{home.of(1).name}/{epoch.name}",)
     intact(home)
+
+
+def test_a_best_one_that_is_passed_on_stays_with_report_and_card(home: ArtifactsCopy) -> None:
+    best = choose(TrainingResult.of(home.final(1), found=True), "best").checkpoint
+    verdict, card = evaluate(best).directory, write_card(best)
+    materialize(home, "phase1_checkpoint", best)
+    copy_as(best, "BEST", 3)  # left by a training that was repeated
+    carry_out(plan_cleanup(home.training))
+    assert verify_checkpoint(best) and passed_on(home.of(1)) == best
+    assert (verdict / "verdict.json").is_file() and card.is_file() and home.final(1).is_dir()
 
 
 def test_a_training_that_can_be_resumed_keeps_its_checkpoints(home: ArtifactsCopy) -> None:

@@ -1,15 +1,21 @@
 """`hlx train` from the command line: gates, mistakes, and a real process that is interrupted."""
 
+import io
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from hlx_model.checkpoints.seal import newest_resumable, verify_checkpoint
+from hlx_model.cli.train import _log_above
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
 from tests.support.command import Hlx
@@ -207,6 +213,21 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert ran.err.count("\n") == 1 and ran.error == ran.err.rstrip("\n")
     assert said in ran.error
     assert not training.exists()
+
+
+def test_in_a_terminal_the_log_is_above_the_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, stderr = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    handler = logging.StreamHandler()
+    logging.getLogger().addHandler(handler)
+    with _log_above(Progress(console=Console(file=terminal, force_terminal=True, width=60))) as bar:
+        bar.add_task("epoch 9/20")
+        bar.refresh()
+        logging.getLogger("hlx_model").warning("held-out loss 1.81")
+    logging.getLogger().removeHandler(handler)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n")
+    assert "held-out loss 1.81" in shown.splitlines() and "epoch 9/20" in shown
+    assert (stderr.getvalue(), handler.stream) == ("", stderr)
 
 
 def test_a_corpus_must_be_named(hlx: Hlx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from hlx_model.checkpoints import weights as checkpoints
+from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.files import read_json
 from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
 from hlx_model.reporting.conclusion import conclusion
+from hlx_model.runs.directory import TrainingResult
+from hlx_model.runs.passing import choose
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied
 from tests.support.damage import reseal
@@ -69,6 +72,28 @@ def test_an_older_model_that_was_copied_or_touched_is_not_the_newest(
     reseal(older / "manifest.json", training_id=older.parents[1].name, created="2026-01-01T00:00:00+00:00")
     os.utime(newer / "manifest.json", (1e9, 1e9))
     assert json.loads(hlx("translate", "Sort all users", "--json").out)["checkpoint"] == str(newer)
+
+
+def test_the_best_one_translates_if_passed_on_or_if_the_final_one_failed(
+    hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = copied(curriculum, tmp_path / "home" / "artifacts", 3)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (best,) = final.parent.glob("phase3_BEST_*")
+    report, of_best = (Artifacts.of_checkpoint(path).report(path) / "verdict.json" for path in (final, best))
+
+    def newest() -> str:
+        return str(json.loads(hlx("translate", "Sort all users", "--json").out)["checkpoint"])
+
+    choose(TrainingResult.of(final, found=True), "best")
+    assert newest() == str(final), "the best one has no verdict"
+    shutil.copytree(report.parent, of_best.parent)
+    reseal(of_best, weights_sha256=read_manifest(best).weights_sha256)
+    assert newest() == str(best)
+    choose(TrainingResult.of(final, found=True), "final")
+    assert newest() == str(final)
+    reseal(report, outcome="fail")
+    assert newest() == str(best)
 
 
 def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(

@@ -11,6 +11,7 @@ import pytest
 from hlx_model.layout import TICK
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
+from hlx_model.runs.metrics import Metrics, MetricsRow
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum
 from tests.support.processes import ended_process
@@ -98,6 +99,42 @@ def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:
     assert content["watchdog"]["awake"] and content["watchdog"]["last_tick"] > 0
     (training,) = content["trainings"]
     assert (training["trouble"], training["lost"], training["run_id"]) == (None, False, "0123")
+
+
+def overfitted(root: Path) -> Path:
+    """Write the heartbeat and the curve of a running training whose held-out loss has risen."""
+    directory = running(root)
+    metrics = Metrics(directory)
+    for epoch, held_out in ((1, 1.5), (2, 1.41), (3, 1.93)):
+        row = MetricsRow(
+            step=10 * epoch, epoch=epoch, train_loss=1.0, held_out_loss=held_out, learning_rate=0.001,
+            tokens_per_second=None,
+        )  # fmt: skip
+        metrics.append(row)
+    return directory
+
+
+WARNING = "held-out loss 1.93 at epoch 3 is 0.5 nats or more above its best, 1.41 at epoch 2: the model learns its text"
+
+
+def test_a_warning_is_shown_and_is_no_trouble(hlx: Hlx, tmp_path: Path) -> None:
+    overfitted(tmp_path)
+    for command in (("status",), ("watchdog", "--once")):
+        ran = hlx(*command, "--checkpoint-dir", tmp_path)
+        assert ran.code == 0 and f"0123456789abcdef: warning: {WARNING}" in ran.out
+        assert "in trouble" not in ran.out
+    (training,) = json.loads(hlx("status", "--checkpoint-dir", tmp_path, "--json").out)["trainings"]
+    assert training["trouble"].startswith(WARNING) and training["lost"] is False
+
+
+def test_a_replayed_curve_says_where_it_warns(hlx: Hlx, tmp_path: Path) -> None:
+    directory = overfitted(tmp_path)
+    ran = hlx("watchdog", "replay", directory)
+    assert ran.code == 0 and f"at step 30: warning: {WARNING}" in ran.out and "3 records, no alarm" in ran.out
+    content = json.loads(hlx("watchdog", "replay", directory, "--json").out)
+    assert (content["spoken"], content["warned"]["step"], content["warned"]["epoch"]) == (None, 30, 3)
+    stopped = json.loads(hlx("watchdog", "replay", CURVES / "diverged.parquet", "--json").out)
+    assert stopped["spoken"]["step"] == 2 and stopped["warned"] is None, "the training would have ended there"
 
 
 def test_a_curve_is_replayed(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:

@@ -91,6 +91,31 @@ def test_a_rule_is_silent_on_what_is_unknown() -> None:
     assert check_losses(Losses("step 1", None)) is None
 
 
+def test_a_held_out_loss_above_its_best_is_a_warning_and_stops_nothing() -> None:
+    aborts = Aborts()
+    assert aborts.after_epoch([3.0, 2.0], held_out=1.93) is None
+    assert aborts.warning(40, 1.93, 1.41, 12) == (
+        "held-out loss 1.93 at epoch 40 is 0.5 nats or more above its best, 1.41 at epoch 12: the model learns its "
+        "text by heart; `pass_on: best` passes on the best checkpoint"
+    )
+
+
+@pytest.mark.parametrize(
+    ("held_out", "best"),
+    [(4.65, None), (1.9, 1.41), (1.0, 1.41), (math.nan, 1.41)],
+    ids=["the first epoch", "below the limit", "a new best", "no number"],
+)
+def test_a_held_out_loss_near_its_best_is_no_warning(held_out: float, best: float | None) -> None:
+    assert Aborts().warning(40, held_out, best, 12 if best else None) is None
+
+
+def test_a_warning_is_given_once_also_after_resuming() -> None:
+    first, second = Aborts(), Aborts()
+    assert first.warning(40, 1.93, 1.41, 12) is not None and first.warning(41, 2.5, 1.41, 12) is None
+    second.memory = AbortMemory.from_json(first.memory.to_json())
+    assert second.warning(42, 2.6, 1.41, 12) is None and Aborts().warning(42, 2.6, 1.41, 12) is not None
+
+
 def after_epochs(losses: list[float], first_epoch: int = 1) -> str | None:
     """Return why a training is stopped after epochs of these mean losses."""
     stop = Aborts(first_epoch=first_epoch).after_epoch(losses, held_out=2.0)

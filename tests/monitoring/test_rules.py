@@ -31,6 +31,11 @@ def row(step: int, train_loss: float, held_out_loss: float | None = None, epoch:
     return {"step": step, "epoch": epoch, "train_loss": train_loss, "held_out_loss": held_out_loss}
 
 
+def rising(*held_out: float) -> list[dict[str, Any]]:
+    """Return the ends of epochs with these held-out losses."""
+    return [row(10 * epoch, 2.0, loss, epoch) for epoch, loss in enumerate(held_out, 1)]
+
+
 def trouble(seen: Snapshot, age: float = 0.0) -> str | None:
     """Return the name of the problem, so many seconds after the last heartbeat."""
     found = check(seen, age)
@@ -85,6 +90,12 @@ GATE = GateResult("parameter_count", "fail", "1 parameters; tiny has 2", 1, 2)
         ({"disk_free": 10**6}, "disk"),
         ({"beat": replace(BEAT, gpu_memory_bytes=98, gpu_memory_total=100)}, "gpu_memory"),
         ({"beat": replace(BEAT, gpu_memory_bytes=90, gpu_memory_total=100)}, None),
+        ({"curve": rising(1.4, 1.9)}, "overfitting"),
+        ({"curve": rising(1.4, 1.89)}, None),
+        ({"curve": rising(1.4, 1.9, 1.6)}, None),  # it has recovered
+        ({"curve": [*rising(1.4, 1.9), row(35, 2.0)]}, "overfitting"),  # until the next epoch has ended
+        ({"curve": rising(1.9)}, None),  # the first epoch has no other to be above
+        ({"curve": rising(1.4, 1.9), "disk_free": 10**6}, "disk"),
     ],
 )
 def test_each_problem_has_its_name_and_says_what_to_do(change: dict[str, Any], name: str | None) -> None:
@@ -92,7 +103,7 @@ def test_each_problem_has_its_name_and_says_what_to_do(change: dict[str, Any], n
     assert (found.name if found else None) == name
     if found and name != "gate":
         assert ": " in found.reason and "\n" not in found.reason
-    assert found is None or found.lost == (name != "gpu_memory")
+    assert found is None or found.lost == (name not in ("gpu_memory", "overfitting"))
 
 
 def test_the_trainer_has_a_minute_to_act_on_its_own_record() -> None:
@@ -123,7 +134,8 @@ def test_the_limit_of_a_stall_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("path", sorted(CURVES.glob("healthy-*.parquet")), ids=lambda path: path.stem)
 def test_no_alarm_on_any_recorded_healthy_curve(path: Path) -> None:
-    assert len(read_curve(path)) > 50 and simulate(read_curve(path)) is None
+    curve = read_curve(path)
+    assert len(curve) > 50 and simulate(curve) is None and simulate(curve, lost=False) is None
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_real_report_is_read_and_written_without_a_change(curriculum: Curricul
 @pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_missing_or_an_unknown_field_is_refused_by_name(curriculum: Curriculum, phase: int) -> None:
     report = curriculum.phases[phase].evaluation.report.to_json()
-    later = {"evaluation", "evaluation_note", "fitness"}  # reports of 0.2.0 lack them
+    later = {"evaluation", "evaluation_note", "fitness", "best", "pass_on"}  # older reports lack them
     older = Report.from_json({name: value for name, value in report.items() if name not in later})
     assert older.evaluation is None and older.evaluation_note is None and older.fitness is None
     uncapped = {name: value for name, value in report["grade"].items() if name != "capped"}  # of 0.4.0
@@ -59,7 +59,8 @@ def test_a_loss_that_is_not_finite_is_its_name() -> None:
     report["figures"] |= {"held_out_loss": "nan", "perplexity": "inf"}
     found = Report.from_json(report)
     assert math.isnan(found.figures.held_out_loss) and math.isinf(found.figures.perplexity)
-    assert found.to_json() == {**report, "evaluation": None, "evaluation_note": None, "fitness": None}
+    absent = ("evaluation", "evaluation_note", "fitness", "pass_on")
+    assert found.to_json() == {**report, **dict.fromkeys(absent)}
     report["figures"]["held_out_loss"] = "much"
     assert "held_out_loss" in refused(report)
 

@@ -77,6 +77,7 @@ def phase_1() -> dict[str, Any]:
             {"step": 12000, "train_loss": 1.0, "held_out_loss": None, **row},
             {"step": 12000, "train_loss": 1.5, "held_out_loss": 1.25, **row},
         ],
+        "best": {"epoch": 3, "held_out_loss": 0.75, "checkpoint": "phase1_BEST_epoch3"},
         "comparison": None,
         "grade": {
             "points": 85.5, "letter": "B", "capped": None,

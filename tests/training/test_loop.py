@@ -70,7 +70,7 @@ def test_the_manifest_says_what_it_was_made_from(curriculum: Curriculum) -> None
     assert second.parent is not None
     assert vars(second.parent) == {
         "training_id": one.plan.id, "name": "phase1_FINAL_epoch30", "phase": 1, "epoch": 30,
-        "weights_sha256": first.weights_sha256, "verdict": one.evaluation.verdict.parent_verdict,
+        "weights_sha256": first.weights_sha256, "verdict": one.evaluation.verdict.parent_verdict, "pass_on": None,
     }  # fmt: skip
     (source,) = first.corpora["english_corpus"].documents
     document = curriculum.document

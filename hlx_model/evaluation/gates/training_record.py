@@ -8,13 +8,18 @@ from hlx_model.verdicts import GateResult
 _NOT_RECORDED = "not recorded: how its training ended, and on which rows; it may have learned what is held out here"
 
 
-def training_completed(kind: str, epoch: int | None, epochs: int | None, stopped: str | None) -> GateResult:
+def training_completed(
+    kind: str, epoch: int | None, epochs: int | None, stopped: str | None, *, best_of_completed: bool = False
+) -> GateResult:
     """Fail for a STOPPED checkpoint, with its reason; warn for one from the middle of a training, or without record."""
     name = "training_completed"
     if epoch is None:
         return GateResult(name, "warn", _NOT_RECORDED)
     if stopped:
         return GateResult(name, "fail", f"stopped at epoch {epoch} of {epochs}: {stopped}", epoch)
+    if best_of_completed:
+        reason = f"completed its last epoch, {epochs}; the best was epoch {epoch}"
+        return GateResult(name, "pass", reason, epochs, epochs)
     if kind != "FINAL":
         reason = f"intermediate checkpoint: {kind}, epoch {epoch} of {epochs}, required FINAL"
         return GateResult(name, "warn", reason, epoch)
@@ -33,8 +38,11 @@ def lineage(ungated: Sequence[str] | None) -> GateResult:
 
 TRAINING_COMPLETED = GateSpec(
     "training_completed", description="The training reached its last epoch; nothing stopped it.",
-    requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns", needs=("record",),
-    check=lambda m: training_completed(m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped), position=10,
+    requirement="not stopped by a gate or an abort condition; an intermediate checkpoint warns, but the best one of a "
+    "completed training passes", needs=("record",), position=10,
+    check=lambda m: training_completed(
+        m.record.kind, m.record.epoch, m.record.epochs, m.record.stopped, best_of_completed=m.record.best_of_completed
+    ),
 )  # fmt: skip
 LINEAGE = GateSpec(
     "lineage", description="Every checkpoint that it was made from passed its gates.",
