@@ -96,7 +96,7 @@ def test_a_held_out_loss_above_its_best_is_a_warning_and_stops_nothing() -> None
     assert aborts.after_epoch([3.0, 2.0], held_out=1.93) is None
     assert aborts.warning(40, 1.93, 1.41, 12) == (
         "held-out loss 1.93 at epoch 40 is 0.5 nats or more above its best, 1.41 at epoch 12: the model learns its "
-        "text by heart; `pass_on: best` passes on the best checkpoint"
+        "text by heart: add entries, or pass on the best checkpoint (`pass_on: best`)"
     )
 
 

@@ -70,7 +70,8 @@ def test_a_rising_held_out_loss_is_a_warning_once_when_it_happens(trained: tuple
     (text,) = warnings(events)
     assert text == (
         f"held-out loss {losses[at - 1]:.2f} at epoch {at} is 0.5 nats or more above its best, {losses[best - 1]:.2f} "
-        f"at epoch {best}: the model learns its text by heart; `pass_on: best` passes on the best checkpoint"
+        f"at epoch {best}: the model learns its text by heart: add entries, or pass "
+        "on the best checkpoint (`pass_on: best`)"
     )
     before = [e.row for e in events[: events.index(Warned(text))] if isinstance(e, Recorded)]
     assert before[-1]["epoch"] == at
