@@ -10,6 +10,7 @@ from rich.table import Table
 from hlx_assets.common import failure_reason
 from hlx_assets.io_manager import ARTIFACT, artifacts_at_home
 from hlx_model.cli.show import DataConsole
+from hlx_model.corpus.verdict import GATES_OF_CORPUS
 from hlx_model.language import Format
 from hlx_model.layout import REPORT
 from hlx_model.phases import PHASES, Phase
@@ -69,11 +70,13 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
             # A milestone is evaluated in training and after it: the last evaluation counts.
             check = event.asset_check_evaluation_data
             lines.pop(check.asset_check_key, None)
-            if not check.passed:
-                failed = check.severity == dg.AssetCheckSeverity.ERROR
-                label = "[red]gate failed[/]" if failed else "[yellow]warning[/]"
-                name = f"{check.asset_key.to_user_string()} {check.check_name}"
-                lines[check.asset_check_key] = f"{label} {name}: {escape(check.description or '')}"
+            name = f"{check.asset_key.to_user_string()} {check.check_name}: {escape(check.description or '')}"
+            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+                lines[check.asset_check_key] = f"[red]gate failed[/] {name}"
+            elif not check.passed:
+                # The corpora warn of the same: the first one is enough.
+                key = check.check_name if check.asset_key.to_user_string() in GATES_OF_CORPUS else check.asset_check_key
+                lines.setdefault(key, f"[yellow]warning[/] {name}")
         elif event.is_step_failure and (reason := failure_reason(event)):
             lines[event.step_key] = f"[red]failed[/] {event.step_key}: {escape(reason)}"
         elif event.event_type == _Type.STEP_SKIPPED:

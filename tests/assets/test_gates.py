@@ -101,6 +101,21 @@ def test_a_missing_verdict_closes_the_gate(home: Home) -> None:
     assert "verdict.json is missing" in run.failures["phase2_checkpoint"]
 
 
+def test_a_refusal_is_on_the_page_of_the_asset_with_what_to_press(home: Home) -> None:
+    verdict = next(home.path.glob("artifacts/reports/*/phase1_FINAL_*/verdict.json"))
+    verdict.unlink()
+    refused = home.materialize("phase2_checkpoint").failures["phase2_checkpoint"]
+    assert refused.endswith(
+        ": press Materialize on phase1_validation_report to judge again, or on phase1_checkpoint with other settings "
+        "to train again"
+    )
+    assert "hlx " not in refused and "\n" not in refused  # commands are for a terminal
+    with home.instance() as instance:
+        (record,) = instance.fetch_observations(dg.AssetKey("phase2_checkpoint"), limit=1).records
+    observation = record.asset_observation
+    assert observation is not None and observation.metadata["refused"].value == refused
+
+
 def test_a_stopped_training_is_final_until_it_is_retried(home: Home, stopped: Run) -> None:
     again = home.materialize("phase1_checkpoint", phase1_checkpoint=LOST)
     assert again.materialization("phase1_checkpoint").metadata["found"].value is True
