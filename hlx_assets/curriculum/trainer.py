@@ -206,7 +206,7 @@ def _progress_line(figures: Figures) -> str:
 def _report_milestone(context: dg.AssetExecutionContext, milestone: Milestone) -> None:
     """Write a milestone into the log, and show it as a check of this run while the training continues."""
     level = logging.ERROR if milestone.failed else logging.INFO
-    context.log.log(level, f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+    context.log.log(level, milestone.summary)
     for gate in milestone.gates:
         level = logging.ERROR if gate.outcome == "fail" else logging.INFO
         context.log.log(level, f"  {gate.name}: {gate.outcome}: {gate.reason}")

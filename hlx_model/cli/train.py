@@ -227,7 +227,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                         text += f" held-out {row['held_out_loss']:.3f}"
                     bar.update(task, description=text)
                 case MilestoneJudged(milestone):
-                    bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+                    bar.console.print(milestone.summary)
 
         yield best_effort("the progress bar", emit)
 

@@ -6,8 +6,12 @@ import subprocess
 import threading
 import time
 
-from hlx_assets.curriculum.trainer import TrainerClient
+import dagster as dg
+import pytest
+
+from hlx_assets.curriculum.trainer import TrainerClient, _report_milestone
 from hlx_model.runs.processes import ProcessRef
+from hlx_model.verdicts import GateResult, Milestone
 
 
 def test_processes_that_a_launcher_leaves_are_stopped_too() -> None:
@@ -45,3 +49,11 @@ def test_a_second_signal_ends_a_trainer_that_takes_its_time() -> None:
         assert 0.9 < time.monotonic() - begun < 100
         assert process.wait(10) == -signal.SIGKILL
     assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_log_names_the_gates_that_did_not_pass(capfd: pytest.CaptureFixture[str]) -> None:
+    gates = (GateResult("copy_rate", "pass", "low"), GateResult("unigram", "warn", "too early to tell"))
+    # Between two milestones, nothing but the log is written.
+    _report_milestone(dg.build_asset_context(), Milestone(epoch=3, outcome="warn", gates=gates))
+    logged = capfd.readouterr().err
+    assert "gates at epoch 3: warn (unigram)" in logged and "unigram: warn: too early to tell" in logged

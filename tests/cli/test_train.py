@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.checkpoints.progress import read_state
 from hlx_model.checkpoints.seal import newest_resumable, verify_checkpoint
 from hlx_model.composer.sampling import compose
 from hlx_model.evaluation.evaluate import evaluate
@@ -63,6 +64,9 @@ def test_phase_after_phase_is_trained_if_the_gate_is_open(curriculum: Curriculum
     assert first.code == 0, first.err
     (checkpoint,) = training.glob("*/checkpoints/*FINAL*")
     assert f"hlx validate --checkpoint {checkpoint}" in first.err
+    milestones = read_state(checkpoint).milestones
+    assert [one.epoch for one in milestones] == [1, 5, 10, 20, 30]
+    assert all(one.summary in " ".join(first.err.split()) for one in milestones)
     second = ("train", "--phase", 2, *common, "--resume-from", checkpoint, "--epochs", 1)
     refused = hlx(*second)
     assert refused.code == 1

@@ -182,3 +182,12 @@ def test_a_milestone_gives_the_gate_that_was_recorded(texts: tuple[list[str], li
     assert shown.reason == gates[0].reason  # the gate that failed, not those that passed
     later = recorded_milestone_gate(recorded, 10, 200)
     assert (later.outcome, later.reason) == ("pass", "not due: the training ended before epoch 10 of its 200")
+
+
+def test_the_summary_names_the_gates_that_did_not_pass() -> None:
+    gates = GateResult("a", "pass", "why"), GateResult("b", "warn", "why"), GateResult("c", "fail", "why")
+    for some, summary in (
+        (gates[:1], "gates at epoch 5: pass"), (gates[:2], "gates at epoch 5: warn (b)"),
+        (gates, "gates at epoch 5: fail (b, c)"), ((), "gates at epoch 5: pass"),
+    ):  # fmt: skip
+        assert Milestone(epoch=5, outcome=worst(some), gates=some).summary == summary
