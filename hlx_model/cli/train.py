@@ -147,7 +147,7 @@ def _require_outputs(training: Path, tensorboard: Path | None) -> None:
         if folder is not None:
             if folder.exists() and not folder.is_dir():
                 raise ValueError(f"{folder}: this is a file: name a folder")
-            require_output(folder / directory.name, own=own)
+            require_output(folder / directory.name, own=own, folder=True)
 
 
 def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tuple[ParentVerdict | None, bool]:

@@ -42,7 +42,7 @@ def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Pat
     if format not in WEIGHTS_FORMATS:
         raise ValueError(f"--format is {format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
     _require_free(target)
-    place = require_output(target)
+    place = require_output(target, folder=True)
     if key is not None:
         require_private_key(key)
     # Weights that are copied are hashed once, in the new folder.
