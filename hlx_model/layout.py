@@ -170,13 +170,28 @@ def training_of(checkpoint: Path) -> Path:
     return checkpoint.absolute().parent.parent
 
 
-def default_training() -> Path:
-    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory.
+def dagster_home() -> Path | None:
+    """Return `$DAGSTER_HOME`; None if it is not set.
 
     Raises:
         ValueError: `$DAGSTER_HOME` begins with `~`, which only a shell replaces.
     """
-    home = os.environ.get("DAGSTER_HOME") or "dagster_home"
-    if home.startswith("~"):
+    home = os.environ.get("DAGSTER_HOME", "")
+    if home and not Path(home).is_absolute():
         raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
-    return Path(home) / "artifacts" / "training"
+    return Path(home) if home else None
+
+
+def default_training() -> Path:
+    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory.
+
+    It need not exist. `ValueError` as for `dagster_home`.
+    """
+    return Artifacts.at((dagster_home() or Path("dagster_home").absolute()) / "artifacts").training
+
+
+def missing_training(training: Path) -> str:
+    """Return that the folder of the trainings does not exist and what to do, as one line."""
+    name = "name the folder of the trainings with --checkpoint-dir"
+    advice = f"{name}, set DAGSTER_HOME, or run hlx in the project's folder"
+    return f"{training.absolute()}: no such folder, so nothing was trained here: {advice}"

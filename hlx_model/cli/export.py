@@ -27,7 +27,7 @@ def export_command(
     A checkpoint that did not pass its gates, or was never evaluated, is exported only if it is named itself, not by its
     training or asset; the card and a warning say so.
     """
-    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir))
+    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
     if Path(checkpoint).name != found.name:
         tree = record_of(found).tree
         if tree.failed_gates or tree.verdict is None:

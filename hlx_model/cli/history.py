@@ -87,7 +87,7 @@ def compare_command(
 ) -> None:
     """Show what differs between two trainings and what came of it, and draw their losses and rates in one figure."""
     outer: Path | None = context.parent.params.get("checkpoint_dir") if context.parent else None
-    training = training_folder(checkpoint_dir or outer)
+    training = training_folder(checkpoint_dir or outer, required=False)
     if output not in (None, STDOUT) and output.suffix.lower() != ".svg":
         raise ValueError(f"{output}: the figure is written as SVG: name a file that ends in .svg")
     paths = [checkpoint_of(name, training).absolute() for name in (a, b)]

@@ -31,7 +31,7 @@ def show_command(
 
     It shows what was recorded when each was made, also after the corpus has changed.
     """
-    node = lineage(checkpoint, training_folder(checkpoint_dir))
+    node = lineage(checkpoint, training_folder(checkpoint_dir, required=False))
     if as_json:
         echo_json(node.to_json())
     elif as_mermaid:
@@ -99,7 +99,8 @@ def verify_command(
 
     Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
     """
-    links = list(verify(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), key))
+    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
+    links = list(verify(found, key))
     broken = [link for link in links if link.outcome == "broken"]
     if as_json:
         echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})

@@ -140,7 +140,7 @@ def test_a_folder_without_trainings_is_reported_as_empty(hlx: Hlx, tmp_path: Pat
 def test_a_missing_folder_is_refused(hlx: Hlx, tmp_path: Path) -> None:
     for command in (("history",), ("lineage", "uses", "--text", "Search for documents")):
         ran = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
-        assert ran.code == 1 and "nowhere: no such folder: name the folder of the trainings" in ran.error
+        assert ran.code == 1 and "nowhere: no such folder, so nothing was trained here: name the folder" in ran.error
 
 
 def test_compare_names_the_settings_that_differ_and_no_other(
