@@ -44,6 +44,7 @@ REPORT_MARKDOWN, LOSS_PLOT = "report.md", "loss.svg"
 
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
+PT_WEIGHTS = "model.pt"
 
 # Records in the root and in the folder of the trainings.
 EVENTS, HISTORY = "materializations.jsonl", "history.parquet"
@@ -116,7 +117,7 @@ DOCUMENT_FOLDER = FolderKind(
 )  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
-    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
+    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, PT_WEIGHTS, CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
 )  # fmt: skip
 FOLDERS = (
     EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, DOCUMENT_FOLDER, CORPUS_FOLDER,
@@ -174,7 +175,7 @@ def dagster_home() -> Path | None:
     """Return `$DAGSTER_HOME`; None if it is not set.
 
     Raises:
-        ValueError: `$DAGSTER_HOME` begins with `~`, which only a shell replaces.
+        ValueError: it is no absolute path. Dagster refuses that too.
     """
     home = os.environ.get("DAGSTER_HOME", "")
     if home and not Path(home).is_absolute():
