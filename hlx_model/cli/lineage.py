@@ -14,7 +14,7 @@ from hlx_model.cli.options import AsJson, Directory, Named, option, training_fol
 from hlx_model.cli.show import DataConsole, coloured, echo, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
-from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
 lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
@@ -125,7 +125,9 @@ def uses_command(
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every model that used a document, an entry (--line) or a sentence (--text).
+    """Show every model that used a document, an entry or a sentence.
+
+    Name the entry with --line, the sentence with --text. If it is in quarantine, the reason is shown.
 
     Exit code 1: something could not be checked, because a corpus is missing or a manifest cannot be read.
     """
@@ -139,17 +141,30 @@ def uses_command(
     else:
         raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
     if as_json:
-        echo_json({"uses": [use._asdict() for use in uses.found], "unchecked": uses.unchecked})
-    elif uses.found:
-        _show(uses.found)
+        quarantined = [entry._asdict() for entry in uses.quarantined]
+        echo_json({
+            "uses": [use._asdict() for use in uses.found], "quarantined": quarantined, "unchecked": uses.unchecked
+        })  # fmt: skip
     else:
-        echo("no model is known to have seen it" if uses.unchecked else "no model saw it")
+        _show(uses)
     for unchecked in uses.unchecked:
         echo(f"unchecked: {unchecked}", err=True)
     raise Exit(1 if uses.unchecked else 0)
 
 
-def _show(found: Sequence[Use]) -> None:
+def _show(uses: Uses) -> None:
+    """Print what was in quarantine, and who used the rest."""
+    nobody = "no model is known to have seen it" if uses.unchecked else "no model saw it"
+    for entry in uses.quarantined:
+        ending = "" if uses.found else f": {nobody}"
+        echo(f"{entry.document} line {entry.line}: it was set aside (in quarantine: {entry.reason}){ending}")
+    if uses.found:
+        _show_found(uses.found)
+    elif not uses.quarantined:
+        echo(nobody)
+
+
+def _show_found(found: Sequence[Use]) -> None:
     """Print a table for each thing that was used, with a row for each way in which a training used it."""
     for what in dict.fromkeys(use.what for use in found):
         echo(what)
