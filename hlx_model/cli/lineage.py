@@ -17,7 +17,7 @@ from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
-lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
+lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from; what a corpus was used for.")
 
 
 @lineage_app.command("show")
@@ -27,9 +27,10 @@ def show_command(
     as_json: AsJson = False,
     as_mermaid: Annotated[bool, Option("--mermaid", help="As a diagram for a document.")] = False,
 ) -> None:
-    """Show what a checkpoint or an asset was made from, down to the corpus documents.
+    """Show what a checkpoint or an asset was made from.
 
-    It shows what was recorded when each was made, also after the corpus has changed.
+    The tree ends with the corpus documents. It shows what was recorded when each was made, also after the corpus has
+    changed.
     """
     node = lineage(checkpoint, training_folder(checkpoint_dir, required=False))
     if as_json:
@@ -95,9 +96,10 @@ def verify_command(
     key: Annotated[Path | None, option("Public key (PEM) that it must be signed with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hash everything again and follow every link; works on a copied directory. Exit code 0, or 1: something is broken.
+    """Hash everything again and follow every link. Exit code 0, or 1: something is broken.
 
-    Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
+    It works on a copied directory too. Missing dependencies (corpora and parents of a checkpoint that was copied alone)
+    are unchecked, not broken.
     """
     found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
     links = list(verify(found, key))

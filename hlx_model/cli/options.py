@@ -18,7 +18,10 @@ def option(help: str, default: str | bool = True, *names: str) -> Any:
 
 Directory = Annotated[
     Path | None,
-    option("Folder of the trainings; corpora and reports are stored beside it.", "$DAGSTER_HOME/artifacts/training"),
+    option(
+        "Folder of the trainings; corpora and reports are stored beside it.",
+        "artifacts/training in $DAGSTER_HOME, or in dagster_home",
+    ),
 ]
 """`--checkpoint-dir`."""
 NAMED = "A checkpoint's directory, ID/NAME, a training's id or its first characters, or an asset: phase3_checkpoint."
@@ -36,7 +39,7 @@ def training_folder(named: Path | None, *, required: bool = True) -> Path:
         required: whether the default one must exist. To find a checkpoint by its path, no folder is needed.
 
     Raises:
-        ValueError: the named one does not exist.
+        ValueError: it does not exist.
     """
     folder = named.absolute() if named else default_training()
     if (named or required) and not folder.is_dir():

@@ -90,7 +90,10 @@ def train_command(
     retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
     ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
 ) -> None:
-    """Train one phase of the curriculum; the same command resumes an interrupted training."""
+    """Train one phase of the curriculum.
+
+    The same command resumes an interrupted training.
+    """
     training = checkpoint_dir or default_training()
     parent = verify_checkpoint(checkpoint_of(resume_from, training)) if resume_from else None
     documents = corpus or _own_corpus(parent, phase) or named_documents(Environment.read("HLX_CORPUS").corpus)
