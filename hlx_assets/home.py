@@ -22,6 +22,7 @@ import yaml
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.settings import POSTGRES_URL, DagsterEnvironment
 from hlx_model.files import write_text
+from hlx_model.layout import dagster_home
 
 SETTINGS = "dagster.yaml"
 SHIPPED = {
@@ -46,12 +47,10 @@ def home_directory() -> Path:
     Raises:
         ValueError: it is not set, or is no absolute path.
     """
-    home = os.environ.get("DAGSTER_HOME", "")
-    if not home:
+    home = dagster_home()
+    if home is None:
         raise ValueError("DAGSTER_HOME is not set: use `make curriculum` or `make ui`, or set it")
-    if not Path(home).is_absolute():
-        raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
-    return Path(home)
+    return home
 
 
 def shipped_file(installed: str, in_checkout: str) -> Path:

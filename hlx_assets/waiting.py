@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,9 +43,10 @@ def _trains(run: dg.DagsterRun) -> bool:
 def wait_for_trainings(instance: dg.DagsterInstance, show: Show) -> None:
     """Wait until no other run trains; `show` gets a line on what is waited for."""
     waited = _Stated(show)
-    while runs := training_runs(instance):
-        waited.state(_described(instance, [run.run_id for run in runs]))
-        time.sleep(POLL_SECONDS)
+    with interruptible() as sleep:
+        while runs := training_runs(instance):
+            waited.state(_described(instance, [run.run_id for run in runs]))
+            sleep(POLL_SECONDS)
 
 
 def wait_for_slot(context: Any, pool: str, step: str) -> None:
@@ -68,10 +71,11 @@ def alone(home: Path, show: Show) -> Iterator[None]:
     """Be the only `make curriculum` of a home while the block runs; `show` gets a line if another one is there."""
     with (home / LOCK).open("a+") as file:
         waited = _Stated(show)
-        while not _locked(file.fileno(), home):
-            file.seek(0)
-            waited.state(f"waiting for another `make curriculum`, process {file.read().strip() or 'unknown'}")
-            time.sleep(POLL_SECONDS)
+        with interruptible() as sleep:
+            while not _locked(file.fileno(), home):
+                file.seek(0)
+                waited.state(f"waiting for another `make curriculum`, process {file.read().strip() or 'unknown'}")
+                sleep(POLL_SECONDS)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -92,6 +96,28 @@ def _locked(descriptor: int, home: Path) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[float], None]]:
+    """Yield a function that sleeps; Ctrl-C ends it, or the next sleep, with `KeyboardInterrupt`.
+
+    At any other moment it may arrive inside a callback of the database, where Python loses it.
+    """
+    received = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if received.wait(seconds):
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield sleep
+        return
+    before = signal.signal(signal.SIGINT, lambda signum, frame: received.set())
+    try:
+        yield sleep
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Stated:

@@ -16,9 +16,11 @@ from pydantic import ConfigDict
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
+from hlx_model.corpus.documents import short_name
 from hlx_model.files import read_json, skipping, write_bytes
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import CHECKPOINTS, HEARTBEAT, HISTORY, REPORT, STATE, VERDICT, Artifacts
+from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.reporting.numbers import finite
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.passing import pass_on_of, passed_on
@@ -71,6 +73,8 @@ class TrainingRow(JsonModel):
     english_corpus_version: str | None = None
     hlx_corpus_version: str | None = None
     paired_corpus_version: str | None = None
+    documents: list[str] | None = None
+    """The documents of its phase's corpus: the names of files, and `composed 30,000`."""
     parent_training_id: str | None = None
     parent_checkpoint: str | None = None
     ungated: list[str] | None = None
@@ -99,7 +103,7 @@ _ARROW: dict[object, pa.DataType] = {
 _MARK = b"hlx-history"
 """The key in the file's metadata by which hlx knows its own file."""
 HISTORY_SCHEMA = pa.schema(
-    [(name, _ARROW[field.annotation]) for name, field in TrainingRow.model_fields.items()], metadata={_MARK: b"2"}
+    [(name, _ARROW[field.annotation]) for name, field in TrainingRow.model_fields.items()], metadata={_MARK: b"3"}
 )
 """The columns. The version is raised when one is added or removed."""
 
@@ -194,7 +198,7 @@ def _checkpoint(directory: Path) -> tuple[Path, Manifest] | None:
 
 def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
     """Return what the manifest says, also of how the training ended; the heartbeat, if there is one, is newer."""
-    ended = m.kind in _ENDED
+    ended, own = m.kind in _ENDED, m.corpora.get(CORPUS_OF_PHASE.get(m.phase, ""))
     completed = ended or pass_on_of(checkpoint) is not None
     return {
         **dict(m),
@@ -205,6 +209,7 @@ def _of_manifest(checkpoint: Path, m: Manifest) -> dict[str, object]:
         "reason": m.stopped,
         "started": m.started or None,
         "ended": m.created if ended else None,
+        "documents": [short_name(document) for document in own.documents] if own else None,
         "parent_training_id": m.parent.training_id if m.parent else None,
         "parent_checkpoint": m.parent.name if m.parent else None,
         "ungated": list(m.ungated),

@@ -44,6 +44,7 @@ REPORT_MARKDOWN, LOSS_PLOT = "report.md", "loss.svg"
 
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
+PT_WEIGHTS = "model.pt"
 
 # Records in the root and in the folder of the trainings.
 EVENTS, HISTORY, CORPUS_SETTING = "materializations.jsonl", "history.parquet", "corpus.json"
@@ -116,7 +117,7 @@ DOCUMENT_FOLDER = FolderKind(
 )  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
-    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, "model.pt", CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
+    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, PT_WEIGHTS, CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
 )  # fmt: skip
 FOLDERS = (
     EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, DOCUMENT_FOLDER, CORPUS_FOLDER,
@@ -170,13 +171,28 @@ def training_of(checkpoint: Path) -> Path:
     return checkpoint.absolute().parent.parent
 
 
+def dagster_home() -> Path | None:
+    """Return `$DAGSTER_HOME`; None if it is not set.
+
+    Raises:
+        ValueError: it is no absolute path. Dagster refuses that too.
+    """
+    home = os.environ.get("DAGSTER_HOME", "")
+    if home and not Path(home).is_absolute():
+        raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
+    return Path(home) if home else None
+
+
 def default_training() -> Path:
     """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory.
 
-    Raises:
-        ValueError: `$DAGSTER_HOME` begins with `~`, which only a shell replaces.
+    It need not exist. `ValueError` as for `dagster_home`.
     """
-    home = os.environ.get("DAGSTER_HOME") or "dagster_home"
-    if home.startswith("~"):
-        raise ValueError(f"DAGSTER_HOME is {home!r}: it must be an absolute path")
-    return Path(home) / "artifacts" / "training"
+    return Artifacts.at((dagster_home() or Path("dagster_home").absolute()) / "artifacts").training
+
+
+def missing_training(training: Path) -> str:
+    """Return that the folder of the trainings does not exist and what to do, as one line."""
+    name = "name the folder of the trainings with --checkpoint-dir"
+    advice = f"{name}, set DAGSTER_HOME, or run hlx in the project's folder"
+    return f"{training.absolute()}: no such folder, so nothing was trained here: {advice}"

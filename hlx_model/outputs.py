@@ -19,14 +19,16 @@ STDOUT = Path("-")
 
 
 def require_output(
-    path: Path, *, inputs: Sequence[Path] = (), own: Path | None = None, advice: str = "name another path"
-) -> Path:
+    path: Path, *, inputs: Sequence[Path] = (), own: Path | None = None, folder: bool = False,
+    advice: str = "name another path",
+) -> Path:  # fmt: skip
     """Require that writing to `path` destroys no input and changes nothing that hlx keeps.
 
     Args:
-        path: a file or a folder; neither it nor its parents need exist. Symbolic and hard links are followed.
+        path: neither it nor its parents need exist. Symbolic and hard links are followed.
         inputs: the files and folders that the command reads.
         own: a folder that the command writes too.
+        folder: whether the command writes a folder, not a file.
         advice: what the user can do if the path is refused.
 
     Returns:
@@ -34,9 +36,15 @@ def require_output(
         device, and `STDOUT`, are returned unchanged.
 
     Raises:
-        ValueError: `path` is one of `inputs`, or a folder around one; it lies in `own` or in a folder that hlx keeps,
-            or it is a record of hlx.
+        ValueError: `path` is a folder instead of a file, or a file or standard output instead of a folder; it is one of
+            `inputs`, or a folder around one; it lies in `own` or in a folder that hlx keeps, or it is a record of hlx.
     """
+    if folder and STDOUT in (path, *path.parents):
+        raise ValueError(f"{path}: standard output is no folder: name a folder")
+    if folder and path.exists() and not path.is_dir():
+        raise ValueError(f"{path}: a file, but a folder is written: {advice}")
+    if not folder and path.is_dir():
+        raise ValueError(f"{path}: a folder: name a file")
     if path == STDOUT:
         return path
     # Both where a link lies and where it leads.
@@ -47,12 +55,12 @@ def require_output(
                 raise ValueError(f"{path}: the input {source} would be lost: {advice}")
         if own is not None and place.is_relative_to(own.resolve()):
             raise ValueError(f"{path}: this command writes {own} itself: {advice}")
-        for folder in (place, *place.parents):
+        for around in (place, *place.parents):
             for kind in FOLDERS:
-                # A report on a .pt file is replaced by a later one.
-                if kind.describes(folder) and not (folder == place and kind is REPORT_FOLDER):
-                    raise ValueError(f"{path}: {folder} contains {kind.name}, which hlx keeps unchanged: {advice}")
-        if place.name in RECORDS and any((folder / "corpora").is_dir() for folder in place.parents[:2]):
+                # A report on a portable model is replaced by a later one.
+                if kind.describes(around) and not (around == place and kind is REPORT_FOLDER):
+                    raise ValueError(f"{path}: {around} contains {kind.name}, which hlx keeps unchanged: {advice}")
+        if place.name in RECORDS and any((around / "corpora").is_dir() for around in place.parents[:2]):
             raise ValueError(f"{path}: a record that hlx keeps: {advice}")
     return path if _is_special(path) else path.resolve()
 

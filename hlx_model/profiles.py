@@ -6,6 +6,7 @@ reference schedule: 100m on a document of one's own, 200 + 200 + 50 epochs, for 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hlx_model.environment import Environment
 
@@ -85,3 +86,19 @@ def profile(name: str | None = None) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"profile is {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def options_for(phase: int, settings: Mapping[str, Any]) -> str:
+    """Return the options of `hlx train` that give these settings to another training of the phase, each after a space.
+
+    They name the profile, and what differs from it. Without a profile of this optimizer they name all.
+    """
+    profile = next((one for one in PROFILES.values() if one.optimizer == settings.get("optimizer")), None)
+    options = {
+        "--profile": (profile and profile.name, None),
+        "--lr": (settings.get("learning_rate"), profile and profile.schedules[phase].learning_rate),
+        "--batch-size": (settings.get("batch_size"), profile and profile.batch_size),
+        "--seq-length": (settings.get("seq_length"), profile and profile.seq_length),
+        "--replay": (settings.get("replay"), profile and profile.replay),
+    }
+    return "".join(f" {name} {value}" for name, (value, default) in options.items() if value not in (None, default))

@@ -134,6 +134,12 @@ class Milestone(JsonModel):
         """Return the gates that failed."""
         return [gate for gate in self.gates if gate.outcome == "fail"]
 
+    @property
+    def summary(self) -> str:
+        """Return its outcome with the gates that did not pass, as one line: `gates at epoch 1: warn (copy_rate)`."""
+        others = ", ".join(gate.name for gate in self.gates if gate.outcome != "pass")
+        return f"gates at epoch {self.epoch}: {self.outcome}{f' ({others})' if others else ''}"
+
 
 def worst(gates: Iterable[GateResult]) -> Outcome:
     """Return `fail` if a gate failed, else `warn` if one warned, else `pass`."""

@@ -46,11 +46,11 @@ for command in json.loads(sys.argv[1]):
 
 
 def helps() -> list[str]:
-    """`hlx … --help` of each command, without colours, 100 columns wide; of one process, for torch takes its time."""
+    """`hlx … --help` of each command, 80 columns wide; of one process, for torch takes its time."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HLX_", "_TYPER", "FORCE", "GITHUB"))}
     result = subprocess.run(
         [sys.executable, "-c", HELP, json.dumps(COMMANDS)],
-        env={**environment, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"},
+        env={**environment, "COLUMNS": "80"},
         capture_output=True,
         text=True,
         check=True,

@@ -69,9 +69,7 @@ def test_the_best_checkpoint_of_a_completed_training_counts_as_completed(passed:
         "pass",
         f"completed its last epoch, 30; the best was epoch {epoch}",
     )
-    for milestone in (5, 10, 20):
-        assert not gates[f"gate_at_epoch_{milestone}"].reason.startswith("not due"), "also those after the best epoch"
-    assert gates["gate_at_epoch_50"].reason.startswith("not due")
+    assert "30" in gates["gates_in_training"].reason, "also those after the best epoch"
     assert [m.epoch for m in passed.evaluation.report.milestones] == [1, 5, 10, 20, 30]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hlx_model.phases import PHASES
-from hlx_model.profiles import PROFILES, Schedule, profile
+from hlx_model.profiles import PROFILES, Schedule, options_for, profile
 from hlx_model.training.settings import Settings
 
 
@@ -54,3 +54,21 @@ def test_a_schedule_in_tokens_is_rounded_to_epochs_within_its_bounds(
     tokens: int | None, of_an_epoch: int, epochs: int
 ) -> None:
     assert Schedule(epochs=50, tokens=tokens, learning_rate=1e-3).epochs_for(of_an_epoch) == epochs
+
+
+def test_options_name_the_profile_and_what_differs_from_it() -> None:
+    quick, production = (
+        {"optimizer": p.optimizer, "batch_size": p.batch_size, "seq_length": 256, "replay": p.replay}
+        for p in PROFILES.values()
+    )
+    for phase, settings, options in (
+        (1, quick | {"learning_rate": 6e-3}, " --profile quick"),
+        (3, production | {"learning_rate": 5e-5}, " --profile production"),
+        (1, production | {"learning_rate": 5e-5}, " --profile production --lr 5e-05"),
+        (2, quick | {"learning_rate": 1e-3, "batch_size": 4}, " --profile quick --lr 0.001 --batch-size 4"),
+        (2, quick | {"learning_rate": 6e-3, "replay": 0.0}, " --profile quick --replay 0.0"),
+        # A manifest of an older version does not record everything.
+        (1, {"learning_rate": 1e-3, "batch_size": 8}, " --lr 0.001 --batch-size 8"),
+        (1, {}, ""),
+    ):
+        assert options_for(phase, settings) == options

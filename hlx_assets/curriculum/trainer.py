@@ -220,7 +220,7 @@ def _report_milestone(context: dg.AssetExecutionContext, milestones: Sequence[Mi
     """Write the last milestone into the log, and show all as a check of this run while the training continues."""
     milestone = milestones[-1]
     level = logging.ERROR if milestone.failed else logging.INFO
-    context.log.log(level, f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+    context.log.log(level, milestone.summary)
     for gate in milestone.gates:
         level = logging.ERROR if gate.outcome == "fail" else logging.INFO
         context.log.log(level, f"  {gate.name}: {gate.outcome}: {gate.reason}")

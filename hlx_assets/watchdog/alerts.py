@@ -6,6 +6,7 @@
 problem of an asset is sent once, until the asset has recovered.
 """
 
+import argparse
 import json
 import logging
 import re
@@ -134,8 +135,14 @@ def send(addresses: Sequence[str], title: str, body: str, *, good: bool) -> list
     return list(results)
 
 
-def main() -> int:
-    """Send a test message to each address and print which accepted it; return 1 if one did not."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Send a test message to each address and print which accepted it; return 1 if one did not.
+
+    Args:
+        arguments: of the command line; by default those of this process.
+    """
+    about = f"Send a test message to each address in {ALERTS}. Exit code 1: one did not accept it."
+    argparse.ArgumentParser(prog="python -m hlx_assets.watchdog.alerts", description=about).parse_args(arguments)
     with exit_with_one_line():
         addresses = DagsterEnvironment.read(ALERTS, UI_URL).alerts
     if not addresses:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import Field
+
 from hlx_model.corpus.entries import DocumentRef
 from hlx_model.files import digest_of
 from hlx_model.json_model import JsonModel, PathComponent, RelativePath
@@ -58,8 +60,8 @@ class Parent(JsonModel):
     weights_sha256: str
     verdict: ParentVerdict | None = None
     """None if its gate was closed (`--ungated`), or no verdict was required because it is of the same phase."""
-    pass_on: Literal["best"] | None = None
-    """`best` if its training passed it on as its best; else None."""
+    pass_on: Literal["best"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """`best` if its training passed it on as its best; else None, and no key in the file, as in older ones."""
 
 
 class FileSeal(JsonModel):

@@ -66,7 +66,8 @@ def plan_cleanup(training: Path) -> CleanupPlan:
         raise ValueError(f"{training} is a file: name the folder of the trainings")
     marks = Marks(training)
     if not any(one.ours for one in marks.trainings) and not (marks.root / "corpora").is_dir():
-        raise ValueError(f"{training} contains no training: name the folder of the trainings with --checkpoint-dir")
+        empty = f"{training} contains no training: name the folder of the trainings with --checkpoint-dir"
+        raise ValueError(empty if training.is_dir() else layout.missing_training(training))
     return _plan(marks)
 
 

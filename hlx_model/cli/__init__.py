@@ -23,6 +23,7 @@ def application(names: Iterable[str]) -> typer.Typer:
     application = typer.Typer(
         name="hlx", help="The HLX Brain: its language, corpora, training, quality gates and lineage.",
         no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )  # fmt: skip
     # With a callback, an application with one command still requires the command's name.

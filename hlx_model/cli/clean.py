@@ -18,10 +18,11 @@ def clean_command(
     yes: Annotated[bool, Option("--yes", help="Remove it. Without this flag it is only shown.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what no kept checkpoint needs, its size and why it may go; with --yes, remove it.
+    """Show what no kept checkpoint needs; with --yes, remove it.
 
-    It keeps the last and the best checkpoint of every training and what they were made from, everything of a training
-    that is running or can be resumed, and what each asset was last materialized to.
+    It shows the size of each item, and why it may go. It keeps the last and the best checkpoint of every training and
+    what they were made from, everything of a training that is running or can be resumed, and what each asset was last
+    materialized to.
     """
     plan = plan_cleanup(checkpoint_dir or default_training())
     if not as_json:

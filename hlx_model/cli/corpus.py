@@ -131,7 +131,10 @@ def statistics_command(
     seq_length: _SeqLength = DEFAULT_SEQ_LENGTH,
     as_json: AsJson = False,
 ) -> None:
-    """Describe a corpus: by section, operation, depth and length, and how held-out rows were chosen."""
+    """Describe a corpus.
+
+    By section, operation, depth and length, and how held-out rows were chosen.
+    """
     place = require_output(output, inputs=paths) if output is not None else None
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))
     page = json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else statistics_markdown(found)

@@ -22,12 +22,14 @@ def export_command(
     key: Annotated[Path | None, option("Private key (PEM) to sign the folder with.")] = None,
     checkpoint_dir: Directory = None,
 ) -> None:
-    """Write a checkpoint as a folder for others: weights, model card, report, and what it was made from.
+    """Write a checkpoint as a folder for others.
+
+    The folder contains the weights, the model card, the report, and what the model was made from.
 
     A checkpoint that did not pass its gates, or was never evaluated, is exported only if it is named itself, not by its
     training or asset; the card and a warning say so.
     """
-    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir))
+    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
     if Path(checkpoint).name != found.name:
         tree = record_of(found).tree
         if tree.failed_gates or tree.verdict is None:

@@ -14,10 +14,10 @@ from hlx_model.cli.options import AsJson, Directory, Named, option, training_fol
 from hlx_model.cli.show import DataConsole, coloured, echo, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
-from hlx_model.provenance.uses import Use, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.release.verify import verify
 
-lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from, and what a corpus was used for.")
+lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from; what a corpus was used for.")
 
 
 @lineage_app.command("show")
@@ -27,11 +27,12 @@ def show_command(
     as_json: AsJson = False,
     as_mermaid: Annotated[bool, Option("--mermaid", help="As a diagram for a document.")] = False,
 ) -> None:
-    """Show what a checkpoint or an asset was made from, down to the corpus documents.
+    """Show what a checkpoint or an asset was made from.
 
-    It shows what was recorded when each was made, also after the corpus has changed.
+    The tree ends with the corpus documents. It shows what was recorded when each was made, also after the corpus has
+    changed.
     """
-    node = lineage(checkpoint, training_folder(checkpoint_dir))
+    node = lineage(checkpoint, training_folder(checkpoint_dir, required=False))
     if as_json:
         echo_json(node.to_json())
     elif as_mermaid:
@@ -97,11 +98,13 @@ def verify_command(
     key: Annotated[Path | None, option("Public key (PEM) that it must be signed with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hash everything again and follow every link; works on a copied directory. Exit code 0, or 1: something is broken.
+    """Hash everything again and follow every link. Exit code 0, or 1: something is broken.
 
-    Missing dependencies (corpora and parents of a checkpoint that was copied alone) are unchecked, not broken.
+    It works on a copied directory too. Missing dependencies (corpora and parents of a checkpoint that was copied alone)
+    are unchecked, not broken.
     """
-    links = list(verify(checkpoint_of(checkpoint, training_folder(checkpoint_dir)), key))
+    found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
+    links = list(verify(found, key))
     broken = [link for link in links if link.outcome == "broken"]
     if as_json:
         echo_json({"broken": bool(broken), "links": [link._asdict() for link in links]})
@@ -126,7 +129,9 @@ def uses_command(
     checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every model that used a document, an entry (--line) or a sentence (--text).
+    """Show every model that used a document, an entry or a sentence.
+
+    Name the entry with --line, the sentence with --text. If it is in quarantine, the reason is shown.
 
     Exit code 1: something could not be checked, because a corpus is missing or a manifest cannot be read.
     """
@@ -140,17 +145,30 @@ def uses_command(
     else:
         raise ValueError("name a document (with --line for one entry of it), or a sentence with --text")
     if as_json:
-        echo_json({"uses": [use._asdict() for use in uses.found], "unchecked": uses.unchecked})
-    elif uses.found:
-        _show(uses.found)
+        quarantined = [entry._asdict() for entry in uses.quarantined]
+        echo_json({
+            "uses": [use._asdict() for use in uses.found], "quarantined": quarantined, "unchecked": uses.unchecked
+        })  # fmt: skip
     else:
-        echo("no model is known to have seen it" if uses.unchecked else "no model saw it")
+        _show(uses)
     for unchecked in uses.unchecked:
         echo(f"unchecked: {unchecked}", err=True)
     raise Exit(1 if uses.unchecked else 0)
 
 
-def _show(found: Sequence[Use]) -> None:
+def _show(uses: Uses) -> None:
+    """Print what was in quarantine, and who used the rest."""
+    nobody = "no model is known to have seen it" if uses.unchecked else "no model saw it"
+    for entry in uses.quarantined:
+        ending = "" if uses.found else f": {nobody}"
+        echo(f"{entry.document} line {entry.line}: it was set aside (in quarantine: {entry.reason}){ending}")
+    if uses.found:
+        _show_found(uses.found)
+    elif not uses.quarantined:
+        echo(nobody)
+
+
+def _show_found(found: Sequence[Use]) -> None:
     """Print a table for each thing that was used, with a row for each way in which a training used it."""
     for what in dict.fromkeys(use.what for use in found):
         echo(what)

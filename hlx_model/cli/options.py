@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from hlx_model.layout import default_training
+from hlx_model.layout import default_training, missing_training
 
 
 def option(help: str, default: str | bool = True, *names: str) -> Any:
@@ -18,7 +18,10 @@ def option(help: str, default: str | bool = True, *names: str) -> Any:
 
 Directory = Annotated[
     Path | None,
-    option("Folder of the trainings; corpora and reports are stored beside it.", "$DAGSTER_HOME/artifacts/training"),
+    option(
+        "Folder of the trainings; corpora and reports are stored beside it.",
+        "artifacts/training in $DAGSTER_HOME, or in dagster_home",
+    ),
 ]
 """`--checkpoint-dir`."""
 NAMED = "A checkpoint's directory, ID/NAME, a training's id or its first characters, or an asset: phase3_checkpoint."
@@ -28,12 +31,17 @@ AsJson = Annotated[bool, Option("--json", help="For programs.")]
 Device = Annotated[str | None, option("cpu or cuda.", "cuda if there is a GPU, else cpu")]
 
 
-def training_folder(named: Path | None) -> Path:
-    """Return the folder of the trainings: the named one, or the default one, which need not exist yet.
+def training_folder(named: Path | None, *, required: bool = True) -> Path:
+    """Return the absolute path of the folder of the trainings: of the named one, or of the default one.
+
+    Args:
+        named: `--checkpoint-dir`.
+        required: whether the default one must exist. To find a checkpoint by its path, no folder is needed.
 
     Raises:
-        ValueError: the named one does not exist.
+        ValueError: it does not exist.
     """
-    if named is not None and not named.is_dir():
-        raise ValueError(f"{named}: no such folder: name the folder of the trainings with --checkpoint-dir")
-    return named or default_training()
+    folder = named.absolute() if named else default_training()
+    if (named or required) and not folder.is_dir():
+        raise ValueError(missing_training(folder))
+    return folder

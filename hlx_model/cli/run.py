@@ -38,7 +38,7 @@ def run(application: typer.Typer) -> None:
 def _not_understood(error: Any) -> str | int:
     """Return the line on what is wrong with a command line; if it is empty, print the help and return 1."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        error.ctx.get_help()
+        typer.echo(error.ctx.get_help())
         return 1
     path = error.ctx.command_path if error.ctx else "hlx"
     return f"error: {one_line(error.format_message()).rstrip('.')}: see `{path} -h`"

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -43,15 +43,20 @@ def echo_json(content: object, *, indent: int | None = 2) -> None:
     echo_exactly(json.dumps(named_specials(content), indent=indent, ensure_ascii=False, default=str))
 
 
-def rows_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> Table:
-    """Return a table without frames, with `gap` more spaces between its columns.
+def rows_table(
+    rows: Sequence[Mapping[str, object]], *, gap: int = 0, leading: int = 0, folded: Collection[str] | None = None
+) -> Table:
+    """Return a table without frames.
 
     Args:
         rows: the cells by their headings, the same in each row; None is an empty cell. Without rows, it is empty.
-        gap: number of spaces.
+        gap: number of spaces between its columns, besides one.
+        leading: number of empty lines between its rows.
+        folded: the headings of the columns that may be folded to fit the terminal; None is all.
     """
-    columns = (Column(heading, overflow="fold") for row in rows[:1] for heading in row)
-    table = Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0))
+    headings = [heading for row in rows[:1] for heading in row]
+    columns = (Column(name, overflow="fold", no_wrap=folded is not None and name not in folded) for name in headings)
+    table = Table(*columns, box=SIMPLE, padding=(0, gap, 0, 0), leading=leading)
     for row in rows:
         table.add_row(*("" if cell is None else shorten(str(cell)) for cell in row.values()))
     return table
@@ -65,9 +70,11 @@ def stdout_console() -> DataConsole:
     return console
 
 
-def print_table(rows: Sequence[Mapping[str, object]], *, gap: int = 0) -> None:
+def print_table(
+    rows: Sequence[Mapping[str, object]], *, gap: int = 0, leading: int = 0, folded: Collection[str] | None = None
+) -> None:
     """Print a `rows_table`."""
-    stdout_console().print(rows_table(rows, gap=gap))
+    stdout_console().print(rows_table(rows, gap=gap, leading=leading, folded=folded))
 
 
 def format_loss(loss: float | None) -> str:

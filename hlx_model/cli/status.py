@@ -31,7 +31,10 @@ class Checked(NamedTuple):
 
 
 def status_command(checkpoint_dir: Directory = None, as_json: AsJson = False) -> None:
-    """Show each training's state, the newest first, stale reports, and when the watchdog last checked."""
+    """Show what every training is doing, the newest first.
+
+    Also which reports are stale, and when the watchdog last checked.
+    """
     root, now = training_folder(checkpoint_dir), time.time()
     found = check_all(root, now)
     if as_json:

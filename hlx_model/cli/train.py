@@ -97,7 +97,10 @@ def train_command(
     retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
     ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
 ) -> None:
-    """Train one phase of the curriculum; the same command resumes an interrupted training."""
+    """Train one phase of the curriculum.
+
+    The same command resumes an interrupted training.
+    """
     training, passed = checkpoint_dir or default_training(), parse_pass_on(pass_on)
     parent = verify_checkpoint(checkpoint_of(resume_from, training)) if resume_from else None
     documents = corpus or _own_corpus(parent, phase) or [*map(Path, CorpusSetting().by_environment().documents)]
@@ -141,9 +144,13 @@ def train_command(
 
 def _announce(plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit: EventSink) -> None:
     """State what the training will take, before its first step."""
-    found = forecast(plan.settings, plan.train, execution, plan.directory.parent, plan.first_epoch, ranks.size)
+    training = plan.directory.parent
+    # Several processes have another speed than this one alone.
+    found = forecast(
+        plan.settings, plan.train, execution, training, plan.first_epoch, measure=ranks.size == 1
+    )  # fmt: skip
     place = machine(execution, mixed=plan.settings.mixed_precision)
-    for line in (str(found), f"{place}; {disk([found], plan.directory.parent)}"):
+    for line in (str(found), f"{place}; {disk([found], training)}"):
         log.info("%s", line)
         emit(Noted(line))
 
@@ -166,7 +173,7 @@ def _require_outputs(training: Path, tensorboard: Path | None) -> None:
         if folder is not None:
             if folder.exists() and not folder.is_dir():
                 raise ValueError(f"{folder}: this is a file: name a folder")
-            require_output(folder / directory.name, own=own)
+            require_output(folder / directory.name, own=own, folder=True)
 
 
 def _gate(parent: VerifiedCheckpoint | None, phase: int, *, ungated: bool) -> tuple[ParentVerdict | None, bool]:
@@ -248,7 +255,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                         text += f" held-out {row['held_out_loss']:.3f}"
                     bar.update(task, description=text)
                 case MilestoneJudged(milestone):
-                    bar.console.print(f"gates at epoch {milestone.epoch}: {milestone.outcome}")
+                    bar.console.print(milestone.summary)
 
         yield best_effort("the progress bar", emit)
 

@@ -1,6 +1,7 @@
 """`hlx translate`: translate a line with a trained model, and say on standard error what that model can do."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,13 @@ from typer import Argument, Option
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, creation_key, list_checkpoints, verify_checkpoint
-from hlx_model.cli.options import NAMED, AsJson, option
+from hlx_model.cli.options import NAMED, AsJson, Directory, option, training_folder
 from hlx_model.cli.show import echo, echo_exactly, echo_json
 from hlx_model.corpus import ENGLISH, parses, prompt
+from hlx_model.evaluation.portable import is_portable, report_beside
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, REPORT, VERDICT, WEIGHTS, Artifacts, default_training
+from hlx_model.layout import CHECKPOINTS, REPORT, WEIGHTS, Artifacts
 from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.tokenizer import unknown_characters
@@ -35,6 +37,7 @@ def translate_command(
     checkpoint: Annotated[
         str | None, option(f"{NAMED} It is of phase {_NAMED}.", "the newest finished one that did not fail its gates")
     ] = None,
+    checkpoint_dir: Directory = None,
     as_json: AsJson = False,
 ) -> None:
     """Translate between English and HLX with a trained model.
@@ -50,7 +53,7 @@ def translate_command(
         raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
     if target == ENGLISH and not any(parses(text, format) for format in Format):
         raise ValueError(f"the text is a line of no format of HLX: to translate a sentence, leave --to {ENGLISH} out")
-    training = default_training()
+    training = training_folder(checkpoint_dir, required=checkpoint is None)
     chosen = checkpoint_of(checkpoint, training) if checkpoint is not None else _newest(training)
     verified = verify_checkpoint(chosen, only=(WEIGHTS,))
     path, manifest = verified
@@ -74,11 +77,11 @@ def translate_command(
 
 def _trust(verified: VerifiedCheckpoint) -> Iterator[str]:
     """Yield what a model can and cannot do, and a line that names it and its verdict."""
-    folder, verdict = _report_folder(verified.path), _verdict(verified)
-    again = f"`hlx validate --checkpoint {verified.path}`"
-    if verdict is None:
+    again, found = f"`hlx validate --checkpoint {verified.path}`", _verdict(verified)
+    if found is None:
         yield f"warning: {verified.ref} was never evaluated: {again}"
         return
+    verdict, folder = found
     if verdict.void:
         yield f"warning: {verified.ref}: {verdict.void}: {again}"
         return
@@ -95,18 +98,19 @@ def _trust(verified: VerifiedCheckpoint) -> Iterator[str]:
     yield f"{line}{missing}"
 
 
-def _verdict(verified: VerifiedCheckpoint) -> Verdict | None:
-    """Return the verdict on a checkpoint; None if there is none on these weights."""
-    try:
-        verdict = Verdict.read(_report_folder(verified.path))
-    except GateClosed:
-        return None
-    return verdict if verdict.weights_sha256 == verified.manifest.weights_sha256 else None
+def _verdict(verified: VerifiedCheckpoint) -> tuple[Verdict, Path] | None:
+    """Return the verdict on a checkpoint and the folder of its report; None if there is none on these weights.
 
-
-def _report_folder(checkpoint: Path) -> Path:
-    """Return the folder of the report on a checkpoint; an exported one contains it."""
-    return checkpoint if (checkpoint / VERDICT).is_file() else Artifacts.of_checkpoint(checkpoint).report(checkpoint)
+    An exported folder contains its report, and a later one may be beside it.
+    """
+    path = verified.path
+    folders = (report_beside(path), path) if is_portable(path) else (Artifacts.of_checkpoint(path).report(path),)
+    for folder in folders:
+        with suppress(GateClosed):
+            verdict = Verdict.read(folder)
+            if verdict.weights_sha256 == verified.manifest.weights_sha256:
+                return verdict, folder
+    return None
 
 
 def _newest(training: Path) -> Path:
@@ -123,8 +127,8 @@ def _newest(training: Path) -> Path:
         )
     finals.sort(key=creation_key, reverse=True)
     for path in (path for final in finals for path in _finished(final)):
-        verdict = _verdict(verify_checkpoint(path, only=()))
-        if verdict is not None and verdict.outcome != "fail" and not verdict.void:
+        judged = _verdict(verify_checkpoint(path, only=()))
+        if judged is not None and judged[0].outcome != "fail" and not judged[0].void:
             return path
     raise CheckpointError(
         f"no finished phase {_NAMED} in {training} passed its gates: `hlx validate --checkpoint {finals[0]}` says what "

@@ -1,17 +1,17 @@
-"""`hlx validate`: evaluate a checkpoint of hlx or a `.pt` file. Exit code 0: pass; 1: fail; 2: warn."""
+"""`hlx validate`: evaluate a checkpoint, an exported folder or a `.pt` file. Exit code 0: pass; 1: fail; 2: warn."""
 
 from pathlib import Path
 from typing import Annotated
 
 from typer import Exit, Option
 
-from hlx_model.cli.options import NAMED, Device, option
+from hlx_model.cli.options import NAMED, Device, Directory, option, training_folder
 from hlx_model.cli.show import echo, echo_json, print_table
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.evaluation.fitness import Requirements
-from hlx_model.evaluation.pt_file import evaluate_pt_file, report_beside
+from hlx_model.evaluation.portable import evaluate_portable, is_portable, report_beside
 from hlx_model.files import json_text
-from hlx_model.layout import PAGE, Artifacts, default_training
+from hlx_model.layout import PAGE, Artifacts
 from hlx_model.model.device import device_of
 from hlx_model.outputs import STDOUT, require_output, write_output
 from hlx_model.phases import ANY_PHASE
@@ -24,9 +24,12 @@ EXIT_CODES = {"pass": 0, "fail": 1, "warn": 2}
 
 
 def validate_command(
-    named: Annotated[str, option(f"{NAMED} Or a .pt file with a state dict.", True, "--checkpoint")],
+    named: Annotated[
+        str, option(f"{NAMED} Or an exported folder, or a .pt file with a state dict.", True, "--checkpoint")
+    ],
     corpus: Annotated[
-        list[Path] | None, option("What to evaluate a .pt on: documents, or the directory of a kept corpus.")
+        list[Path] | None,
+        option("What to evaluate a folder or a .pt on: documents, or the directory of a kept corpus."),
     ] = None,
     evaluation: Annotated[
         list[Path] | None,
@@ -47,38 +50,38 @@ def validate_command(
     heads: Annotated[int | None, option("Attention heads of a .pt.", "by the shapes of its weights")] = None,
     output: Annotated[Path | None, option("A second place for the report, as JSON; - as --json.")] = None,
     device: Device = None,
+    checkpoint_dir: Directory = None,
     as_json: Annotated[bool, Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Evaluate a checkpoint and write its report and verdict. Exit code 0: pass; 1: fail; 2: warn.
 
-    A checkpoint of hlx train is evaluated on the corpora that its manifest names. A .pt file needs --corpus and
-    --phase; only its weights are read, and its report is written beside it, into NAME.report.
+    A checkpoint of hlx train is evaluated on the corpora that its manifest names. A folder of hlx export needs
+    --corpus, a .pt file --corpus and --phase. Their report is written beside them, into NAME.report; of a .pt file only
+    the weights are read.
     """
-    is_ours, place = not Path(named).is_file(), None
-    checkpoint = checkpoint_of(named, default_training()) if is_ours else Path(named)
+    path = Path(named)
+    if not path.is_file():
+        path = checkpoint_of(named, training_folder(checkpoint_dir, required=False))
+    portable, place = is_portable(path), None
     if output is not None:
-        report = Artifacts.of_checkpoint(checkpoint).report(checkpoint) if is_ours else report_beside(checkpoint)
-        place = require_output(output, inputs=[checkpoint, *(corpus or []), *(evaluation or [])], own=report)
-    if is_ours and (corpus or phase is not None or heads is not None):
-        raise ValueError(f"{checkpoint}: its manifest names its corpora: omit --corpus, --phase and --heads")
+        own = report_beside(path) if portable else Artifacts.of_checkpoint(path).report(path)
+        place = require_output(output, inputs=[path, *(corpus or []), *(evaluation or [])], own=own)
+    if not portable and (corpus or phase is not None or heads is not None):
+        raise ValueError(f"{path}: its manifest names its corpora: omit --corpus, --phase and --heads")
     requirements = Requirements(profile, dict(map(_rate, require or ())))
-    if is_ours:
-        result = evaluate(checkpoint, device_of(device), evaluation or (), requirements=requirements)
-    elif not corpus:
-        raise ValueError(f"{checkpoint}: a .pt file does not name its corpus: pass a document with --corpus")
-    elif phase is None:
-        raise ValueError(f"{checkpoint}: a .pt file does not name its phase: pass --phase {ANY_PHASE}")
-    else:
-        result = evaluate_pt_file(
-            checkpoint, corpus, phase, heads=heads, device=device_of(device), documents=evaluation or (),
+    if portable:
+        result = evaluate_portable(
+            path, corpus or (), phase, heads=heads, device=device_of(device), documents=evaluation or (),
             requirements=requirements,
         )  # fmt: skip
+    else:
+        result = evaluate(path, device_of(device), evaluation or (), requirements=requirements)
     if place is not None:
         write_output(place, [json_text(result.report.to_json())])
     if as_json and place != STDOUT:
         echo_json(result.report.to_json())
     elif place != STDOUT:
-        echo(f"{checkpoint.name}: {result.verdict.outcome}")
+        echo(f"{path.absolute().name}: {result.verdict.outcome}")
         echo(conclusion(result.report))
         gates = result.verdict.gates
         print_table([{"gate": gate.name, "outcome": gate.outcome, "figure": gate.reason} for gate in gates], gap=1)

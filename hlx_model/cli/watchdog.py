@@ -74,11 +74,11 @@ def replay_command(
     metrics: Annotated[Path, Argument(help="A metrics.parquet, or a training's directory.")],
     as_json: AsJson = False,
 ) -> None:
-    """Report at which step of a recorded curve the watchdog would raise an alarm. Exit code 1: it would.
+    """Report at which step of a curve the watchdog raises an alarm. Exit code 1: it does.
 
     It also reports at which step it would have warned before that; a warning alone is exit code 0.
 
-    A curve contains losses only: a stall, a process that is gone, memory and disk are not checked.
+    A recorded curve contains losses only: a stall, a process that is gone, memory and disk are not checked.
     """
     curve = read_curve(metrics)
     alarm = simulate(curve)

@@ -8,6 +8,7 @@ not depend on how a path was typed. No sentence occurs twice in a corpus.
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -122,6 +123,12 @@ def named_documents(setting: str | None) -> list[Path]:
 def is_composed(document: DocumentRef) -> bool:
     """Return whether a document was composed, and is no copy of a file."""
     return document.source.startswith(_COMPOSED)
+
+
+def short_name(document: DocumentRef) -> str:
+    """Return the name of a document for tables: that of its file, or `composed 30,000`."""
+    composed = re.match(rf"{_COMPOSED}(\d+) entries", document.source)
+    return f"composed {int(composed[1]):,}" if composed else Path(document.name).name
 
 
 def documents_version(documents: Iterable[DocumentRef]) -> str:

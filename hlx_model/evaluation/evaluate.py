@@ -53,6 +53,7 @@ from hlx_model.layout import (
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
+from hlx_model.profiles import options_for
 from hlx_model.reporting.models import (
     REPORT_SCHEMA,
     BestEpoch,
@@ -214,9 +215,11 @@ def evaluate_gates(m: Measurements) -> list[GateResult]:
 
 def evaluate_gate(spec: GateSpec, m: Measurements) -> GateResult:
     """Return the result of one gate; the reason of a failure that training mends ends with how to train longer."""
-    result = spec.check(m)
-    if result.outcome == "fail" and spec.mended_by_training and m.record.kind == "FINAL" and m.record.epochs:
-        longer = f"hlx train --phase {m.record.phase} --resume-from {m.record.name} --epochs {2 * m.record.epochs}"
+    result, record = spec.check(m), m.record
+    if result.outcome == "fail" and spec.mended_by_training and record.kind == "FINAL" and record.epochs:
+        # By default another training has the settings of the present profile, not those of the checkpoint.
+        options = f"--epochs {2 * record.epochs}{options_for(record.phase, record.settings)}"
+        longer = f"hlx train --phase {record.phase} --resume-from {record.name} {options}"
         result = replace(result, reason=f"{result.reason}; train longer: {longer} (launchpad: continue_from, tokens)")
     return result
 
@@ -229,21 +232,31 @@ def _applied(fitness: Fitness, gates: Sequence[GateResult]) -> Fitness:
 
 def target_of(checkpoint: Path, manifest: Manifest) -> EvaluationTarget:
     """Return what manifest, state and the reports on its ancestors record of a checkpoint."""
-    m, state, learned = manifest, read_state(checkpoint), documents_of(manifest)
-    final = final_beside(checkpoint, m)
-    return EvaluationTarget(
-        f"{m.training_id}/{checkpoint.name}", m.phase, m.size, m.weights_sha256,
-        corpora={asset: version.data_version for asset, version in m.corpora.items()},
-        ungated=tuple(m.ungated),
+    state, metrics = read_state(checkpoint), read_metrics(training_of(checkpoint))
+    final, artifacts = final_beside(checkpoint, manifest), Artifacts.of_checkpoint(checkpoint)
+    return replace(
+        recorded_target(manifest, checkpoint.name),
         reported_loss=state.epoch_losses[-1] if state.epoch_losses else None,
-        earlier_losses=_earlier_losses(checkpoint, m),
-        replay=m.settings["replay"],
+        earlier_losses=_earlier_losses(checkpoint, manifest),
+        best_of_completed=final is not None,
+        best=_best(checkpoint, manifest, state),
+        pass_on=pass_on_of(checkpoint),
+        milestones=tuple((read_state(final) if final else state).milestones),
+        curve=[CurvePoint.from_json(row) for row in metrics if row["step"] <= manifest.step],
+        evaluation_expected=bool(documents_for((), documents_of(manifest), artifacts)),
+    )
+
+
+def recorded_target(m: Manifest, name: str) -> EvaluationTarget:
+    """Return what the manifest of a checkpoint of this name records."""
+    learned = documents_of(m)
+    return EvaluationTarget(
+        f"{m.training_id}/{name}", m.phase, m.size, m.weights_sha256,
+        corpora={asset: version.data_version for asset, version in m.corpora.items()},
+        ungated=tuple(m.ungated), settings=m.settings,
         composed=frozenset(document.name for document in learned if is_composed(document)),
         kind=m.kind, epoch=m.epoch, epochs=m.epochs, step=m.step, stopped=m.stopped,
-        best_of_completed=final is not None, best=_best(checkpoint, m, state), pass_on=pass_on_of(checkpoint),
-        milestones=tuple((read_state(final) if final else state).milestones),
-        curve=[CurvePoint.from_json(row) for row in read_metrics(training_of(checkpoint)) if row["step"] <= m.step],
-        evaluation_expected=bool(documents_for((), learned, Artifacts.of_checkpoint(checkpoint))),
+        evaluation_expected=bool(documents_for((), learned)),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hlx_model.evaluation.prediction import Prediction
 from hlx_model.reporting.models import BestEpoch, CurvePoint
@@ -34,7 +34,8 @@ class EvaluationTarget:
     """The trainer's own mean loss of the last epoch, in nats; None if that is not recorded."""
     earlier_losses: Mapping[str, Losses] = field(default_factory=dict)
     """By asset, in the reports on the phases before."""
-    replay: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those of its training; empty if they are not recorded."""
     kind: str = "FOREIGN"
     epoch: int | None = None
     epochs: int | None = None
@@ -53,6 +54,11 @@ class EvaluationTarget:
     """The records of the training up to its step."""
     evaluation_expected: bool = False
     """Whether it must be evaluated on an evaluation document."""
+
+    @property
+    def replay(self) -> float:
+        """The share of tokens that its training took again from each earlier phase."""
+        return float(self.settings.get("replay", 0.0))
 
 
 @dataclass(frozen=True)

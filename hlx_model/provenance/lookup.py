@@ -4,7 +4,15 @@ from pathlib import Path
 
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import list_checkpoints
-from hlx_model.layout import CHECKPOINTS, DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES, Artifacts
+from hlx_model.layout import (
+    CHECKPOINTS,
+    DOCUMENT,
+    EVALUATION,
+    EVALUATION_DOCUMENT,
+    EXAMPLES,
+    Artifacts,
+    missing_training,
+)
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.provenance.events import last_materialized
 from hlx_model.runs.passing import passed_on
@@ -33,7 +41,7 @@ def checkpoint_of(name: str, training: Path) -> Path:
         training: the folder of the trainings.
 
     Raises:
-        CheckpointError: no checkpoint or several have this name.
+        CheckpointError: no checkpoint or several have this name, or the folder of the trainings is missing.
     """
     path = Path(name)
     if path.is_dir():
@@ -42,6 +50,8 @@ def checkpoint_of(name: str, training: Path) -> Path:
         raise CheckpointError(f"{name}: a file: name the directory of a checkpoint")
     if name in (*CORPORA, "training_history"):
         raise CheckpointError(f"{name}: not a checkpoint: use `hlx lineage show` for corpora, `hlx history` for all")
+    if not training.is_dir():
+        raise CheckpointError(f"{name}: no such checkpoint: {missing_training(training)}")
     if name in _CHECKPOINT_OF_ASSET:
         root = Artifacts(training).root
         if materialized := last_materialized(root).get(_CHECKPOINT_OF_ASSET[name]):

@@ -14,7 +14,7 @@ from hlx_model.corpus import store
 from hlx_model.corpus.documents import documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.verdict import Verdict
-from hlx_model.layout import CHECKPOINTS, EXAMPLES, Artifacts
+from hlx_model.layout import CHECKPOINTS, EXAMPLES, Artifacts, missing_training
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.events import Event, last_materialized, read_events
 from hlx_model.provenance.lookup import CORPORA, DOCUMENT_OF, checkpoint_of
@@ -191,7 +191,8 @@ def lineage(name: str, training: Path) -> Node:
     root = Artifacts(training).root
     directory = last_materialized(root).get(name)
     if directory is None:
-        raise CorpusError(f"{name} was never materialized under {root}: materialize it, or name a checkpoint")
+        never = f"{name} was never materialized under {root}: materialize it, or name a checkpoint"
+        raise CorpusError(never if root.is_dir() else missing_training(training))
     events, version = read_events(root), directory.name
     if name in DOCUMENT_OF.values():
         documents = tuple(_document(document.to_ref()) for document in kept_documents(directory))

@@ -7,6 +7,7 @@ these versions are kept.
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
+from itertools import takewhile
 from operator import or_
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ import pyarrow.parquet as pq
 
 from hlx_model.checkpoints.manifest import CorpusVersion
 from hlx_model.checkpoints.seal import list_checkpoints
+from hlx_model.corpus import store
+from hlx_model.corpus.documents import StoredDocument, documents_version, kept_documents
 from hlx_model.corpus.entries import CorpusError, DocumentRef
+from hlx_model.corpus.sources import opened, read_blocks
 from hlx_model.files import STDIN, sha256_of
-from hlx_model.layout import CHECKPOINTS, EXAMPLES, ROWS, Artifacts
+from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, QUARANTINE, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.lookup import readable_manifest
 
@@ -50,12 +54,24 @@ class Use(NamedTuple):
         return self._replace(what=what, how=self.how if split == "train" else "held out")
 
 
+class QuarantinedEntry(NamedTuple):
+    """An entry that was in quarantine, so that no model learned from it in this place."""
+
+    document: str
+    line: int
+    """1-based, the first one that the quarantine records."""
+    english: str | None
+    reason: str
+
+
 class Uses(NamedTuple):
     """The uses that were found, and what could not be checked."""
 
     found: tuple[Use, ...]
     unchecked: tuple[str, ...]
     """Missing versions of corpora, and trainings whose manifests cannot be read: one line each."""
+    quarantined: tuple[QuarantinedEntry, ...] = ()
+    """Entries in the quarantine of a recorded version."""
 
 
 class _Document:
@@ -110,6 +126,8 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
 def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
     """Return the trainings that used the entry at a line of a document, in each recorded version of the document.
 
+    If the entry was in quarantine there, its sentence may have been used from another place.
+
     Args:
         corpus: the document, as in `uses_of_document`.
         line: counted from 1.
@@ -119,7 +137,7 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         CorpusError: no training records the document, or none of its versions has an entry at this line.
     """
     corpora, unchecked = _corpora(training)
-    found, named, artifacts = [], _Document(corpus), Artifacts(training)
+    found, named, artifacts, quarantined = [], _Document(corpus), Artifacts(training), list[QuarantinedEntry]()
     entries: dict[str, list[Mapping[str, Any]]] = {}
     for use, version in corpora:
         documents = named.among(version.documents)
@@ -128,7 +146,11 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         if version.examples not in entries:
             examples = artifacts.corpus(EXAMPLES, version.examples)
             unchecked += _missing(examples)
-            entries[version.examples] = _entries_at(examples, {document.name for document in documents}, line)
+            names = {document.name for document in documents}
+            entries[version.examples] = _entries_at(examples, names, line)
+            if not entries[version.examples]:
+                kept = artifacts.corpus(DOCUMENT, documents_version(version.documents))
+                quarantined += _quarantined_at(examples, names, line, kept)
         directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
         # The corpus of phase 1 contains sentences alone.
@@ -138,9 +160,11 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
             found += [use.of(shown, split) for split in _splits(directory, (column,), entry[column])]
     if not entries:
         raise _not_recorded(corpus, training, [version for _, version in corpora])
-    if not any(entries.values()) and not unchecked:
+    if not any(entries.values()) and not quarantined and not unchecked:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
-    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
+    for sentence in dict.fromkeys(entry.english for entry in quarantined if entry.english):
+        found += uses_of_text(sentence, training).found
+    return _uses(found, unchecked, quarantined)
 
 
 def uses_of_text(text: str, training: Path) -> Uses:
@@ -151,12 +175,20 @@ def uses_of_text(text: str, training: Path) -> Uses:
         training: the folder of the trainings.
     """
     corpora, unchecked = _corpora(training)
-    found, artifacts, splits = [], Artifacts(training), cache(_splits)
+    found, artifacts, splits, quarantined = [], Artifacts(training), cache(_splits), list[QuarantinedEntry]()
+    for examples in dict.fromkeys(version.examples for _, version in corpora if version.examples):
+        same = (pc.field("english") == text) | (pc.field("found") == text)
+        quarantined += _quarantined(artifacts.corpus(EXAMPLES, examples), same)
     for use, _ in corpora:
         directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
         found += [use.of(text, split) for split in splits(directory, _TEXTS, text)]
-    return Uses(tuple(found), tuple(dict.fromkeys(unchecked)))
+    return _uses(found, unchecked, quarantined)
+
+
+def _uses(found: Sequence[Use], unchecked: Sequence[str], quarantined: Sequence[QuarantinedEntry]) -> Uses:
+    """Return them, each once."""
+    return Uses(tuple(dict.fromkeys(found)), tuple(dict.fromkeys(unchecked)), tuple(dict.fromkeys(quarantined)))
 
 
 def _begins(sha256: str, named: str) -> bool:
@@ -203,6 +235,42 @@ def _entries_at(examples: Path, names: set[str], line: int) -> list[Mapping[str,
     # The sentence may be above the lines that its value was read from.
     at_line = (within | (pc.field("line") == line)) & pc.field("document").isin(list(names))
     return list(pq.read_table(examples / ROWS, filters=at_line).to_pylist())
+
+
+def _quarantined(examples: Path, those: pc.Expression) -> list[QuarantinedEntry]:
+    """Return those entries in the quarantine of a version of the examples; none if the file is missing."""
+    if not (examples / QUARANTINE).is_file():
+        return []
+    rows = store.quarantined(examples).filter(those).to_pylist()
+    return [QuarantinedEntry(*(row[name] for name in QuarantinedEntry._fields)) for row in rows]
+
+
+def _quarantined_at(examples: Path, names: set[str], line: int, kept: Path) -> list[QuarantinedEntry]:
+    """Return the quarantined entries at a line of documents with these names.
+
+    The quarantine records the first line of an entry. The documents, as they are kept, have its other lines.
+    """
+    rows = _quarantined(examples, pc.field("document").isin(list(names)))
+    if any(row.line == line for row in rows):
+        return [row for row in rows if row.line == line]
+    begins = {(document.name, _first_line(kept / document.file, document.name, line)) for document in _kept(kept, rows)}
+    return [row for row in rows if (row.document, row.line) in begins]
+
+
+def _kept(directory: Path, rows: Iterable[QuarantinedEntry]) -> list[StoredDocument]:
+    """Return the kept documents of these entries; none if the documents are not kept any more."""
+    names = {row.document for row in rows}
+    documents = kept_documents(directory) if directory.is_dir() else ()
+    return [document for document in documents if document.name in names]
+
+
+def _first_line(path: Path, name: str, line: int) -> int | None:
+    """Return the line by which the quarantine names the entry that contains a line; None if no entry does."""
+    with opened(path, name) as file:
+        for block in takewhile(lambda block: block.parts[0].line <= line, read_blocks(file, name, {})):
+            if line <= max(part.last_line for part in block.parts):
+                return block.line
+    return None
 
 
 def _splits(directory: Path, columns: Sequence[str], text: str | None) -> list[str]:

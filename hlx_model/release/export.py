@@ -11,7 +11,7 @@ from pathlib import Path
 from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.files import filled_directory, sha256_of, write_json, write_text
-from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, REPORT, VERDICT, VOCABULARY, WEIGHTS
+from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, PT_WEIGHTS, REPORT, VERDICT, VOCABULARY, WEIGHTS
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, SYMBOLS, UNK, VOCABULARY_SHA256, VOCABULARY_SIZE
 from hlx_model.outputs import require_output
@@ -42,7 +42,7 @@ def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Pat
     if format not in WEIGHTS_FORMATS:
         raise ValueError(f"--format is {format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
     _require_free(target)
-    place = require_output(target)
+    place = require_output(target, folder=True)
     if key is not None:
         require_private_key(key)
     # Weights that are copied are hashed once, in the new folder.
@@ -107,5 +107,5 @@ def _write_weights(checkpoint: Path, m: Manifest, directory: Path, format: str) 
 
     ids = {symbol: index for index, symbol in enumerate(SYMBOLS)}
     state = {"epoch": m.epoch, "model_state_dict": load_file(checkpoint / WEIGHTS), "vocab": ids}
-    torch.save(state, directory / "model.pt")
-    return "model.pt"
+    torch.save(state, directory / PT_WEIGHTS)
+    return PT_WEIGHTS

@@ -32,7 +32,7 @@ from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import ExecutionConfig
-from hlx_model.training.memory import estimate_disk, gib
+from hlx_model.training.memory import estimate_disk, gib, out_of_memory
 from hlx_model.training.plan import Overrides, epochs_of, repeats_of, sample, settings_of
 from hlx_model.training.settings import Settings
 
@@ -77,7 +77,7 @@ class Forecast:
 
 def forecast(
     settings: Settings, train: Sequence[str], execution: ExecutionConfig, training: Path, first_epoch: int = 1,
-    processes: int = 1, *, measure: bool = True,
+    *, measure: bool = True,
 ) -> Forecast:  # fmt: skip
     """Return what a training will take.
 
@@ -87,11 +87,10 @@ def forecast(
         execution: the machine's settings.
         training: the folder of the trainings, whose speeds on this machine are known.
         first_epoch: the first one that is still to be trained.
-        processes: those that train together; a speed that is measured is that of one.
         measure: do a few steps if no training of this machine shows the speed.
     """
     count = Count(len(train), sum(map(len, train)))
-    return _forecast(settings, count, train, execution, training, first_epoch, processes, measure=measure)
+    return _forecast(settings, count, train, execution, training, first_epoch, measure=measure)
 
 
 def forecast_of_phase(
@@ -148,11 +147,11 @@ def _counts(corpus: Path) -> tuple[Count, Count, list[str]]:
 
 def _forecast(
     settings: Settings, count: Count, texts: Sequence[str], execution: ExecutionConfig, training: Path,
-    first_epoch: int = 1, processes: int = 1, *, measure: bool,
+    first_epoch: int = 1, *, measure: bool,
 ) -> Forecast:  # fmt: skip
     speed: tuple[float, str] | tuple[None] = _known_speed(settings, execution, training) or (None,)
     if speed == (None,) and measure:
-        speed = _measured_speed(settings, texts, execution, processes)
+        speed = _measured_speed(settings, texts, execution)
     return Forecast(settings, count.examples, settings.epochs - first_epoch + 1, count.tokens, *speed)
 
 
@@ -206,17 +205,15 @@ def _known_speed(settings: Settings, execution: ExecutionConfig, training: Path)
     return None
 
 
-def _measured_speed(
-    settings: Settings, train: Sequence[str], execution: ExecutionConfig, processes: int
-) -> tuple[float, str]:
-    """Return the tokens a second of a few steps on fresh weights, in this process, times the number of processes."""
+def _measured_speed(settings: Settings, train: Sequence[str], execution: ExecutionConfig) -> tuple[float, str]:
+    """Return the tokens a second of a few steps on fresh weights."""
     data = TrainingData(sample(train, TRIED_TEXTS, settings.seed), [], settings)
     model = Transformer(SIZES[settings.size])
     model.initialize(settings.seed)
     batches = data.epoch(1)
     engine = Engine(model.to(execution.device), settings, TRIED_STEPS, execution, Ranks(execution.device))
     times: list[tuple[int, float]] = []
-    with engine.active():
+    with engine.active(), out_of_memory(settings, execution):
         begun = time.monotonic()
         for step in range(TRIED_STEPS):
             batch, before = batches[step % len(batches)], time.monotonic()
@@ -226,5 +223,5 @@ def _measured_speed(
                 break
     # Each new shape of a batch costs time once, the first one most.
     kept = times[len(times) // 2 :]
-    speed = processes * sum(tokens for tokens, _ in kept) / max(1e-9, sum(seconds for _, seconds in kept))
+    speed = sum(tokens for tokens, _ in kept) / max(1e-9, sum(seconds for _, seconds in kept))
     return speed, f"measured on {len(kept)} step{'s' if len(kept) > 1 else ''}"

@@ -137,7 +137,7 @@ def test_no_part_of_an_address_is_shown(
         DagsterEnvironment.check()
     except ValueError as error:
         log.lines.append(str(error))
-    assert main() == 1
+    assert main([]) == 1
     shown = capfd.readouterr()
     assert "secret" not in "".join([*log.lines, caplog.text, shown.out, shown.err])
     assert any("address 1" in line for line in log.lines)
@@ -157,10 +157,10 @@ def test_addresses_that_hang_share_one_bound(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_test_alert_says_which_address_accepted_it(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main() == 0
+    assert main([]) == 0
     assert [message["title"] for message in server.taken] == ["HLX Brain: a test"]
     monkeypatch.setenv("HLX_ALERTS", f"{server.address} json://user:secret@127.0.0.1:9/")
-    assert main() == 1
+    assert main([]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "HLX_ALERTS: address 1 accepted the message",
         "HLX_ALERTS: address 1 accepted the message",
@@ -168,7 +168,16 @@ def test_a_test_alert_says_which_address_accepted_it(
     ]
     monkeypatch.delenv("HLX_ALERTS")
     with pytest.raises(SystemExit, match="HLX_ALERTS names no address"):
-        main()
+        main([])
+
+
+def test_help_and_a_mistake_send_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code in ((["--help"], 0), (["-h"], 0), (["somebody@example.org"], 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert ended.value.code == code and "usage: python -m hlx_assets.watchdog.alerts [-h]" in out + err
+    assert server.taken == []
 
 
 def found(home: Home, since: float) -> tuple[float, list[Alert]]:

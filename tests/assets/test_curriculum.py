@@ -91,6 +91,9 @@ def test_a_milestone_is_a_check_in_the_event_log_while_training_runs(curriculum:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
     assert shown == ["gates_in_training"] * len((1, 5, 10, 20, 40))
+    with home.instance() as instance:
+        lines = [entry.user_message for entry in instance.all_logs(run.id)]
+    assert "gates at epoch 5: pass" in lines and any(line.startswith("  next_token_loss: pass: ") for line in lines)
     kinds = [event.event_type for event in mine]
     first = kinds.index(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     assert dg.DagsterEventType.ASSET_OBSERVATION in kinds[first:]

@@ -25,7 +25,7 @@ def test_the_best_one_is_materialized_judged_and_starts_the_next_phase(home: Hom
     assert (final.name, manifest.kind, best.parent) == ("phase1_FINAL_epoch40", "BEST", final.parent)
     shown = run.materialization("phase1_checkpoint").metadata
     assert (shown["checkpoint"].value, shown["found"].value) == (best.name, True)
-    assert (shown["epoch"].value, shown["epochs"].value) == (manifest.epoch, 40)
+    assert (shown["epoch"].value, shown["epochs"].value) == (str(manifest.epoch), "40")
     assert "the best of 40 epochs, chosen (pass_on: best)" in str(shown["lineage"].value)
     assert isinstance(shown["lineage"], dg.MarkdownMetadataValue)
     judged = Report.read(report / "report.json")

@@ -59,5 +59,6 @@ def test_an_unreadable_manifest_is_why_nothing_is_removed(hlx: Hlx, training: Pa
 
 
 def test_a_wrong_folder_is_one_line(hlx: Hlx, tmp_path: Path) -> None:
-    ran = hlx("clean", "--checkpoint-dir", tmp_path / "nowhere")
-    assert ran.code == 1 and "contains no training" in ran.error
+    for folder, said in ((tmp_path / "nowhere", "no such folder"), (tmp_path, "contains no training: name the folder")):
+        ran = hlx("clean", "--checkpoint-dir", folder)
+        assert ran.code == 1 and f"{folder}" in ran.error and said in ran.error

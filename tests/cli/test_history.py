@@ -1,6 +1,7 @@
 """`hlx history` and `hlx history compare`."""
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 
 from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.cli.history import contrasts
+from hlx_model.corpus.documents import short_name
+from hlx_model.corpus.entries import DocumentRef
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import read_json, write_json
+from hlx_model.history import TrainingRow
 from hlx_model.layout import HISTORY, Artifacts
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.loop import train
@@ -68,7 +73,7 @@ def forged() -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -107,15 +112,19 @@ def test_json_has_all_figures_of_all_trainings(hlx: Hlx, trainings: Path, other:
     assert [row["phase"] for row in content["trainings"]] == [3, 3, 2, 1]
 
 
-def test_it_fits_a_terminal_of_80_columns(hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", [60, 80, 120, 150])
+def test_it_fits_a_terminal_and_breaks_nothing(
+    hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     beat = Heartbeat("0123456789abcdef", 3, "250m", 1000, status="quality_failed", epoch=1000, started=1.75e9)
     beat.train_loss, beat.held_out_loss = float("nan"), 12345.678
     (tmp_path / "training" / beat.training_id).mkdir(parents=True)
     beat.write(tmp_path / "training" / beat.training_id)
     shown = hlx("history", "--checkpoint-dir", tmp_path / "training").out
-    assert "01234567 2025-06-15 3 250m quality_failed 1.2e+04" in shown
-    assert all(len(line) <= 80 for line in shown.splitlines()) and "…" not in shown
+    for cell in ("01234567", "2025-06-15", "15:06", "3 250m", "quality_failed", "1.2e+04"):
+        assert re.search(rf"(?<!\S){re.escape(cell)}", shown), cell
+    assert all(len(line) <= columns for line in shown.splitlines()) and "…" not in shown
     content = json.loads(hlx("history", "--checkpoint-dir", tmp_path / "training", "--json").out)
     assert content["trainings"][0]["train_loss"] == "nan"
 
@@ -127,7 +136,7 @@ def test_a_trainer_whose_process_is_gone_is_shown(hlx: Hlx, tmp_path: Path) -> N
     for pid, message in ((beat.pid, "training"), (2**22, "process gone")):
         beat.pid = pid
         beat.write(directory)
-        assert f" 1 tiny {message} " in hlx("history", "--checkpoint-dir", tmp_path / "training").out
+        assert f" 1 tiny {message} " in " ".join(hlx("history", "--checkpoint-dir", tmp_path / "training").out.split())
 
 
 def test_a_folder_without_trainings_is_reported_as_empty(hlx: Hlx, tmp_path: Path) -> None:
@@ -140,7 +149,91 @@ def test_a_folder_without_trainings_is_reported_as_empty(hlx: Hlx, tmp_path: Pat
 def test_a_missing_folder_is_refused(hlx: Hlx, tmp_path: Path) -> None:
     for command in (("history",), ("lineage", "uses", "--text", "Search for documents")):
         ran = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
-        assert ran.code == 1 and "nowhere: no such folder: name the folder of the trainings" in ran.error
+        assert ran.code == 1 and "nowhere: no such folder, so nothing was trained here: name the folder" in ran.error
+
+
+def row(name: str, phase: int = 1, **fields: object) -> TrainingRow:
+    """A training that has a checkpoint."""
+    return TrainingRow(training_id=name * 16, phase=phase, size="tiny", checkpoint="c", **fields)  # type: ignore[arg-type]
+
+
+def test_the_corpus_and_the_settings_that_differ_are_shown(
+    hlx: Hlx, trainings: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for columns in ("160", "80", "60"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = hlx("history", "--checkpoint-dir", trainings).out
+        assert shown.count("small.md ") == 4
+        # Only the two of phase 3 can differ from each other.
+        for setting in ("lr 0.003", "lr 0.006", "batch size 8", "batch size 4"):
+            assert shown.count(setting) == 1, columns
+        assert not any(word in shown for word in ("seed", "optimizer", "replay", "epochs 8"))
+    newest, before, *_ = json.loads(hlx("history", "--checkpoint-dir", trainings, "--json").out)["trainings"]
+    assert newest["documents"] == before["documents"] == ["small.md"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 150, 200])
+def test_a_long_name_of_a_document_is_folded_and_nothing_else(
+    hlx: Hlx, trainings: Path, other: str, monkeypatch: pytest.MonkeyPatch, forged: Callable[..., None], columns: int
+) -> None:
+    def rename(content: dict[str, Any]) -> None:
+        content["corpora"]["paired_corpus"]["documents"][0]["name"] = f"{'all-' * 30}\nvariants.md"
+
+    forged(trainings / other / "checkpoints" / "phase3_FINAL_epoch8", rename)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = hlx("history", "--checkpoint-dir", trainings).out
+    assert all(len(line) <= columns for line in shown.splitlines())
+    ids = [
+        row["training_id"]
+        for row in json.loads(hlx("history", "--checkpoint-dir", trainings, "--json").out)["trainings"]
+    ]
+    words = shown.split()
+    assert all((one if columns >= 150 else one[:8]) in words for one in ids)
+    assert (
+        len(re.findall(r"(?<!\S)\d{4}-\d\d-\d\d(?!\S)", shown))
+        == len(re.findall(r"(?<!\S)\d\d:\d\d(?!\S)", shown))
+        == 4
+    )
+    assert words.count("completed") == 4 and "".join(words).count("all-") > 10
+
+
+def test_composed_entries_and_documents_are_named_shortly() -> None:
+    composed = DocumentRef(
+        name="composed-30000-seed-0.md", sha256="ab" * 32, bytes=1,
+        source="composed: 30000 entries, seed 0, without the sentences above",
+    )  # fmt: skip
+    users = DocumentRef(name="/home/me/composed: 5.md", sha256="cd" * 32, bytes=1, source="/home/me/composed: 5.md")
+    assert [short_name(document) for document in (composed, users)] == ["composed 30,000", "composed: 5.md"]
+
+
+def test_the_version_of_a_corpus_is_shown_if_its_names_do_not_tell_it() -> None:
+    one = row("a", documents=["x.md"], english_corpus_version="1" * 64)
+    same, edited = row("b", documents=["x.md"], english_corpus_version="1" * 64), "2" * 64
+    assert contrasts([one, same]) == [("x.md", ""), ("x.md", "")]
+    assert contrasts([one, row("b", documents=["x.md"], english_corpus_version=edited)]) == [
+        ("x.md 11111111", ""), ("x.md 22222222", "")
+    ]  # fmt: skip
+    # Other names tell them apart, and the corpora of two phases are different assets.
+    assert contrasts([one, row("b", documents=["x.md", "composed 5"], english_corpus_version=edited)])[0] == (
+        "x.md",
+        "",
+    )
+    assert contrasts([one, row("b", 2, documents=["x.md"], hlx_corpus_version=edited)])[1] == ("x.md", "")
+    assert contrasts([row("a", english_corpus_version="1" * 64)]) == [("11111111", "")]  # an older manifest
+
+
+def test_settings_are_compared_within_a_phase_and_a_size() -> None:
+    one = row("a", setting_learning_rate=1e-4, setting_seed=0, setting_mixed_precision=True, epochs=5)
+    other = row("b", setting_learning_rate=1e-4, setting_seed=1, setting_mixed_precision=False, epochs=5)
+    assert [cells for _, cells in contrasts([one, other])] == [
+        "seed 0, mixed precision on", "seed 1, mixed precision off"
+    ]  # fmt: skip
+    assert contrasts([one, other.replace(size="10m")]) == [("", "")] * 2
+    assert contrasts([one, other.replace(phase=2)]) == [("", "")] * 2
+    # A setting that is not recorded has no value; a training without a checkpoint has no settings yet.
+    unrecorded = other.replace(setting_seed=None, setting_mixed_precision=True, epochs=7)
+    assert [cells for _, cells in contrasts([one, unrecorded])] == ["epochs 5, seed 0", "epochs 7"]
+    assert contrasts([one, unrecorded.replace(checkpoint=None)]) == [("", ""), ("", "")]
 
 
 def test_compare_names_the_settings_that_differ_and_no_other(

@@ -163,14 +163,3 @@ def test_an_error_of_the_system_is_its_file_and_its_reason(hlx: Hlx, small_docum
     ):
         ran = hlx(*arguments)
         assert ran.code == 1 and said in ran.error and "[Errno" not in ran.err
-
-
-def test_a_home_that_only_a_shell_could_find_is_refused(
-    hlx: Hlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_document: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", "~/home")
-    for command in (("status",), ("history",), ("train", "--phase", 1, "--corpus", small_document), ("clean",)):
-        ran = hlx(*command)
-        assert ran.code == 1 and ran.error == "error: DAGSTER_HOME is '~/home': it must be an absolute path"
-    assert list(tmp_path.iterdir()) == []

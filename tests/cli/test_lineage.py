@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Hlx
-from tests.support.curriculum import Curriculum
+from tests.support.curriculum import Curriculum, trained
+from tests.support.documents import small_text
 
 
 def test_show_prints_what_a_checkpoint_was_made_from(hlx: Hlx, curriculum: Curriculum) -> None:
@@ -55,6 +56,24 @@ def test_uses_prints_who_learned_from_a_document_or_an_entry(hlx: Hlx, curriculu
     ran = hlx("lineage", "uses", "--text", "Search for documents", "--json", *there)
     assert {use["phase"] for use in json.loads(ran.out)["uses"]} == {1, 3, 2}
     assert hlx("lineage", "uses", "--text", "never written", *there).out == "no model saw it\n"
+
+
+def test_uses_says_that_an_entry_was_set_aside_and_exits_with_0(hlx: Hlx, tmp_path: Path) -> None:
+    document, reason = tmp_path / "mixed.md", "LC-T `3` reads as 3 where HLXL says 2"
+    document.write_text(f"English: Two boats\nHLXL: 2\nLC-T: 3\n\n{small_text()}", encoding="utf-8")
+    training = trained(document, tmp_path / "artifacts").parents[2]
+    uses = ("lineage", "uses", "--checkpoint-dir", training)
+    expected = f"mixed.md line 1: it was set aside (in quarantine: {reason}): no model saw it\n"
+    for asked in ((document, "--line", 1), ("mixed.md", "--line", 3), ("--text", "Two boats")):
+        ran = hlx(*uses, *asked)
+        assert (ran.code, ran.out) == (0, expected)
+        content = json.loads(hlx(*uses, *asked, "--json").out)
+        entry = {"document": "mixed.md", "line": 1, "english": "Two boats", "reason": reason}
+        assert content == {"uses": [], "quarantined": [entry], "unchecked": []}
+    shutil.rmtree(training.parent / "corpora" / "english_corpus")
+    ran = hlx(*uses, "mixed.md", "--line", 1)
+    assert ran.code == 1 and ran.out.endswith("): no model is known to have seen it\n")
+    assert "unchecked: english_corpus" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,28 @@ def test_a_link_is_followed_and_a_pipe_or_a_device_is_written_to(hlx: Hlx, here:
     assert null.is_char_device()
 
 
+def test_a_folder_is_no_file_and_a_dash_is_no_folder(
+    hlx: Hlx, here: Path, kept: Mapping[str, Path], document: Path, users_file: Path, curriculum: Curriculum
+) -> None:
+    trained = [curriculum.phases[phase].checkpoint for phase in (1, 2)]
+    (here / "pages.svg").mkdir()
+    validate = ("validate", "--checkpoint", "m.pt", "--corpus", "c.md", "--phase", 1)
+    for output in (".", "..", "pages.svg", here, "artifacts/.."):
+        for command in (
+            ("corpus", "statistics", "c.md", "--output", output), ("corpus", "compose", output, "--force"),
+            (*validate, "--output", output),
+        ):  # fmt: skip
+            assert refused(hlx, here, output, *command).error == f"error: {output}: a folder: name a file"
+    refused(hlx, here, "pages.svg", "history", "compare", *trained, "--output", "pages.svg")
+    for writes in (
+        ("export", kept["checkpoint"], "-"),
+        ("train", "--phase", 1, "--corpus", "c.md", "--checkpoint-dir", "-"),
+        ("train", "--phase", 1, "--corpus", "c.md", "--checkpoint-dir", "new", "--tensorboard", "-"),
+    ):  # fmt: skip
+        assert refused(hlx, here, "-", *writes).error.endswith(": standard output is no folder: name a folder")
+    assert not (here / "-").exists()
+
+
 def test_a_dash_is_standard_output(
     hlx: Hlx, here: Path, document: Path, curriculum: Curriculum, users_file: Path
 ) -> None:
@@ -348,7 +370,7 @@ def test_the_report_on_a_pt_file_destroys_nothing(
     (here / "file.report").write_text("of a user")
     for name, corpus in (("within", "within.report/report.md"), ("link", "c.md"), ("file", "c.md")):
         arguments = command(name, corpus)
-        refused(hlx, here, f"{name}.report" if name != "file" else here / "file.report", *arguments)
+        refused(hlx, here, f"{name}.report", *arguments)
     exported = kept["exported-pt"].relative_to(here) / "model.report"
     refused(hlx, here, exported, "validate", "--checkpoint", "exported-pt/model.pt", "--corpus", "c.md", "--phase", 1)
     for _ in range(2):

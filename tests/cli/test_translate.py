@@ -47,6 +47,7 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere" / "artifacts" / "training").mkdir(parents=True)
     ran = hlx("translate", "Sort")
     assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
     monkeypatch.delenv("DAGSTER_HOME")
@@ -57,7 +58,10 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
     copy.mkdir()
     shutil.copy(final / "manifest.json", copy)
     (line,) = hlx("translate", "Sort all users", "--json").out.splitlines()
-    assert json.loads(line)["checkpoint"] == str(final)
+    assert json.loads(line)["checkpoint"] == str(tmp_path / final)
+    within = ("--checkpoint-dir", tmp_path / final.parents[2])
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert json.loads(hlx("translate", "Sort all users", "--json", *within).out)["checkpoint"] == str(tmp_path / final)
 
 
 def test_an_older_model_that_was_copied_or_touched_is_not_the_newest(

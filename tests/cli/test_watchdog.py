@@ -83,7 +83,7 @@ def test_a_folder_without_trainings_passes_and_a_missing_one_fails(hlx: Hlx, tmp
     assert empty.code == 0 and "contains no training" in empty.out
     for command in (("watchdog", "--once"), ("status",)):
         absent = hlx(*command, "--checkpoint-dir", tmp_path / "nowhere")
-        assert absent.code == 1 and "nowhere: no such folder: name the folder of the trainings" in absent.error
+        assert absent.code == 1 and "nowhere: no such folder, so nothing was trained here: name" in absent.error
 
 
 def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:

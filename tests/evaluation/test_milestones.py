@@ -184,3 +184,12 @@ def test_one_gate_shows_all_milestones_in_the_order_of_their_epochs(texts: tuple
     assert recorded_milestones_gate([*passed, *recorded]).reason.startswith("pass at epochs 1, 2, 10; fail at epoch 5")
     none = recorded_milestones_gate([])
     assert (none.outcome, none.reason) == ("warn", "the training ended before its first milestone")
+
+
+def test_the_summary_names_the_gates_that_did_not_pass() -> None:
+    gates = GateResult("a", "pass", "why"), GateResult("b", "warn", "why"), GateResult("c", "fail", "why")
+    for some, summary in (
+        (gates[:1], "gates at epoch 5: pass"), (gates[:2], "gates at epoch 5: warn (b)"),
+        (gates, "gates at epoch 5: fail (b, c)"), ((), "gates at epoch 5: pass"),
+    ):  # fmt: skip
+        assert Milestone(epoch=5, outcome=worst(some), gates=some).summary == summary

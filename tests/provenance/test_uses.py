@@ -8,11 +8,12 @@ import pytest
 
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.files import sha256_of
-from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.layout import Artifacts
+from hlx_model.provenance.uses import QuarantinedEntry, Use, Uses, uses_of_document, uses_of_line, uses_of_text
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
-from tests.support.curriculum import CPU, QUICK, Curriculum
-from tests.support.documents import small_text
+from tests.support.curriculum import CPU, QUICK, Curriculum, trained
+from tests.support.documents import NOUNS, small_text
 
 
 def by_phase(uses: Sequence[Use]) -> dict[int, set[str]]:
@@ -98,3 +99,102 @@ def test_what_cannot_be_checked_is_named(curriculum: Curriculum, tmp_path: Path)
     shutil.rmtree(root / "corpora")
     found = uses_of_text("Search for documents", training)
     assert found.found == () and len(found.unchecked) == 4
+
+
+SET_ASIDE = """
+English: Two boats
+HLXL: 2
+```lc-t
+3
+```
+
+Prose.
+
+## Lists
+
+English: A list that never ends
+HLXL:
+[1,
+2
+
+English: Search for documents
+HLXL: {1000: {@0: "search", @1: &h_documents}}
+
+More prose.
+"""
+"""What is written below a good document: two entries with a defect, and one whose sentence is above already."""
+
+
+@pytest.fixture(scope="module")
+def with_quarantine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A document with three entries in quarantine, and the folder of a training on it."""
+    root = tmp_path_factory.mktemp("quarantine")
+    document = root / "mixed.md"
+    document.write_text(small_text(nouns=(*NOUNS, "keys", "maps")) + SET_ASIDE, encoding="utf-8")
+    return document, trained(document, root / "artifacts").parents[2]
+
+
+def line_of(document: Path, text: str, last: bool = False) -> int:
+    """The number of the line with this text, the first or the last one."""
+    found = [i for i, line in enumerate(document.read_text(encoding="utf-8").split("\n"), 1) if line == text]
+    return found[-1 if last else 0]
+
+
+def test_every_line_of_a_quarantined_entry_is_known(with_quarantine: tuple[Path, Path]) -> None:
+    document, training = with_quarantine
+    two, never = line_of(document, "English: Two boats"), line_of(document, "English: A list that never ends")
+    for begin, lines, reason in (
+        (two, 5, "LC-T `3` reads as 3 where HLXL says 2"), (never, 4, "HLXL `[1, 2` cannot be read")
+    ):  # fmt: skip
+        for line in range(begin, begin + lines):
+            found = uses_of_line("mixed.md", line, training)
+            (entry,) = found.quarantined
+            assert found.found == () and found.unchecked == ()
+            assert (entry.document, entry.line) == ("mixed.md", begin) and entry.reason.startswith(reason), line
+    for line in (two - 1, two + 6, never - 2, never + 4, 9999):  # empty lines, prose, a heading
+        with pytest.raises(CorpusError, match=f"no entry at line {line}"):
+            uses_of_line("mixed.md", line, training)
+
+
+def test_a_repeated_entry_is_quarantined_and_its_sentence_was_used(with_quarantine: tuple[Path, Path]) -> None:
+    document, training = with_quarantine
+    again, first = (line_of(document, "English: Search for documents", last=last) for last in (True, False))
+    for line in (again, again + 1):
+        found = uses_of_line(str(document), line, training)
+        assert found.quarantined == (
+            QuarantinedEntry(
+                "mixed.md", again, "Search for documents", f"the sentence was seen before, in line {first}"
+            ),
+        )
+        assert by_phase(found.found) == {1: {"trained on"}}
+    assert uses_of_line(str(document), first, training).quarantined == ()
+
+
+def test_a_quarantined_text_is_known_with_its_place(with_quarantine: tuple[Path, Path]) -> None:
+    document, training = with_quarantine
+    for text, line in (("Two boats", "English: Two boats"), ("[1,\n2", "English: A list that never ends")):
+        found = uses_of_text(text, training)
+        (entry,) = found.quarantined
+        assert found.found == () and (entry.document, entry.line) == ("mixed.md", line_of(document, line))
+    assert uses_of_text("Two boats or three", training) == Uses((), ())
+
+
+def test_without_the_kept_document_the_first_line_is_known(with_quarantine: tuple[Path, Path], tmp_path: Path) -> None:
+    document, training = with_quarantine
+    artifacts = Artifacts.at(Path(shutil.copytree(training.parent, tmp_path / "artifacts")))
+    shutil.rmtree(artifacts.root / "corpora" / "corpus_document")
+    line = line_of(document, "English: Two boats")
+    assert len(uses_of_line("mixed.md", line, artifacts.training).quarantined) == 1
+    with pytest.raises(CorpusError, match="no entry at line"):
+        uses_of_line("mixed.md", line + 1, artifacts.training)
+
+
+def test_an_entry_that_was_mended_is_told_apart(with_quarantine: tuple[Path, Path], tmp_path: Path) -> None:
+    document, training = with_quarantine
+    root, line = Path(shutil.copytree(training.parent, tmp_path / "artifacts")), line_of(document, "English: Two boats")
+    mended = tmp_path / "mixed.md"
+    mended.write_text(document.read_text(encoding="utf-8").replace("HLXL: 2\n", "HLXL: 3\n"), encoding="utf-8")
+    made = trained(mended, root).parents[1].name
+    found = uses_of_line("mixed.md", line, root / "training")
+    assert [entry.line for entry in found.quarantined] == [line]
+    assert {use.training_id for use in found.found} == {made}

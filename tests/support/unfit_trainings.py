@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hlx_model.evaluation.pt_file import evaluate_pt_file
+from hlx_model.evaluation.portable import evaluate_portable
 from hlx_model.language import Format
 from hlx_model.training.plan import TrainingPlan
 from tests.support.broken_trainings import PAIRS, into_english, texts, without, without_english
@@ -53,5 +53,5 @@ PT_ABOUT = f"nn.TransformerEncoder, {STEPS} steps on a real document"
 def pt_found(folder: Path) -> Found:
     """Train a `.pt` file on the real document, and evaluate it there."""
     path = trained_pt(folder / "model.pt", USERS.path)
-    failed, warned = judged(evaluate_pt_file(path, [USERS.path], 3).verdict)
+    failed, warned = judged(evaluate_portable(path, [USERS.path], 3).verdict)
     return Found(failed, "verdict", 0, STEPS, warned, 0.0)
