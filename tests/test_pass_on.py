@@ -140,8 +140,10 @@ def test_the_history_shows_the_checkpoint_that_is_passed_on(passed: Passed, hlx:
     assert row.best_held_out_loss is not None and row.held_out_loss is not None
     assert row.best_held_out_loss < row.held_out_loss
     shown = hlx("history", "--checkpoint-dir", passed.training).out
-    (line,) = [line for line in shown.splitlines() if passed.plan.id[:8] in line and "1 tiny" in line]
-    assert "completed, best" in line and f"{row.best_held_out_loss:.3f}" in line
+    lines = shown.splitlines()
+    first = next(number for number, line in enumerate(lines) if passed.plan.id[:8] in line and "1 tiny" in line)
+    of_training = "\n".join(lines[first : first + 2])  # two lines in a narrow terminal
+    assert "completed, best" in of_training and f"{row.best_held_out_loss:.3f}" in of_training
 
 
 def test_the_id_of_a_training_names_what_it_passes_on(passed: Passed, hlx: Hlx, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import ExecutionConfig
-from hlx_model.training.memory import estimate_disk, gib, out_of_memory
+from hlx_model.training.memory import OutOfMemory, estimate_disk, gib, out_of_memory
 from hlx_model.training.plan import Overrides, epochs_of, repeats_of, sample, settings_of
 from hlx_model.training.settings import Settings
 
@@ -151,7 +152,8 @@ def _forecast(
 ) -> Forecast:  # fmt: skip
     speed: tuple[float, str] | tuple[None] = _known_speed(settings, execution, training) or (None,)
     if speed == (None,) and measure:
-        speed = _measured_speed(settings, texts, execution)
+        with suppress(OutOfMemory):  # which the training will report
+            speed = _measured_speed(settings, texts, execution)
     return Forecast(settings, count.examples, settings.epochs - first_epoch + 1, count.tokens, *speed)
 
 

@@ -27,6 +27,7 @@ from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine, next_token_losses
 from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.forecast import TRIED_STEPS
 from hlx_model.training.memory import (
     GIB,
     DoesNotFit,
@@ -270,7 +271,9 @@ def test_a_training_that_ran_out_of_memory_resumes_with_less(
     forward, passes = Transformer.forward, iter(range(100))
 
     def full(model: Transformer, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        if model.training is training and next(passes) == (3 if training else 1):  # the first looks where it begins
+        if model.training is training and next(passes) == (
+            TRIED_STEPS + 3 if training else 1
+        ):  # after those of the forecast
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
         return forward(model, tokens_BT, cache)
 
