@@ -14,6 +14,7 @@ import dagster as dg
 
 # A run waits outside of its steps.
 from dagster._core.errors import raise_execution_interrupts
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage as DagsterSqliteStorage
@@ -123,6 +124,16 @@ def delete_run(instance: dg.DagsterInstance, home: Path, run_id: str) -> None:
     for path in (home / "history" / "runs").glob(f"{run_id}.db*"):
         path.unlink()
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+
+
+def write_to_terminal_alone(instance: dg.DagsterInstance) -> None:
+    """Let the runs of this process write to the terminal, with no copy for the UI. Published is only a home's setting.
+
+    Dagster copies by helper processes. Ctrl-C ends them too, with stack traces, and takes the last lines with them.
+    """
+    manager = NoOpComputeLogManager()
+    manager.register_instance(instance)
+    instance._compute_log_manager = manager
 
 
 @contextmanager

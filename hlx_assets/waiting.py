@@ -14,7 +14,7 @@ import dagster as dg
 
 from hlx_assets import dagster_internals as internals
 from hlx_assets.io_manager import CHECKPOINTS, artifacts_at_home
-from hlx_assets.watchdog.runs import UNFINISHED
+from hlx_assets.watchdog.runs import UNFINISHED, worker_of
 from hlx_model.files import lock
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.training.forecast import duration
@@ -41,11 +41,14 @@ def _trains(run: dg.DagsterRun) -> bool:
 
 
 def wait_for_trainings(instance: dg.DagsterInstance, show: Show) -> None:
-    """Wait until no other run trains; `show` gets a line on what is waited for."""
+    """Wait until no other run trains; `show` gets a line on what is waited for.
+
+    A run that no process executes yet may stay so for ever, if no daemon runs: it is not waited for.
+    """
     waited = _Stated(show)
     with interruptible() as sleep:
-        while runs := training_runs(instance):
-            waited.state(_described(instance, [run.run_id for run in runs]))
+        while runs := [run.run_id for run in training_runs(instance) if worker_of(run)]:
+            waited.state(_described(instance, runs))
             sleep(POLL_SECONDS)
 
 

@@ -22,6 +22,7 @@ from hlx_assets.corpus.setting import setting_of_home
 from hlx_assets.curriculum.plan import Plan, plan_curriculum, show_plan
 from hlx_assets.curriculum.summary import made_by, print_summary
 from hlx_assets.curriculum.trainer import TERMINAL_TAG
+from hlx_assets.dagster_internals import write_to_terminal_alone
 from hlx_assets.definitions import defs
 from hlx_assets.home import home_directory
 from hlx_assets.waiting import alone, wait_for_trainings
@@ -52,6 +53,7 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None, *, co
     config = run_configuration(config_file)
     # Dagster's own modules call what Dagster calls preview or deprecated: a user cannot change that.
     warnings.filterwarnings("ignore", module=r"dagster\.")
+    write_to_terminal_alone(instance)
     for run_id in close_dead_runs(instance):
         console.print(f"closed run {run_id[:8]}, whose process is gone; its training resumes")
     for line in runs_elsewhere(instance):

@@ -121,23 +121,26 @@ class TrainerClient:
             )
             context.log.info(f"trainer is process {process.pid}")
             seen = 0
+            interrupted: BaseException | None = None
             try:
                 while process.poll() is None:
                     messages = session.get_custom_messages()
                     yield from messages[seen:]
                     seen = len(messages)
                     time.sleep(self.poll_seconds)
-            except BaseException:
+            except BaseException as error:
+                interrupted = error
                 now = "; a second signal ends it now" if _has_terminal(context.run) else ""
                 context.log.warning(f"interrupted: the trainer writes a checkpoint{now}")
-                self._stop(process, impatient=_has_terminal(context.run))
-                for message in session.get_custom_messages()[seen:]:
-                    if message["event"] == "note":
-                        context.log.info(message["text"])
-                raise
-            self._stop(process)
+            self._stop(process, impatient=interrupted is not None and _has_terminal(context.run))
         # The end of the session has read the last messages.
-        yield from session.get_custom_messages()[seen:]
+        last = session.get_custom_messages()[seen:]
+        if interrupted is not None:
+            for message in last:
+                if message.get("event") == "note":  # one that was received before has lost its name
+                    context.log.info(message["text"])
+            raise interrupted
+        yield from last
         yield {"event": "exit", "code": process.returncode}
 
     def _stop(self, process: "subprocess.Popen[bytes]", *, impatient: bool = False) -> None:
