@@ -5,8 +5,8 @@
     python -m benchmarks.skill quick --seeds 5 real.md    # five seeds, and documents that are not trained on
 
 Each setting trains the three phases on a composed corpus, and is evaluated as `hlx validate` does. The seconds include
-training, milestones and checkpoints, but not corpus and reports. The report measures 512 held-out rows in each
-direction: its figures are within 4 points of chance. Here 3,000 rows of both held-out splits are measured too. Of
+training, milestones and checkpoints, but not corpus and reports. The report measures 512 test rows in each direction:
+its figures are within 4 points of chance. Here 3,000 rows of validation and test together are measured too. Of
 evaluation documents the sentences that are not in training count, in four formats; of the project's own, "first things"
 are shown apart.
 """
@@ -41,7 +41,7 @@ from hlx_model.training.plan import Overrides, plan_training
 
 QUICK = PROFILES["quick"]
 ROWS = 3_000
-"""Held-out rows that are translated in each direction, beside those of the report."""
+"""Rows of validation and test that are translated in each direction, beside those of the report."""
 
 
 def budget(share: float, learning_rate: float = 6e-3) -> dict[int, Schedule]:
@@ -94,15 +94,15 @@ def curriculum(profile: Profile, document: Path, training: Path, asked: Sequence
     assert parent is not None and figures is not None and evaluation is not None
     by_document = {name: rates.exact_match for name, rates in evaluation.by_document.items()}
     shares = {
-        "held-out, to HLX": figures.all_to_hlx.exact_match,
-        "held-out, to English": figures.all_to_english.exact_match,
+        "test, to HLX": figures.all_to_hlx.exact_match,
+        "test, to English": figures.all_to_english.exact_match,
         "first things": evaluation.by_section["First things"].exact_match,
     }
     return Skill(seconds, tokens, shares | by_document | held_out_rates(parent, document), failed)
 
 
 def held_out_rates(checkpoint: Path, document: Path) -> dict[str, float]:
-    """Return the exact match, 0 to 1, of `ROWS` held-out rows in each direction.
+    """Return the exact match, 0 to 1, of `ROWS` rows of validation and test in each direction.
 
     Args:
         checkpoint: of phase 3.
@@ -116,7 +116,9 @@ def held_out_rates(checkpoint: Path, document: Path) -> dict[str, float]:
         "to English": [row for row in held_out if row.target == ENGLISH],
     }
     return {
-        f"{ROWS:,} held-out, {name}": rates(translate(model, pick(rows, ROWS, SEED), sentences)).exact_match
+        f"{ROWS:,} of validation and test, {name}": rates(
+            translate(model, pick(rows, ROWS, SEED), sentences)
+        ).exact_match
         for name, rows in directions.items()
     }
 

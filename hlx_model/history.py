@@ -56,6 +56,7 @@ class TrainingRow(JsonModel):
     train_loss: float | None = None
     """The last one, in nats a token."""
     held_out_loss: float | None = None
+    """The last validation loss, in nats a token."""
     best_held_out_loss: float | None = None
     setting_batch_size: int | None = None
     setting_seq_length: int | None = None
@@ -92,7 +93,7 @@ class TrainingRow(JsonModel):
     grade: str | None = None
     """The letter; None if nothing was held out, too."""
     exact_match_to_hlx: float | None = None
-    """On all held-out pairs that were evaluated, from 0 to 1; None in phases 1 and 2."""
+    """On all test pairs that were evaluated, from 0 to 1; None in phases 1 and 2."""
     exact_match_to_english: float | None = None
 
 

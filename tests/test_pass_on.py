@@ -102,7 +102,7 @@ def test_the_report_on_the_final_checkpoint_names_the_best_one(curriculum: Curri
     assert (report.best.held_out_loss, report.best.epoch) == (min(losses), losses.index(min(losses)) + 1)
     assert report.best.checkpoint and (one.checkpoint.parent / report.best.checkpoint).is_dir()
     line = (
-        f"Best of the training: {report.best.checkpoint} (pass_on: best passes it on). Its held-out loss was "
+        f"Best of the training: {report.best.checkpoint} (pass_on: best passes it on). Its validation loss was "
         f"{min(losses):.2f}, {losses[-1] - min(losses):.2f} lower than this checkpoint's {losses[-1]:.2f}"
     )
     for text in (report_markdown(report), re.sub("&#39;", "'", report_page(report)), card(one.checkpoint)):

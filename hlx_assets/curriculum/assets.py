@@ -82,7 +82,7 @@ def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[
         "checkpoint": result.checkpoint.name,
         # As text: Dagster plots every number, and these make flat lines.
         **{name: str(getattr(manifest, name)) for name in FIELDS},
-        "best held-out loss (nats per token)": read_state(result.checkpoint).best_loss,
+        "best validation loss (nats per token)": read_state(result.checkpoint).best_loss,
         STOPPED: manifest.stopped or NOT_STOPPED,
         "found": result.found,
         "corpora": {name: version.data_version for name, version in manifest.corpora.items()},

@@ -114,7 +114,7 @@ def advice(plan: Plan, examples: Path) -> Iterator[str]:
     if not composed and (values := _judged_values(examples)) < MIN_HELD_OUT_VALUES:
         yield (
             f"{', '.join(document.name for document in documents)}: so small a corpus can only be learned by heart "
-            f"(held-out values: {values}, required ≥ {MIN_HELD_OUT_VALUES} to show more); ENTRIES=20000 composes a "
+            f"(test values: {values}, required ≥ {MIN_HELD_OUT_VALUES} to show more); ENTRIES=20000 composes a "
             "corpus beside it"
         )
     budget = plan.profile.schedules[last.settings.phase].tokens

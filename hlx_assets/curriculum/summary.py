@@ -36,7 +36,7 @@ def made_by(events: Sequence[dg.DagsterEvent]) -> dict[str, Path]:
 def print_summary(console: DataConsole, events: Sequence[dg.DagsterEvent], seconds: float) -> None:
     """Print a table of the phases, and what failed, of runs that took so many seconds."""
     made = made_by(events)
-    columns = ("phase", "epochs", "held-out loss", "gates", "English→HLX", "HLX→English", "trained in")
+    columns = ("phase", "epochs", "test loss", "gates", "English→HLX", "HLX→English", "trained in")
     table, notes, said = Table(*columns, title="curriculum", show_lines=True), [], ""
     for phase in PHASES.values():
         if phase.report_asset in made:
@@ -103,9 +103,9 @@ def _row(phase: Phase, report: Report, checkpoint: Path | None) -> list[str]:
 
 
 def _source_row(source: SourceRates) -> list[str]:
-    """Return the row of a user's document: how much of its held-out rows is right, and of those that were trained."""
-    into_hlx = f"held-out {_of(source.to_hlx)}\ntrained {_of(source.trained_to_hlx)}"
-    return [escape(source.name), "", "", "", into_hlx, f"held-out {_of(source.to_english)}", ""]
+    """Return the row of a user's document: how much of its test rows is right, and of those that were trained."""
+    into_hlx = f"test {_of(source.to_hlx)}\ntrained {_of(source.trained_to_hlx)}"
+    return [escape(source.name), "", "", "", into_hlx, f"test {_of(source.to_english)}", ""]
 
 
 def _of(rates: Rates | None) -> str:

@@ -31,7 +31,7 @@ from hlx_model.verdicts import Milestone
 TERMINAL_TAG = "hlx/terminal"
 """The pid of the `make curriculum` that executes a run."""
 PLOTTED = {
-    "train_loss": "training loss (nats per token)", "held_out_loss": "held-out loss (nats per token)",
+    "train_loss": "training loss (nats per token)", "held_out_loss": "validation loss (nats per token)",
     "learning_rate": "learning rate", "tokens_per_second": "tokens per second", "epoch": "epoch",
     "eta_seconds": "time left (seconds)",
 }  # fmt: skip
@@ -211,7 +211,7 @@ def _progress_line(figures: Figures) -> str:
     done = figures["step"] / figures["steps"]
     line = f"epoch {figures['epoch']} step {figures['step']} ({done:.0%}): loss {figures['train_loss']:.3f}"
     if figures["held_out_loss"] is not None:
-        line += f", held-out {figures['held_out_loss']:.3f}"
+        line += f", validation loss {figures['held_out_loss']:.3f}"
     if figures["tokens_per_second"] is not None:
         line += f", {figures['tokens_per_second']:,.0f} tokens/s"
     if figures["eta_seconds"] is not None:

@@ -89,7 +89,7 @@ def _metadata(result: EvaluationResult, phase: Phase) -> dict[str, dg.MetadataVa
     """
     report, verdict, f = result.report, result.verdict, result.report.figures
     plotted = {
-        "held-out loss (nats per token)": f.held_out_loss,
+        "test loss (nats per token)": f.held_out_loss,
         "loss on training text (nats per token)": f.training_loss,
         "perplexity (equally likely symbols)": f.perplexity,
         "copy rate (share)": f.copy_rate,

@@ -46,9 +46,9 @@ class Progress(JsonModel):
     epoch_losses: list[float] = Field(default_factory=list)
     """Mean training loss of each epoch that has ended."""
     initial_held_out_loss: float = Field(default=0.0, validation_alias="began", serialization_alias="began")
-    """Held-out loss before the first step, of fresh weights or the parent's."""
+    """Validation loss before the first step, of fresh weights or the parent's."""
     best_loss: float | None = None
-    """Lowest held-out loss at the end of an epoch."""
+    """Lowest validation loss at the end of an epoch."""
     best_epoch: int | None = None
     milestones: list[Milestone] = Field(default_factory=list)
     aborts: AbortMemory = AbortMemory()

@@ -133,7 +133,7 @@ def statistics_command(
 ) -> None:
     """Describe a corpus.
 
-    By section, operation, depth and length, and how held-out rows were chosen.
+    By section, operation, depth and length, and how validation and test were chosen.
     """
     place = require_output(output, inputs=paths) if output is not None else None
     found = statistics(examples_table(read_corpus(paths, seq_length=seq_length)))

@@ -24,7 +24,7 @@ ROWS = 20
 WIDE, NARROW = 150, 80
 """Columns of a terminal that the table needs with a line a training, and with two lines and every column."""
 _PAIRS = (
-    ("training", "started (UTC)"), ("phase", "status"), ("epochs", "loss"), ("held-out", "verdict"),
+    ("training", "started (UTC)"), ("phase", "status"), ("epochs", "loss"), ("validation", "verdict"),
     ("→HLX", "→English"), ("corpus", "differs"),
 )  # fmt: skip
 """The headings that are one column if the terminal is not `WIDE`, one above the other."""
@@ -54,7 +54,7 @@ def history_command(
     For each: how it ended, its losses, how well it translates, its verdict, its corpus, and the settings that are not
     the same in all trainings of its phase and size that are shown.
 
-    `best`: it passes on its best checkpoint (`--pass-on best`), and held-out loss and verdict are of that.
+    `best`: it passes on its best checkpoint (`--pass-on best`), and validation loss and verdict are of that.
 
     `--json` shows all columns: settings, corpora, parent, code, device. So does history.parquet beside the trainings.
     """
@@ -97,7 +97,7 @@ def _cells(rows: Sequence[TrainingRow], training: Path) -> Iterator[dict[str, st
             "status": "completed, best" if best else _status(row, training) or "",
             "epochs": f"{row.epoch}/{row.epochs}",
             "loss": format_loss(row.train_loss),
-            "held-out": format_loss(row.best_held_out_loss if best else row.held_out_loss),
+            "validation": format_loss(row.best_held_out_loss if best else row.held_out_loss),
             "→HLX": format_percent(row.exact_match_to_hlx),
             "→English": format_percent(row.exact_match_to_english),
             "verdict": f"{row.verdict} {row.grade or NOTHING}" if row.verdict else "",
@@ -202,8 +202,8 @@ def _short(value: object) -> str:
 
 
 _FIGURES = {
-    "train_loss": "training loss, last", "held_out_loss": "held-out loss, last",
-    "best_held_out_loss": "held-out loss, best", "judged_held_out_loss": "held-out loss, report",
+    "train_loss": "training loss, last", "held_out_loss": "validation loss, last",
+    "best_held_out_loss": "validation loss, best", "judged_held_out_loss": "test loss, report",
     "exact_match_to_hlx": "exact match →HLX", "exact_match_to_english": "exact match →English",
     "verdict": "verdict", "grade": "grade", "points": "points of 100",
 }  # fmt: skip

@@ -99,7 +99,7 @@ def rows(found: Checked, now: float) -> list[dict[str, object]]:
             "status": _title(problem) if problem else beat.status,
             "epochs": f"{beat.epoch}/{beat.epochs}{share}",
             "loss": format_loss(beat.train_loss),
-            "held-out": format_loss(beat.held_out_loss),
+            "validation": format_loss(beat.held_out_loss),
             **({"tokens/s": speed} if wide else {}),
             "ETA": span(beat.eta_seconds) if beat.running and beat.eta_seconds is not None else "",
             "updated": f"{span(now - beat.time)} ago",

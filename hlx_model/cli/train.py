@@ -252,7 +252,7 @@ def _terminal(plan: TrainingPlan) -> Iterator[EventSink]:
                     text = f"epoch {row['epoch']}/{s.epochs} loss {row['train_loss']:.3f}"
                     if row["held_out_loss"] is not None:
                         bar.update(task, completed=row["epoch"])
-                        text += f" held-out {row['held_out_loss']:.3f}"
+                        text += f" validation {row['held_out_loss']:.3f}"
                     bar.update(task, description=text)
                 case MilestoneJudged(milestone):
                     bar.console.print(milestone.summary)

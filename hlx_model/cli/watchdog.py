@@ -34,7 +34,7 @@ def watchdog_command(
 
     This command stops no training. The sensor training_watchdog stops those that Dagster started.
 
-    A warning, such as a held-out loss that rises, is shown and is no trouble.
+    A warning, such as a validation loss that rises, is shown and is no trouble.
     """
     if context.invoked_subcommand is not None:
         return

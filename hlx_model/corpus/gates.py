@@ -30,8 +30,8 @@ SHOWN = 25
 MIN_ROWS = 1
 """Rows to train on and to validate on that a training cannot do without."""
 WANTED_HELD_OUT = 30
-"""Held-out rows below which a rate says little: 30 answers, all right, still mean 89% at the lower end of
-Wilson's 95% interval; the gates on generalization warn below as many held-out values."""
+"""Rows of validation or test below which a rate says little: 30 answers, all right, still mean 89% at the lower end of
+Wilson's 95% interval; the gates on generalization warn below as many test values."""
 
 CheckRows = Callable[[pa.RecordBatch, list[Rule]], Iterable[tuple[Rule, int]]]
 """Evaluates rules on a slice of rows, and yields each rule with the index of each row that breaks it."""

@@ -12,7 +12,7 @@ from hlx_model.reporting.models import Change, Changed, Comparison, Rates, Repor
 log = logging.getLogger(__name__)
 
 LOSS_MARGIN = 0.05
-"""Nats by which held-out losses must differ to count. Healthy `quick` trainings with different seeds ended 0.009 apart
+"""Nats by which test losses must differ to count. Healthy `quick` trainings with different seeds ended 0.009 apart
 in phase 1 and 0.017 in phase 2, two with the same settings 0.001 in phase 3. The loss of a
 forgotten phase rose by 1."""
 _DIRECTIONS = ("all_to_hlx", "all_to_english", "between_formats", "training_pairs")
@@ -44,7 +44,7 @@ def previous_report(artifacts: Artifacts, checkpoint: Path, phase: int) -> Repor
 def compare_reports(before: Report, now: Report) -> Comparison:
     """Return what changed from one report to another of the same phase.
 
-    Rates differ if their Wilson intervals do not overlap. Held-out losses differ if they are more than `LOSS_MARGIN`
+    Rates differ if their Wilson intervals do not overlap. Test losses differ if they are more than `LOSS_MARGIN`
     apart; they are compared on the same corpora alone. The report is worse if one metric is worse, whatever became
     better; else it is better if one is better.
     """

@@ -14,14 +14,14 @@ from hlx_model.profiles import profile as profile_of
 from hlx_model.verdicts import Fitness, Limit
 
 MIN_HELD_OUT_VALUES = 36
-"""With fewer held-out values generalization cannot be measured: so small a corpus does not teach it. With 29 (1200
+"""With fewer test values generalization cannot be measured: so small a corpus does not teach it. With 29 (1200
 entries) exact match is 0.01 after 3.5M tokens, though 0.93 of the training pairs are reproduced; with 44 (2000 entries)
 0.13."""
 MIN_HELD_OUT_SENTENCES = 80
-"""The same of a corpus of sentences, which has no values. With 40 (800 entries) the held-out loss is 2.65 after the
+"""The same of a corpus of sentences, which has no values. With 40 (800 entries) the test loss is 2.65 after the
 tokens that `quick` trains, above the bigram baseline of 2.45; with 83 (1700 entries, 37 values) it is 1.13."""
 
-BY_HEART_ALONE = f"learned by heart, not shown to generalize (fewer than {MIN_HELD_OUT_VALUES} values are held out)"
+BY_HEART_ALONE = f"learned by heart, not shown to generalize (fewer than {MIN_HELD_OUT_VALUES} values are in test)"
 """Why a gate on generalization requires nothing of a corpus that can only be learned by heart, and warns."""
 
 
@@ -43,7 +43,7 @@ _QUICK = {
     "exact_match_to_hlx": _limit(0.50, 0.75),
     # `quick`, 21 trainings: 0.51 to 0.61.
     "exact_match_to_english": _limit(0.35, 0.60),
-    # Healthy trainings 0.57 at half their budget, at least as many as of held-out pairs.
+    # Healthy trainings 0.57 at half their budget, at least as many as of test pairs.
     "training_pairs": _limit(0.10, 0.50),
     # Healthy trainings answer 0.91 with a line that parses, the broken models on record none.
     "standard_prompts": _limit(0.50, 0.75),

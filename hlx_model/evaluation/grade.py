@@ -6,8 +6,8 @@ evaluated on new sentences of an evaluation document, else the second one:
 - evaluation, 30 or 0: the share of those sentences that are right, English→HLX.
 - convergence, 20 or 30: the loss on training text. No points at the unigram baseline or above, all of them at half of
   the bigram baseline or below; healthy quick runs end at a tenth to a third of it. None if the training was stopped.
-- accuracy, 20 or 30: on held-out text. The mean of the exact match in both directions if the model translates; else the
-  held-out loss, measured as for convergence.
+- accuracy, 20 or 30: on test text. The mean of the exact match in both directions if the model translates; else the
+  test loss, measured as for convergence.
 - format correctness, 15 or 20: the parse rate of answers in HLX, or of completions in the format with the lowest rate,
   or the share of written words that are words of the corpus: what the phase writes.
 - steady progress, 15 or 20: the training losses in ten equal parts, by their means. The points are the share of the
@@ -19,8 +19,8 @@ the model has not seen caps it. Below a half no letter above D is given, and if 
 points stay as they are. What counts is
 
 - of a model that translates: the share of right English→HLX answers, to new sentences of evaluation documents, else to
-  held-out ones, however few these are;
-- of other models: the share of the points for accuracy. It is a half if the held-out loss is the mean of the unigram
+  test sentences, however few these are;
+- of other models: the share of the points for accuracy. It is a half if the test loss is the mean of the unigram
   baseline and of half the bigram one.
 """
 
@@ -116,7 +116,7 @@ def _given(points: float, unseen: _Share | None) -> tuple[Letter | None, str | N
 def _unseen(metrics: Figures, evaluation: EvaluationFigures | None, accuracy: _Share) -> _Share | None:
     """Return what is right on text that the model has not seen; None if nothing was held out."""
     if not isinstance(metrics, TranslationFigures):
-        share, what = _limited(accuracy.share), "the points for accuracy are given on held-out text"
+        share, what = _limited(accuracy.share), "the points for accuracy are given on test text"
         return _Share(share, f"{against(share, MIN_UNSEEN).rate} of {what}") if metrics.held_out_tokens else None
     if (rates := unseen_answers(metrics, evaluation)) is None:
         return None
@@ -147,10 +147,10 @@ def _convergence(metrics: Figures, stopped: str | None) -> _Share:
 
 def _accuracy(metrics: Figures) -> _Share:
     if not isinstance(metrics, TranslationFigures):
-        return _below_baselines(metrics, metrics.held_out_loss, "held-out text")
+        return _below_baselines(metrics, metrics.held_out_loss, "test text")
     hlx, english = metrics.all_to_hlx, metrics.all_to_english
     why = f"exact match {hlx.exact_match:.1%} of {hlx.samples} English→HLX and {english.exact_match:.1%} of "
-    why += f"{english.samples} HLX→English on {metrics.held_out_values} held-out values"
+    why += f"{english.samples} HLX→English on {metrics.held_out_values} test values"
     return _Share((hlx.exact_match + english.exact_match) / 2, why)
 
 

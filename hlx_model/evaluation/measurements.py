@@ -75,11 +75,11 @@ class Translations(NamedTuple):
     """Answers of a model that translates."""
 
     rows: list[PairRow]
-    """The held-out rows from and into English."""
+    """The test rows from and into English."""
     held_out: list[Translation]
     """The answers to `rows`."""
     between: list[Translation]
-    """Between two formats, on held-out values."""
+    """Between two formats, on test values."""
     training: list[Translation]
     """To pairs that the model was trained on."""
 
@@ -96,7 +96,7 @@ class Sampled(NamedTuple):
 class Measurements:
     """The measurements of one model, for the gates of its phase and for its report.
 
-    A model writes after beginnings of held-out text; after beginnings of training text, if its corpus can only be
+    A model writes after beginnings of test text; after beginnings of training text, if its corpus can only be
     learned by heart.
     """
 
@@ -121,7 +121,7 @@ class Measurements:
         self.sample = sample or sample_for(model.architecture.parameters, model.output_projection.weight.device.type)
         phase = PHASES[record.phase]
         self.writes, self._rows = phase.writes, corpora[phase.corpus]
-        # A corpus of which a single value could be held out has a validation split alone.
+        # A corpus of which a single value could be held out has no test split: then validation takes its place.
         self._split = "test" if "test" in self._rows["split"].unique().to_pylist() else "validation"
         by_heart = few_held_out(self._rows, self._split)
         self.fitness = (requirements or Requirements()).fitness(by_heart=by_heart)
@@ -129,12 +129,12 @@ class Measurements:
 
     @cached_property
     def held_out_values(self) -> int:
-        """Return the number of distinct held-out values. A corpus of sentences has none."""
+        """Return the number of distinct test values. A corpus of sentences has none."""
         return len(self._rows.filter(pc.field("split") == self._split)["value_sha256"].unique())
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Measure losses and copy rates on held-out and on training text, and what counting reaches."""
+        """Measure losses and copy rates on test and on training text, and what counting reaches."""
         train, held_out = tables.model_texts(self._rows, "train"), tables.model_texts(self._rows, self._split)
         of_held_out, of_train = (predict(self._model, self._sampled(texts)) for texts in (held_out, train))
         return Predictions(of_held_out, of_train, baselines(train, held_out))
@@ -157,7 +157,7 @@ class Measurements:
 
     @cached_property
     def translations(self) -> Translations:
-        """Let the model translate held-out rows, held-out values between all formats, and training pairs."""
+        """Let the model translate test rows, test values between all formats, and training pairs."""
         every, sample = self._pairs, self.sample
         sentences = translation.sentences_by_value(every)
         held_out = [row for row in every if row.split == self._split]

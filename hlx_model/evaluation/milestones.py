@@ -16,7 +16,7 @@ GATES_IN_TRAINING = "gates_in_training"
 """The name of the check that shows them."""
 MILESTONES = (1, 5, 10, 20, 50, 100, 150, 200)
 SAMPLE = 256
-"""Texts that a milestone measures on, of the held-out and of the training text each."""
+"""Texts that a milestone measures on, of the validation and of the training text each."""
 
 
 def due(epoch: int, epochs: int, every: int = 0) -> bool:

@@ -3,7 +3,7 @@
     report = evaluate_portable(Path("model.pt"), [Path("corpus.md")], 3)     # a `.pt` file of another program
     report = evaluate_portable(Path("brain"), [Path("corpus.md")])           # a folder that `hlx export` wrote
 
-The report is written beside the model, which is not changed. Held-out is what this program holds out of the corpus,
+The report is written beside the model, which is not changed. Test is what this program holds out of the corpus for it,
 whatever the model was trained on. A `.pt` file records nothing of its training: the gates on the record warn that it is
 missing, all others require of it what they require of a checkpoint. An exported folder has the checkpoint's manifest.
 """

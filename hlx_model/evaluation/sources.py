@@ -15,7 +15,7 @@ def rates_by_source(held_out: Answers, trained: Answers, composed: Collection[st
     """Return rates by source, those of the composed entries first.
 
     Args:
-        held_out: held-out rows from and into English, with the answers to them.
+        held_out: test rows from and into English, with the answers to them.
         trained: rows from English that the model was trained on, of documents that were not composed.
         composed: the names of the composed documents.
     """

@@ -77,11 +77,11 @@ class EpochMeasurements:
     reported_loss: float
     """The trainer's own mean loss of the epoch."""
     best_loss: float
-    """The best held-out loss so far, this epoch's included."""
+    """The best validation loss so far, this epoch's included."""
     initial_loss: float
-    """The held-out loss of the weights that the training began with."""
+    """The validation loss of the weights that the training began with."""
     unigram: float
-    """The loss that counting symbols reaches on the held-out text."""
+    """The loss that counting symbols reaches on the validation text."""
     train_tokens: int
     """Tokens in the whole training text."""
     size: str

@@ -2,9 +2,9 @@
 
 They say whether something is broken. What a finished checkpoint must be able to do, by profile, is in `fitness.py`.
 
-Losses are next-token losses in nats a token on held-out text. A uniform guess among all symbols has 4.76. The runs that
-the figures come from are in `docs/LOG.md`; those marked "benchmark" are the trainings of `make bench ARGS=gates`, in
-`docs/gates.md`.
+Losses are next-token losses in nats a token: of validation text during training, of test text at the end. A uniform
+guess among all symbols has 4.76. The runs that the figures come from are in `docs/LOG.md`; those marked "benchmark" are
+the trainings of `make bench ARGS=gates`, in `docs/gates.md`.
 """
 
 from hlx_model.json_model import JsonModel
@@ -18,19 +18,19 @@ class Thresholds(JsonModel):
     """Nats above a uniform guess. Broken runs: 19.7 (labels not shifted), 2157 (learning rate × 100), 7.92 (vocabulary
     permuted). Plain SGD had 4.85; untrained models have 4.77 to 5.12."""
     initial_drop_from_step: int = 50
-    """From this step on, the best held-out loss must be below the initial one …"""
+    """From this step on, the best validation loss must be below the initial one …"""
     min_initial_loss_drop: float = 0.02
     """… by this many nats. After 55 steps at a learning rate of 3e-5, healthy weights were 0.14 below it (5.12 and
     4.98). At 1e-9 they had not moved."""
     below_uniform_from_step: int = 300
-    """From this step on, the best held-out loss must be below a uniform guess. Healthy weights had 4.89 after 55 steps
-    at a learning rate of 5e-5, and 4.02 after 500. Plain SGD is below it after 71."""
+    """From this step on, the best validation loss must be below a uniform guess. Healthy weights had 4.89 after 55
+    steps at a learning rate of 5e-5, and 4.02 after 500. Plain SGD is below it after 71."""
     decline_from_step: int = 200
     """The same for a phase that begins above a uniform guess, as HLX does for a model of English: 5 steps of 32 × 256
     tokens at a learning rate of 1e-4 brought a healthy model from 9.0 to 8.9 nats (benchmark)."""
     min_training_tokens: int = 100_000
     """With fewer training tokens a healthy model may overfit, and only a warning is given. On a document of 164 entries
-    (3.5k tokens of English, 75k of pairs) the held-out loss was 2.5 at best, never below the bigram baseline, and 5.9
+    (3.5k tokens of English, 75k of pairs) the validation loss was 2.5 at best, never below the bigram baseline, and 5.9
     at epoch 100, while the loss on training text was 0.24."""
     max_copy_rate: float = 0.5
     """Healthy runs 0.00 to 0.13, labels not shifted 0.91 to 1.00."""
@@ -39,8 +39,8 @@ class Thresholds(JsonModel):
     improves within an epoch, so it is mostly below 0); labels not shifted 4.5 at epoch 1 and rising."""
 
     unigram_from_step: int = 300
-    """From this step on, and from epoch 10 on, the best held-out loss must be below the unigram baseline. A healthy but
-    slow run was 0.3 below it at epoch 5 and 0.4 at epoch 10; plain SGD was 0.9 above it."""
+    """From this step on, and from epoch 10 on, the best validation loss must be below the unigram baseline. A healthy
+    but slow run was 0.3 below it at epoch 5 and 0.4 at epoch 10; plain SGD was 0.9 above it."""
     min_gain_over_unigram: float = 0.1
     """Nats below the unigram baseline, during training and at the end. Healthy runs of phase 1 end at least 1 nat below
     it; shuffled characters reach it and stay there (3.15 at best, the baseline 3.18)."""

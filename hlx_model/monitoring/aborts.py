@@ -61,7 +61,7 @@ class Aborts:
         ))  # fmt: skip
 
     def after_epoch(self, epoch_losses: Sequence[float], held_out: float) -> Stop | None:
-        """Judge the epochs so far by their mean training losses, and the last by its held-out loss; in nats."""
+        """Judge the epochs so far by their mean training losses, and the last by its validation loss; in nats."""
         epoch, train = self.first_epoch - 1 + len(epoch_losses), epoch_losses[-1]
         return self._stop(Losses(
             f"epoch {epoch}", train, held_out, initial=self._initial or 0.0, mean=train, epoch=epoch,
@@ -73,8 +73,8 @@ class Aborts:
 
         Args:
             epoch: the one that has ended.
-            held_out: its held-out loss, in nats.
-            best: the lowest held-out loss before it, in nats; None before the first.
+            held_out: its validation loss, in nats.
+            best: the lowest validation loss before it, in nats; None before the first.
             best_epoch: the epoch of the lowest one.
         """
         losses = Losses(f"epoch {epoch}", None, held_out, best=best, best_epoch=best_epoch)

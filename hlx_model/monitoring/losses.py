@@ -40,7 +40,7 @@ class LossLimits:
     spike_window: int = 100
     """… within so many steps stop a training; healthy runs had none (`docs/performance.md`)."""
     max_above_best: float = 0.5
-    """A held-out loss so far above the best one before it is a warning. Healthy trainings rose by at most 0.18
+    """A validation loss so far above the best one before it is a warning. Healthy trainings rose by at most 0.18
     (`tests/monitoring/curves`). Learned by heart, documents of 36 and 48 entries with few words rose by 0.2 and by 0.4
     to 0.5; one of 40 entries rose to 4.65 in 700 epochs, nearly a uniform guess."""
 
@@ -67,7 +67,7 @@ class Losses:
     held_out: float | None = None
     gradient_norm: float | None = None
     best: float | None = None
-    """Lowest held-out loss of the epochs before."""
+    """Lowest validation loss of the epochs before."""
     best_epoch: int | None = None
     """The epoch of it."""
     initial: float = 0.0
@@ -82,7 +82,7 @@ class Losses:
 
 
 def _not_finite(losses: Losses, limits: LossLimits) -> str | None:
-    figures = {"training loss": losses.train, "held-out loss": losses.held_out, "gradient norm": losses.gradient_norm}
+    figures = {"training loss": losses.train, "validation loss": losses.held_out, "gradient norm": losses.gradient_norm}
     for name, value in figures.items():
         if value is not None and not math.isfinite(value):
             return f"{name} {value}, required finite ({losses.place}): {LOWER_RATE}"
@@ -129,7 +129,7 @@ def _overfitting(losses: Losses, limits: LossLimits) -> str | None:
     if held_out is not None and best is not None and held_out >= best + limit:
         above = f"{limit:g} nats or more above its best, {best:.2f} at epoch {losses.best_epoch}"
         advice = "the model learns its text by heart: add entries, or pass on the best checkpoint (`pass_on: best`)"
-        return f"held-out loss {held_out:.2f} at {losses.place} is {above}: {advice}"
+        return f"validation loss {held_out:.2f} at {losses.place} is {above}: {advice}"
     return None
 
 

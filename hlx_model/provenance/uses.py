@@ -41,7 +41,7 @@ class Use(NamedTuple):
     checkpoints: tuple[str, ...]
     """The names of all checkpoints of the training."""
     how: str
-    """`trained on`, `held out`, or by an ancestor."""
+    """`trained on`, `in validation`, `in test`, or by an ancestor."""
     corpus: str
     version: str
     what: str
@@ -51,7 +51,7 @@ class Use(NamedTuple):
 
     def of(self, what: str, split: str = "train") -> "Use":
         """Return how the training used something else in the same corpus, by the split that contains it."""
-        return self._replace(what=what, how=self.how if split == "train" else "held out")
+        return self._replace(what=what, how=self.how if split == "train" else f"in {split}")
 
 
 class QuarantinedEntry(NamedTuple):

@@ -59,7 +59,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
 
 
 def _right_answer(record: CheckpointRecord) -> tuple[str, str]:
-    """Return a target format and a sentence: of a held-out pair that the model translated rightly, if there is one."""
+    """Return a target format and a sentence: of a test pair that the model translated rightly, if there is one."""
     for example in record.report.examples if record.report else ():
         if isinstance(example, Translation) and example.source == ENGLISH and example.exact:
             return example.target, example.given

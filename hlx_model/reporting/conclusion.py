@@ -39,7 +39,7 @@ def conclusion(report: Report) -> str:
 def unseen_answers(figures: TranslationFigures, evaluation: EvaluationFigures | None) -> Rates | None:
     """Return how many English→HLX answers to unseen sentences are right; None if there are none.
 
-    Those of evaluation documents count, else those of held-out pairs.
+    Those of evaluation documents count, else those of test pairs.
     """
     found = (evaluation.all_to_hlx if evaluation else None, figures.all_to_hlx)
     return next((rates for rates in found if rates and rates.samples), None)
@@ -70,11 +70,11 @@ def _translating(report: Report, f: TranslationFigures) -> Iterator[str]:
     said = f"{learned} and" if by_heart or little else "it"
     said += f" is right on {_of(unseen)} answers in HLX to "
     if unseen is f.all_to_hlx:
-        said += "sentences that it has not seen" if _is_recorded(report) else "held-out sentences"
+        said += "sentences that it has not seen" if _is_recorded(report) else "test sentences"
         said += ", too few to show that it generalizes" if by_heart and not little else ""
     else:
         said += f"sentences that people wrote{' and that it has not seen' if _is_recorded(report) else ''}"
-        said += f", and on {_of(f.all_to_hlx)} held-out ones" if f.all_to_hlx.samples else ""
+        said += f", and on {_of(f.all_to_hlx)} test sentences" if f.all_to_hlx.samples else ""
     if report.outcome == "pass" and unseen.exact_match >= MIN_USEFUL:
         said += ": good enough to use"
     yield said + _unrecorded(report)
@@ -88,9 +88,9 @@ def _writing(report: Report) -> Iterator[str]:
     if not f.held_out_tokens:
         loss = f"its loss on training text is {training}{guess}"
     elif by_heart:
-        loss = f"its loss is {training} on training text and {held_out} on held-out text{guess}"
+        loss = f"its loss is {training} on training text and {held_out} on test text{guess}"
     else:
-        loss = f"its held-out loss is {held_out} nats per token{guess}"
+        loss = f"its test loss is {held_out} nats per token{guess}"
     shares = [
         text.format(rate=format_whole_percent(gate.value), of="training " if by_heart else "")
         for gate in report.gates

@@ -53,9 +53,9 @@ class SampleSizes(_Part):
     prefixes: int
     """Sentences that phase 1 completed."""
     rows: int
-    """Held-out rows in each format, and in each direction."""
+    """Test rows in each format, and in each direction."""
     conversions: int
-    """Held-out values in each pair of formats."""
+    """Test values in each pair of formats."""
     training: int
     """Training pairs that were translated again."""
 
@@ -65,13 +65,15 @@ class Figures(_Part):
 
     sample: SampleSizes
     held_out_loss: Number
+    """Loss on test text. A corpus of which a single value is held out has no test split: then all figures are of
+    validation."""
     training_loss: Number
     perplexity: Number
     """exp(held_out_loss)."""
     unigram_baseline: Number
-    """Loss that counting symbols reaches on the held-out text."""
+    """Loss that counting symbols reaches on the test text."""
     bigram_baseline: Number
-    """Loss that counting pairs of symbols reaches on the held-out text."""
+    """Loss that counting pairs of symbols reaches on the test text."""
     copy_rate: Share
     """How often the likeliest next token is the current one."""
     held_out_tokens: int
@@ -99,7 +101,7 @@ class StandardAnswer(_Part):
 
 
 class RetentionMetrics(_Part):
-    """The loss on the corpus of an earlier phase: held-out; on training text, if it can only be learned by heart."""
+    """The loss on the corpus of an earlier phase: of test text; of training text if it can only be learned by heart."""
 
     now: Number
     then: Number
@@ -113,7 +115,7 @@ class SourceRates(_Part):
     name: str
     """The name of the document; of the evaluation, all its documents."""
     to_hlx: Rates
-    """English→HLX, on held-out rows; of the evaluation, on sentences that are not in training."""
+    """English→HLX, on test rows; of the evaluation, on sentences that are not in training."""
     to_english: Rates
     """HLX→English, on the same."""
     trained_to_hlx: Rates | None
@@ -126,7 +128,7 @@ class TranslationFigures(Figures):
     to_hlx: dict[Format, Rates]
     to_english: dict[Format, Rates]
     between: dict[Format, dict[Format, Rates]]
-    """By source format and then by target format: all pairs, on the same held-out values."""
+    """By source format and then by target format: all pairs, on the same test values."""
     between_formats: Rates
     all_to_hlx: Rates
     all_to_english: Rates
@@ -149,7 +151,7 @@ Novelty = Literal["seen sentence", "seen value", "unseen"]
 class Continuation(_Part):
     """What phase 1 wrote after the first half of a sentence, or after a standard prompt.
 
-    Sentences are held out, or of training if the corpus can only be learned by heart.
+    Sentences are test sentences, or training sentences if the corpus can only be learned by heart.
     """
 
     prompt: str
@@ -163,7 +165,7 @@ class Continuation(_Part):
 
 
 class Completion(_Part):
-    """What phase 2 wrote after the first half of a line, held out as the sentences of phase 1 are."""
+    """What phase 2 wrote after the first half of a line, of test or of training as the sentences of phase 1."""
 
     format: Format
     prompt: str
@@ -238,13 +240,13 @@ class CurvePoint(_Part):
     epoch: int
     train_loss: Number | None
     held_out_loss: Number | None
-    """Measured at the end of each epoch. None within one."""
+    """Loss on the validation split at the end of each epoch. None within one."""
     learning_rate: Number | None
     tokens_per_second: Number | None
 
 
 class BestEpoch(_Part):
-    """The epoch with the lowest held-out loss in training, up to the checkpoint."""
+    """The epoch with the lowest validation loss in training, up to the checkpoint."""
 
     epoch: int
     held_out_loss: Number
@@ -335,7 +337,7 @@ class Report(_Part):
     examples: list[Example]
     """In phase 1, 2 and 3 respectively."""
     worst: list[WorstTranslation]
-    """The worst answers on held-out pairs, in phase 3."""
+    """The worst answers on test pairs, in phase 3."""
     milestones: list[Milestone]
     curve: list[CurvePoint]
     best: BestEpoch | None = None

@@ -9,7 +9,7 @@ from hlx_model.reporting.render import render
 
 Point = tuple[float, float]
 Losses = dict[str, list[Point]]
-"""The finite losses of a training, `training` and `held-out`: step and nats."""
+"""The finite losses of a training, `training` and `validation`: step and nats."""
 
 
 class Frame(NamedTuple):
@@ -53,10 +53,10 @@ class Frame(NamedTuple):
 
 
 def losses_of(curve: Sequence[CurvePoint]) -> Losses:
-    """Take the losses from the records of a training; one with a held-out loss is the mean of an epoch."""
+    """Take the losses from the records of a training; one with a validation loss is the mean of an epoch."""
     series = {
         "training": [(row.step, finite(row.train_loss)) for row in curve if row.held_out_loss is None],
-        "held-out": [(row.step, finite(row.held_out_loss)) for row in curve],
+        "validation": [(row.step, finite(row.held_out_loss)) for row in curve],
     }
     return {name: [(float(x), y) for x, y in points if y is not None] for name, points in series.items()}
 
@@ -86,5 +86,5 @@ class LossPlot(NamedTuple):
 
 
 def loss_svg(report: Report) -> str:
-    """Return the training and held-out loss (nats) by step with the baselines, as an SVG file."""
+    """Return the training and validation loss (nats) by step with the baselines, as an SVG file."""
     return render("loss.svg", plot=LossPlot.of(report), standalone=True)

@@ -61,7 +61,7 @@ def answer_found(answer: models.Example | models.StandardAnswer) -> str:
 
 
 def best_line(report: models.Report) -> str | None:
-    """Return how much lower the best held-out loss of the training was, as one line; None if it was not lower."""
+    """Return how much lower the best validation loss of the training was, as one line; None if it was not lower."""
     best, losses = report.best, [finite(point.held_out_loss) for point in report.curve]
     own = next((loss for loss in reversed(losses) if loss is not None), None)
     loss = finite(best.held_out_loss) if best else None
@@ -69,8 +69,8 @@ def best_line(report: models.Report) -> str | None:
         return None
     name = best.checkpoint or f"epoch {best.epoch}, whose checkpoint does not exist any more"
     advice = " (pass_on: best passes it on)" if best.checkpoint and report.kind == "FINAL" else ""
-    lower = f"{own - loss:.2f} lower than this checkpoint's {own:.2f}, both on the validation split"
-    return f"Best of the training: {name}{advice}. Its held-out loss was {loss:.2f}, {lower}."
+    lower = f"{own - loss:.2f} lower than this checkpoint's {own:.2f}"
+    return f"Best of the training: {name}{advice}. Its validation loss was {loss:.2f}, {lower}."
 
 
 def chosen_line(report: models.Report) -> str | None:

@@ -210,7 +210,7 @@ class _Training:
         Args:
             saved: the checkpoint of the epoch that has ended, if one was saved.
             train_loss: the trainer's own mean loss of the epoch, in nats.
-            best_before: the best held-out loss before it, in nats.
+            best_before: the best validation loss before it, in nats.
         """
         s, p = self.settings, self.progress
         held_out = predict(self.model, self.held_out[:SAMPLE])

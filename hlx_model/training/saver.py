@@ -62,7 +62,7 @@ class Saver:
         self._took = self._saved - started
 
     def after_epoch(self, epoch: int, held_out: float) -> Path | None:
-        """Save the epoch if its held-out loss (in nats) is the best, or if its number is one to keep.
+        """Save the epoch if its validation loss (in nats) is the best, or if its number is one to keep.
 
         Returns:
             The checkpoint; None if none was saved.

@@ -117,7 +117,7 @@ def test_the_table_at_the_end_has_a_row_for_the_document(curriculum: tuple[Path,
     with home.instance(), console.capture() as captured:
         print_summary(console, curriculum[1].events, 60.0)
     (row,) = (line for line in captured.get().splitlines() if "small.md" in line)
-    assert "held-out " in row and "% of " in row
+    assert "test " in row and "% of " in row
     assert "no evaluation document" in captured.get()
 
 

@@ -50,9 +50,7 @@ def test_the_plan_names_what_is_set_aside_with_line_and_reason(empty_home: Home)
 
 def test_a_corpus_that_can_only_be_learned_by_heart_is_named(home: Home) -> None:
     (line,) = advice(planned(home), home.latest("corpus_examples"))
-    assert line.startswith(
-        "small.md: so small a corpus can only be learned by heart (held-out values: 2, required ≥ 36"
-    )
+    assert line.startswith("small.md: so small a corpus can only be learned by heart (test values: 2, required ≥ 36")
     assert "ENTRIES=20000" in line
 
 

@@ -124,7 +124,7 @@ def test_a_healthy_training_is_left_alone(empty_home: Home, worker: "subprocess.
     [
         ({}, 400.0, "no progress for"),
         ({"train_loss": float("nan")}, 100.0, "training loss nan, required finite"),
-        ({"held_out_loss": float("inf")}, 100.0, "held-out loss inf, required finite"),
+        ({"held_out_loss": float("inf")}, 100.0, "validation loss inf, required finite"),
     ],
 )
 def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
@@ -394,7 +394,7 @@ def test_a_training_that_learns_by_heart_is_an_alert_and_not_stopped(
                 )
             )  # fmt: skip
         said = daemon.tick(instance)
-        assert f"{run.run_id[:8]}: held-out loss 1.93 at epoch 2 is 0.5 nats or more above its best" in said
+        assert f"{run.run_id[:8]}: validation loss 1.93 at epoch 2 is 0.5 nats or more above its best" in said
         sent = Cursor.load(daemon.cursor, logging.getLogger()).sent
         assert said.endswith("(needs a person)") and list(sent) == ["phase1_checkpoint"]
         assert daemon.tick(instance) == said and Cursor.load(daemon.cursor, logging.getLogger()).sent == sent

@@ -285,8 +285,8 @@ def test_the_figure_contains_the_curves_and_the_bars_of_both(
     curve = report["curve"]
     held_out = sum(row["held_out_loss"] is not None for row in curve)
     assert lines(figure)["series training a"] == len(curve) - held_out
-    assert lines(figure)["series held-out a"] == held_out
-    assert lines(figure)["series training b"] > 1 and lines(figure)["series held-out b"] == 8
+    assert lines(figure)["series validation a"] == held_out
+    assert lines(figure)["series training b"] > 1 and lines(figure)["series validation b"] == 8
     bars = {"a": 4 + 4 + 1, "b": 5 + 5}  # A has no rate of all into English
     for key, number in bars.items():
         found = [bar for bar in figure.iter(f"{SVG}rect") if bar.get("class") == key]
@@ -295,7 +295,7 @@ def test_the_figure_contains_the_curves_and_the_bars_of_both(
     assert heights == pytest.approx([0, 47.5, 95, 142.5])
     message = " ".join(figure.itertext())
     assert "A, English → HLX, LC-T: 50.0% of 40, 95% interval 35.2–64.8%" in message
-    for label in (*FORMATS, "all", "training", "held-out", f"{other[:8]}/phase3_FINAL_epoch8", "100%"):
+    for label in (*FORMATS, "all", "training", "validation", f"{other[:8]}/phase3_FINAL_epoch8", "100%"):
         assert label in message
 
 

@@ -227,10 +227,10 @@ def test_in_a_terminal_the_log_is_above_the_progress_bar(monkeypatch: pytest.Mon
     with _log_above(Progress(console=Console(file=terminal, force_terminal=True, width=60))) as bar:
         bar.add_task("epoch 9/20")
         bar.refresh()
-        logging.getLogger("hlx_model").warning("held-out loss 1.81")
+        logging.getLogger("hlx_model").warning("validation loss 1.81")
     logging.getLogger().removeHandler(handler)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n")
-    assert "held-out loss 1.81" in shown.splitlines() and "epoch 9/20" in shown
+    assert "validation loss 1.81" in shown.splitlines() and "epoch 9/20" in shown
     assert (stderr.getvalue(), handler.stream) == ("", stderr)
 
 

@@ -102,7 +102,7 @@ def test_a_watchdog_that_sleeps_is_reported(hlx: Hlx, tmp_path: Path) -> None:
 
 
 def overfitted(root: Path) -> Path:
-    """Write the heartbeat and the curve of a running training whose held-out loss has risen."""
+    """Write the heartbeat and the curve of a running training whose validation loss has risen."""
     directory = running(root)
     metrics = Metrics(directory)
     for epoch, held_out in ((1, 1.5), (2, 1.41), (3, 1.93)):
@@ -114,7 +114,9 @@ def overfitted(root: Path) -> Path:
     return directory
 
 
-WARNING = "held-out loss 1.93 at epoch 3 is 0.5 nats or more above its best, 1.41 at epoch 2: the model learns its text"
+WARNING = (
+    "validation loss 1.93 at epoch 3 is 0.5 nats or more above its best, 1.41 at epoch 2: the model learns its text"
+)
 
 
 def test_a_warning_is_shown_and_is_no_trouble(hlx: Hlx, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_no_letter_above_d_if_half_of_unseen_sentences_are_wrong(
         (
             2.21,
             "D",
-            "49.5% of the points for accuracy are given on held-out text (required ≥ 50% for a letter above D)",
+            "49.5% of the points for accuracy are given on test text (required ≥ 50% for a letter above D)",
         ),
         (2.5, "D", "35.0% of the points"),
         (math.nan, "D", None),  # by its points

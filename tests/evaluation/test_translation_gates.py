@@ -20,7 +20,7 @@ QUICK, BY_HEART = (Requirements("quick").fitness(by_heart=by_heart) for by_heart
 
 
 def pairs() -> list[PairRow]:
-    """Return two held-out values in both directions and every format."""
+    """Return two test values in both directions and every format."""
     return [
         PairRow(target, source, f"[{target}] {text} → ", answer, sentence)
         for sentence, lines in (("Search for documents", SEARCH), ("Count all users", COUNT))
@@ -114,7 +114,7 @@ def test_by_heart_exact_match_on_what_is_held_out_is_stated_and_not_required() -
     for check in (translation.exact_match_to_hlx, translation.exact_match_to_english):
         gate = check(answers, BY_HEART)
         assert (gate.outcome, gate.value, gate.threshold) == ("warn", 0.0, None)
-        assert gate.reason.startswith("learned by heart, not shown to generalize (fewer than 36 values are held out); ")
+        assert gate.reason.startswith("learned by heart, not shown to generalize (fewer than 36 values are in test); ")
     assert translation.training_pairs(answers, BY_HEART).outcome == "fail"
 
 

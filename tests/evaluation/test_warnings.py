@@ -20,7 +20,7 @@ GOOD = Limit(required=0.5, good=0.8)
 
 
 def epoch(loss: float, *, step: int, train_tokens: int) -> EpochMeasurements:
-    """Return the measurements of a model with this held-out loss, the unigram baseline at 3 nats."""
+    """Return the measurements of a model with this validation loss, the unigram baseline at 3 nats."""
     return EpochMeasurements(
         epoch=10, epochs=10, step=step, held_out=Prediction(loss, 0.0, 900), training=Prediction(0.2, 0.0, 900),
         reported_loss=0.2, best_loss=min(loss, 3.5), initial_loss=4.8, unigram=3.0, train_tokens=train_tokens,
@@ -119,7 +119,7 @@ def test_a_limit_is_written_as_precisely_as_it_is() -> None:
 def test_the_best_loss_is_named_as_such_if_it_is_what_counts() -> None:
     gate = learning.next_token_loss(epoch(5.0, step=400, train_tokens=10**6))
     assert gate.outcome == "pass" and gate.value == 3.5
-    assert re.match(r"held-out loss 3\.50 nats at best \(5\.00 now\) after 400 steps, required < 4\.76 ", gate.reason)
+    assert re.match(r"validation loss 3\.50 nats at best \(5\.00 now\) after 400 steps, required < 4\.76 ", gate.reason)
 
 
 def test_a_scrambled_share_within_the_good_limit_passes() -> None:

@@ -95,7 +95,7 @@ def test_a_held_out_loss_above_its_best_is_a_warning_and_stops_nothing() -> None
     aborts = Aborts()
     assert aborts.after_epoch([3.0, 2.0], held_out=1.93) is None
     assert aborts.warning(40, 1.93, 1.41, 12) == (
-        "held-out loss 1.93 at epoch 40 is 0.5 nats or more above its best, 1.41 at epoch 12: the model learns its "
+        "validation loss 1.93 at epoch 40 is 0.5 nats or more above its best, 1.41 at epoch 12: the model learns its "
         "text by heart: add entries, or pass on the best checkpoint (`pass_on: best`)"
     )
 
@@ -199,7 +199,7 @@ def test_the_abort_rules_resume_from_their_memory() -> None:
 
 def test_a_held_out_loss_that_is_inf_stops_a_training() -> None:
     stop = Aborts(first_epoch=3).after_epoch([2.0, 1.9], math.inf)
-    assert stop == ("aborted", f"held-out loss inf, required finite (epoch 4){LOWER_RATE}")
+    assert stop == ("aborted", f"validation loss inf, required finite (epoch 4){LOWER_RATE}")
 
 
 def test_a_phase_that_starts_above_fifteen_and_falls_is_healthy() -> None:

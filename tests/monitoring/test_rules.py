@@ -32,7 +32,7 @@ def row(step: int, train_loss: float, held_out_loss: float | None = None, epoch:
 
 
 def rising(*held_out: float) -> list[dict[str, Any]]:
-    """Return the ends of epochs with these held-out losses."""
+    """Return the ends of epochs with these validation losses."""
     return [row(10 * epoch, 2.0, loss, epoch) for epoch, loss in enumerate(held_out, 1)]
 
 

@@ -13,7 +13,7 @@ from hlx_model.reporting.pages import report_markdown, report_page
 from tests.support.curriculum import Curriculum
 from tests.support.reports import changed, evaluation_of, gate, parsed, phase_1, phase_3, rates
 
-LOSS = "its held-out loss is 1.25 nats per token (a uniform guess has 4.76)."
+LOSS = "its test loss is 1.25 nats per token (a uniform guess has 4.76)."
 HEART: dict[str, Any] = {"fitness": {"profile": "quick", "by_heart": True, "limits": {}}}
 
 
@@ -21,7 +21,7 @@ def translating(held_out: int, of: int, trained: int, evaluated: int = 0, **fiel
     """Return a report of phase 3 that failed no gate.
 
     Args:
-        held_out: how many answers to held-out sentences are right.
+        held_out: how many answers to test sentences are right.
         of: how many there are.
         trained: how many of 256 training pairs are right.
         evaluated: how many of 1,312 answers to sentences of an evaluation are right; 0 is no evaluation.
@@ -51,7 +51,7 @@ def translating(held_out: int, of: int, trained: int, evaluated: int = 0, **fiel
             "It reproduces 50% of its training pairs and is right on 1 of 8 answers in HLX to sentences that it has "
             "not seen.",
         ),
-        # Many values are held out, and it has learned its training pairs alone.
+        # Many values are in test, and it has learned its training pairs alone.
         (
             translating(13, 512, 254),
             "It knows its training pairs by heart (99%) and is right on 3% of 512 answers in HLX to sentences that it "
@@ -60,19 +60,19 @@ def translating(held_out: int, of: int, trained: int, evaluated: int = 0, **fiel
         (
             translating(374, 512, 250, evaluated=880),
             "It is right on 67% of 1,312 answers in HLX to sentences that people wrote and that it has not seen, and "
-            "on 73% of 512 held-out ones.",
+            "on 73% of 512 test sentences.",
         ),
         (translating(374, 512, 250), "It is right on 73% of 512 answers in HLX to sentences that it has not seen."),
         (
             translating(490, 512, 250, evaluated=1246, outcome="pass"),
             "It is right on 95% of 1,312 answers in HLX to sentences that people wrote and that it has not seen, and "
-            "on 96% of 512 held-out ones: good enough to use.",
+            "on 96% of 512 test sentences: good enough to use.",
         ),
         # Phrasings of people are unknown to it, but it has not learned by heart.
         (
             translating(374, 512, 256, evaluated=300),
             "It is right on 23% of 1,312 answers in HLX to sentences that people wrote and that it has not seen, and "
-            "on 73% of 512 held-out ones.",
+            "on 73% of 512 test sentences.",
         ),
         (
             translating(0, 0, 256, **HEART),
@@ -81,13 +81,12 @@ def translating(held_out: int, of: int, trained: int, evaluated: int = 0, **fiel
         ),
         (
             translating(374, 512, 250, evaluated=880, kind="FOREIGN"),
-            "It is right on 67% of 1,312 answers in HLX to sentences that people wrote, and on 73% of 512 held-out "
-            "ones; the file does not say what it was trained on.",
+            "It is right on 67% of 1,312 answers in HLX to sentences that people wrote, and on 73% of 512 test "
+            "sentences; the file does not say what it was trained on.",
         ),
         (
             translating(374, 512, 250, kind="FOREIGN"),
-            "It is right on 73% of 512 answers in HLX to held-out sentences; the file does not say what it was trained "
-            "on.",
+            "It is right on 73% of 512 answers in HLX to test sentences; the file does not say what it was trained on.",
         ),
     ],
 )
@@ -96,7 +95,7 @@ def test_a_model_that_translates_is_concluded_from_unseen_sentences(report: dict
 
 
 def writing(gates: list[dict[str, Any]], tokens: int = 4000, **fields: Any) -> dict[str, Any]:
-    """Return a report of a phase that does not translate, with these gates and so many held-out tokens."""
+    """Return a report of a phase that does not translate, with these gates and so many test tokens."""
     report = phase_1()
     report["figures"]["held_out_tokens"] = tokens
     return report | {"gates": gates} | fields
@@ -113,7 +112,7 @@ WORDS, LINES = gate("words", "pass", 0.984), gate("completions_parse", "pass", 0
         (
             writing([WORDS], **HEART),
             "It writes 98% known words when it continues training sentences; its loss is 1.00 nats per token on "
-            "training text and 1.25 on held-out text (a uniform guess has 4.76).",
+            "training text and 1.25 on test text (a uniform guess has 4.76).",
         ),
         (
             writing([WORDS], tokens=0),
@@ -150,7 +149,7 @@ def test_what_failed_comes_first(failed: list[str], said: str) -> None:
 
 
 def test_a_stop_comes_first_without_its_figures() -> None:
-    stopped = "gate next_token_loss failed at epoch 1: held-out loss 7.92 nats, required < 5.26"
+    stopped = "gate next_token_loss failed at epoch 1: validation loss 7.92 nats, required < 5.26"
     report = writing([gate("training_completed", "fail", 1), WORDS], epoch=1, stopped=stopped)
     assert conclusion(parsed(report)).startswith(
         "Its training was stopped at epoch 1 of 5: gate next_token_loss failed at epoch 1. It writes 98% known words"
@@ -184,7 +183,7 @@ def test_it_stands_first_on_the_page_and_in_the_markdown(curriculum: Curriculum,
 def test_a_loss_that_diverged_is_short() -> None:
     report = phase_1()
     report["figures"]["held_out_loss"] = 1.25e300
-    assert "its held-out loss is 1.25e+300 nats per token" in conclusion(parsed(report))
+    assert "its test loss is 1.25e+300 nats per token" in conclusion(parsed(report))
 
 
 @pytest.mark.parametrize("name", ["nan", "inf", "-inf"])

@@ -33,7 +33,7 @@ def heights(svg: ET.Element) -> dict[str, float]:
 
 def test_losses_and_baselines_are_drawn_to_scale() -> None:
     svg = drawn(phase_1()["curve"], BASELINES)
-    (first, last), (held_out,) = points(svg, "training"), points(svg, "held-out")
+    (first, last), (held_out,) = points(svg, "training"), points(svg, "validation")
     y = heights(svg)
     assert first[0] < last[0] == held_out[0]
     assert y["baseline unigram"] < y["baseline bigram"] < first[1] < held_out[1] < last[1]
@@ -67,6 +67,6 @@ def test_its_title_says_the_last_losses_in_words() -> None:
     title = drawn(phase_1()["curve"], BASELINES).find(f"{SVG}title")
     assert title is not None
     assert title.text == (
-        "training loss 1.00 nats at step 12,000; held-out loss 1.25 nats at step 12,000; "
+        "training loss 1.00 nats at step 12,000; validation loss 1.25 nats at step 12,000; "
         "unigram baseline 3.18; bigram baseline 2.34"
     )

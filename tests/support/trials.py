@@ -50,7 +50,7 @@ FEW_NAMES = 6
 ROOT = Path(__file__).parents[2]
 NARROW_COMPOSER = "873f29d"
 """The last commit with the composer of three phrasings for each value. A model that learned from it is right on its own
-held-out rows and wrong on other people's sentences."""
+test rows and wrong on other people's sentences."""
 
 
 @dataclass(frozen=True)

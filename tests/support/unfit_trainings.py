@@ -37,11 +37,11 @@ UNFIT: Mapping[str, Unfit] = {
     "no HLX→English": Unfit("only pairs into HLX were learned", _lacking(texts(without_english))),
     **{f"no {format}": Unfit(f"phase 3 has no pairs with {format}", _lacking(without(format))) for format in Format},
     "names remembered": Unfit(
-        "six names a slot, in training and held out: they were remembered, not copied",
+        "six names a slot, in training and in test: they were remembered, not copied",
         Trial(Training(3, Document("few names", 8000), tokens=4_000_000, tokens_before=600_000)),
     ),
     "three phrasings": Unfit(
-        "25,000 entries with at most three phrasings for each value, and listed names: good on its own held-out rows",
+        "25,000 entries with at most three phrasings for each value, and listed names: good on its own test rows",
         Trial(Training(3, Document("three phrasings", 25_000), tokens=15_500_000, tokens_before=600_000)),
     ),
 }

@@ -277,12 +277,12 @@ def test_a_diverging_training_is_stopped_and_its_checkpoint_kept(small_document:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "reason"), [(1, "(step 2)"), (64, "held-out loss nan, required finite (epoch 1)")]
+    ("batch_size", "reason"), [(1, "(step 2)"), (64, "validation loss nan, required finite (epoch 1)")]
 )
 def test_overflow_ends_in_a_stopped_checkpoint_of_finite_weights(
     small_document: Path, tmp_path: Path, batch_size: int, reason: str
 ) -> None:
-    """If an epoch is a single batch, the held-out loss is the first to overflow."""
+    """If an epoch is a single batch, the validation loss is the first to overflow."""
     plan = inputs_of(small_document, tmp_path / "training", learning_rate=1e30, batch_size=batch_size)
     outcome = train(plan, execution=CPU)
     assert outcome.manifest.stopped is not None and reason in outcome.manifest.stopped

@@ -48,7 +48,7 @@ def ended(trained: tuple[TrainingPlan, list[Event]], tmp_path: Path) -> Training
 
 
 def held_out_losses(plan: TrainingPlan) -> list[float]:
-    """Return the held-out losses at the ends of the epochs."""
+    """Return the validation losses at the ends of the epochs."""
     return [row["held_out_loss"] for row in read_metrics(plan.directory) if row["held_out_loss"] is not None]
 
 
@@ -59,7 +59,7 @@ def best_epoch(plan: TrainingPlan) -> int:
 
 def warnings(events: list[Event]) -> list[str]:
     """Return the warnings on losses: that nothing watches is another one."""
-    return [event.text for event in events if isinstance(event, Warned) and "held-out" in event.text]
+    return [event.text for event in events if isinstance(event, Warned) and "validation loss" in event.text]
 
 
 def test_a_rising_held_out_loss_is_a_warning_once_when_it_happens(trained: tuple[TrainingPlan, list[Event]]) -> None:
@@ -69,8 +69,8 @@ def test_a_rising_held_out_loss_is_a_warning_once_when_it_happens(trained: tuple
     assert 1 < best < at < EPOCHS - 1, "the next epochs are above the limit too"
     (text,) = warnings(events)
     assert text == (
-        f"held-out loss {losses[at - 1]:.2f} at epoch {at} is 0.5 nats or more above its best, {losses[best - 1]:.2f} "
-        f"at epoch {best}: the model learns its text by heart: add entries, or pass "
+        f"validation loss {losses[at - 1]:.2f} at epoch {at} is 0.5 nats or more above its best, "
+        f"{losses[best - 1]:.2f} at epoch {best}: the model learns its text by heart: add entries, or pass "
         "on the best checkpoint (`pass_on: best`)"
     )
     before = [e.row for e in events[: events.index(Warned(text))] if isinstance(e, Recorded)]

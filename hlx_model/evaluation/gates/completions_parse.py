@@ -18,7 +18,7 @@ def completions_parse(completions: Sequence[Completion], limit: Limit) -> GateRe
 
 COMPLETIONS_PARSE = GateSpec(
     "completions_parse", description="Completions of HLX lines parse, in each format.",
-    requirement=f"parse rate of held-out lines in the worst of the formats, of lines that no other writes alike, "
+    requirement=f"parse rate of test lines in the worst of the formats, of lines that no other writes alike, "
     f"{stated('completions_parse')}",
     by_heart=f"that of training lines {stated_by_heart('completions_parse')}",
     needs=("completions", "fitness"),

@@ -1,4 +1,4 @@
-"""Whether a model in training learns at all: its held-out loss falls, below a uniform guess and then the unigram."""
+"""Whether a model in training learns at all: its validation loss falls, below a uniform guess and then the unigram."""
 
 from hlx_model.evaluation.prediction import UNIFORM_LOSS
 from hlx_model.evaluation.spec import MilestoneSpec
@@ -25,7 +25,7 @@ def next_token_loss(m: EpochMeasurements) -> GateResult:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"
     now = f" at best ({loss:.2f} now)" if value != loss else ""
-    reason = f"held-out loss {value:.2f} nats{now} after {m.step} steps, required < {limit:.2f} "
+    reason = f"validation loss {value:.2f} nats{now} after {m.step} steps, required < {limit:.2f} "
     reason += f"(uniform guess {UNIFORM_LOSS:.2f})"
     learned = max(m.training.loss, best) < UNIFORM_LOSS
     if outcome == "fail" and learned and m.train_tokens < T.min_training_tokens:
@@ -38,9 +38,9 @@ def next_token_loss(m: EpochMeasurements) -> GateResult:
 
 
 def unigram(m: EpochMeasurements) -> GateResult:
-    """Require a best held-out loss below the unigram baseline; after few steps or on little text, warn."""
+    """Require a best validation loss below the unigram baseline; after few steps or on little text, warn."""
     limit = m.unigram - T.min_gain_over_unigram
-    reason = f"best held-out loss {m.best_loss:.2f} nats after {m.step} steps, required < {limit:.2f} "
+    reason = f"best validation loss {m.best_loss:.2f} nats after {m.step} steps, required < {limit:.2f} "
     reason += f"(unigram baseline {m.unigram:.2f})"
     outcome: Outcome = "pass"
     if not m.best_loss < limit:
@@ -60,15 +60,15 @@ def _few_tokens(m: EpochMeasurements) -> str:
 
 
 NEXT_TOKEN_LOSS = MilestoneSpec(
-    "next_token_loss", description="The held-out loss falls, and is not above that of a uniform guess.",
-    requirement=f"held-out loss at most {T.max_loss_above_uniform:g} nats above a uniform guess; from step "
+    "next_token_loss", description="The validation loss falls, and is not above that of a uniform guess.",
+    requirement=f"validation loss at most {T.max_loss_above_uniform:g} nats above a uniform guess; from step "
     f"{T.initial_drop_from_step} on, the best one {T.min_initial_loss_drop:g} below the initial one; from step "
     f"{T.below_uniform_from_step} on, below a uniform guess",
     check=next_token_loss, position=30,
 )  # fmt: skip
 UNIGRAM = MilestoneSpec(
-    "unigram", description="The best held-out loss is below what counting symbols reaches.",
-    requirement=f"best held-out loss {T.min_gain_over_unigram:g} nats below the unigram baseline; before step "
+    "unigram", description="The best validation loss is below what counting symbols reaches.",
+    requirement=f"best validation loss {T.min_gain_over_unigram:g} nats below the unigram baseline; before step "
     f"{T.unigram_from_step}, or with fewer than {T.min_training_tokens:,} training tokens, it warns",
     check=unigram, first_epoch=10, position=60,
 )  # fmt: skip

@@ -31,7 +31,7 @@ def not_forgotten(changes: Mapping[str, RetentionMetrics], replay: float) -> Gat
 
 NOT_FORGOTTEN = GateSpec(
     "not_forgotten", description="The earlier phases are not forgotten.",
-    requirement=f"held-out losses of the earlier phases at most {T.max_forgetting:g} nats above those in their own "
+    requirement=f"test losses of the earlier phases at most {T.max_forgetting:g} nats above those in their own "
     "reports; if nothing was replayed it states the rise and passes",
     by_heart="the same of the losses on training text",
     needs=("earlier_phases", "record"), check=lambda m: not_forgotten(m.earlier_phases, m.record.replay),

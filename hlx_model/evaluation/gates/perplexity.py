@@ -7,9 +7,9 @@ from hlx_model.verdicts import GateResult, Outcome
 
 
 def perplexity(held_out: Prediction, baselines: Baselines) -> GateResult:
-    """Require a held-out loss below that of counting: the model knows more than symbols and pairs of symbols."""
+    """Require a test loss below that of counting: the model knows more than symbols and pairs of symbols."""
     limit = min(baselines.unigram - T.min_gain_over_unigram, baselines.bigram - T.min_gain_over_bigram)
-    return _below(limit, held_out, "held-out loss", baselines)
+    return _below(limit, held_out, "test loss", baselines)
 
 
 def perplexity_by_heart(training: Prediction, baselines: Baselines) -> GateResult:
@@ -27,7 +27,7 @@ def _below(limit: float, measured: Prediction, what: str, baselines: Baselines) 
 PERPLEXITY = GateSpec(
     "perplexity",
     description="The next-token loss is below what counting symbols and pairs of symbols reaches.",
-    requirement=f"held-out loss {T.min_gain_over_unigram:g} nats below the unigram baseline of the corpus and "
+    requirement=f"test loss {T.min_gain_over_unigram:g} nats below the unigram baseline of the corpus and "
     f"{T.min_gain_over_bigram:g} below its bigram baseline",
     by_heart=f"loss on training text below {T.max_share_of_bigram:.0%} of the bigram baseline",
     needs=("predictions", "fitness"),

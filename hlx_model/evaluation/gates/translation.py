@@ -23,13 +23,13 @@ def parse_rate(answers: Sequence[Translation], fitness: Fitness) -> GateResult:
 
 
 def exact_match_to_hlx(held_out: Sequence[Translation], fitness: Fitness) -> GateResult:
-    """Require that English→HLX answers on held-out pairs are right to the letter, in each format; by heart, warn."""
+    """Require that English→HLX answers on test pairs are right to the letter, in each format; by heart, warn."""
     asked = [(Format(a.target), a.expected, a.exact) for a in held_out if a.source == ENGLISH]
     return _exact_match("exact_match_to_hlx", "English→HLX exact match", asked, fitness)
 
 
 def exact_match_to_english(held_out: Sequence[Translation], fitness: Fitness) -> GateResult:
-    """Require that HLX→English answers on held-out pairs are a sentence of the same value, as `exact_match_to_hlx`."""
+    """Require that HLX→English answers on test pairs are a sentence of the same value, as `exact_match_to_hlx`."""
     asked = [(Format(a.source), given(a.prompt), a.exact) for a in held_out if a.target == ENGLISH]
     return _exact_match("exact_match_to_english", "HLX→English exact match", asked, fitness)
 
@@ -45,7 +45,7 @@ def _exact_match(name: str, what: str, asked: Sequence[tuple[Format, str, bool]]
     """
     right = [is_right for *_, is_right in asked]
     if fitness.by_heart:
-        return not_required(name, f"{what} on what is held out", sum(right), len(right), BY_HEART_ALONE)
+        return not_required(name, f"{what} on test pairs", sum(right), len(right), BY_HEART_ALONE)
     result = rate_gate(name, what, sum(right), len(right), fitness.limits[name])
     if unlearned := left_behind(asked, T.min_share_of_best_format):
         threshold = result.threshold if result.outcome == "fail" else None
@@ -62,21 +62,21 @@ def training_pairs(training: Sequence[Translation], fitness: Fitness) -> GateRes
 
 PARSE_RATE = GateSpec(
     "parse_rate", description="Answers in HLX parse, in each format.",
-    requirement=f"parse rate on held-out pairs in the worst of the formats, of lines that no other writes alike, "
+    requirement=f"parse rate on test pairs in the worst of the formats, of lines that no other writes alike, "
     f"{stated('parse_rate')}",
     by_heart="the same, on training pairs",
     needs=("answers", "fitness"), check=lambda m: parse_rate(m.answers, m.fitness), writes=("translations",),
     position=70, mended_by_training=True,
 )  # fmt: skip
 EXACT_MATCH_TO_HLX = GateSpec(
-    "exact_match_to_hlx", description="English→HLX answers on held-out pairs are right to the letter.",
+    "exact_match_to_hlx", description="English→HLX answers on test pairs are right to the letter.",
     requirement=f"exact match {stated('exact_match_to_hlx')}{_EACH_FORMAT}",
     by_heart=f"nothing; it warns: {BY_HEART_ALONE}",
     needs=("translations", "fitness"), check=lambda m: exact_match_to_hlx(m.translations.held_out, m.fitness),
     writes=("translations",), position=80, mended_by_training=True,
 )  # fmt: skip
 EXACT_MATCH_TO_ENGLISH = GateSpec(
-    "exact_match_to_english", description="HLX→English answers on held-out pairs are a sentence of the same value.",
+    "exact_match_to_english", description="HLX→English answers on test pairs are a sentence of the same value.",
     requirement=f"exact match {stated('exact_match_to_english')}{_EACH_FORMAT}",
     by_heart=f"nothing; it warns: {BY_HEART_ALONE}",
     needs=("translations", "fitness"), check=lambda m: exact_match_to_english(m.translations.held_out, m.fitness),

@@ -17,7 +17,7 @@ def words(continuations: Sequence[Continuation], limit: Limit) -> GateResult:
 
 WORDS = GateSpec(
     "words", description="Free-running text consists of words of the corpus.",
-    requirement=f"words of the corpus, as a share of those written after beginnings of held-out sentences, "
+    requirement=f"words of the corpus, as a share of those written after beginnings of test sentences, "
     f"{stated('words')}",
     by_heart=f"after beginnings of training sentences, {stated_by_heart('words')}",
     needs=("continuations", "fitness"), check=lambda m: words(m.continuations, m.fitness.limits["words"]),
