@@ -55,7 +55,7 @@ def check_result(asset: dg.AssetKey, gate: GateResult, extra: Mapping[str, Any] 
     interval = f"{gate.interval[0]:.1%} to {gate.interval[1]:.1%}" if gate.interval else None
     # Dagster plots every number: a rate or a loss is one, a count or a limit is a flat line.
     value = gate.value if isinstance(gate.value, float) else None if gate.value is None else f"{gate.value:,}"
-    threshold = None if gate.threshold is None else f"{gate.threshold:,.4g}"
+    threshold = None if gate.threshold is None else f"{gate.threshold:,.4f}".rstrip("0").rstrip(".")
     figures = {"value": value, "threshold": threshold, "interval": interval, "samples": f"{gate.samples:,}"}
     known = {name: value for name, value in figures.items() if value is not None}
     return dg.AssetCheckResult(

@@ -6,6 +6,8 @@ import time
 import dagster as dg
 
 _MAX_LENGTH = 240
+_TOLD_BETTER = ("Dependencies for step", "Execution of step", "Execution of run")
+"""Messages that name no reason: that a step failed, and each step after it. The table at the end names the reason."""
 
 
 class _Line(logging.Formatter):
@@ -24,7 +26,6 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("hlx_assets.console", init_context.logger_config["log_level"])
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
-    # Not those of the steps after a failed one, which may be eight.
-    handler.addFilter(lambda record: "Dependencies for step" not in record.getMessage())
+    handler.addFilter(lambda record: not any(text in record.getMessage() for text in _TOLD_BETTER))
     logger.addHandler(handler)
     return logger

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -29,6 +30,8 @@ from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import TOKEN, GuardSettings
 
+CODE_LOG = "code-server.log"
+"""In the home: what the code server and its runs print, a line for each event. The UI shows them better."""
 LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
 GRAPH = "/asset-groups/?expanded=" + ",".join(f"global@global:{group}" for group in GROUPS)
 """The page of the whole graph, with its groups open."""
@@ -82,12 +85,13 @@ def run(host: str, port: int, lock: int) -> str | None:
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
         arguments = [f"--{name}={value}" for name, value in LOCATION.items()]
         arguments += [f"--socket={code}", "--use-python-environment-entry-point", "--log-level=warning"]
-        _start(parts, "code server", "dagster", "code-server", "start", *arguments)
+        with Path(CODE_LOG).open("wb") as log:
+            _start(parts, "code server", "dagster", "code-server", "start", *arguments, output=log)
         deadline = time.monotonic() + START_SECONDS
         while not received and not (ended := _ended(parts)) and not _answers(str(code)):
             time.sleep(POLL_SECONDS)
             if time.monotonic() > deadline:
-                return f"the code server did not answer within {START_SECONDS:.0f} seconds"
+                return f"the code server did not answer within {START_SECONDS:.0f} seconds (see {CODE_LOG})"
         if not received and not ended:
             place = f"--workspace={workspace}"
             _start(parts, "webserver", "hlx_assets.webserver", place, f"--host={host}", f"--port={port}")
@@ -100,7 +104,9 @@ def run(host: str, port: int, lock: int) -> str | None:
         return None if received else ended
 
 
-def _start(parts: Parts, name: str, module: str, *arguments: str, lock: int | None = None) -> None:
+def _start(
+    parts: Parts, name: str, module: str, *arguments: str, lock: int | None = None, output: IO[bytes] | None = None
+) -> None:  # fmt: skip
     parts[name] = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         # A group of its own: a signal of the terminal reaches only this process, which passes it on.
@@ -108,6 +114,8 @@ def _start(parts: Parts, name: str, module: str, *arguments: str, lock: int | No
         # If this process is killed, the kernel ends its parts.
         preexec_fn=partial(die_with_parent, signal.SIGTERM),
         pass_fds=() if lock is None else (lock,),
+        stdout=output,
+        stderr=output,
     )
 
 
@@ -116,7 +124,7 @@ def _ended(parts: Mapping[str, "subprocess.Popen[bytes]"]) -> str | None:
     for name, process in parts.items():
         if (code := process.poll()) is not None:
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            return f"the {name} {how}"
+            return f"the {name} {how}{f' (see {Path.cwd() / CODE_LOG})' if name == 'code server' else ''}"
     return None
 
 

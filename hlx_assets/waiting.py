@@ -70,14 +70,16 @@ def wait_for_slot(context: Any, pool: str, step: str) -> None:
 
 
 @contextmanager
-def alone(home: Path, show: Show) -> Iterator[None]:
+def alone(home: Path, instance: dg.DagsterInstance, show: Show) -> Iterator[None]:
     """Be the only `make curriculum` of a home while the block runs; `show` gets a line if another one is there."""
     with (home / LOCK).open("a+") as file:
         waited = _Stated(show)
         with interruptible() as sleep:
             while not _locked(file.fileno(), home):
                 file.seek(0)
-                waited.state(f"waiting for another `make curriculum`, process {file.read().strip() or 'unknown'}")
+                other = f"another `make curriculum`, process {file.read().strip() or 'unknown'}"
+                runs = [run.run_id for run in training_runs(instance) if worker_of(run)]
+                waited.state(f"{_described(instance, runs)}, of {other}" if runs else f"waiting for {other}")
                 sleep(POLL_SECONDS)
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -55,7 +55,7 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         with user_errors():
             parent = inputs.get("parent") if continued is None else _of_phase(phase, continued, training)
         paths = {"corpus": inputs["corpus"], "resume_from": parent, "checkpoint_dir": training}
-        result = trainer.train(context, {"phase": phase.number, **paths, **settings})
+        result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings})
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
         if result.manifest.stopped:

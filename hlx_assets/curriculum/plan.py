@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dagster as dg
 import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
 from hlx_assets.curriculum.settings import TrainingConfig, given, profile_named
-from hlx_assets.io_manager import artifacts_at_home
+from hlx_assets.io_manager import artifacts_at_home, latest_path
+from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.cli.show import DataConsole
 from hlx_model.corpus import store
 from hlx_model.corpus.documents import is_composed
@@ -18,7 +21,7 @@ from hlx_model.corpus.split import Split
 from hlx_model.evaluation.fitness import MIN_HELD_OUT_VALUES
 from hlx_model.layout import ROWS
 from hlx_model.model.device import device_of
-from hlx_model.phases import PHASES
+from hlx_model.phases import PHASES, Phase
 from hlx_model.profiles import Profile
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.forecast import Forecast, disk, duration, forecast_of_phase, is_slow, machine
@@ -39,7 +42,7 @@ class Plan(NamedTuple):
     def slow(self) -> Forecast | None:
         """Return the first phase that takes so long that a person should confirm it; None if there is none."""
         pairs = zip(self.forecasts, self.executions, strict=True)
-        return next((found for found, execution in pairs if is_slow(found, execution)), None)
+        return next((found for found, execution in pairs if found.epochs and is_slow(found, execution)), None)
 
     @property
     def seconds(self) -> float:
@@ -47,10 +50,11 @@ class Plan(NamedTuple):
         return sum(found.seconds or 0.0 for found in self.forecasts)
 
 
-def plan_curriculum(config: Mapping[str, Any], corpora: Mapping[str, Path]) -> Plan:
+def plan_curriculum(instance: dg.DagsterInstance, config: Mapping[str, Any], corpora: Mapping[str, Path]) -> Plan:
     """Return what the three phases will take.
 
     Args:
+        instance: of the home.
         config: the run configuration.
         corpora: the directory of each phase's corpus, by asset.
 
@@ -58,38 +62,68 @@ def plan_curriculum(config: Mapping[str, Any], corpora: Mapping[str, Path]) -> P
         ValueError: a setting is not valid, or a training does not fit the machine's memory.
     """
     forecasts, executions, training = [], [], artifacts_at_home().training
-    profile = profile_named(TrainingConfig())
+    profile, size = profile_named(TrainingConfig()), None
+    parent: str | None = ""
     for phase in PHASES.values():
         settings = TrainingConfig(**(config.get("ops", {}).get(phase.checkpoint_asset, {}).get("config") or {}))
         profile, own = profile_named(settings), given(phase, settings)
+        size = own["size"] or size  # that of the phase before
         execution = ExecutionConfig(
             device_of(), settings.gradient_checkpointing, settings.accumulation, memory_limit=settings.memory_limit
         )
         overrides = Overrides(
-            own.get("size"), own.get("epochs"), own.get("batch_size"), own.get("seq_length"), own.get("lr"),
-            own.get("seed"), own.get("replay"), tokens=own.get("tokens"), document_weight=own.get("document_weight"),
+            size, own["epochs"], own["batch_size"], own["seq_length"], own["lr"], own["seed"], own["replay"],
+            tokens=own["tokens"], document_weight=own["document_weight"],
         )  # fmt: skip
         found = forecast_of_phase(phase.number, corpora[phase.corpus], profile, overrides, execution, training)
+        parent = None if parent is None else _trained(instance, phase, found, corpora[phase.corpus].name, parent)
+        if parent is not None:
+            found = replace(found, epochs=0)
         require_memory(found.settings, execution)
         forecasts.append(found)
         executions.append(execution)
     return Plan(forecasts, executions, profile)
 
 
-def show_plan(console: DataConsole, plan: Plan, examples: Path) -> None:
-    """Print what was read, what is set aside with line and reason, and what each phase will take."""
+def _trained(instance: dg.DagsterInstance, phase: Phase, found: Forecast, corpus: str, parent: str) -> str | None:
+    """Return the id of the training that a forecast is of, if it has completed already; else None.
+
+    Args:
+        instance: of the home.
+        phase: of the training.
+        found: the forecast.
+        corpus: the data version of its corpus.
+        parent: the id of the training of the phase before.
+    """
+    try:
+        manifest = read_manifest(latest_path(instance, dg.AssetKey(phase.checkpoint_asset)))
+    except (dg.Failure, ValueError, OSError):
+        return None
+    same = manifest.settings == found.settings.to_json() and manifest.corpora[phase.corpus].data_version == corpus
+    starts = manifest.parent is None or manifest.parent.training_id == parent
+    return manifest.training_id if same and starts and not manifest.stopped else None
+
+
+def show_corpus(console: DataConsole, examples: Path) -> None:
+    """Print what was read, and what is in quarantine with line and reason."""
     for line in corpus_lines(examples):
         console.print(line, markup=False)
-    table = Table("phase", "size", "examples", "epochs", "tokens", "about", title="plan", title_justify="left")
+
+
+def show_plan(console: DataConsole, plan: Plan, examples: Path) -> None:
+    """Print what each phase will take, and what a person should know of a small corpus."""
+    columns = ("phase", "size", "examples", "epochs", "tokens", "tokens/s", "about")
+    table = Table(*columns, title="plan", title_justify="left")
     for found in plan.forecasts:
+        about = duration(found.seconds or 0) if found.epochs else "trained"
         table.add_row(
             str(found.settings.phase), escape(found.settings.size), f"{found.examples:,}", str(found.epochs),
-            f"{found.tokens:,}", "" if found.seconds is None else duration(found.seconds),
+            f"{found.tokens:,}", f"{found.speed or 0:,.0f}", about,
         )  # fmt: skip
     console.print(table)
     last, execution = plan.forecasts[-1], plan.executions[-1]
     place = machine(execution, mixed=last.settings.mixed_precision)
-    console.print(f"{place}; {last.speed or 0:,.0f} tokens/s ({last.basis}); evaluations come on top", markup=False)
+    console.print(f"{place}; speed {last.basis}; evaluations come on top", markup=False)
     console.print(disk(plan.forecasts, artifacts_at_home().training), markup=False)
     for line in advice(plan, examples):
         console.print(line, markup=False)

@@ -19,7 +19,7 @@ import yaml
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.corpus.assets import CorpusDocumentConfig, chosen
 from hlx_assets.corpus.setting import setting_of_home
-from hlx_assets.curriculum.plan import Plan, plan_curriculum, show_plan
+from hlx_assets.curriculum.plan import Plan, plan_curriculum, show_corpus, show_plan
 from hlx_assets.curriculum.summary import made_by, print_summary
 from hlx_assets.curriculum.trainer import TERMINAL_TAG
 from hlx_assets.dagster_internals import write_to_terminal_alone
@@ -27,7 +27,7 @@ from hlx_assets.definitions import defs
 from hlx_assets.home import home_directory
 from hlx_assets.waiting import alone, wait_for_trainings
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
-from hlx_model.cli.show import DataConsole
+from hlx_model.cli.show import DataConsole, require_yes
 from hlx_model.files import open_input
 from hlx_model.layout import DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES
 from hlx_model.phases import PHASES
@@ -58,20 +58,23 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None, *, co
         console.print(f"closed run {run_id[:8]}, whose process is gone; its training resumes")
     for line in runs_elsewhere(instance):
         console.print(line, markup=False)
-    with exit_with_one_line(), alone(home_directory(), _show):
-        wait_for_trainings(instance, _show)
-        document = CorpusDocumentConfig(**(config.get("ops", {}).get(DOCUMENT, {}).get("config") or {}))
+    document = CorpusDocumentConfig(**(config.get("ops", {}).get(DOCUMENT, {}).get("config") or {}))
+    with exit_with_one_line():
         setting = chosen(setting_of_home(instance), document).require_usable()
         _show(f"corpus: {setting} (CORPUS=, ENTRIES= and EVAL= change it; the home remembers it)")
-        return _run(instance, config, confirmed=confirmed)
+        with alone(home_directory(), instance, _show):
+            wait_for_trainings(instance, _show)
+            return _run(instance, config, confirmed=confirmed)
 
 
 def _run(instance: dg.DagsterInstance, config: Mapping[str, Any], *, confirmed: bool) -> int:
     started = time.monotonic()
     events, success = _materialize(instance, config, CORPORA)
+    corpora = made_by(events)
+    if EXAMPLES in corpora:
+        show_corpus(console, corpora[EXAMPLES])
     if success:
-        corpora = made_by(events)
-        plan = plan_curriculum(config, corpora)
+        plan = plan_curriculum(instance, config, corpora)
         show_plan(console, plan, corpora[EXAMPLES])
         if not confirmed:
             _confirm(plan)
@@ -102,10 +105,7 @@ def _confirm(plan: Plan) -> None:
     if (slow := plan.slow) is None:
         return
     question = f"{slow.settings.size} on a CPU takes about {duration(plan.seconds)}"
-    if not sys.stdin.isatty():
-        raise ValueError(f"{question}: nothing was trained; to train all the same, repeat with ARGS=--yes")
-    if input(f"{question}. Train? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise ValueError("nothing was trained")
+    require_yes(question, "ARGS=--yes")
 
 
 def _show(line: str) -> None:

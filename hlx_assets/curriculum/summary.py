@@ -79,6 +79,8 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> list[str]:
                 lines.setdefault(key, f"[yellow]warning[/] {name}")
         elif event.is_step_failure and (reason := failure_reason(event)):
             lines[event.step_key] = f"[red]failed[/] {event.step_key}: {escape(reason)}"
+        elif event.event_type == _Type.RUN_FAILURE and "interrupted" in (event.message or ""):
+            lines.setdefault("run", "interrupted: the same command continues")
         elif event.event_type == _Type.STEP_SKIPPED:
             lines[event.step_key] = f"[yellow]not run[/] {event.step_key}: an asset that it needs did not pass"
     return list(lines.values())

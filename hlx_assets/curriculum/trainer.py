@@ -26,6 +26,7 @@ from hlx_model.files import staging
 from hlx_model.reporting.render import markdown_block
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
+from hlx_model.training.forecast import duration
 from hlx_model.verdicts import Milestone
 
 TERMINAL_TAG = "hlx/terminal"
@@ -215,7 +216,7 @@ def _progress_line(figures: Figures) -> str:
     if figures["tokens_per_second"] is not None:
         line += f", {figures['tokens_per_second']:,.0f} tokens/s"
     if figures["eta_seconds"] is not None:
-        line += f", {max(0.0, figures['eta_seconds']) / 60:.0f} min left"
+        line += f", {duration(figures['eta_seconds'])} left"
     return line
 
 

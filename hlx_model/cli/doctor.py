@@ -69,9 +69,10 @@ Probe = Callable[[Case], Iterator[tuple[str, ...]]]
 
 
 def doctor_command(checkpoint_dir: Directory = None, as_json: AsJson = False) -> None:
-    """Show whether this machine can train with the profile of $HLX_PROFILE. Exit code 1: it cannot.
+    """Show whether this machine can train.
 
-    Each line is ok, or warn, or fail if it would stop a training, and says what to do.
+    The profile is that of $HLX_PROFILE. Each line is ok, or warn, or fail if it would stop a training, and says
+    what to do. Exit code 1: one would.
     """
     profile = PROFILES["quick"]
     with suppress(ValueError):  # the line `settings` says what is wrong
@@ -255,11 +256,8 @@ def _home(case: Case) -> Iterator[tuple[str, ...]]:
     except OSError as error:
         yield FAIL, f"{label}: {place}: {error.strerror or error}", "name a folder on a local disk that you may write"
         return
-    exists = "can be written, and files in it locked" if folder.exists() else "does not exist yet, and can be made"
-    if case.checkpoint_dir is None and named and not Path(named).is_absolute():
-        yield WARN, f"{label}: {exists}", "Dagster requires an absolute path: `make curriculum` would not start"
-    else:
-        yield OK, f"{label}: {exists}"
+    exists = "can be written, and files in it locked" if folder.exists() else "has no training yet, and can be written"
+    yield OK, f"{label}: {exists}"
 
 
 def _existing(folder: Path) -> Path:

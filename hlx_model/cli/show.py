@@ -77,6 +77,23 @@ def print_table(
     stdout_console().print(rows_table(rows, gap=gap, leading=leading, folded=folded))
 
 
+def require_yes(fact: str, option: str) -> None:
+    """Let a person at a terminal confirm a training that takes long.
+
+    Args:
+        fact: what it takes.
+        option: what makes the question needless.
+
+    Raises:
+        ValueError: the answer is not yes, or there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise ValueError(f"{fact}: nothing was trained; to train all the same, repeat with {option}")
+    echo(f"{fact}. Train? [y/N] ", err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ValueError("nothing was trained")
+
+
 def format_loss(loss: float | None) -> str:
     """Return a loss with three digits after the point; nothing for None."""
     return "" if loss is None else f"{loss:.3f}" if abs(loss) < 1e3 else f"{loss:.1e}"

@@ -19,7 +19,7 @@ from typer import Option
 from hlx_model.checkpoints.manifest import ParentVerdict, chosen_best
 from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.cli.options import Device, Directory, option
-from hlx_model.cli.show import DataConsole, echo
+from hlx_model.cli.show import DataConsole, echo, require_yes
 from hlx_model.corpus.setting import CorpusSetting
 from hlx_model.environment import Environment
 from hlx_model.evaluation.verdict import require_passed
@@ -44,7 +44,7 @@ from hlx_model.training.events import (
     tensorboard_sink,
 )
 from hlx_model.training.execution import ExecutionConfig
-from hlx_model.training.forecast import disk, forecast, machine
+from hlx_model.training.forecast import disk, duration, forecast, is_slow, machine
 from hlx_model.training.loop import Interrupted, train
 from hlx_model.training.plan import Overrides, TrainingPlan, plan_training
 from hlx_model.verdicts import GateClosed
@@ -67,6 +67,7 @@ _RECOMPUTE = "Less memory for a third more computing."
 _PASS_ON = "final or best: the checkpoint that is evaluated, and that the next phase starts from."
 _RETRY_STOPPED = "Train again what a gate or an abort rule stopped."
 _UNGATED = "Train from a checkpoint whose gate is closed; its lineage shows it for good."
+_YES = "Train a large model on a CPU without a question."
 _PROFILES = "the profile's"
 
 
@@ -96,6 +97,7 @@ def train_command(
     tensorboard: Annotated[Path | None, option("Also write metrics for TensorBoard into this folder.")] = None,
     retry_stopped: Annotated[bool, Option("--retry-stopped", help=_RETRY_STOPPED)] = False,
     ungated: Annotated[bool, Option("--ungated", help=_UNGATED)] = False,
+    yes: Annotated[bool, Option("--yes", help=_YES)] = False,
 ) -> None:
     """Train one phase of the curriculum.
 
@@ -131,7 +133,7 @@ def train_command(
             return
         try:
             with _logged_to(plan.directory / TRAINING_LOG), _sinks(plan, tensorboard) as emit:
-                before = partial(_announce, plan, execution, ranks, emit)
+                before = partial(_announce, plan, execution, ranks, emit, confirmed=yes)
                 outcome = train(
                     plan, execution=execution, pass_on=passed, ranks=ranks, emit=emit, before=before
                 )  # fmt: skip
@@ -142,8 +144,10 @@ def train_command(
     _say(outcome)
 
 
-def _announce(plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit: EventSink) -> None:
-    """State what the training will take, before its first step."""
+def _announce(
+    plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit: EventSink, *, confirmed: bool
+) -> None:  # fmt: skip
+    """State what the training will take, before its first step; a large model on a CPU must be confirmed."""
     training = plan.directory.parent
     # Several processes have another speed than this one alone.
     found = forecast(
@@ -153,6 +157,8 @@ def _announce(plan: TrainingPlan, execution: ExecutionConfig, ranks: Ranks, emit
     for line in (str(found), f"{place}; {disk([found], training)}"):
         log.info("%s", line)
         emit(Noted(line))
+    if is_slow(found, execution) and not confirmed:
+        require_yes(f"{plan.settings.size} on a CPU takes {duration(found.seconds or 0)} or more", "--yes")
 
 
 def _own_corpus(parent: VerifiedCheckpoint | None, phase: int) -> list[Path]:

@@ -5,7 +5,8 @@ these versions are kept.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, reduce
 from itertools import takewhile
 from operator import or_
@@ -124,7 +125,7 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
 
 
 def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
-    """Return the trainings that used the entry at a line of a document, in each recorded version of the document.
+    """Return the trainings that used the entry at a line of a document, in each version of it that was read.
 
     If the entry was in quarantine there, its sentence may have been used from another place.
 
@@ -134,7 +135,7 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         training: the folder of the trainings.
 
     Raises:
-        CorpusError: no training records the document, or none of its versions has an entry at this line.
+        CorpusError: the document is not recorded, or none of its versions has an entry at this line.
     """
     corpora, unchecked = _corpora(training)
     found, named, artifacts, quarantined = [], _Document(corpus), Artifacts(training), list[QuarantinedEntry]()
@@ -158,6 +159,12 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         for entry in entries[version.examples]:
             shown = f"{entry['english'] or 'no sentence'}: {entry['HLXL'] or 'no value'}"
             found += [use.of(shown, split) for split in _splits(directory, (column,), entry[column])]
+    for examples, sources in _all_examples(artifacts):
+        if examples.name not in entries and (documents := named.among(sources)):
+            names = {document.name for document in documents}
+            entries[examples.name] = _entries_at(examples, names, line)
+            kept = artifacts.corpus(DOCUMENT, documents_version(sources))
+            quarantined += [] if entries[examples.name] else _quarantined_at(examples, names, line, kept)
     if not entries:
         raise _not_recorded(corpus, training, [version for _, version in corpora])
     if not any(entries.values()) and not quarantined and not unchecked:
@@ -176,9 +183,9 @@ def uses_of_text(text: str, training: Path) -> Uses:
     """
     corpora, unchecked = _corpora(training)
     found, artifacts, splits, quarantined = [], Artifacts(training), cache(_splits), list[QuarantinedEntry]()
-    for examples in dict.fromkeys(version.examples for _, version in corpora if version.examples):
+    for examples, _ in _all_examples(artifacts):
         same = (pc.field("english") == text) | (pc.field("found") == text)
-        quarantined += _quarantined(artifacts.corpus(EXAMPLES, examples), same)
+        quarantined += _quarantined(examples, same)
     for use, _ in corpora:
         directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
@@ -214,6 +221,13 @@ def _corpora(training: Path) -> tuple[list[tuple[Use, CorpusVersion]], list[str]
         elif checkpoints:
             unreadable.append(f"training {directory.name}: no manifest of it can be read")
     return sorted(found, key=lambda item: item[0].created), unreadable
+
+
+def _all_examples(artifacts: Artifacts) -> Iterator[tuple[Path, tuple[DocumentRef, ...]]]:
+    """Yield the directory of each version of the examples that is kept, with the documents that it was read from."""
+    for examples in sorted(artifacts.corpus(EXAMPLES, "any").parent.glob("[!.]*/")):
+        with suppress(CorpusError):  # a damaged record
+            yield examples, store.sources_of(examples)
 
 
 def _missing(directory: Path) -> list[str]:

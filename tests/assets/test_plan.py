@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hlx_assets.curriculum.plan import Plan, advice, corpus_lines, plan_curriculum, show_plan
+from hlx_assets.curriculum.plan import Plan, advice, corpus_lines, plan_curriculum, show_corpus, show_plan
 from hlx_assets.curriculum.run import _confirm, console
 from hlx_assets.curriculum.settings import TrainingConfig, config_of, given
 from hlx_model.checkpoints.manifest import read_manifest
@@ -24,14 +24,22 @@ def corpora(home: Home) -> dict[str, Path]:
 
 
 def planned(home: Home, **settings: dict[str, Any]) -> Plan:
-    return plan_curriculum({"ops": {name: {"config": value} for name, value in settings.items()}}, corpora(home))
+    config = {"ops": {name: {"config": value} for name, value in settings.items()}}
+    with home.instance() as instance:
+        return plan_curriculum(instance, config, corpora(home))
 
 
 def test_the_plan_is_what_was_trained(home: Home) -> None:
     for found in planned(home, **SETTINGS).forecasts:
         manifest = read_manifest(home.latest(f"phase{found.settings.phase}_checkpoint"))
-        assert (found.epochs, found.settings.to_json()) == (manifest.epochs, manifest.settings)
+        assert (found.settings.epochs, found.settings.to_json()) == (manifest.epochs, manifest.settings)
+        assert found.epochs == 0, "it is trained already"
         assert found.basis == f"as training {manifest.training_id[:8]} here"
+
+
+def test_what_follows_another_training_is_trained_anew(home: Home) -> None:
+    changed = {**SETTINGS, "phase2_checkpoint": {**SETTINGS["phase2_checkpoint"], "seed": 5}}
+    assert [found.epochs for found in planned(home, **changed).forecasts] == [0, 20, 8]
 
 
 def test_the_plan_names_what_is_set_aside_with_line_and_reason(empty_home: Home) -> None:
@@ -42,6 +50,7 @@ def test_the_plan_names_what_is_set_aside_with_line_and_reason(empty_home: Home)
     assert read == "37 entries read, 1 quarantined"
     assert quarantined.startswith("quarantined: small.md line ") and "(Broken one): " in quarantined
     with console.capture() as captured:
+        show_corpus(console, empty_home.latest("corpus_examples"))
         show_plan(console, planned(empty_home), empty_home.latest("corpus_examples"))
     shown = captured.get()
     assert quarantined in shown and "cpu (no GPU: " in shown and "checkpoints need up to " in shown

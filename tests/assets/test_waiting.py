@@ -130,13 +130,12 @@ def test_a_home_has_one_make_curriculum_at_a_time(
     inside = threading.Event()
 
     def second() -> None:
-        with alone(empty_home.path, said.append):
+        with empty_home.instance() as own, alone(empty_home.path, own, said.append):
             inside.set()
 
-    with alone(empty_home.path, said.append):
+    with empty_home.instance() as instance, alone(empty_home.path, instance, said.append):
         assert is_taken(empty_home.path)
-        with empty_home.instance() as instance:
-            assert "a `make curriculum` trains" in (_training(instance) or "")
+        assert "a `make curriculum` trains" in (_training(instance) or "")
         other = threading.Thread(target=second)
         other.start()
         wait_for(lambda: bool(said))

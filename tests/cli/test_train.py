@@ -252,3 +252,13 @@ def test_a_truncated_parent_is_refused(curriculum: Curriculum, tmp_path: Path, h
     )  # fmt: skip
     assert ran.code == 1
     assert f"{spoilt / 'model.safetensors'}: 1000 bytes, " in ran.error
+
+
+def test_a_large_model_on_a_cpu_wants_a_yes(hlx: Hlx, small_document: Path, tmp_path: Path) -> None:
+    ran = hlx(
+        "train", "--phase", 1, "--corpus", small_document, "--checkpoint-dir", tmp_path / "training",
+        "--size", "10m", "--epochs", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert ran.code == 1 and ran.error.startswith("error: 10m on a CPU takes ")
+    assert ran.error.endswith("nothing was trained; to train all the same, repeat with --yes")
+    assert not list(tmp_path.glob("training/*/checkpoints/*"))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.corpus.build import read_documents
+from hlx_model.corpus.documents import keep_documents
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.files import sha256_of
 from hlx_model.layout import Artifacts
@@ -154,6 +156,23 @@ def test_every_line_of_a_quarantined_entry_is_known(with_quarantine: tuple[Path,
     for line in (two - 1, two + 6, never - 2, never + 4, 9999):  # empty lines, prose, a heading
         with pytest.raises(CorpusError, match=f"no entry at line {line}"):
             uses_of_line("mixed.md", line, training)
+
+
+def test_a_version_that_was_read_and_never_trained_is_known_too(
+    with_quarantine: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """As after an edit that the sensor has read: the gate may be closed, and nothing is trained on it."""
+    shutil.copytree(with_quarantine[1].parent, tmp_path / "artifacts")
+    artifacts, edited = Artifacts.at(tmp_path / "artifacts"), tmp_path / "mixed.md"
+    text = with_quarantine[0].read_text(encoding="utf-8")
+    edited.write_text(f"{text}\n\nEnglish: New and broken\nHLXL: {{1000: {{@0:\n\nEnglish: New and good\nHLXL: 77\n")
+    read_documents(artifacts, keep_documents(artifacts, [edited]), seq_length=256)
+    found = uses_of_line("mixed.md", line_of(edited, "English: New and broken"), artifacts.training)
+    assert found.found == () and [entry.english for entry in found.quarantined] == ["New and broken"]
+    assert [entry.english for entry in uses_of_text("New and broken", artifacts.training).quarantined] == [
+        "New and broken"
+    ]
+    assert uses_of_line("mixed.md", line_of(edited, "English: New and good"), artifacts.training) == Uses((), (), ())
 
 
 def test_a_repeated_entry_is_quarantined_and_its_sentence_was_used(with_quarantine: tuple[Path, Path]) -> None:
