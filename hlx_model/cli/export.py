@@ -11,6 +11,7 @@ from hlx_model.cli.show import echo
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.record import record_of
 from hlx_model.release.export import export
+from hlx_model.reporting.conclusion import conclusion
 
 
 def export_command(
@@ -41,4 +42,6 @@ def export_command(
     record = export(found, directory, format, key)
     for objection in record.objections():
         echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)
+    if record.report:
+        echo(conclusion(record.report), err=True)
     echo(directory)

@@ -23,7 +23,8 @@ from hlx_model.model.tokenizer import SYMBOLS, VOCABULARY_SHA256
 from hlx_model.provenance.record import record_of
 from hlx_model.release.card import card_of
 from hlx_model.release.export import export
-from hlx_model.reporting.models import Translation
+from hlx_model.reporting.conclusion import conclusion
+from hlx_model.reporting.models import Report, Translation
 from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum, copied, stopped, trained
 from tests.support.damage import flip
@@ -46,7 +47,8 @@ def test_the_folder_contains_the_weights_the_records_and_the_card(
     three = curriculum.phases[3]
     folder = tmp_path / "new" / "folder"
     ran = hlx("export", three.outcome.manifest.training_id[:8], folder, "--checkpoint-dir", curriculum.training)
-    assert (ran.code, ran.out, ran.err) == (0, f"{folder}\n", "")
+    assert (ran.code, ran.out) == (0, f"{folder}\n")
+    assert ran.err == f"{conclusion(Report.read(folder / 'report.json'))}\n"
     assert {path.name for path in folder.iterdir()} == FILES
     directory = three.evaluation.directory
     for name, source in (

@@ -25,7 +25,7 @@ def next_token_loss(m: EpochMeasurements) -> GateResult:
         value, limit = best, UNIFORM_LOSS
     outcome: Outcome = "pass" if value < limit else "fail"
     now = f" at best ({loss:.2f} now)" if value != loss else ""
-    reason = f"validation loss {value:.2f} nats{now} after {m.step} steps, required < {limit:.2f} "
+    reason = f"validation loss {value:.2f} nats{now} after {_steps(m)}, required < {limit:.2f} "
     reason += f"(uniform guess {UNIFORM_LOSS:.2f})"
     learned = max(m.training.loss, best) < UNIFORM_LOSS
     if outcome == "fail" and learned and m.train_tokens < T.min_training_tokens:
@@ -37,10 +37,14 @@ def next_token_loss(m: EpochMeasurements) -> GateResult:
     return GateResult("next_token_loss", outcome, reason, value, limit, m.held_out.tokens)
 
 
+def _steps(m: EpochMeasurements) -> str:
+    return "1 step" if m.step == 1 else f"{m.step} steps"
+
+
 def unigram(m: EpochMeasurements) -> GateResult:
     """Require a best validation loss below the unigram baseline; after few steps or on little text, warn."""
     limit = m.unigram - T.min_gain_over_unigram
-    reason = f"best validation loss {m.best_loss:.2f} nats after {m.step} steps, required < {limit:.2f} "
+    reason = f"best validation loss {m.best_loss:.2f} nats after {_steps(m)}, required < {limit:.2f} "
     reason += f"(unigram baseline {m.unigram:.2f})"
     outcome: Outcome = "pass"
     if not m.best_loss < limit:
