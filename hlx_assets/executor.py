@@ -20,7 +20,7 @@ from hlx_assets.watchdog.runs import MAX_TAG_LENGTH, record_worker, restore_chec
 STOPPED, NOT_STOPPED = "stopped", "no"
 """The metadata of a checkpoint with the reason of the stop, and its value if the training completed."""
 STOPPED_TAG = "hlx/stopped"
-"""Why a training of the run was stopped: the run's page shows it at its top."""
+"""The tag of a run with the reason for which a training of it was stopped."""
 
 
 class _Executor(dg.Executor):

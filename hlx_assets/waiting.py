@@ -5,8 +5,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,25 +104,30 @@ def _locked(descriptor: int, home: Path) -> bool:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[float], None]]:
-    """Yield a function that sleeps; Ctrl-C ends it, or the next sleep, with `KeyboardInterrupt`.
+def interruptible(
+    error: type[BaseException] = KeyboardInterrupt, signals: Sequence[signal.Signals] = (signal.SIGINT,)
+) -> Iterator[Callable[[float], None]]:
+    """Yield a function that sleeps so many seconds; a signal ends it, or the next sleep, with an error.
 
-    At any other moment it may arrive inside a callback of the database, where Python loses it.
+    At any other moment a signal may arrive inside a callback of the database: Python prints a stack trace and loses it.
+
+    Args:
+        error: what the sleep raises.
+        signals: those that end it.
     """
     received = threading.Event()
 
     def sleep(seconds: float) -> None:
         if received.wait(seconds):
-            raise KeyboardInterrupt
+            received.clear()
+            raise error
 
-    if threading.current_thread() is not threading.main_thread():
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for signum in signals:
+                before = signal.signal(signum, lambda signum, frame: received.set())
+                stack.callback(signal.signal, signum, before)
         yield sleep
-        return
-    before = signal.signal(signal.SIGINT, lambda signum, frame: received.set())
-    try:
-        yield sleep
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Stated:

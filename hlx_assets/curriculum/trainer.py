@@ -21,6 +21,7 @@ import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_assets.io_manager import artifacts_at_home
+from hlx_assets.waiting import interruptible
 from hlx_model.evaluation.milestones import recorded_milestones_gate
 from hlx_model.files import staging
 from hlx_model.reporting.render import markdown_block
@@ -111,6 +112,7 @@ class TrainerClient:
                 context, dg.PipesFileContextInjector(str(folder / "context")),
                 dg.PipesFileMessageReader(str(folder / "messages")),
             ) as session,
+            interruptible(dg.DagsterExecutionInterruptedError, (signal.SIGINT, signal.SIGTERM)) as sleep,
         ):  # fmt: skip
             process = subprocess.Popen(
                 command,
@@ -128,7 +130,7 @@ class TrainerClient:
                     messages = session.get_custom_messages()
                     yield from messages[seen:]
                     seen = len(messages)
-                    time.sleep(self.poll_seconds)
+                    sleep(self.poll_seconds)
             except BaseException as error:
                 interrupted = error
                 now = "; a second signal ends it now" if _has_terminal(context.run) else ""

@@ -290,12 +290,12 @@ def _settings(case: Case) -> Iterator[tuple[str, ...]]:
 
 
 def _documents() -> Iterator[tuple[str, ...]]:
-    from hlx_model.corpus.documents import named_documents
+    from hlx_model.corpus.setting import CorpusSetting
 
-    environment = Environment.read("HLX_CORPUS", "HLX_EVAL")
-    for name, setting, outcome in (("HLX_CORPUS", environment.corpus, FAIL), ("HLX_EVAL", environment.eval, WARN)):
-        for path in named_documents(setting):
-            if not path.exists():
+    named = CorpusSetting().by_environment()
+    for name, paths, outcome in (("HLX_CORPUS", named.documents, FAIL), ("HLX_EVAL", named.evaluation, WARN)):
+        for path in paths:
+            if not Path(path).exists():
                 yield outcome, f"{name}: {path} does not exist", "name a document"
 
 

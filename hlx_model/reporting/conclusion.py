@@ -1,4 +1,4 @@
-"""What a report comes to, in one or two sentences: the first thing that a page, a card or a command says of a model.
+"""What a report comes to, in one or two sentences: what a page, a card or a command on a model begins with.
 
 What counts is text that the model has not seen. A model that only knows its training pairs is of no use for others.
 """
@@ -24,7 +24,7 @@ _WRITING = {
     "words": "it writes {rate} known words when it continues {of}sentences",
     "completions_parse": "of the {of}lines that it completes, {rate} parse in the worst format",
 }
-"""What the rate of a gate says of a model that does not translate."""
+"""How the rate of a gate is put in words, of a model that does not translate."""
 _NAMED = 3
 """Failed gates that are named."""
 

@@ -1,7 +1,7 @@
 """What a training will cost, before its first step: epochs, tokens, minutes, device, room on the disk.
 
     found = forecast(plan.settings, plan.train, execution, plan.directory.parent)
-    str(found)     # phase 1, tiny: 1 epoch of 612,345 tokens, about 15 s (41,000 tokens/s, measured on 8 steps)
+    str(found)     # phase 1, tiny: 1 epoch of 612,345 tokens, about 15 s (41,000 tokens/s, measured on 3 steps)
 
 Tokens are the characters of the texts and one more for each, as `Schedule` counts them. The time is that of the steps:
 evaluations and checkpoints come on top.
@@ -40,7 +40,7 @@ from hlx_model.training.settings import Settings
 TRIED_TEXTS, TRIED_STEPS, TRIED_SECONDS = 256, 6, 2.0
 """A speed is measured on batches of so many texts, for so many steps or seconds, whichever is less."""
 LARGE = "10m"
-"""From this size on a training takes hours to weeks on a CPU."""
+"""From this size on a training takes hours to weeks on a CPU (`docs/performance.md` has the tokens a second)."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ def forecast_of_phase(
     own, composed, texts = _counts(corpus)
     share = settings.document_weight if own.examples and composed.examples else 0.0
     repeats = repeats_of(own.characters, composed.characters, share) if share else 1
-    count = Count(
-        own.examples * repeats + composed.examples, own.characters * repeats + composed.characters
-    )  # fmt: skip
+    count = Count(own.examples * repeats + composed.examples, own.characters * repeats + composed.characters)
     epochs = overrides.epochs or epochs_of(phase, profile, overrides.tokens, max(1, count.tokens))
     settings = replace(settings, document_weight=share, epochs=epochs)
     return _forecast(settings, count, texts, execution, training, measure=measure)
@@ -193,7 +191,7 @@ def duration(seconds: float) -> str:
 
 
 def _known_speed(settings: Settings, execution: ExecutionConfig, training: Path) -> tuple[float, str] | None:
-    """Return the tokens a second of this machine's newest training of the same size and device; None without one."""
+    """Return the tokens a second of this machine's newest training of the same phase, size and device; else None."""
     here, beats = platform.node(), map(Heartbeat.read, training.glob("[!.]*/"))
     alike = [
         beat for beat in beats

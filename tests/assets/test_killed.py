@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ import yaml
 
 from hlx_assets.watchdog.runs import UNFINISHED, close_dead_runs
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.support.dagster_home import SETTINGS, Home
+from tests.support.dagster_home import SETTINGS, Home, curriculum_program
 from tests.support.waiting import PATIENCE, wait_for
 
 
@@ -23,20 +22,8 @@ def make_curriculum(home: Home, **phase1: object) -> Iterator["subprocess.Popen[
     ops["phase1_checkpoint"] = {**SETTINGS["phase1_checkpoint"], **phase1}
     config = home.path / "run.yaml"
     config.write_text(yaml.safe_dump({"ops": {name: {"config": value} for name, value in ops.items()}}))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hlx_assets.curriculum", "--config", str(config)],
-        env={**os.environ, "HLX_SAVE_SECONDS": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with curriculum_program("--config", config, HLX_SAVE_SECONDS=0) as process:
         yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def beats(home: Home) -> list[Heartbeat]:
@@ -106,21 +93,11 @@ def test_only_runs_whose_process_is_gone_are_closed(empty_home: Home) -> None:
         assert info.claimed_slots == []
 
 
-def interrupt(process: "subprocess.Popen[str]") -> str:
-    """What it prints after up to three Ctrl-C: one may be lost inside a callback of Dagster's database."""
-    for _ in range(3):
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            return process.communicate(timeout=PATIENCE / 3)[0]
-        except subprocess.TimeoutExpired:
-            continue
-    raise AssertionError("it ignores three interrupts")
-
-
 def test_an_interrupt_leaves_a_checkpoint_to_resume_from(empty_home: Home) -> None:
     with make_curriculum(empty_home, **LONG) as process:
         running_training(empty_home)
-        said = interrupt(process)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE)
     assert "phase1_checkpoint: interrupted at step " in said and "its checkpoint is written" in said
     assert "Traceback" not in said
     (beat,) = beats(empty_home)

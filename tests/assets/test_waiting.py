@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from hlx_assets.executor import STOPPED_TAG
 from hlx_assets.waiting import alone, is_taken
 from hlx_assets.watchdog.runs import record_worker, restore_checks
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.support.dagster_home import Home, Run
+from tests.support.dagster_home import Home, Run, curriculum_program
 from tests.support.waiting import PATIENCE, wait_for
 
 OTHER = "1d5fbecd-0000-0000-0000-000000000000"
@@ -36,22 +35,6 @@ def slot_taken(instance: dg.DagsterInstance) -> Iterator[None]:
         yield
     finally:
         storage.free_concurrency_slots_for_run(OTHER)
-
-
-@contextmanager
-def curriculum_program(home: Home) -> Iterator["subprocess.Popen[str]"]:
-    """The program of `make curriculum`, whose output is read line by line."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hlx_assets.curriculum"],
-        env={**os.environ, "HLX_CORPUS": str(home.path / "small.md")},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def executed(home: Home, *assets: str, **config: dict[str, object]) -> Run:
@@ -71,7 +54,11 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> str:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_step_that_waits_sleeps_and_one_signal_ends_it(empty_home: Home, signum: signal.Signals) -> None:
-    with empty_home.instance() as instance, slot_taken(instance), curriculum_program(empty_home) as process:
+    with (
+        empty_home.instance() as instance,
+        slot_taken(instance),
+        curriculum_program(HLX_CORPUS=empty_home.path / "small.md") as process,
+    ):
         assert "waiting for run 1d5fbecd (phase1_checkpoint)" in read_until(process, "waiting for")
         running = psutil.Process(process.pid)
         time.sleep(0.5)
@@ -98,7 +85,7 @@ def test_make_curriculum_waits_for_a_run_that_trains(empty_home: Home) -> None:
         folder = empty_home.path / "artifacts" / "training" / beat.training_id
         folder.mkdir(parents=True)
         beat.write(folder)
-        with curriculum_program(empty_home) as process:
+        with curriculum_program(HLX_CORPUS=empty_home.path / "small.md") as process:
             line = read_until(process, "waiting for")
             assert line == f"waiting for run {running.run_id[:8]} (not training yet, 9 min to go)\n"
             process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import dagster as dg
 import pytest
@@ -387,12 +388,8 @@ def test_a_training_that_learns_by_heart_is_an_alert_and_not_stopped(
         assert "all well" in daemon.tick(instance)
         metrics = Metrics(empty_home.path / "artifacts" / "training" / beat.training_id)
         for epoch, held_out in ((1, 1.41), (2, 1.93)):
-            metrics.append(
-                MetricsRow(
-                    step=epoch, epoch=epoch, train_loss=1.0, held_out_loss=held_out, learning_rate=0.001,
-                    tokens_per_second=None,
-                )
-            )  # fmt: skip
+            row = {"step": epoch, "epoch": epoch, "train_loss": 1.0, "held_out_loss": held_out, "learning_rate": 1e-3}
+            metrics.append(cast(MetricsRow, {**row, "tokens_per_second": None}))
         said = daemon.tick(instance)
         assert f"{run.run_id[:8]}: validation loss 1.93 at epoch 2 is 0.5 nats or more above its best" in said
         sent = Cursor.load(daemon.cursor, logging.getLogger()).sent

@@ -290,6 +290,14 @@ def test_paths_that_are_not_utf_8_are_shown_by_codes(
     assert ("fail", f"HLX_CORPUS: {tmp_path}/⟨U+DCFF⟩.md does not exist", "name a document") in found["settings"]
 
 
+def test_the_words_that_name_no_document_are_no_missing_files(
+    examined: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HLX_CORPUS", "composed")
+    monkeypatch.setenv("HLX_EVAL", "default")
+    assert examined().one("settings") == ("ok", "HLX_CORPUS=composed, HLX_EVAL=default", "")
+
+
 def test_without_settings_it_says_so(examined: Doctor) -> None:
     assert examined().one("settings") == ("ok", "no variable is set: defaults apply", "")
 

@@ -1,5 +1,9 @@
 """A real Dagster instance in a home of its own."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +112,22 @@ class Run:
         """The materialization of an asset."""
         of_asset = (event for event in self.events if event.asset_key == dg.AssetKey(asset))
         return next(e.step_materialization_data.materialization for e in of_asset if e.is_step_materialization)
+
+
+@contextmanager
+def curriculum_program(*arguments: object, **environment: object) -> Iterator["subprocess.Popen[str]"]:
+    """Run the program of `make curriculum` in a process group of its own; it is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hlx_assets.curriculum", *map(str, arguments)],
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def revalidated(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
