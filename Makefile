@@ -27,7 +27,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui test golden system nightly lint bench prune alert screenshots clean
+.PHONY: help install curriculum ui center test golden system nightly lint bench prune alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,15 +37,18 @@ help: ## Show this list
 	@echo '  EVAL=exam.md               evaluate on these documents, which no model is trained on (HLX_EVAL)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
-	@echo '  ARGS=...                   more arguments for curriculum, ui, test, system, nightly, bench and prune'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, center, test, system, nightly, bench and prune'
 
 install: .venv/.installed ## Install what running needs into .venv
 
 curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus to the last report
 	@$(BIN)/python -m hlx_assets.curriculum $(ARGS)
 
-ui: .venv/.installed ## Start the Dagster UI and its daemon
+ui: .venv/.installed-center ## Start the Dagster UI, its daemon and the Training Center
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
+
+center: .venv/.installed-center ## Start the Training Center alone, beside a running `make ui`
+	@$(BIN)/python -m hlx_assets.center $(ARGS)
 
 # Three processes on two cores, for many wait; a file of tests to each: a file's trainings are made once.
 # In their order: those of Dagster wait most, and come first, so that no process has only them at the end.
@@ -101,7 +104,12 @@ clean: ## Remove .venv and caches; artifacts and run history stay
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets]'
 	@touch $@
 
+.venv/.installed-center: pyproject.toml constraints.txt | .venv/.created
+	@echo "Installing HLX Brain and the Training Center into .venv (minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,center]'
+	@touch .venv/.installed $@
+
 .venv/.installed-dev: pyproject.toml constraints.txt | .venv/.created
 	@echo "Installing HLX Brain and its development tools into .venv (minutes the first time)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,dev]'
-	@touch .venv/.installed $@
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,center,dev]'
+	@touch .venv/.installed .venv/.installed-center $@
