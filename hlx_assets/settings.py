@@ -10,12 +10,13 @@ from zoneinfo import available_timezones
 
 import apprise
 import dagster as dg
-from pydantic import AfterValidator, BeforeValidator, PositiveInt, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, StringConstraints
 
 from hlx_model.environment import Environment, variable
 from hlx_model.runs.liveness import INTERVAL
 
 ALERTS, UI_URL, POSTGRES_URL = "HLX_ALERTS", "HLX_UI_URL", "HLX_POSTGRES_URL"
+CENTER_PORT = "HLX_CENTER_PORT"
 
 
 def _cron(schedule: str) -> str:
@@ -71,6 +72,10 @@ class DagsterEnvironment(Environment):
         "it must be an address of a Postgres, such as postgresql://user:password@host:5432/database", secret=True,
     )  # fmt: skip
     """Database of Dagster's runs and events, if `dagster.yaml` is for Postgres."""
+    center_port: Annotated[int, Field(ge=1, le=65_535)] = variable(
+        CENTER_PORT, 5000, "it must be a port, from 1 to 65535"
+    )
+    """Port of the Training Center."""
 
     @classmethod
     def check(cls) -> None:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError
 
 ProfileName = Literal["quick", "production"]
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(.+)")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 HOST_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
 """A host name or address in lower case, perhaps with a port; its first group is the host alone."""
 STALL_SECONDS = 300.0
@@ -25,7 +27,7 @@ A twentieth is a few slips of the pen. More is a document, or a reader, that is 
 
 GRAPH_VARIABLES = (
     "HLX_WATCHDOG_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_ALERTS",
-    "HLX_UI_URL", "HLX_POSTGRES_URL",
+    "HLX_UI_URL", "HLX_POSTGRES_URL", "HLX_CENTER_PORT",
 )  # fmt: skip
 """The names of the variables that `hlx_assets/settings.py` adds, and checks."""
 
@@ -48,6 +50,17 @@ def _hosts(names: str) -> list[str]:
     if None in found:
         raise ValueError
     return [match[1] for match in found if match]
+
+
+def _origins(addresses: str) -> list[str]:
+    """Return the origins of a list with commas as browsers send them: in lower case, without a port of the scheme."""
+    found = []
+    for address in filter(None, map(str.strip, addresses.lower().split(","))):
+        match = _ORIGIN.fullmatch(address)
+        if match is None or not HOST_NAME.fullmatch(match[2]):
+            raise ValueError
+        found.append(address.removesuffix(_DEFAULT_PORTS.get(match[1], "")))
+    return found
 
 
 class Environment(BaseModel):
@@ -90,6 +103,10 @@ class Environment(BaseModel):
     """A secret that each request to the server must contain."""
     behind_proxy: Literal["0", "1"] = variable("HLX_BEHIND_PROXY", "0", "it must be 1, 0 or empty")
     """`1`: a proxy that requires a login is in front of the server."""
+    allowed_origins: Annotated[frozenset[str], BeforeValidator(_origins)] = variable(
+        "HLX_ALLOWED_ORIGINS", frozenset(), "it must be origins, with commas between, such as http://localhost:3000"
+    )
+    """Origins whose pages may use the Training Center; none may use Dagster's UI."""
 
     @classmethod
     def names(cls) -> list[str]:

@@ -6,8 +6,10 @@ therefore checks each request before the application sees it:
 - Its `Host` is a name of this machine's loopback interface or one of `HLX_SITE`. Without this rule a page could let its
   own name point to 127.0.0.1 after it was loaded (DNS rebinding), and read every answer.
 - If it can change something (any method except GET, HEAD and OPTIONS, and every WebSocket), its `Origin` is this
-  server or absent, and its `Sec-Fetch-Site` agrees. Browsers set both headers; a page cannot.
-- Its body is JSON or empty. A browser lets a page send other bodies to any server without a preflight request.
+  server or absent, and its `Sec-Fetch-Site` agrees. Browsers set both headers; a page cannot. A server may accept the
+  origins of `HLX_ALLOWED_ORIGINS` too.
+- Its body is JSON or empty. A browser lets a page send other bodies to any server without a preflight request. A server
+  may accept a form if its `Origin` is this server.
 - If `HLX_API_TOKEN` is set, it contains the token: from programs as a bearer, from browsers as a cookie.
 
 A refusal is status 403 and one sentence, which is also logged. No other page may show an answer in a frame, because a
@@ -17,8 +19,9 @@ person could be led to click in it unknowingly.
 import hashlib
 import hmac
 import ipaddress
+import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +31,7 @@ from hlx_model.environment import HOST_NAME, Environment
 
 log = logging.getLogger(__name__)
 
-SITE, TOKEN, BEHIND_PROXY = "HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"
+SITE, TOKEN, BEHIND_PROXY, ORIGINS = "HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY", "HLX_ALLOWED_ORIGINS"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 COOKIE = "hlx_token"
 PARAMETER = "token"
@@ -42,8 +45,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Rule = Callable[[Scope], str | None]
 """Returns the reason to refuse a request, or None."""
 
+UNTRUSTED = "hlx.untrusted"
+"""In the scope of a request for an open path that does not carry the token: the answer contains nothing private."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FROM_HERE = frozenset({"same-origin", "none"})
+_JSON, _FORM, _TEXT = "application/json", "application/x-www-form-urlencoded", "text/plain; charset=utf-8"
 _LONGEST = 100
 
 
@@ -56,16 +62,19 @@ class GuardSettings:
     token: str | None = None
     behind_proxy: bool = False
     """A proxy in front of the server requires a login."""
+    origins: frozenset[str] | None = None
+    """Origins whose pages may use the server beside its own; None if it accepts no others, whatever the user sets."""
 
     @classmethod
-    def from_environment(cls) -> "GuardSettings":
-        """Read `HLX_SITE`, `HLX_API_TOKEN` and `HLX_BEHIND_PROXY`.
+    def from_environment(cls, *, other_origins: bool = False) -> "GuardSettings":
+        """Read `HLX_SITE`, `HLX_API_TOKEN` and `HLX_BEHIND_PROXY`, and with `other_origins` `HLX_ALLOWED_ORIGINS`.
 
         Raises:
             ValueError: one of them is wrong; names it. The token itself is not repeated.
         """
-        found = Environment.read(SITE, TOKEN, BEHIND_PROXY)
-        return cls(found.sites, found.api_token, found.behind_proxy == "1")
+        found = Environment.read(SITE, TOKEN, BEHIND_PROXY, *([ORIGINS] if other_origins else []))
+        origins = found.allowed_origins if other_origins else None
+        return cls(found.sites, found.api_token, found.behind_proxy == "1", origins)
 
     def listening_on(self, host: str) -> "GuardSettings":
         """Return the settings of a server that listens on an address. Its address is a host name too, if no wildcard.
@@ -82,6 +91,25 @@ class GuardSettings:
             return self
         # A page's name cannot be a number, so DNS rebinding cannot use it.
         return replace(self, sites=self.sites | {f"[{address}]" if address.version == 6 else str(address)})
+
+    def address(self, host: str, port: int) -> str:
+        """Return the address at which a browser finds a server that listens on a host and a port."""
+        # A browser cannot open a wildcard.
+        named = next(iter(sorted(self.sites)), "127.0.0.1") if host in ("0.0.0.0", "::") else host
+        return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{port}"
+
+    def announcement(self, page: str, host: str, port: int, path: str) -> str:
+        """Return the lines that say where a page of the server is, and how to log in if it has a token.
+
+        Args:
+            page: what the page is.
+            host: the address that the server listens on.
+            port: its port.
+            path: of the page.
+        """
+        address = self.address(host, port)
+        log_in = f"log in first: {address}/?{PARAMETER}=… (the value of {TOKEN})\n" if self.token else ""
+        return f"{log_in}{page}: {address}{path}\n"
 
 
 def is_loopback(host: str) -> bool:
@@ -101,13 +129,20 @@ class RequestGuard:
 
     Args:
         app: the application to guard.
-        settings: the hosts and the token of this server.
+        settings: the hosts, the origins and the token of this server.
         rules: further rules of this application.
+        forms: the application has pages with forms.
+        open_paths: may be read without the token.
+        json_paths: the beginning of paths at which a refusal is `{"detail": "…"}` and not plain text.
     """
 
-    def __init__(self, app: App, settings: GuardSettings, *rules: Rule) -> None:
-        self._app, self._settings = app, settings
-        self._rules: tuple[Rule, ...] = (self._host, _cross_site, _body, *rules)
+    def __init__(
+        self, app: App, settings: GuardSettings, *rules: Rule,
+        forms: bool = False, open_paths: Collection[str] = (), json_paths: str | None = None,
+    ) -> None:  # fmt: skip
+        self._app, self._settings, self._forms = app, settings, forms
+        self._open_paths, self._json_paths = frozenset(open_paths), json_paths
+        self._rules: tuple[Rule, ...] = (self._host, self._cross_site, self._body, *rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -115,11 +150,11 @@ class RequestGuard:
             return await self._app(scope, receive, send)
         for rule in self._rules:
             if reason := rule(scope):
-                return await _refuse(scope, send, reason)
-        if self._settings.token is not None and not self._carries_token(scope, self._settings.token):
-            if link := self._traded(scope, self._settings.token):
+                return await self._refuse(scope, send, reason)
+        if self._lacks_token(scope):
+            if link := self._traded(scope, self._settings.token or ""):
                 return await _answer(send, 303, "", *link)
-            return await _refuse(scope, send, _TOKEN_MISSING)
+            return await self._refuse(scope, send, _TOKEN_MISSING)
         return await self._app(scope, receive, _unframed(send))
 
     def _host(self, scope: Scope) -> str | None:
@@ -131,6 +166,50 @@ class RequestGuard:
         if match[1] in LOOPBACK or match[1] in self._settings.sites:
             return None
         return f"this server is not {_shown(hosts[0])}: if it should be, add that name to {SITE}"
+
+    def _cross_site(self, scope: Scope) -> str | None:
+        """Refuse a request of a page of another origin, if it can change something."""
+        if scope["type"] == "http" and scope["method"] in _READING:
+            return None
+        allowed = self._settings.origins or frozenset()
+        here = f"only pages of this server ({SITE}){'' if self._settings.origins is None else f' or of {ORIGINS}'}"
+        origins = [origin.lower() for origin in _headers(scope, "origin")]
+        for origin in origins:
+            if origin not in allowed and not _is_own(scope, origin):
+                return f"it comes from a page of {_shown(origin)}: {here} may send it"
+        if origins and allowed.issuperset(origins):
+            return None
+        for relation in _headers(scope, "sec-fetch-site"):
+            if relation not in _FROM_HERE:
+                return f"it comes from a {_shown(relation)} page: {here} may send it"
+        return None
+
+    def _body(self, scope: Scope) -> str | None:
+        """Refuse a body that a browser lets a page send to any server without a preflight request."""
+        if scope["type"] != "http":
+            return None
+        lengths = _headers(scope, "content-length")
+        if not _headers(scope, "transfer-encoding") and all(length.strip() in ("", "0") for length in lengths):
+            return None
+        kinds = _headers(scope, "content-type")
+        # Only the part before the parameters counts: Dagster accepts `text/plain; application/json` as JSON too.
+        kind = kinds[0].partition(";")[0].strip().lower() if len(kinds) == 1 else ""
+        if kind == _JSON:
+            return None
+        if kind == _FORM and self._forms and scope["method"] == "POST":
+            origins = _headers(scope, "origin")
+            if origins and all(_is_own(scope, origin.lower()) for origin in origins):
+                return None
+            pages = f"only pages of this server ({SITE}) may send one"
+            return f"its body is a form, and its page is not known: {pages}; programs send {_JSON}"
+        return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
+
+    def _lacks_token(self, scope: Scope) -> bool:
+        if (token := self._settings.token) is None or self._carries_token(scope, token):
+            return False
+        reading = scope["type"] == "http" and scope["method"] in _READING
+        scope[UNTRUSTED] = reading and scope["path"] in self._open_paths
+        return not scope[UNTRUSTED]
 
     def _carries_token(self, scope: Scope, token: str) -> bool:
         bearers = [value[7:].strip() for value in _headers(scope, "authorization") if value[:7].lower() == "bearer "]
@@ -153,38 +232,25 @@ class RequestGuard:
         cookie = f"{COOKIE}={_cookie(token)}; Path=/; HttpOnly; SameSite=Strict{secure}"
         return [("location", target), ("set-cookie", cookie), ("referrer-policy", "no-referrer")]
 
+    async def _refuse(self, scope: Scope, send: Send, reason: str) -> None:
+        log.warning("refused a request for %s: %s", _shown(scope["path"]), reason)
+        if scope["type"] != "http":
+            # Before a WebSocket is accepted, this makes the server answer 403. A browser tells a page no more.
+            await send({"type": "websocket.close", "code": 1008})
+        elif self._json_paths is not None and scope["path"].startswith(self._json_paths):
+            await _answer(send, 403, json.dumps({"detail": f"refused: {reason}"}), kind=_JSON)
+        else:
+            await _answer(send, 403, f"refused: {reason}\n")
+
 
 _ADVICE = f"open its address with /?{PARAMETER}=… once in a browser, or send the header Authorization: Bearer …"
 _TOKEN_MISSING = f"this server needs its token, the value of {TOKEN}: {_ADVICE}"
 
 
-def _cross_site(scope: Scope) -> str | None:
-    """Refuse a request of a page of another origin, if it can change something."""
-    if scope["type"] == "http" and scope["method"] in _READING:
-        return None
-    own = _headers(scope, "host")[0].lower()
-    for origin in _headers(scope, "origin"):
-        scheme, separator, host = origin.lower().partition("://")
-        if not separator or scheme not in ("http", "https") or host != own:
-            return f"it comes from a page of {_shown(origin)}: only pages of this server ({SITE}) may send it"
-    for relation in _headers(scope, "sec-fetch-site"):
-        if relation not in _FROM_HERE:
-            return f"it comes from a {_shown(relation)} page: only pages of this server ({SITE}) may send it"
-    return None
-
-
-def _body(scope: Scope) -> str | None:
-    """Refuse a body that a browser lets a page send to any server without a preflight request."""
-    if scope["type"] != "http":
-        return None
-    lengths = _headers(scope, "content-length")
-    if not _headers(scope, "transfer-encoding") and all(length.strip() in ("", "0") for length in lengths):
-        return None
-    kinds = _headers(scope, "content-type")
-    # Only the part before the parameters counts: Dagster accepts `text/plain; application/json` as JSON too.
-    if len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json":
-        return None
-    return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
+def _is_own(scope: Scope, origin: str) -> bool:
+    """Return whether an origin, in lower case, is this server. Behind a proxy its scheme may be another one."""
+    scheme, separator, host = origin.partition("://")
+    return bool(separator) and scheme in ("http", "https") and host == _headers(scope, "host")[0].lower()
 
 
 def _cookie(token: str) -> str:
@@ -217,17 +283,8 @@ def _unframed(send: Send) -> Send:
     return send_unframed
 
 
-async def _refuse(scope: Scope, send: Send, reason: str) -> None:
-    log.warning("refused a request for %s: %s", _shown(scope["path"]), reason)
-    if scope["type"] == "http":
-        await _answer(send, 403, f"refused: {reason}\n")
-    else:
-        # Before a WebSocket is accepted, this makes the server answer 403. A browser tells a page no more than that.
-        await send({"type": "websocket.close", "code": 1008})
-
-
-async def _answer(send: Send, status: int, body: str, *more: tuple[str, str]) -> None:
-    headers = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body.encode())))]
+async def _answer(send: Send, status: int, body: str, *more: tuple[str, str], kind: str = _TEXT) -> None:
+    headers = [("content-type", kind), ("content-length", str(len(body.encode())))]
     headers += [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), *more]
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": encoded})

@@ -42,6 +42,10 @@ WRONG = [
     ("HLX_SITE", "https://hlx.example.org", "it must be host names, such as hlx.example.org"),
     ("HLX_API_TOKEN", "secret with spaces", "it must consist of printable ASCII characters without spaces"),
     ("HLX_BEHIND_PROXY", "yes", "is 'yes': it must be 1, 0 or empty"),
+    ("HLX_ALLOWED_ORIGINS", "*", "is '*': it must be origins, with commas between, such as http://localhost:3000"),
+    ("HLX_CENTER_PORT", "0", "is '0': it must be a port, from 1 to 65535"),
+    ("HLX_CENTER_PORT", "65536", "is '65536': it must be a port"),
+    ("HLX_CENTER_PORT", "5000x", "is '5000x': it must be a port"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Caddy of the compose file refuses what the request guard refuses, and requires a login for the rest."""
+"""Caddy of the compose file refuses what the request guards refuse, requires a login, and finds the right server."""
 
 import base64
 import http.client
@@ -30,7 +30,9 @@ UPGRADE = {
 
 
 class Behind(BaseHTTPRequestHandler):
-    """The server behind Caddy: it answers 200 to everything, or opens a WebSocket."""
+    """The webserver behind Caddy: it answers 200 to everything, or opens a WebSocket."""
+
+    name = ""
 
     def handle_any(self) -> None:
         """Answer."""
@@ -42,16 +44,22 @@ class Behind(BaseHTTPRequestHandler):
             self.end_headers()
             self.close_connection = True
             return
-        body = self.headers["Host"].encode()
+        body = f"{self.name}{self.headers['Host']}".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = handle_any  # noqa: N815  # as http.server calls them
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any  # noqa: N815  # as http.server calls them
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
+
+
+class Center(Behind):
+    """The Training Center behind Caddy."""
+
+    name = "center of "
 
 
 @dataclass
@@ -82,9 +90,12 @@ class Door:
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     caddy, folder, made = program("caddy"), tmp_path_factory.mktemp("caddy"), Door()
-    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Behind)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    text = CADDYFILE.read_text(encoding="utf-8").replace("webserver:3000", f"127.0.0.1:{upstream.server_address[1]}")
+    text = CADDYFILE.read_text(encoding="utf-8")
+    upstreams = {"webserver:3000": ThreadingHTTPServer(("127.0.0.1", 0), Behind),
+                 "center:5000": ThreadingHTTPServer(("127.0.0.1", 0), Center)}  # fmt: skip
+    for name, upstream in upstreams.items():
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        text = text.replace(name, f"127.0.0.1:{upstream.server_address[1]}")
     version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout
     if version.startswith(("2.6", "v2.6")):  # Debian's; its word for the directive is older
         text = text.replace("basic_auth", "basicauth")
@@ -114,8 +125,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     finally:
         process.terminate()
         process.wait(20)
-        upstream.shutdown()
-        upstream.server_close()
+        for upstream in upstreams.values():
+            upstream.shutdown()
+            upstream.server_close()
 
 
 def test_pages_of_the_site_reach_the_webserver_by_its_name(door: Door) -> None:
@@ -180,3 +192,66 @@ def test_graphql_in_an_address_may_only_be_a_query(door: Door, query: str) -> No
 def test_a_stranger_needs_the_login(door: Door) -> None:
     assert door.ask(Authorization="Basic bWU6d3Jvbmc=")[0] == 401
     assert door.ask(Authorization="Basic bWU6d3Jvbmc=", Origin="null", method="POST")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/health", "/api/training/start?x=1", "/training/status", "/center", "/center/", "/center/static/a.js"]
+)
+def test_the_training_center_has_its_part_of_the_site(door: Door, path: str) -> None:
+    assert door.ask("GET", path) == (200, f"center of {door.site}")
+    own = {"Origin": f"https://{door.site}", "Sec-Fetch-Site": "same-origin"}
+    assert door.ask("PATCH", path, "{}", **own, **JSON) == (200, f"center of {door.site}")
+    assert door.ask("GET", path, Origin=f"https://{door.site}", **UPGRADE)[0] == 101
+    assert door.ask("GET", path, Origin="https://evil.example", **UPGRADE)[0] == 403
+    assert door.ask("DELETE", path, Origin="null")[0] == 403
+    assert door.ask("GET", path, Authorization="Basic bWU6d3Jvbmc=")[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/apix", "/api", "/centers", "/runs/center", "/graphql", "/training", "/x/api/y"]
+)
+def test_the_rest_is_dagsters(door: Door, path: str) -> None:
+    assert door.ask("GET", path) == (200, door.site)
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_form_of_the_training_centers_own_page_passes(door: Door) -> None:
+    own = {"Origin": f"https://{door.site}", "Sec-Fetch-Site": "same-origin"}
+    assert door.ask("POST", "/center/sessions", "a=1", **own, **FORM) == (200, f"center of {door.site}")
+    utf8 = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
+    assert door.ask("POST", "/center/sessions", "a=1", **own, **utf8)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/center/sessions", {}),
+        ("/center/sessions", {"Origin": "null"}),
+        ("/center/sessions", {"Origin": "https://evil.example"}),
+        ("/center/sessions", {"Origin": "https://localhost"}),
+        ("/center/sessions", {"Origin": "OWN", "Sec-Fetch-Site": "cross-site"}),
+        ("/center/sessions", {"Origin": "OWN", "Content-Type": "text/plain"}),
+        ("/center/sessions", {"Origin": "OWN", "Content-Type": "multipart/form-data"}),
+        ("/center/sessions", {"Origin": "OWN", "Content-Type": "application/x-www-form-urlencodedx"}),
+        ("/graphql", {"Origin": "OWN"}),
+        ("/", {"Origin": "OWN"}),
+        ("/center/../graphql", {"Origin": "OWN"}),
+        ("/centers", {"Origin": "OWN"}),
+        ("/report_asset_check/x?y=/center/", {"Origin": "OWN"}),
+    ],
+)
+def test_any_other_form_is_refused(door: Door, path: str, headers: dict[str, str]) -> None:
+    sent = {**FORM, **headers}
+    if sent.get("Origin") == "OWN":
+        sent["Origin"] = f"https://{door.site}"
+    assert door.ask("POST", path, "a=1", **sent)[0] == 403
+    assert door.ask("PUT", "/center/sessions", "a=1", **FORM, Origin=f"https://{door.site}")[0] == 403
+
+
+def test_no_address_brings_a_form_to_dagster(door: Door) -> None:
+    own = {"Origin": f"https://{door.site}", **FORM}
+    for path in ("/center/%2e%2e/graphql", "/center/..%2fgraphql", "//center/x", "/CENTER/x", "/graphql/../center/x"):
+        status, body = door.ask("POST", path, "a=1", **own)
+        assert status == 403 or body.startswith("center of "), path
