@@ -6,7 +6,7 @@ import time
 import dagster as dg
 
 _MAX_LENGTH = 240
-_TOLD_BETTER = ("Dependencies for step", "Execution of step", "Execution of run")
+TOLD_BETTER = ("Dependencies for step", "Execution of step", "Execution of run")
 """Messages that name no reason: that a step failed, and each step after it. The table at the end names the reason."""
 
 
@@ -26,6 +26,6 @@ def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("hlx_assets.console", init_context.logger_config["log_level"])
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
-    handler.addFilter(lambda record: not any(text in record.getMessage() for text in _TOLD_BETTER))
+    handler.addFilter(lambda record: not any(text in record.getMessage() for text in TOLD_BETTER))
     logger.addHandler(handler)
     return logger

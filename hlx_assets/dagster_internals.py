@@ -3,27 +3,45 @@
 Each use has its reason. If Dagster is updated, check this module first.
 """
 
+import asyncio
+import json
+import re
 import shutil
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 # A run waits outside of its steps.
 from dagster._core.errors import raise_execution_interrupts
+
+# Where to go on in a run's log; Dagster publishes the cursor of all runs' records.
+from dagster._core.event_api import EventLogCursor
+
+# Whether a sensor is switched off.
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 # `hlx_assets.storage.Storage` must be a storage; Dagster publishes no base class.
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage as DagsterSqliteStorage
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from hlx_model.shown import one_line
 
 if TYPE_CHECKING:
+    from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
     from starlette.applications import Starlette
+
+    from hlx_assets.center.context import Launch
 
 DAEMON = "dagster._daemon"
 """The module of `dagster-daemon`: the published script of that name may be missing from PATH."""
+CODE_LOCATION = "hlx"
+"""The name of the code location in the workspaces of hlx."""
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, tags: dict[str, str]) -> None:
@@ -42,6 +60,23 @@ def event_log(instance: dg.DagsterInstance, run_id: str, types: set[dg.DagsterEv
     return [entry.dagster_event for entry in logged if entry.dagster_event is not None]
 
 
+def log_records(
+    instance: dg.DagsterInstance, run_id: str, cursor: int | None, limit: int, *, newest_first: bool
+) -> list[tuple[int, dg.EventLogEntry]]:  # fmt: skip
+    """Return at most `limit` records of a run's log with their ids. Published are only an asset's records.
+
+    Args:
+        instance: of the run, which must be on record.
+        run_id: of the run.
+        cursor: the id of a record: those after it, or before it if the newest come first; None: from the first one.
+        limit: how many at most.
+        newest_first: their order.
+    """
+    place = None if cursor is None else EventLogCursor.from_storage_id(cursor).to_string()
+    found = instance.get_records_for_run(run_id, place, limit=limit, ascending=not newest_first)
+    return [(record.storage_id, record.event_log_entry) for record in found.records]
+
+
 def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
     """End a run that no process works on any more, as failed. Dagster publishes no way to end such a run."""
     instance.report_run_failed(run, message)
@@ -54,6 +89,18 @@ def request_termination(instance: dg.DagsterInstance, run_id: str) -> bool:
         Exception: of many types, if the server of the run's process is gone.
     """
     return bool(instance.run_coordinator.cancel_run(run_id))
+
+
+def code_server_socket(run: dg.DagsterRun) -> Path | None:
+    """Return the Unix socket of the code server that was to execute a run; None if it is unknown, or is a port.
+
+    Published is only the run's end. The tag is hidden in the UI, and the launcher ends a run by it.
+    """
+    with suppress(ValueError):
+        address = json.loads(run.tags.get(GRPC_INFO_TAG, "null"))
+        if isinstance(address, dict) and isinstance(address.get("socket"), str):
+            return Path(address["socket"])
+    return None
 
 
 def pool_holders(instance: dg.DagsterInstance) -> set[str]:
@@ -103,6 +150,26 @@ def evaluation_before(
     return found if isinstance(found, dg.AssetCheckEvaluation) else None
 
 
+def stopped_sensors(instance: dg.DagsterInstance) -> set[str]:
+    """Return the names of the sensors that somebody has switched off. Published is only the UI."""
+    states = instance.all_instigator_state(
+        instigator_type=InstigatorType.SENSOR, instigator_statuses={InstigatorStatus.STOPPED}
+    )
+    return {state.name for state in states}
+
+
+def limited_tags(instance: dg.DagsterInstance) -> set[str]:
+    """Return the tags of which the queue runs a limited number at once. Published is only a home's setting."""
+    queue = instance.get_concurrency_config().run_queue_config
+    return {str(limit["key"]) for limit in queue.tag_concurrency_limits} if queue else set()
+
+
+def queue_heartbeat(instance: dg.DagsterInstance) -> float | None:
+    """Return when the daemon last looked at the queue, in Unix seconds; None if never. Published is only the UI."""
+    beat = instance.get_daemon_heartbeats().get("QUEUED_RUN_COORDINATOR")
+    return beat.timestamp if beat else None
+
+
 def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
     """Free the slots of a run that has ended. Published is only the daemon's own timer, a minute or more later."""
     instance.event_log_storage.free_concurrency_slots_for_run(run_id)
@@ -137,17 +204,102 @@ def write_to_terminal_alone(instance: dg.DagsterInstance) -> None:
 
 
 @contextmanager
-def webserver(instance: dg.DagsterInstance, workspace: Path, *, read_only: bool) -> Iterator["Starlette"]:
-    """Yield the ASGI application of the UI. Published is only a program that serves it without the request guard."""
-    # The webserver is imported here: the code location and the run worker do without it.
+def _workspace(
+    instance: dg.DagsterInstance, workspace: Path, *, read_only: bool
+) -> Iterator["WorkspaceProcessContext"]:
+    # The webserver's part is imported here: the code location and the run worker do without it.
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster_webserver.app import create_app_from_workspace_process_context
 
-    # The database is used, and a page requests news (in ms), as by `dagster-webserver`.
+    # The database is used as by `dagster-webserver`: by several threads, and no statement is waited for longer (in ms).
     instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3_600, max_overflow=20)
     target = WorkspaceFileTarget([str(workspace)])
     with WorkspaceProcessContext(
         instance, target, version=dg.__version__, read_only=read_only, code_server_log_level="warning"
     ) as context:
+        yield context
+
+
+@contextmanager
+def webserver(instance: dg.DagsterInstance, workspace: Path, *, read_only: bool) -> Iterator["Starlette"]:
+    """Yield the ASGI application of the UI. Published is only a program that serves it without the request guard."""
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    with _workspace(instance, workspace, read_only=read_only) as context:
+        # A page requests news every two seconds, as by `dagster-webserver`.
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=2_000)
+
+
+_LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on RunConfigValidationInvalid { errors { message } }
+  ... on Error { message }
+} }"""
+_START_CODE_SERVER = "start its code server again (`make ui`, or the container code)"
+
+
+@contextmanager
+def launcher(instance: dg.DagsterInstance, workspace: Path) -> Iterator["Launch"]:
+    """Yield the function that queues a run of the workspace's code location, as the launchpad does.
+
+    It may be called in any thread without an event loop. It raises `ValueError`, one line, if Dagster refuses the run.
+    Published are only the webserver's GraphQL, which needs a port and a request for each run, and runs of a job in the
+    caller's own process.
+
+    Raises:
+        ValueError: the workspace has no code location of hlx.
+    """
+    from dagster_graphql.schema import create_schema
+
+    schema, lock = create_schema(), threading.Lock()
+    with _workspace(instance, workspace, read_only=False) as context:
+        if CODE_LOCATION not in context.code_location_names:
+            raise ValueError(f"{workspace}: it has no code location {CODE_LOCATION}")
+
+        def launch(job: str, assets: tuple[str, ...], run_config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+            selector: dict[str, Any] = {
+                "repositoryLocationName": CODE_LOCATION, "repositoryName": "__repository__", "jobName": job,
+            }  # fmt: skip
+            if assets:
+                selector["assetSelection"] = [{"path": [asset]} for asset in assets]
+            parameters = {
+                "selector": selector, "runConfigData": run_config, "mode": "default",
+                "executionMetadata": {"tags": [{"key": name, "value": value} for name, value in tags.items()]},
+            }  # fmt: skip
+            with lock:
+                request = _loaded(context)
+                done = asyncio.run(
+                    schema.execute_async(_LAUNCH, variable_values={"p": parameters}, context_value=request)
+                )
+            if done.errors:
+                raise ValueError(_said(done.errors[0].message))
+            answer = done.data["launchRun"]
+            if answer["__typename"] == "LaunchRunSuccess":
+                return str(answer["run"]["runId"])
+            if errors := answer.get("errors"):
+                # What else is allowed there, which Dagster lists, is hundreds of words.
+                raise ValueError("; ".join(one_line(error["message"].split(" Expected: ")[0]) for error in errors))
+            message = answer.get("message", answer["__typename"])
+            if "DagsterUserCodeUnreachableError" in message:  # with any selection it is an error of the selection
+                raise ValueError(f"the code location {CODE_LOCATION} does not answer: {_START_CODE_SERVER}")
+            raise ValueError(_said(message))
+
+        yield launch
+
+
+def _loaded(context: "WorkspaceProcessContext") -> "WorkspaceRequestContext":
+    """Return a request's view of a workspace whose code location is loaded; if it is not, it is loaded again."""
+    if not context.has_code_location(CODE_LOCATION):
+        context.refresh_code_location(CODE_LOCATION)
+    request = context.create_request_context()
+    entry = request.get_location_entry(CODE_LOCATION)
+    if entry is None or entry.code_location is None:
+        said = _said(entry.load_error.message if entry is not None and entry.load_error is not None else "no answer")
+        raise ValueError(f"the code location {CODE_LOCATION} cannot be loaded ({said}): {_START_CODE_SERVER}")
+    return request
+
+
+def _said(message: str) -> str:
+    """Return the message of an error of Dagster as one line, without the name of its class."""
+    return one_line(re.sub(r"^dagster\.\S+: ", "", message))

@@ -1,8 +1,8 @@
 """The executor of every run: Dagster's in-process one, and what it lacks.
 
-It records the process that executes the run. A step that waits for a slot says for which run, sleeps, and is ended by
-one signal. The checks that a run planned and did not evaluate keep the result that they had. A run in which a training
-was stopped fails.
+It records the process that executes the run. A session whose predecessor did not pass is withdrawn before its first
+step. A step that waits for a slot says for which run, sleeps, and is ended by one signal. The checks that a run planned
+and did not evaluate keep the result that they had. A run in which a training was stopped fails.
 
 All steps of a run share one process: they are light, except for training, which has a child process. The executor has
 no configuration, so that a launchpad shows the settings of a training and nothing else.
@@ -14,13 +14,10 @@ from typing import Any
 import dagster as dg
 
 from hlx_assets import dagster_internals as internals
+from hlx_assets.curriculum.outcome import stop_reason, withdrawal
+from hlx_assets.curriculum.session import WITHDRAWN
 from hlx_assets.waiting import wait_for_slot
-from hlx_assets.watchdog.runs import MAX_TAG_LENGTH, record_worker, restore_checks
-
-STOPPED, NOT_STOPPED = "stopped", "no"
-"""The metadata of a checkpoint with the reason of the stop, and its value if the training completed."""
-STOPPED_TAG = "hlx/stopped"
-"""The tag of a run with the reason for which a training of it was stopped."""
+from hlx_assets.watchdog.runs import STOPPED_TAG, as_tag, record_worker, restore_checks
 
 
 class _Executor(dg.Executor):
@@ -38,12 +35,16 @@ class _Executor(dg.Executor):
         """Execute the steps of the plan one after the other.
 
         Raises:
-            dg.Failure: a training was stopped.
+            dg.Failure: a training was stopped, or the run is withdrawn.
         """
         instance, run = plan_context.instance, plan_context.dagster_run
         record_worker(instance, run)
         stopped: list[str] = []
         try:
+            if line := withdrawal(instance, run):
+                internals.tag_run(instance, run.run_id, {WITHDRAWN: as_tag(line)})
+                plan_context.log.error(line)
+                raise dg.Failure(line, allow_retries=False)
             for event in self._inner.execute(plan_context, execution_plan):
                 yield event
                 if blocked := internals.blocked_step(event):
@@ -53,16 +54,8 @@ class _Executor(dg.Executor):
         finally:
             restore_checks(instance, run.run_id)
         if stopped:
-            internals.tag_run(instance, run.run_id, {STOPPED_TAG: "; ".join(stopped)[:MAX_TAG_LENGTH]})
+            internals.tag_run(instance, run.run_id, {STOPPED_TAG: as_tag("; ".join(stopped))})
             raise dg.Failure("; ".join(stopped), allow_retries=False)
-
-
-def stop_reason(event: dg.DagsterEvent) -> str | None:
-    """Return why a training was stopped, of the materialization of its checkpoint; None for any other event."""
-    if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION:
-        return None
-    stopped = event.step_materialization_data.materialization.metadata.get(STOPPED)
-    return str(stopped.value) if stopped is not None and stopped.value != NOT_STOPPED else None
 
 
 @dg.executor(name="in_process", config_schema={})

@@ -30,6 +30,7 @@ SHIPPED = {
     "0b1d11df10351cc0766a4075d63ec33b333e2994ec28a6a0da27701e3521a257": "0.1.0",
     "073e1303594567e71304cdb3e7ee405a21b335e393ef36af69435b5b08562f29": "0.1.0",
     "9af99a38ba859a50db3d65c0ac151e6b6d9caf46d1caaf1646a24fbebc1a0354": "0.1.0",
+    "c8153e16ecf39161d565d82c2462d822ee690a5c871e3d24d95c3714a44b625b": "0.5.0",
 }
 """SHA-256 of each older `dagster.yaml`, and the version that it belongs to.
 

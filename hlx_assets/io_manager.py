@@ -2,10 +2,12 @@
 
 An asset writes its own directory by atomic rename and returns the path. This IO manager records the path on the
 materialization and reads it from there. `blocking=True` orders the steps of one run only; in every run, however it was
-started, `load_input` refuses an input that did not pass its gates. The truth about a gate is the verdict file beside
-the reports; the checks in the UI mirror it.
+started, `usable_path` refuses an input that did not pass its gates, and a training its parent by the same functions
+(`curriculum/parent.py`). The truth about a gate is the verdict file beside the reports; the checks in the UI mirror it.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -53,6 +55,48 @@ def latest_path(instance: dg.DagsterInstance, key: dg.AssetKey) -> Path:
     return path
 
 
+@contextmanager
+def refusals(instance: dg.DagsterInstance, consumers: Iterable[dg.AssetKey], press: str) -> Iterator[None]:
+    """End the step in one line if the block raises `ValueError`, and show the line on the pages of the consumers.
+
+    Args:
+        instance: of the run.
+        consumers: the assets that the step makes.
+        press: what a person does in the UI about a closed gate.
+    """
+    try:
+        yield
+    except ValueError as error:
+        refused = one_line(f"{error.reason}: {press}" if isinstance(error, GateClosed) else error)
+        for key in consumers:
+            # The page of an asset shows its last observation, and no failed run's reason.
+            instance.report_runless_asset_event(dg.AssetObservation(key, metadata={"refused": refused}))
+        raise dg.Failure(refused, allow_retries=False) from None
+
+
+def usable_path(instance: dg.DagsterInstance, key: dg.AssetKey, consumers: Iterable[dg.AssetKey]) -> Path:
+    """Return the directory of an asset's latest materialization, whose gates allow the consumers to build on it.
+
+    Raises:
+        dg.Failure: it is missing, or a gate failed; the message names it with its figure, and what to press.
+    """
+    path, asset = latest_path(instance, key), key.to_user_string()
+    with refusals(instance, consumers, _press(asset)):
+        _require_gates(instance, asset, path)
+    return path
+
+
+def require_usable(checkpoint: Path) -> None:
+    """Require that a checkpoint is intact and passed its gates.
+
+    Raises:
+        GateClosed: a gate failed; names it with its figure.
+        ValueError: the checkpoint or one of its corpora is damaged.
+    """
+    require_intact(checkpoint)
+    require_passed(verify_checkpoint(checkpoint))
+
+
 class ArtifactIOManager(dg.IOManager):
     """Records where assets are kept, and gives an asset no gated input that did not pass.
 
@@ -72,21 +116,10 @@ class ArtifactIOManager(dg.IOManager):
         Raises:
             dg.Failure: a gate failed; the message names it with its figure, and what to press.
         """
-        path = latest_path(context.instance, context.asset_key)
         consumer = context.step_context.assets_def
-        if consumer is None or consumer.keys:  # asset checks have no keys
-            try:
-                _require_gates(context.instance, context.asset_key.to_user_string(), path)
-            except GateClosed as error:
-                refused = f"{error.reason}: {_press(context.asset_key.to_user_string())}"
-                for key in consumer.keys if consumer else ():
-                    # The page of an asset shows its last observation, and no failed run's reason.
-                    observed = dg.AssetObservation(key, metadata={"refused": one_line(refused)})
-                    context.instance.report_runless_asset_event(observed)
-                raise dg.Failure(one_line(refused), allow_retries=False) from None
-            except ValueError as error:
-                raise dg.Failure(one_line(error), allow_retries=False) from None
-        return path
+        if consumer is not None and not consumer.keys:  # asset checks have no keys
+            return latest_path(context.instance, context.asset_key)
+        return usable_path(context.instance, context.asset_key, consumer.keys if consumer else ())
 
 
 def _press(asset: str) -> str:

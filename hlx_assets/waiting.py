@@ -48,7 +48,7 @@ def wait_for_trainings(instance: dg.DagsterInstance, show: Show) -> None:
     waited = _Stated(show)
     with interruptible() as sleep:
         while runs := [run.run_id for run in training_runs(instance) if worker_of(run)]:
-            waited.state(_described(instance, runs))
+            waited.state(described(instance, runs))
             sleep(POLL_SECONDS)
 
 
@@ -65,7 +65,7 @@ def wait_for_slot(context: Any, pool: str, step: str) -> None:
     """
     instance, waited = context.instance, _Stated(context.log.info)
     while not internals.may_claim(instance, pool, context.run_id, step):
-        waited.state(_described(instance, list(internals.pool_slots(instance, pool))))
+        waited.state(described(instance, list(internals.pool_slots(instance, pool))))
         internals.sleep(POLL_SECONDS)
 
 
@@ -79,7 +79,7 @@ def alone(home: Path, instance: dg.DagsterInstance, show: Show) -> Iterator[None
                 file.seek(0)
                 other = f"another `make curriculum`, process {file.read().strip() or 'unknown'}"
                 runs = [run.run_id for run in training_runs(instance) if worker_of(run)]
-                waited.state(f"{_described(instance, runs)}, of {other}" if runs else f"waiting for {other}")
+                waited.state(f"{described(instance, runs)}, of {other}" if runs else f"waiting for {other}")
                 sleep(POLL_SECONDS)
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -143,7 +143,13 @@ class _Stated:
             self._show(line)
 
 
-def _described(instance: dg.DagsterInstance, runs: list[str]) -> str:
+def trains_elsewhere(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """Return the run that has the slot of trainings; None if it is free, or this run has it."""
+    return next((holder for holder in internals.pool_slots(instance, TRAINING_POOL) if holder != run_id), None)
+
+
+def described(instance: dg.DagsterInstance, runs: list[str]) -> str:
+    """Return what is waited for: the first of some runs, its step, and the time that is left of its training."""
     if not runs:
         return "waiting for a run that is ending"
     step = internals.pool_slots(instance, TRAINING_POOL).get(runs[0], "not training yet")

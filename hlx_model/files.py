@@ -194,6 +194,16 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     write_bytes(path, (line.encode() for line in lines))
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append a line of UTF-8 text. If a power cut has left a shortened line, this one begins on a line of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = f"{line}\n".encode()
+    # Opened for appending, a whole line is written at once, also if several processes write.
+    with path.open("a+b") as file:
+        shortened = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write(b"\n" + content if shortened else content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text by atomic rename."""
     write_bytes(path, text.encode())

@@ -48,7 +48,8 @@ PT_WEIGHTS = "model.pt"
 
 # Records in the root and in the folder of the trainings.
 EVENTS, HISTORY, CORPUS_SETTING = "materializations.jsonl", "history.parquet", "corpus.json"
-RECORDS = (EVENTS, HISTORY, TICK, CORPUS_SETTING)
+ALERTS_RECORD = "alerts.jsonl"
+RECORDS = (EVENTS, HISTORY, TICK, CORPUS_SETTING, ALERTS_RECORD)
 
 # Regular expressions of the names of folders.
 TRAINING_ID, DATA_VERSION = "[0-9a-f]{16}", "[0-9a-f]{64}"

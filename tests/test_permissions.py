@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hlx_assets.watchdog.alert_record import RecordedAlert, record_alert
 from hlx_model.cleanup.disk import is_leftover
 from hlx_model.corpus import store
 from hlx_model.corpus.build import build
@@ -33,7 +34,7 @@ WRITTEN = {
     "milestones.json", "lock", "training.log", "rows.parquet", "quarantine.parquet", "documents.json", "derived.json",
     "document.md", "document-2.md", "source.json", "report.json", "report.html", "report.md", "verdict.json",
     "loss.svg", "README.md", "config.json", "vocabulary.json", "provenance.json", "model.pt", "history.parquet",
-    "materializations.jsonl", "watchdog.json", "composed.md", "evaluation.json",
+    "materializations.jsonl", "watchdog.json", "composed.md", "evaluation.json", "alerts.jsonl",
 }  # fmt: skip
 """Names of files that the tree must contain, so that the check of the whole tree covers them."""
 
@@ -92,6 +93,7 @@ def test_every_file_and_folder_has_the_mode_that_the_umask_leaves(
     assert hlx("corpus", "compose", root / "composed.md", "--entries", "4").code == 0
     record_event(root, Event("phase1_checkpoint", str(final.relative_to(root)), "the run", utc_now()))
     leave_tick(training)
+    record_alert(root, RecordedAlert(time=0.0, subject="curriculum", problem=None, run_id=None, training_id=None))
     write_history(artifacts)
 
     assert {path.name for path in root.rglob("*")} >= WRITTEN

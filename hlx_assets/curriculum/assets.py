@@ -6,14 +6,13 @@ from typing import Any
 import dagster as dg
 
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata, user_errors
-from hlx_assets.curriculum.settings import config_of, given
+from hlx_assets.curriculum.outcome import NOT_STOPPED, STATUS, STOPPED
+from hlx_assets.curriculum.parent import start_of
+from hlx_assets.curriculum.settings import config_of, given, named, profile_named
 from hlx_assets.curriculum.trainer import TrainerClient
-from hlx_assets.executor import NOT_STOPPED, STOPPED
 from hlx_assets.io_manager import artifacts_at_home
-from hlx_model.checkpoints.manifest import CheckpointError, read_manifest
 from hlx_model.checkpoints.progress import read_state
 from hlx_model.phases import PHASES, Phase
-from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import of_checkpoint, outline
 from hlx_model.runs.directory import TrainingResult
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_metrics
@@ -24,18 +23,15 @@ FIELDS = ("training_id", "size", "parameters", "epoch", "epochs", "step", "weigh
 
 
 def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
-    ins = {"corpus": dg.AssetIn(phase.corpus)}
-    if before := PHASES.get(phase.number - 1):
-        ins["parent"] = dg.AssetIn(before.checkpoint_asset)
-        # Loading the report requires the verdict on the parent.
-        ins["parent_report"] = dg.AssetIn(before.report_asset)
-
+    before = PHASES.get(phase.number - 1)
     # A class that is made here is no type to mypy.
     Config: Any = config_of(phase)
 
     @dg.asset(
         name=phase.checkpoint_asset,
-        ins=ins,
+        ins={"corpus": dg.AssetIn(phase.corpus)},
+        # Not loaded: the parent need not be the latest one. `start_of` applies the guard to the one that is used.
+        deps=[before.checkpoint_asset, before.report_asset] if before else [],
         group_name=CURRICULUM_GROUP,
         owners=OWNERS,
         kinds={"pytorch", "safetensors"},
@@ -48,13 +44,14 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: Config,
         trainer: dg.ResourceParam[TrainerClient],
-        **inputs: Path,
+        corpus: Path,
     ) -> dg.MaterializeResult[Path]:
-        training, settings = artifacts_at_home().training, given(phase, config)
-        continued = settings.pop("continue_from")
+        training, settings = artifacts_at_home().training, given(phase, config, named(context.run, phase))
+        chosen = {"parent": settings.pop("parent", None), "continue_from": settings.pop("continue_from")}
         with user_errors():
-            parent = inputs.get("parent") if continued is None else _of_phase(phase, continued, training)
-        paths = {"corpus": inputs["corpus"], "resume_from": parent, "checkpoint_dir": training}
+            size = settings["size"] or profile_named(config).size
+        start = start_of(context, phase, size, **chosen)
+        paths = {"corpus": corpus, "resume_from": start, "checkpoint_dir": training}
         result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings})
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
@@ -64,14 +61,6 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         return _materialized(phase, result)
 
     return checkpoint
-
-
-def _of_phase(phase: Phase, name: str, training: Path) -> Path:
-    """Return the checkpoint of a name; `CheckpointError` if it is not of this phase."""
-    found = checkpoint_of(name, training)
-    if (of := read_manifest(found).phase) != phase.number:
-        raise CheckpointError(f"continue_from is {name}, of phase {of}: name a checkpoint of phase {phase.number}")
-    return found
 
 
 def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[Path]:
@@ -84,6 +73,7 @@ def _materialized(phase: Phase, result: TrainingResult) -> dg.MaterializeResult[
         **{name: str(getattr(manifest, name)) for name in FIELDS},
         "best validation loss (nats per token)": read_state(result.checkpoint).best_loss,
         STOPPED: manifest.stopped or NOT_STOPPED,
+        STATUS: manifest.end_status,
         "found": result.found,
         "corpora": {name: version.data_version for name, version in manifest.corpora.items()},
         "corpus": dg.MetadataValue.asset(dg.AssetKey(phase.corpus)),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
-from hlx_assets.curriculum.settings import TrainingConfig, given, profile_named
+from hlx_assets.curriculum.settings import TrainingConfig, given, profile_named, settings_class
 from hlx_assets.io_manager import artifacts_at_home, latest_path
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.cli.show import DataConsole
@@ -65,16 +65,10 @@ def plan_curriculum(instance: dg.DagsterInstance, config: Mapping[str, Any], cor
     profile, size = profile_named(TrainingConfig()), None
     parent: str | None = ""
     for phase in PHASES.values():
-        settings = TrainingConfig(**(config.get("ops", {}).get(phase.checkpoint_asset, {}).get("config") or {}))
+        settings = settings_class(phase)(**(config.get("ops", {}).get(phase.checkpoint_asset, {}).get("config") or {}))
         profile, own = profile_named(settings), given(phase, settings)
         size = own["size"] or size  # that of the phase before
-        execution = ExecutionConfig(
-            device_of(), settings.gradient_checkpointing, settings.accumulation, memory_limit=settings.memory_limit
-        )
-        overrides = Overrides(
-            size, own["epochs"], own["batch_size"], own["seq_length"], own["lr"], own["seed"], own["replay"],
-            tokens=own["tokens"], document_weight=own["document_weight"],
-        )  # fmt: skip
+        execution, overrides = execution_of(settings), overrides_of({**own, "size": size})
         found = forecast_of_phase(phase.number, corpora[phase.corpus], profile, overrides, execution, training)
         parent = None if parent is None else _trained(instance, phase, found, corpora[phase.corpus].name, parent)
         if parent is not None:
@@ -83,6 +77,22 @@ def plan_curriculum(instance: dg.DagsterInstance, config: Mapping[str, Any], cor
         forecasts.append(found)
         executions.append(execution)
     return Plan(forecasts, executions, profile)
+
+
+def execution_of(config: TrainingConfig) -> ExecutionConfig:
+    """Return how this machine computes a training; `ValueError` names a setting that is not valid."""
+    return ExecutionConfig(
+        device_of(), config.gradient_checkpointing, config.accumulation, memory_limit=config.memory_limit,
+        gate_every=config.gate_every or 0,
+    )  # fmt: skip
+
+
+def overrides_of(own: Mapping[str, Any]) -> Overrides:
+    """Return what a training overrides of its profile, of its settings by name; None is not given."""
+    return Overrides(
+        own["size"], own["epochs"], own["batch_size"], own["seq_length"], own["lr"], own["seed"], own["replay"],
+        tokens=own["tokens"], document_weight=own["document_weight"],
+    )  # fmt: skip
 
 
 def _trained(instance: dg.DagsterInstance, phase: Phase, found: Forecast, corpus: str, parent: str) -> str | None:

@@ -1,16 +1,22 @@
 """The settings of a training as the launchpad shows them: with the values of the profile.
 
 A value that is as it is shown counts as not given. So `profile: production` alone changes all of them, `epochs: 5`
-alone is enough if the profile counts tokens, and phases 2 and 3 have the size of the phase before.
+alone is enough if the profile counts tokens, and phases 2 and 3 have the size of the phase before. In a session every
+value that its run configuration names is given.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import dagster as dg
 from pydantic import ConfigDict, Field, create_model
 
-from hlx_model.phases import Phase
+from hlx_assets.curriculum.session import SESSION
+from hlx_model.phases import PHASES, Phase
 from hlx_model.profiles import Profile, profile
+
+LATEST, PASSED = "latest", "passed"
+"""Values of `parent` that name no checkpoint."""
 
 
 class TrainingConfig(dg.Config):
@@ -54,6 +60,19 @@ class TrainingConfig(dg.Config):
     """Train again if a gate or an abort condition stopped a training with the same settings."""
 
 
+class LaterTrainingConfig(TrainingConfig):
+    """The settings of a training that starts from the phase before."""
+
+    parent: str = LATEST
+    """The checkpoint of the phase before to start from: ID/NAME, its directory, `latest` (the one that was materialized
+    last) or `passed` (the newest of this size that passed its gates)."""
+
+
+def settings_class(phase: Phase) -> type[TrainingConfig]:
+    """Return the class of a phase's settings, without the values of a profile."""
+    return LaterTrainingConfig if phase.number - 1 in PHASES else TrainingConfig
+
+
 def profile_named(config: TrainingConfig) -> Profile:
     """Return the profile of a training; `ValueError` names those that exist."""
     return profile(config.profile)
@@ -80,15 +99,28 @@ def config_of(phase: Phase) -> type[TrainingConfig]:
     for name, value in shown(phase).items():
         field = TrainingConfig.model_fields[name]
         fields[name] = (field.annotation, Field(value, description=field.description))
-    return create_model(f"Phase{phase.number}TrainingConfig", __base__=TrainingConfig, **fields)
+    return create_model(f"Phase{phase.number}TrainingConfig", __base__=settings_class(phase), **fields)
 
 
-def given(phase: Phase, config: TrainingConfig) -> dict[str, Any]:
+def named(run: dg.DagsterRun, phase: Phase) -> Collection[str]:
+    """Return the names of the settings of a phase in the run configuration of a session; none for any other run."""
+    if SESSION not in run.tags:
+        return ()
+    ops: Any = run.run_config.get("ops") or {}
+    return frozenset((ops.get(phase.checkpoint_asset) or {}).get("config") or ())
+
+
+def given(phase: Phase, config: TrainingConfig, named: Collection[str] = ()) -> dict[str, Any]:
     """Return the settings that somebody changed, by name; None for the others.
 
     `tokens` counts as given if a checkpoint is continued: so many are trained more.
+
+    Args:
+        phase: of the training.
+        config: all settings.
+        named: those that count as given also if they are as shown.
     """
-    usual = shown(phase)
+    usual = {name: value for name, value in shown(phase).items() if name not in named}
     if config.continue_from is not None and config.epochs is None:
         usual.pop("tokens", None)
     return {name: None if value == usual.get(name) else value for name, value in dict(config).items()}

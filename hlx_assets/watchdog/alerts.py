@@ -1,4 +1,4 @@
-"""Alerts: what a person must know, sent to the addresses in `HLX_ALERTS` and written into the log.
+"""Alerts: what a person must know, sent to the addresses in `HLX_ALERTS`, written into the log and kept on record.
 
     python -m hlx_assets.watchdog.alerts        # make alert: a test message to each address
 
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 
 import apprise
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.settings import ALERTS, UI_URL, DagsterEnvironment, sender_to, unknown_address
+from hlx_assets.watchdog.alert_record import RecordedAlert, record_alert
 from hlx_model.json_model import JsonModel
 from hlx_model.runs.stopwatch import Counts
 
@@ -57,6 +59,12 @@ class Alert:
         return "\n".join([self.problem or "materialized again, and its checks passed", ", ".join(where)]).strip()
 
     @property
+    def recorded(self) -> RecordedAlert:
+        """The alert with the present time, for the record."""
+        ids = {"run_id": self.run_id, "training_id": self.training_id}
+        return RecordedAlert(time=time.time(), subject=self.subject, problem=self.problem, **ids)
+
+    @property
     def fingerprint(self) -> str | None:
         """The problem without its figures, which differ at each check; None without a problem."""
         return re.sub(r"[\d.,]+", "#", self.problem) if self.problem else None
@@ -89,9 +97,15 @@ class Cursor(JsonModel):
 class Notifier:
     """Sends alerts, each problem once."""
 
-    def __init__(self, sent: Mapping[str, str], log: logging.Logger) -> None:
-        """`sent` contains the fingerprint of the last problem that was sent, by subject."""
-        self._log, self._addresses = log, DagsterEnvironment.read(ALERTS).alerts
+    def __init__(self, sent: Mapping[str, str], log: logging.Logger, root: Path) -> None:
+        """Take what was sent before.
+
+        Args:
+            sent: the fingerprint of the last problem that was sent, by subject.
+            log: gets every alert.
+            root: of the artifacts, where every alert is recorded.
+        """
+        self._log, self._root, self._addresses = log, root, DagsterEnvironment.read(ALERTS).alerts
         self.sent = dict(sent)
 
     def notify(self, alert: Alert) -> bool:
@@ -103,6 +117,10 @@ class Notifier:
             self.sent[alert.subject] = alert.fingerprint
         level = logging.WARNING if alert.problem else logging.INFO
         self._log.log(level, f"{alert.title}: {' '.join(alert.body.split())}")
+        try:
+            record_alert(self._root, alert.recorded)
+        except OSError as unwritten:  # such as a full disk, which may be what the alert says
+            self._log.warning(f"the alert is not on record: {unwritten}")
         for error in filter(None, send(self._addresses, alert.title, alert.body, good=alert.problem is None)):
             self._log.warning(f"{ALERTS}: {error}")
         return True

@@ -2,26 +2,20 @@
 
 import datetime
 import operator
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import dagster as dg
 
-from hlx_assets.common import failure_reason
+from hlx_assets.curriculum.outcome import RELEVANT, end_reason, failures, training_of_event
+from hlx_assets.curriculum.session import WITHDRAWN
 from hlx_assets.dagster_internals import event_log
-from hlx_assets.executor import stop_reason
 from hlx_assets.io_manager import NEVER_MADE
 from hlx_assets.watchdog.alerts import Alert
 from hlx_assets.watchdog.runs import REASON_TAG
-from hlx_model.evaluation.gates import COMPLETED
 from hlx_model.phases import PHASES
 
 ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 _Type = dg.DagsterEventType
-_RELEVANT = {
-    _Type.ASSET_CHECK_EVALUATION, _Type.STEP_FAILURE, _Type.STEP_START, _Type.STEP_SUCCESS, _Type.RUN_FAILURE,
-    _Type.ASSET_MATERIALIZATION,
-}  # fmt: skip
 
 
 def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[float, Alert]]:
@@ -42,11 +36,10 @@ def incidents(instance: dg.DagsterInstance, since: float) -> Iterator[tuple[floa
 
 
 def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
-    events = event_log(instance, run.run_id, _RELEVANT)
+    events = event_log(instance, run.run_id, RELEVANT)
     failed: dict[str, Alert] = {}
-    for event in events:
-        if alert := _failure_alert(event, run.run_id):
-            failed.setdefault(alert.subject, alert)
+    for found in failures(events):
+        failed.setdefault(found.subject, Alert(found.subject, found.problem, run.run_id, found.training_id))
     for phase in PHASES.values():
         if phase.checkpoint_asset in failed:  # the report on a stopped training fails for the same reason
             failed.pop(phase.report_asset, None)
@@ -61,10 +54,8 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     else:
         # An interrupted step fails with an error that says nothing of the reason.
         cancelled = status == dg.DagsterRunStatus.CANCELED and not stopped
-        reason = stopped or f"the run ended: {_failure_message(events)}"
-        if cancelled:
-            reason = "somebody cancelled the run"
-        again = "" if "resume" in reason else ": materialize again to resume"
+        reason = end_reason(run, events)
+        again = "" if "resume" in reason or run.tags.get(WITHDRAWN) else ": materialize again to resume"
         # The step that was in progress; a run that waited for another one had none.
         ended = {event.step_key for event in events if event.event_type in (_Type.STEP_SUCCESS, _Type.STEP_FAILURE)}
         begun = [event.step_key for event in events if event.event_type == _Type.STEP_START]
@@ -73,30 +64,8 @@ def _alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
         yield Alert(subject, f"{reason}{again}", run.run_id, cancelled=cancelled)
 
 
-def _failure_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
-    """Return the alert of a failed gate, a failed step or a stopped training; None for any other event."""
-    if materialized := _success_alert(event, run_id):
-        if stopped := stop_reason(event):
-            return replace(materialized, problem=f"its training was stopped: {stopped}")
-    elif event.event_type == _Type.ASSET_CHECK_EVALUATION:
-        check = event.asset_check_evaluation_data
-        # The materialization of a stopped training reports what the check `training_completed` repeats.
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR and check.check_name != COMPLETED:
-            return Alert(check.asset_key.to_user_string(), f"gate {check.check_name}: {check.description}", run_id)
-    elif event.event_type == _Type.STEP_FAILURE and (reason := failure_reason(event)):
-        return Alert(event.step_key or "", reason, run_id)
-    return None
-
-
 def _success_alert(event: dg.DagsterEvent, run_id: str) -> Alert | None:
     """Return the alert of an asset that was materialized; None for any other event."""
     if event.event_type != _Type.ASSET_MATERIALIZATION or event.asset_key is None:
         return None
-    training = event.step_materialization_data.materialization.metadata.get("training_id")
-    return Alert(event.asset_key.to_user_string(), None, run_id, str(training.value) if training else None)
-
-
-def _failure_message(events: Sequence[dg.DagsterEvent]) -> str:
-    """Return Dagster's message on a run that failed although none of its steps did."""
-    found = [event.message for event in events if event.event_type == _Type.RUN_FAILURE and event.message]
-    return " ".join(found[-1].split()).rstrip(".") if found else "its log does not say why"
+    return Alert(event.asset_key.to_user_string(), None, run_id, training_of_event(event))

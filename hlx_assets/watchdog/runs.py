@@ -3,37 +3,52 @@
 A run that is killed with `kill -9` stays STARTED for ever and keeps its slot: its process can no longer end it.
 """
 
+import errno
 import os
+import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
 from hlx_assets import dagster_internals as internals
+from hlx_assets.curriculum.session import PARENT, WITHDRAWN
 from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.runs.processes import ProcessRef
+from hlx_model.runs.processes import ProcessRef, place_key
 from hlx_model.runs.stopwatch import Stopwatch
 
 _Type = dg.DagsterEventType
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 REASON_TAG = "hlx/watchdog"
 """Why the watchdog stopped or closed a run."""
+STOPPED_TAG = "hlx/stopped"
+"""The tag of a run with the reason for which a training of it was stopped."""
 MAX_TAG_LENGTH = 250
 GONE = "the process of this run is gone (killed, or the machine went down)"
 GRACE = 60.0
 """Seconds for a run to end after a request: its trainer has 40 before it is killed."""
+LAUNCH_SECONDS = 1.0
+"""Seconds in which the daemon records the code server of a run that it starts."""
 WORKER_TAG = "hlx/worker"
 """The beginning of the run's id, and host, pid and identity of the process that executes it."""
 UNKNOWN_WORKER = "where its process runs was not recorded: if it has ended, terminate the run in the UI"
 _REQUESTED_TAG = "hlx/watchdog_asked"
 """When the watchdog requested the end of a run, in Unix seconds."""
+_OF_ONE_RUN = (REASON_TAG, _REQUESTED_TAG, STOPPED_TAG, WITHDRAWN, PARENT)
+"""What a re-execution must not inherit. A tag cannot be removed: an empty one counts as none."""
+
+
+def as_tag(reason: str) -> str:
+    """Return a reason as the value of a tag; one that is too long ends with an ellipsis."""
+    return reason if len(reason) <= MAX_TAG_LENGTH else f"{reason[: MAX_TAG_LENGTH - 1]}…"
 
 
 def record_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Record on a run, as a tag, that this process executes it: its host, pid and identity."""
     worker = ProcessRef.of(os.getpid())
     # A re-execution inherits the tags of the earlier run. The run's own id in the tag tells them apart.
-    inherited = {tag: "" for tag in (REASON_TAG, _REQUESTED_TAG) if run.tags.get(tag)}
+    inherited = {tag: "" for tag in _OF_ONE_RUN if run.tags.get(tag)}
     tag = f"{run.run_id[:8]} {worker.host} {worker.pid} {worker.identity or ''}"
     internals.tag_run(instance, run.run_id, {WORKER_TAG: tag, **inherited})
 
@@ -46,19 +61,44 @@ def worker_of(run: dg.DagsterRun) -> ProcessRef | None:
     return None
 
 
+def socket_folder() -> str:
+    """Return how the folder with the socket of a code server of `make ui` begins: it names the place that sees it."""
+    return f"hlx-ui-{place_key()}-"
+
+
 def is_gone(run: dg.DagsterRun) -> bool:
-    """Whether it is certain that the process of a run has ended. Only its own machine can tell."""
-    worker = worker_of(run)
-    return worker is not None and worker.is_gone
+    """Whether it is certain that the process of a run has ended. Only its own machine can tell.
+
+    A run that starts has named no process yet: it has none if the code server that was to start it has ended. One that
+    starts all the same ends at once, because its run has ended.
+    """
+    if worker := worker_of(run):
+        return worker.is_gone
+    code = internals.code_server_socket(run) if run.status == dg.DagsterRunStatus.STARTING else None
+    return code is not None and _is_dead(code)
+
+
+def _is_dead(server: Path) -> bool:
+    """Whether it is certain that no code server of `make ui` accepts connections at a socket."""
+    if place_key() is None or not server.parent.name.startswith(socket_folder()):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(str(server)) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark every run failed whose process has ended, free its slots, and return the ids of the runs."""
     closed = []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        # The run may have ended properly since it was read.
-        if is_gone(run) and (now := instance.get_run_by_id(run.run_id)) and not now.is_finished:
-            close(instance, run, GONE)
+        if not is_gone(run):
+            continue
+        if worker_of(run) is None:
+            # A re-execution has the code server of the earlier run on it until its own one is recorded.
+            time.sleep(LAUNCH_SECONDS)
+        # The run may have ended properly, or named its process, since it was read.
+        if (now := instance.get_run_by_id(run.run_id)) and not now.is_finished and is_gone(now):
+            close(instance, now, GONE)
             closed.append(run.run_id)
     _free_slots(instance)
     return closed
@@ -113,7 +153,7 @@ def _free_slots(instance: dg.DagsterInstance) -> None:
 
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     """Mark a run failed that no process can end, and free its slots."""
-    internals.tag_run(instance, run.run_id, {REASON_TAG: reason[:MAX_TAG_LENGTH]})
+    internals.tag_run(instance, run.run_id, {REASON_TAG: as_tag(reason)})
     internals.fail_run(instance, run, f"watchdog: {reason}: materialize again to resume")
     restore_checks(instance, run.run_id)
     internals.free_pool_slots(instance, run.run_id)
@@ -132,7 +172,7 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
     requested = run.tags.get(_REQUESTED_TAG)
     waited = stopwatch.unchanged(f"stop {run.run_id}", requested or "")
     if not requested:
-        tags = {REASON_TAG: reason[:MAX_TAG_LENGTH], _REQUESTED_TAG: f"{time.time():.0f}"}
+        tags = {REASON_TAG: as_tag(reason), _REQUESTED_TAG: f"{time.time():.0f}"}
         internals.tag_run(instance, run.run_id, tags)
         internals.note_on_run(instance, run, f"watchdog: {reason}")
         with suppress(Exception):  # the worker's server may be gone although its process is not

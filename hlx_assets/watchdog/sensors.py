@@ -30,10 +30,12 @@ def watchdog_sensor(interval: int) -> dg.SensorDefinition:
     )
     def training_watchdog(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         """Check everything once; the reason of a stop is on the run (tag `hlx/watchdog`) and in its log."""
-        folder = artifacts_at_home().training
+        artifacts = artifacts_at_home()
+        folder = artifacts.training
         leave_tick(folder, interval)
         cursor = Cursor.load(context.cursor, context.log)
-        notifier, stopwatch = Notifier(cursor.sent, log=context.log), Stopwatch(cursor.counts, interval)
+        notifier = Notifier(cursor.sent, context.log, artifacts.root)
+        stopwatch = Stopwatch(cursor.counts, interval)
 
         def save(since: float) -> None:
             # After each alert: if the tick is ended in the middle, what was sent is not sent again.
@@ -95,4 +97,4 @@ def _problems(
         # While a run is being stopped, its first reason stays.
         reason = run.tags.get(runs.REASON_TAG) or problem.reason
         done = runs.stop(instance, run, reason, beat, stopwatch) if problem.lost else PERSON
-        yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, problem=reason[: runs.MAX_TAG_LENGTH])
+        yield f"{run.run_id[:8]}: {reason} ({done})", replace(alert, problem=runs.as_tag(reason))

@@ -7,13 +7,12 @@
 
 import json
 import logging
-import os
 from pathlib import Path
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hlx_model.files import skipping
+from hlx_model.files import append_line, skipping
 from hlx_model.json_model import PathComponent, RelativePath
 from hlx_model.layout import EVENTS
 
@@ -34,12 +33,7 @@ class Event:
 
 def record_event(root: Path, event: Event) -> None:
     """Append an event, on a line of its own. A power cut may leave a shortened line, which `read_events` skips."""
-    root.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(vars(event), ensure_ascii=False) + "\n").encode()
-    # Opened for appending, a whole line is written at once, also if several processes write.
-    with (root / EVENTS).open("a+b") as file:
-        shortened = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-        file.write(b"\n" + line if shortened else line)
+    append_line(root / EVENTS, json.dumps(vars(event), ensure_ascii=False))
 
 
 def read_events(root: Path) -> list[Event]:

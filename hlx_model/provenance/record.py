@@ -41,6 +41,13 @@ class CheckpointRecord:
         parent = self.manifest.parent
         return None if parent is None or parent.phase != self.manifest.phase else f"{parent.training_id}/{parent.name}"
 
+    @property
+    def not_passed(self) -> str | None:
+        """Why it is exported only if it is named itself: it did not pass its gates, or was never evaluated."""
+        if failed := ", ".join(self.tree.failed_gates):
+            return f"did not pass its gates ({failed})"
+        return "was never evaluated" if self.tree.verdict is None else None
+
     def objections(self) -> Iterator[str]:
         """Yield each reason not to use it, as one line; nothing if its training ended and its gates passed."""
         m, v = self.manifest, self.verdict

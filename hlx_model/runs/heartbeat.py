@@ -118,3 +118,9 @@ class Heartbeat:
             return cls.load(directory)
         except (OSError, ValueError):
             return None
+
+
+def running_here(training: Path) -> list[Heartbeat]:
+    """Return the heartbeats of the trainings in a folder whose processes certainly run on this machine."""
+    beats = map(Heartbeat.read, training.glob("[!.]*/"))
+    return [beat for beat in beats if beat is not None and beat.running and beat.trainer.is_running]

@@ -60,6 +60,21 @@ def boot_id() -> str | None:
     return None
 
 
+def place_key() -> str | None:
+    """Return a digest of host, machine, pid namespace and mounts; None if they are unknown.
+
+    Processes with the same key see the same processes and the same files. It is the same after a restart.
+    """
+    here = _here()
+    if here is None:
+        return None
+    host, machine, _, namespace = here
+    with suppress(OSError):
+        mounts = (_PROC / "self/ns/mnt").stat().st_ino
+        return hashlib.sha256(f"{host} {machine} {namespace} {mounts}".encode()).hexdigest()[:12]
+    return None
+
+
 def _machine() -> str:
     """Return a digest of the machine's id, which should not be published itself; empty if it has none."""
     with suppress(OSError):

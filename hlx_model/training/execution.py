@@ -3,6 +3,7 @@
 So it is not part of a training's id: a training that ran out of memory resumes with settings that need less.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,7 +38,7 @@ class ExecutionConfig:
             raise ValueError(f"accumulation is {self.accumulation}: it must be at least 1")
         if self.gate_every < 0:
             raise ValueError(f"gate_every is {self.gate_every}: it must be a number of epochs, 0 for none")
-        if self.memory_limit is not None and not self.memory_limit > 0:
+        if self.memory_limit is not None and not 0 < self.memory_limit < math.inf:
             raise ValueError(f"memory_limit is {self.memory_limit}: it must be above 0 GiB")
 
     def workers(self, tokens: int) -> int:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,9 +128,14 @@ class Count(NamedTuple):
         return self.characters + self.examples
 
 
-def _counts(corpus: Path) -> tuple[Count, Count, list[str]]:
+def _counts(corpus: Path) -> tuple[Count, Count, tuple[str, ...]]:
     """Return the training texts of documents and of composed entries that a corpus has, and the first ones of them."""
-    examples = store.examples_of(corpus)
+    return _counted(corpus, store.examples_of(corpus))
+
+
+@lru_cache(maxsize=16)
+def _counted(corpus: Path, examples: Path | None) -> tuple[Count, Count, tuple[str, ...]]:
+    """Count once for a process: both directories are named by what they contain."""
     composed = {document.name for document in store.made_from(corpus)[1] if is_composed(document)}
     rows = store.batches(corpus)
     counts, first = {False: Count(), True: Count()}, list[str]()
@@ -141,7 +147,7 @@ def _counts(corpus: Path) -> tuple[Count, Count, list[str]]:
             texts = tables.model_texts(table.filter(mask if kind else pc.invert(mask)), "train")
             counts[kind] = Count(count.examples + len(texts), count.characters + sum(map(len, texts)))
             first = first or texts[:TRIED_TEXTS]
-    return counts[False], counts[True], first
+    return counts[False], counts[True], tuple(first)
 
 
 def _forecast(

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from hlx_assets.settings import DagsterEnvironment
+from hlx_assets.watchdog.alert_record import recorded_alerts
 from hlx_assets.watchdog.alerts import Alert, Cursor, Notifier, main
 from hlx_assets.watchdog.incidents import incidents
 from tests.support.dagster_home import SETTINGS, Home, revalidated
@@ -71,9 +73,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 STALL = Alert("phase1_checkpoint", "no progress for 312 seconds: look at the machine", "0123", "89abcdef")
 
 
-def test_a_problem_is_sent_once_until_it_has_recovered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_is_sent_once_until_it_has_recovered(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HLX_UI_URL", "http://here:3000/")
-    notifier = Notifier({}, Log())
+    notifier = Notifier({}, Log(), tmp_path)
     again = Alert("phase1_checkpoint", "no progress for 372 seconds: look at the machine", "4567")
     other = Alert("phase1_checkpoint", "somebody cancelled the run", "4567", cancelled=True)
     well = Alert("phase1_checkpoint", None, "89ab")
@@ -87,17 +91,17 @@ def test_a_problem_is_sent_once_until_it_has_recovered(server: Server, monkeypat
     assert server.taken[0]["message"] == f"{STALL.problem}\ntraining 89abcdef, http://here:3000/runs/0123"
 
 
-def test_what_was_sent_is_remembered_from_tick_to_tick() -> None:
-    first = Notifier({}, Log())
+def test_what_was_sent_is_remembered_from_tick_to_tick(tmp_path: Path) -> None:
+    first = Notifier({}, Log(), tmp_path)
     assert first.notify(STALL)
     cursor = Cursor.load(Cursor(sent=first.sent, since=12.5).dump(), Log())
-    assert not Notifier(cursor.sent, Log()).notify(STALL) and cursor.since == 12.5
+    assert not Notifier(cursor.sent, Log(), tmp_path).notify(STALL) and cursor.since == 12.5
 
 
-def test_a_cursor_of_version_0_1_0_is_understood() -> None:
+def test_a_cursor_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     cursor = json.dumps({"told": {STALL.subject: STALL.fingerprint}, "since": 12.5})
     loaded = Cursor.load(cursor, Log())
-    assert not Notifier(loaded.sent, Log()).notify(STALL) and loaded.since == 12.5
+    assert not Notifier(loaded.sent, Log(), tmp_path).notify(STALL) and loaded.since == 12.5
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"told": 1}', '{"since": "yesterday"}', '{"later": 1}', "\0"])
@@ -107,16 +111,22 @@ def test_a_damaged_cursor_is_logged_and_begins_anew(text: str) -> None:
     assert "the cursor of the watchdog is damaged" in log.lines[0]
 
 
-def test_without_an_address_an_alert_is_in_the_log() -> None:
+def test_without_an_address_an_alert_is_in_the_log_and_on_record(tmp_path: Path) -> None:
     log = Log()
-    assert Notifier({}, log).notify(STALL)
+    assert Notifier({}, log, tmp_path).notify(STALL)
     assert log.lines == [f"HLX Brain: phase1_checkpoint has a problem: {STALL.problem} training 89abcdef, run 0123"]
+    (found,) = recorded_alerts(tmp_path, limit=10)
+    assert (found.subject, found.problem, found.run_id, found.training_id) == (
+        STALL.subject, STALL.problem, "0123", "89abcdef",
+    )  # fmt: skip
 
 
-def test_an_address_that_does_not_answer_is_logged_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_does_not_answer_is_logged_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HLX_ALERTS", "json://user:secret@127.0.0.1:9/ nonsense://secret")
     log = Log()
-    assert Notifier({}, log).notify(STALL)
+    assert Notifier({}, log, tmp_path).notify(STALL)
     assert log.lines[1:] == [
         "HLX_ALERTS: address 1 did not accept the message",
         "HLX_ALERTS: address 2 is none that Apprise knows",
@@ -128,11 +138,15 @@ def test_an_address_that_does_not_answer_is_logged_without_its_secrets(monkeypat
     ["https:/hooks.example/secret", "mailto:me:secret@example.org", "secret", "jso://secret", "json:///secret"],
 )
 def test_no_part_of_an_address_is_shown(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], address: str
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    address: str,
 ) -> None:
     monkeypatch.setenv("HLX_ALERTS", address)
     log = Log()
-    assert Notifier({}, log).notify(STALL)
+    assert Notifier({}, log, tmp_path).notify(STALL)
     try:
         DagsterEnvironment.check()
     except ValueError as error:
@@ -143,14 +157,14 @@ def test_no_part_of_an_address_is_shown(
     assert any("address 1" in line for line in log.lines)
 
 
-def test_addresses_that_hang_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_that_hang_share_one_bound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with ExitStack() as open_ports:
         # They accept connections, and never answer.
         silent = [open_ports.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
         monkeypatch.setenv("HLX_ALERTS", " ".join(f"json://127.0.0.1:{one.getsockname()[1]}/" for one in silent))
         monkeypatch.setattr("hlx_assets.watchdog.alerts.SECONDS", 0.5)
         log = Log()
-        assert Notifier({}, log).notify(STALL)
+        assert Notifier({}, log, tmp_path).notify(STALL)
         assert log.lines[1:] == [f"HLX_ALERTS: address {n} did not answer in time" for n in range(1, 6)]
 
 

@@ -10,17 +10,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.browser import PATIENCE_MS, chromium
 from tests.support.dagster_home import Home
 from tests.support.live_dagster import Ui, make_ui
 from tests.support.programs import program
 
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PATIENCE_MS = 60_000
 ASSET = dg.AssetKey("corpus_document")
 WIPE = 'mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["corpus_document"]}}]) { __typename } }'
 ATTACK = """<!doctype html><title>another page</title><body><script>
@@ -111,10 +107,9 @@ def use_the_ui(browser: Browser, ui: Ui) -> None:
 def test_the_ui_works_in_a_browser_and_another_page_can_do_nothing_to_it(
     empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chromium = program("chromium", "chromium-browser", "google-chrome")
+    executable = program("chromium", "chromium-browser", "google-chrome")
     monkeypatch.setenv("HLX_CORPUS", str(empty_home.path / "small.md"))
-    with make_ui(empty_home) as ui, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+    with make_ui(empty_home) as ui, chromium(executable) as browser:
         use_the_ui(browser, ui)
         assert is_materialized(empty_home)
 
@@ -134,4 +129,3 @@ def test_the_ui_works_in_a_browser_and_another_page_can_do_nothing_to_it(
             WIPE,
         )
         assert not is_materialized(empty_home)
-        browser.close()

@@ -9,7 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
+from hlx_assets.curriculum.session import CHAIN, SESSION
 from hlx_assets.home import POSTGRES, SHIPPED, open_home, prepare, require_storage, shipped_settings
 from hlx_assets.settings import POSTGRES_URL
 from tests.support.dagster_home import REPOSITORY, Home
@@ -57,6 +59,17 @@ def test_a_new_home_gets_the_settings_that_the_environment_means(
     written = (tmp_path / "new" / "home" / "dagster.yaml").read_text(encoding="utf-8")
     assert written == shipped_settings(postgres=url is not None)
     assert ("storage" in yaml.safe_load(written)) == (url is not None)
+
+
+def test_a_home_runs_one_session_at_a_time_and_beside_it_what_is_none(empty_home: Home) -> None:
+    english = dg.DagsterRun(job_name="curriculum", tags={SESSION: "English", CHAIN: "a"})
+    with empty_home.instance() as instance:
+        limits = instance.get_concurrency_config().run_queue_config
+    assert limits is not None
+    counter = TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, [english])
+    tags: list[dict[str, str]] = [{SESSION: "HLX"}, {CHAIN: "a"}, {CHAIN: "b"}, {}]
+    blocked = [counter.is_blocked(dg.DagsterRun(job_name="curriculum", tags=tag)) for tag in tags]
+    assert blocked == [True, True, False, False]
 
 
 @pytest.mark.parametrize("url", [None, URL])

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from hlx_assets.curriculum.plan import Plan, advice, corpus_lines, plan_curriculum, show_corpus, show_plan
 from hlx_assets.curriculum.run import _confirm, console
-from hlx_assets.curriculum.settings import TrainingConfig, config_of, given
+from hlx_assets.curriculum.session import SESSION
+from hlx_assets.curriculum.settings import TrainingConfig, config_of, given, named
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.composer.sampling import compose
 from hlx_model.phases import PHASES
@@ -133,6 +135,20 @@ def test_what_is_as_the_launchpad_shows_it_is_not_given(profile: str) -> None:
         assert {name: value for name, value in given(phase, changed).items() if name in settings and value} == {
             "epochs": 5, "lr": 0.5,
         }  # fmt: skip
+
+
+def test_what_a_session_names_is_exact_also_if_it_is_as_shown(profile: str) -> None:
+    for phase in PHASES.values():
+        usual = config_of(phase)()
+        settings: dict[str, Any] = {"profile": "production", "size": usual.size, "epochs": 200, "tokens": usual.tokens}
+        config, ops = config_of(phase)(**settings), {phase.checkpoint_asset: {"config": settings}}
+        run = dg.DagsterRun(job_name="curriculum", run_config={"ops": ops})
+        assert given(phase, config, named(run, phase))["size"] is None
+        session = run.with_tags({SESSION: "English"})
+        exact = given(phase, config, named(session, phase))
+        assert {name: exact[name] for name in settings} == settings
+        assert exact["lr"] is None, "it is not named"
+        assert not named(session, PHASES[phase.number % 3 + 1])
 
 
 def test_a_checkpoint_is_continued_for_the_tokens_that_are_shown() -> None:

@@ -1,14 +1,25 @@
-"""Gates in the UI: a real `make ui`, with runs launched through GraphQL."""
+"""Gates in the UI: a real `make ui`, with runs launched through GraphQL, and the Training Center beside it."""
 
 import http.client
+import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from hlx_assets import ui as program
+from hlx_assets.center import listening
 from tests.support.dagster_home import SETTINGS, Home
-from tests.support.live_dagster import LAUNCH, REPOSITORY_OF_HLX, Ui, daemon_and_webserver, make_ui
+from tests.support.live_dagster import (
+    LAUNCH,
+    REPOSITORY_OF_HLX,
+    Ui,
+    daemon_and_webserver,
+    make_ui,
+    processes_of,
+)
+from tests.support.waiting import wait_for
 
 BACKFILL = "mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename } }"
 
@@ -68,6 +79,20 @@ def refuses_configuration_of_gates(ui: Ui) -> None:
     assert launched["__typename"] == "RunConfigValidationInvalid"
 
 
+def runs_beside_the_training_center(home: Home, ui: Ui) -> None:
+    def said() -> str:
+        return (home.path / "dagster.log").read_text()
+
+    wait_for(lambda: "the Training Center: http://127.0.0.1:" in said(), "for the Training Center")
+    (center,) = processes_of(home, "hlx_assets.center")
+    # It uses the code server of `make ui`, and knows the webserver's address.
+    assert not center.children() and f"--ui-url={ui.url.removesuffix('/graphql')}" in center.cmdline()
+    center.kill()
+    ended = "the Training Center was ended by SIGKILL; the rest continues, and `make center` starts it again\n"
+    wait_for(lambda: said().count(ended) == 1, "for the end of the Training Center")
+    assert ui.ready()
+
+
 @pytest.mark.system
 def test_a_stopped_phase_closes_the_next_one_however_it_is_started(home: Home) -> None:
     lost = {**SETTINGS["phase1_checkpoint"], "lr": 10.0}
@@ -75,6 +100,7 @@ def test_a_stopped_phase_closes_the_next_one_however_it_is_started(home: Home) -
     with make_ui(home) as ui:
         refuses_what_other_pages_send(ui)
         refuses_configuration_of_gates(ui)
+        runs_beside_the_training_center(home, ui)
 
         status, why = ui.materialize("phase2_checkpoint", settings)
         assert status == "SUCCESS", why
@@ -98,6 +124,28 @@ def test_a_stopped_phase_closes_the_next_one_however_it_is_started(home: Home) -
         assert started["__typename"] == "LaunchBackfillSuccess"
         status, why = ui.run_with_tag("dagster/backfill")
         assert status == "FAILURE" and closed in why and "training_completed" in why
+
+
+def test_make_ui_starts_without_a_training_center_that_cannot_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(host: str = "127.0.0.1", ui_port: int = 3000) -> str:
+        parts: program.Parts = {}
+        program._start_center(parts, "--workspace=none", host, ui_port)
+        assert parts == {}
+        line = capsys.readouterr().err
+        assert line.startswith("the Training Center is not started: ") and line.count("\n") == 1
+        return line
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("HLX_CENTER_PORT", str(port))
+        assert f"port {port} is in use: free it, or set HLX_CENTER_PORT" in said()
+    # The webserver has that port, and may not listen yet.
+    assert f"port {port} is that of the UI: set HLX_CENTER_PORT" in said(ui_port=port)
+    assert "cannot listen on 203.0.113.1" in said("203.0.113.1")
+    monkeypatch.setattr(listening, "find_spec", lambda name: None)
+    assert "-e '.[assets,center]'" in said()
 
 
 AUTOMATED = """

@@ -15,11 +15,10 @@ import pytest
 from hlx_assets import waiting
 from hlx_assets.corpus.sensors import _training
 from hlx_assets.curriculum.run import curriculum_job
-from hlx_assets.executor import STOPPED_TAG
 from hlx_assets.waiting import alone, is_taken
-from hlx_assets.watchdog.runs import record_worker, restore_checks
+from hlx_assets.watchdog.runs import STOPPED_TAG, record_worker, restore_checks
 from hlx_model.runs.heartbeat import Heartbeat
-from tests.support.dagster_home import Home, Run, curriculum_program
+from tests.support.dagster_home import Home, curriculum_program, executed
 from tests.support.waiting import PATIENCE, wait_for
 
 OTHER = "1d5fbecd-0000-0000-0000-000000000000"
@@ -35,16 +34,6 @@ def slot_taken(instance: dg.DagsterInstance) -> Iterator[None]:
         yield
     finally:
         storage.free_concurrency_slots_for_run(OTHER)
-
-
-def executed(home: Home, *assets: str, **config: dict[str, object]) -> Run:
-    """Materialize assets (by default all) as the UI and `make curriculum` do: with the executor of the graph."""
-    ops = {name: {"config": value} for name, value in config.items()}
-    with home.instance() as instance:
-        selection = [dg.AssetKey(name) for name in assets] or None
-        job = dg.reconstructable(curriculum_job)
-        with dg.execute_job(job, instance, run_config={"ops": ops}, asset_selection=selection) as result:
-            return Run(result.run_id, result.all_events)
 
 
 def read_until(process: "subprocess.Popen[str]", words: str) -> str:

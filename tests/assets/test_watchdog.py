@@ -12,6 +12,7 @@ from typing import cast
 import dagster as dg
 import pytest
 
+from hlx_assets.watchdog.alert_record import recorded_alerts
 from hlx_assets.watchdog.alerts import Cursor
 from hlx_assets.watchdog.runs import (
     _REQUESTED_TAG,
@@ -137,6 +138,8 @@ def test_a_lost_training_is_stopped_with_its_reason_on_the_run(
         assert reason in tick(instance, after=age)
         assert current(instance, run).is_finished and reason in current(instance, run).tags[REASON_TAG]
     worker.wait(10)
+    newest = recorded_alerts(empty_home.path / "artifacts", limit=1)
+    assert [(found.run_id, reason in str(found.problem)) for found in newest] == [(run.run_id, True)]
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0, 10.0**8])

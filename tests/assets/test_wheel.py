@@ -24,6 +24,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.system
+def test_a_wheel_contains_the_pages_of_the_training_center(installed: Path) -> None:
+    def files(root: Path) -> dict[str, bytes]:
+        found = (path for path in (root / "hlx_assets" / "center").rglob("*") if path.is_file())
+        return {str(path.relative_to(root)): path.read_bytes() for path in found if path.suffix not in (".py", ".pyc")}
+
+    assert files(installed) == files(REPOSITORY)
+    assert "hlx_assets/center/static/htmx.min.js" in files(installed)
+    assert list(installed.glob("*.dist-info/licenses/**/THIRD_PARTY.md"))
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("module", ["hlx_assets.ui", "hlx_assets.webserver"])
 def test_the_ui_runs_from_a_wheel(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
@@ -34,6 +45,7 @@ def test_the_ui_runs_from_a_wheel(
     found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(found.stdout.strip()).is_relative_to(installed)
     port = free_port(0)
+    monkeypatch.setenv("HLX_CENTER_PORT", str(free_port(0)))
     with subprocess.Popen([sys.executable, "-m", module, "-p", str(port)], cwd=tmp_path) as process:
         try:
             ui = Ui(port)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from hlx_assets.curriculum.run import curriculum_job
 from hlx_assets.definitions import defs
 from hlx_assets.home import prepare
 from hlx_assets.io_manager import latest_path
@@ -112,6 +113,18 @@ class Run:
         """The materialization of an asset."""
         of_asset = (event for event in self.events if event.asset_key == dg.AssetKey(asset))
         return next(e.step_materialization_data.materialization for e in of_asset if e.is_step_materialization)
+
+
+def executed(home: Home, *assets: str, tags: Mapping[str, str] | None = None, **config: dict[str, Any]) -> Run:
+    """Materialize assets (by default all) as the UI and `make curriculum` do: with the executor of the graph."""
+    ops = {name: {"config": value} for name, value in config.items()}
+    selection = [dg.AssetKey(name) for name in assets] or None
+    job = dg.reconstructable(curriculum_job)
+    with (
+        home.instance() as instance,
+        dg.execute_job(job, instance, run_config={"ops": ops}, asset_selection=selection, tags=tags) as result,
+    ):
+        return Run(result.run_id, result.all_events)
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def make_ui(home: Home, environment: Mapping[str, str] = {}) -> Iterator[Ui]:
     port = free_port(0)  # tests in another process may use 3000
     program = [sys.executable, "-m", "hlx_assets.ui", "-p", str(port)]
     try:
-        with _running(home, program, environment) as process:
+        with _running(home, program, {"HLX_CENTER_PORT": str(free_port(0)), **environment}) as process:
             ui = Ui(port)
             _wait_until_ready(home, ui, process)
             yield ui
