@@ -115,8 +115,31 @@ def history(training: Path) -> list[TrainingRow]:
     Args:
         training: the folder of the trainings.
     """
-    rows = [_row(Artifacts(training), path) for path in training.glob("[!.]*/")]
+    rows = map(row_of, training.glob("[!.]*/"))
     return sorted(filter(None, rows), key=lambda row: (row.started or "", row.training_id))
+
+
+def row_of(directory: Path) -> TrainingRow | None:
+    """Return the row of the training in a directory; None if it contains nothing of one that can be read."""
+    values, artifacts = dict[str, object](), Artifacts(directory.parent)
+    newest = None
+    with skipping(directory, log.warning):
+        newest = _checkpoint(directory)
+    if newest is not None:
+        checkpoint, manifest = newest
+        values |= _of_manifest(checkpoint, manifest)
+        with skipping(checkpoint / STATE, log.warning):
+            values["best_held_out_loss"] = finite(read_json(checkpoint / STATE)["best_loss"])
+        with skipping(artifacts.report(checkpoint), log.warning):
+            values |= _of_report(artifacts.report(checkpoint), manifest)
+    with skipping(directory / HEARTBEAT, log.warning):
+        if (directory / HEARTBEAT).exists():
+            values |= _of_heartbeat(directory, ended=values.get("status") is not None)
+    try:
+        return TrainingRow.from_json({**values, "training_id": directory.name}) if values else None
+    except ValueError as error:
+        log.warning("skipped: %s: %s", directory, error)
+        return None
 
 
 def history_with_copy(training: Path) -> list[TrainingRow]:
@@ -157,29 +180,6 @@ def _is_history(path: Path) -> bool:
         return _MARK in (pq.read_schema(path).metadata or {})
     except (OSError, pa.ArrowInvalid):
         return False
-
-
-def _row(artifacts: Artifacts, directory: Path) -> TrainingRow | None:
-    """Return the row of one training; None if its directory contains nothing of one that can be read."""
-    values: dict[str, object] = {}
-    newest = None
-    with skipping(directory, log.warning):
-        newest = _checkpoint(directory)
-    if newest is not None:
-        checkpoint, manifest = newest
-        values |= _of_manifest(checkpoint, manifest)
-        with skipping(checkpoint / STATE, log.warning):
-            values["best_held_out_loss"] = finite(read_json(checkpoint / STATE)["best_loss"])
-        with skipping(artifacts.report(checkpoint), log.warning):
-            values |= _of_report(artifacts.report(checkpoint), manifest)
-    with skipping(directory / HEARTBEAT, log.warning):
-        if (directory / HEARTBEAT).exists():
-            values |= _of_heartbeat(directory, ended=values.get("status") is not None)
-    try:
-        return TrainingRow.from_json({**values, "training_id": directory.name}) if values else None
-    except ValueError as error:
-        log.warning("skipped: %s: %s", directory, error)
-        return None
 
 
 def _checkpoint(directory: Path) -> tuple[Path, Manifest] | None:

@@ -32,13 +32,10 @@ def export_command(
     """
     found = checkpoint_of(checkpoint, training_folder(checkpoint_dir, required=False))
     if Path(checkpoint).name != found.name:
-        tree = record_of(found).tree
-        if tree.failed_gates or tree.verdict is None:
-            failed = ", ".join(tree.failed_gates)
-            why = f"did not pass its gates ({failed})" if failed else "was never evaluated"
-            raise CheckpointError(
-                f"{tree.name} {why}: to export it all the same, name it: hlx export {tree.name} {directory}"
-            )
+        record = record_of(found)
+        if why := record.not_passed:
+            name = record.tree.name
+            raise CheckpointError(f"{name} {why}: to export it all the same, name it: hlx export {name} {directory}")
     record = export(found, directory, format, key)
     for objection in record.objections():
         echo(f"warning: {record.tree.name}: {' '.join(objection.split())}", err=True)

@@ -1,5 +1,6 @@
 """`hlx lineage`: what a checkpoint was made from, whether it is still as recorded, and what a corpus was used for."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typer import Argument, Exit, Option, Typer
 
 from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
-from hlx_model.cli.show import DataConsole, coloured, echo, echo_json, minutes, print_table
+from hlx_model.cli.show import UNBOUNDED, DataConsole, coloured, echo, echo_json, minutes, print_table
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
@@ -39,6 +40,13 @@ def show_command(
         echo(mermaid(node))
     else:
         DataConsole(highlight=False).print(_branch(node))
+
+
+def tree_text(node: Node) -> str:
+    """Return the tree as `show` prints it on a wide terminal, without colours."""
+    file = io.StringIO()
+    DataConsole(file=file, width=UNBOUNDED, highlight=False, color_system=None).print(_branch(node))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
 def _branch(node: Node) -> Tree:

@@ -1,5 +1,6 @@
 """Take snapshots of the trainings in a folder, for the watchdog's rules."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from hlx_model.monitoring.rules import Limits, Snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.verdicts import GateResult, Milestone
+
+log = logging.getLogger(__name__)
 
 _BYTES_PER_PARAMETER = 12
 """A checkpoint to resume from contains each weight and its two moments, in fp32."""
@@ -72,19 +75,33 @@ def take_snapshot(directory: Path, note: Callable[[str], object]) -> Snapshot:
     beat = Heartbeat.load(directory)
     if not beat.running:
         return Snapshot(beat)
-    milestones: list[Milestone] = []
-    with skipping(directory / MILESTONE_RESULTS, note):
-        if (directory / MILESTONE_RESULTS).exists():
-            milestones = [Milestone.from_json(one) for one in read_json(directory / MILESTONE_RESULTS)]
     return Snapshot(
         beat,
         read_metrics(directory, note),
-        milestones,
+        read_milestones(directory, note),
         checkpoint=_newest_checkpoint(directory / CHECKPOINTS, beat.size),
         alive=beat.alive,
         disk_free=shutil.disk_usage(directory).free,
-        next_checkpoint=_BYTES_PER_PARAMETER * SIZES[beat.size].parameters if beat.size in SIZES else None,
+        next_checkpoint=checkpoint_bytes(beat.size),
     )
+
+
+def checkpoint_bytes(size: str) -> int | None:
+    """Return the bytes of a checkpoint to resume from; None if there is no such size."""
+    return _BYTES_PER_PARAMETER * SIZES[size].parameters if size in SIZES else None
+
+
+def read_milestones(directory: Path, note: Callable[[str], object] = log.warning) -> list[Milestone]:
+    """Return what a training's directory records of its milestones, in their order; none if it cannot be read.
+
+    Args:
+        directory: of the training.
+        note: gets one line on a file that cannot be read.
+    """
+    with skipping(directory / MILESTONE_RESULTS, note):
+        if (directory / MILESTONE_RESULTS).exists():
+            return [Milestone.from_json(one) for one in read_json(directory / MILESTONE_RESULTS)]
+    return []
 
 
 def _newest_checkpoint(parent: Path, size: str) -> list[GateResult]:

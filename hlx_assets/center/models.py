@@ -1,0 +1,427 @@
+"""What the Training Center's requests and answers contain.
+
+The types of the studio's page (`TrainingSession`, with its names) hold with two extensions: `targetModel` and `corpus`
+are strings of more values. Fields that the page does not have are spelled as in the messages of the WebSocket.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hlx_model.model.sizes import SIZES
+
+Corpus = Literal["English", "HLX", "Translation", "Curriculum"]
+Status = Literal["queued", "running", "completed", "failed"]
+State = Literal[
+    "waiting", "preparing", "training", "judging", "canceling",
+    "completed", "canceled", "withdrawn", "quality_failed", "aborted", "failed",
+]  # fmt: skip
+TARGETS = {f"Helix{size[0].upper()}{size[1:]}": size for size in SIZES}
+"""The size of each target model: `Helix100m`, `Helix10m`, `HelixTiny`, …"""
+MAX_EPOCHS = 500
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True, strict=False)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(
+        populate_by_name=True, use_attribute_docstrings=True, serialize_by_alias=True,
+        json_schema_serialization_defaults_required=True,
+    )  # fmt: skip
+
+
+class SessionSettings(_Request):
+    """Settings of the training beyond size and epochs, as in the launchpad; what is left out is the profile's."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Train for about so many tokens, in whole epochs; not together with epochs."""
+    lr: float | None = None
+    batch_size: int | None = None
+    seq_length: int | None = None
+    seed: int | None = None
+    replay: float | None = None
+    document_weight: float | None = None
+    gradient_checkpointing: bool | None = None
+    accumulation: int | None = None
+    memory_limit: float | None = None
+    gate_every: int | None = None
+    pass_on: Literal["final", "best"] | None = None
+    retry_stopped: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that are given."""
+        return self.model_dump(exclude_none=True)
+
+
+class CloneRequest(_Request):
+    """What differs in the copy of a session."""
+
+    provider: str | None = Field(default=None, max_length=100)
+    """Who supervises; empty: nobody, a local training needs none."""
+    model: str | None = Field(default=None, max_length=100)
+    key_id: str | None = Field(default=None, max_length=100)
+    target_model: str | None = Field(default=None, alias="targetModel", max_length=40)
+    """`Helix100m`, `Helix10m`, `HelixTiny`, …; left out: the profile's size."""
+    epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
+    """Trained exactly; left out: the profile decides."""
+    profile: Literal["quick", "production"] | None = None
+    settings: SessionSettings = SessionSettings()
+    after: str | None = Field(default=None, max_length=100)
+    """The id of a session: this one joins its chain, and trains only if that one passed."""
+    confirmed: bool = False
+    """Start although the estimate says that it takes very long on this machine."""
+
+
+class StartRequest(CloneRequest):
+    """A session to start. Only the corpus is required."""
+
+    corpus: Corpus
+    """What to train: `English` is phase 1, `HLX` phase 2, `Translation` phase 3, `Curriculum` all three."""
+
+    # The studio's page has them in its type; they are the server's to say.
+    id: Any = None
+    status: Any = None
+    progress: Any = None
+    startTime: Any = None  # noqa: N815
+    endTime: Any = None  # noqa: N815
+
+
+class MoveRequest(_Request):
+    """A new place in the queue: exactly one of the two."""
+
+    priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
+    """Of queued sessions the one with the highest priority is next; new ones have 0."""
+    position: int | None = Field(default=None, ge=1, le=1_000_000)
+    """1 is next. A chain moves as a whole."""
+
+
+class PhaseEstimate(_Answer):
+    """What one phase of a session will take."""
+
+    phase: int
+    epochs: int | None
+    """None: known once the corpus is made."""
+    tokens: int | None
+    seconds: float | None
+    """Of all steps; evaluations come on top. None: measured in the first half minute of the training."""
+    tokens_per_second: float | None
+    basis: str
+    """What the speed was taken from, or why it is not known."""
+
+
+class Estimate(_Answer):
+    """What a session will take, before it starts."""
+
+    phases: list[PhaseEstimate]
+    seconds: float | None
+    """None if that of a phase is not known."""
+    device: str
+    disk_bytes: int
+    """What its checkpoints need at most."""
+    disk_free_bytes: int
+    memory_bytes: int
+    memory_available_bytes: int
+    cost_usd: float = 0.0
+    """Without a provider nothing is paid."""
+    refusal: str | None = None
+    """Why the session would be refused, and what would fit; one line."""
+    must_confirm: str | None = None
+    """Why the session must be confirmed; one line."""
+    summary: str
+    """One line for a person."""
+
+
+class Links(_Answer):
+    """Where more about a session is; None if that does not exist yet."""
+
+    page: str
+    """The session's own page in the Center."""
+    run: str | None
+    """The run in Dagster's UI."""
+    report: str | None
+    card: str | None
+    lineage: str | None
+
+
+class TrainingSession(_Answer):
+    """A session. The first ten fields are those of the studio's page."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    id: str
+    """The id of its Dagster run."""
+    provider: str
+    model: str
+    target_model: str = Field(alias="targetModel")
+    corpus: Corpus
+    epochs: int
+    """Of the phase that is trained, or of the last one; before it starts, as estimated."""
+    status: Status
+    progress: float | None = Field(default=None, exclude_if=_is_none)
+    """0 to 100 of all steps. This and the two times are left out if there are none, as the page's type wants it."""
+    start_time: datetime | None = Field(default=None, alias="startTime", exclude_if=_is_none)
+    end_time: datetime | None = Field(default=None, alias="endTime", exclude_if=_is_none)
+
+    state: State
+    reason: str | None
+    """One line: what a waiting session waits for, or why it ended as it did."""
+    position: int | None
+    """1 is next; None if it is not queued."""
+    created: datetime
+    profile: str
+    settings: dict[str, Any]
+    """Those that were given, the epochs among them."""
+    key_id: str | None
+    chain: str | None
+    after: str | None
+    resumes: str | None
+    parent: str | None
+    """The checkpoint that its training starts from, `<training id>/<name>`."""
+    trainings: list[str]
+    """Ids of its trainings, the newest last."""
+    phase: int | None
+    """That is trained, or was trained last."""
+    epoch: int | None
+    total_epochs: int | None
+    step: int | None
+    steps: int | None
+    train_loss: float | None
+    """Nats a token; None also if it is not finite."""
+    val_loss: float | None
+    learning_rate: float | None
+    tokens_per_second: float | None
+    eta_hours: float | None
+    """Of the phase that is trained."""
+    verdict: Literal["pass", "warn", "fail"] | None
+    grade: str | None
+    links: Links
+
+
+class StartAnswer(_Answer):
+    """A session that was started."""
+
+    id: str
+    status: Status
+    position: int | None
+    estimate: Estimate
+
+
+class StatusMessage(_Answer):
+    """A message of the WebSocket: the seven fields of the studio, then ours."""
+
+    session_id: str
+    status: Status
+    epoch: int | None
+    total_epochs: int | None
+    train_loss: float | None
+    val_loss: float | None
+    eta_hours: float | None
+
+    state: State
+    reason: str | None
+    progress: float | None
+    position: int | None
+    phase: int | None
+    training_id: str | None
+    step: int | None
+    steps: int | None
+    learning_rate: float | None
+    tokens_per_second: float | None
+    null_reasons: dict[str, str]
+    """Why each field is null that is: `{"val_loss": "not measured yet"}`."""
+
+
+class CurvePoint(_Answer):
+    """A record of a training."""
+
+    step: int
+    epoch: int
+    train_loss: float | None
+    val_loss: float | None
+    learning_rate: float | None
+    tokens_per_second: float | None
+
+
+class Gate(_Answer):
+    """A gate's result."""
+
+    name: str
+    outcome: Literal["pass", "warn", "fail"]
+    reason: str
+
+
+class MilestoneMark(_Answer):
+    """The gates of one epoch during a training."""
+
+    epoch: int
+    step: int | None
+    """The step at which that epoch ended; None if the curve has no such record."""
+    outcome: Literal["pass", "warn", "fail"]
+    gates: list[Gate]
+
+
+class TrainingCurve(_Answer):
+    """The curve of one training of a session."""
+
+    training_id: str
+    phase: int
+    points: list[CurvePoint]
+    """At most 2,000, thinned evenly; the records with a validation loss are all kept."""
+    milestones: list[MilestoneMark]
+
+
+class SessionGates(_Answer):
+    """The gates of one training of a session: at its milestones, and of its report."""
+
+    training_id: str
+    phase: int
+    milestones: list[MilestoneMark]
+    verdict: Literal["pass", "warn", "fail"] | None
+    conclusion: str | None
+    gates: list[Gate]
+
+
+class LogLine(_Answer):
+    """A line of a session's log."""
+
+    time: datetime
+    level: str
+    step: str | None
+    text: str
+
+
+class SessionLog(_Answer):
+    """Lines of a log, oldest first, and where to go on."""
+
+    lines: list[LogLine]
+    cursor: str | None
+    """Send it as `?cursor=` to get the lines after these."""
+    more: bool
+
+
+class HistoryRow(_Answer):
+    """An ended session with the figures of its last training."""
+
+    session: TrainingSession
+    seconds: float | None
+    train_loss: float | None
+    best_val_loss: float | None
+    test_loss: float | None
+    exact_match_to_hlx: float | None
+    exact_match_to_english: float | None
+    evaluation: float | None
+    """Share of right answers on evaluation documents."""
+    cost_usd: float = 0.0
+
+
+class Comparison(_Answer):
+    """Sessions beside each other."""
+
+    sessions: list[HistoryRow]
+    settings: dict[str, list[Any]]
+    """By setting, a value for each session; only those that differ."""
+    figures: dict[str, list[float | None]]
+    curves: list[TrainingCurve | None]
+    """Of each session the curve of its last training; None without one."""
+
+
+class CheckpointRow(_Answer):
+    """The checkpoint that a training passes on."""
+
+    id: str
+    """The training's id."""
+    name: str
+    phase: int
+    size: str
+    epoch: int | None
+    epochs: int | None
+    kind: str
+    created: datetime | None
+    verdict: Literal["pass", "warn", "fail"] | None
+    grade: str | None
+    conclusion: str | None
+    evaluation: float | None
+    exact_match_to_hlx: float | None
+    exact_match_to_english: float | None
+    translates: bool
+    run_id: str | None
+    session: str | None
+    """The page of the session that trained it; None if it was no session."""
+    report: str | None
+    card: str | None
+    lineage: str | None
+
+
+class TestRequest(_Request):
+    """A text to try a checkpoint with."""
+
+    text: str = Field(min_length=1, max_length=2_000)
+    to: str = Field(default="HLXL", max_length=10)
+    """HLXL, LC-R, LC-T, LC-B or English."""
+
+
+class TestAnswer(_Answer):
+    """What a checkpoint answered."""
+
+    text: str
+    to: str
+    parses: bool
+    checkpoint: str
+    trust: list[str]
+    """What the model can do and its verdict; lines for a person."""
+
+
+class ExportRequest(_Request):
+    """How to export a checkpoint."""
+
+    format: str = Field(default="safetensors", max_length=20)
+    download: bool = False
+    """Answer with the files as a zip in place of writing them into the home."""
+
+
+class ExportAnswer(_Answer):
+    """An exported model in the home."""
+
+    directory: str
+    files: list[str]
+    note: str | None
+
+
+class AlertLine(_Answer):
+    """An alert of the watchdog."""
+
+    time: datetime
+    subject: str
+    problem: str | None
+    """None: the subject has recovered."""
+    run_id: str | None
+    training_id: str | None
+
+
+class Health(_Answer):
+    """Whether what a session needs works."""
+
+    status: Literal["ok", "degraded"]
+    problems: list[str]
+    """One line each, with what to do."""
+    daemon: bool
+    watchdog: bool
+    device: str
+    disk_free_bytes: int
+    version: str
+    alerts: list[AlertLine]
+    """The newest first."""
+
+
+class Problem(_Answer):
+    """Why a request was refused."""
+
+    detail: str
+    """One line with what to do."""

@@ -1,0 +1,125 @@
+"""The order of the queue, and why a queued session waits.
+
+Dagster starts the queued run with the highest priority first, and of equal ones the oldest. All sessions of a chain
+have one priority, so that a chain moves as a whole.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import dagster as dg
+
+from hlx_assets import dagster_internals as internals
+from hlx_assets.center.context import Center
+from hlx_assets.center.facts import verdict
+from hlx_assets.curriculum import session as tags
+from hlx_assets.curriculum.outcome import latest_resumption
+from hlx_assets.curriculum.session import PHASES_OF
+from hlx_assets.watchdog.runs import is_gone
+from hlx_model.history import history
+from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.training.forecast import duration
+
+DAEMON_SECONDS = 60.0
+"""The daemon writes its heartbeat every 30 seconds; without one for so long it is not alive."""
+WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+"""A run is for a moment NOT_STARTED before it is QUEUED."""
+_KNOWN_SECONDS = 10.0
+_ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+class Places:
+    """The live sessions: those that run, and those that wait, in their order."""
+
+    def __init__(self, running: Sequence[dg.DagsterRun], waiting: Sequence[dg.DagsterRun]) -> None:
+        """`running` and `waiting` are runs; those that wait are in the order in which Dagster starts them."""
+        self.running, self.waiting = running, waiting
+        self.order = [run.run_id for run in waiting]
+
+    @classmethod
+    def of(cls, live: Sequence[dg.RunRecord]) -> "Places":
+        """Return the places of runs that have not ended."""
+        oldest_first = [record.dagster_run for record in sorted(live, key=lambda record: record.storage_id)]
+        waiting = [run for run in oldest_first if run.status in WAITING]
+        running = [run for run in oldest_first if run.status not in WAITING and not is_gone(run)]
+        return cls(running, sorted(waiting, key=priority, reverse=True))
+
+    def position(self, run_id: str) -> int | None:
+        """Return the place of a session in the queue, 1 for the next one; None if it does not wait."""
+        return self.order.index(run_id) + 1 if run_id in self.order else None
+
+    def before(self, run_id: str) -> list[dg.DagsterRun]:
+        """Return the sessions that come before one that waits, in their order."""
+        return [*self.running, *self.waiting[: self.order.index(run_id)]] if run_id in self.order else []
+
+    def units(self) -> list[list[dg.DagsterRun]]:
+        """Return the sessions that wait, those of a chain together at the place of its first one."""
+        found: dict[str, list[dg.DagsterRun]] = {}
+        for run in self.waiting:
+            found.setdefault(run.tags.get(tags.CHAIN, run.run_id), []).append(run)
+        return list(found.values())
+
+
+def priority(run: dg.DagsterRun) -> int:
+    """Return the priority of a queued run, 0 if its tag is none."""
+    try:
+        return int(run.tags.get(tags.PRIORITY, "0"))
+    except ValueError:
+        return 0
+
+
+def name_of(run: dg.DagsterRun) -> str:
+    """Return what messages call a session: `English tiny (1a2b3c4d)`."""
+    return f"{run.tags[tags.SESSION]} {run.tags.get(tags.SIZE, '')} ({run.run_id[:8]})"
+
+
+def daemon_is_alive(instance: dg.DagsterInstance) -> bool:
+    """Return whether a daemon has just looked at the queue."""
+    beat = internals.queue_heartbeat(instance)
+    return beat is not None and time.time() - beat < DAEMON_SECONDS
+
+
+def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping[str, Sequence[Heartbeat]]) -> str:
+    """Return why a queued session waits, in one line."""
+    if not daemon_is_alive(center.instance):
+        return "no daemon is alive, so nothing is started: `make ui` starts it"
+    if problem := _problem(center, run, places):
+        return problem
+    position, before = places.position(run.run_id) or 1, places.before(run.run_id)
+    place = _ORDINALS[position - 1] if position <= len(_ORDINALS) else f"{position}th"
+    if not before:
+        return "next: Dagster starts it in a moment, when the last run has freed its place"
+    left = next((beat.eta_seconds for beat in beats.get(before[-1].run_id, ()) if beat.running), None)
+    to_go = "" if left is None else f", {duration(left)} to go"
+    return f"{place} in line behind {name_of(before[-1])}{to_go}"
+
+
+def _problem(center: Center, run: dg.DagsterRun, places: Places) -> str | None:
+    """Return why a session will not train when its turn comes; None if nothing is known against it."""
+    before, phases = places.before(run.run_id), PHASES_OF[run.tags[tags.SESSION]]
+    if after := run.tags.get(tags.AFTER):
+        last = latest_resumption(center.instance, after)
+        if last is not None and last.is_finished:
+            found = verdict(center.instance, last)
+            return None if found.outcome == "passed" else f"it will be withdrawn: {name_of(last)} did not pass"
+        return None
+    parent, size = phases[0] - 1, run.tags.get(tags.SIZE, "")
+    made_before = any(parent in PHASES_OF[one.tags[tags.SESSION]] and one.tags.get(tags.SIZE) == size for one in before)
+    if parent and not made_before and (parent, size) not in _passed(center.artifacts.training, _now()):
+        return (
+            f"the gate of phase {parent} is closed: no {size} has passed it, and no session before this one trains it; "
+            "it will be refused"
+        )
+    return None
+
+
+def _now() -> int:
+    return int(time.monotonic() / _KNOWN_SECONDS)
+
+
+@lru_cache(maxsize=2)
+def _passed(training: Path, now: int) -> frozenset[tuple[int | None, str | None]]:
+    """Return the phases and sizes of which a checkpoint passed its gates; read again when `now` is another one."""
+    return frozenset((row.phase, row.size) for row in history(training) if row.verdict in ("pass", "warn"))
