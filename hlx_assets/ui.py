@@ -1,8 +1,10 @@
-"""`make ui`: the code server, the guarded webserver and the daemon of one home, on a free loopback port.
+"""`make ui`: the code server, the guarded webserver, the daemon and the Training Center of one home.
 
-Ctrl-C, SIGTERM and SIGHUP end all three, and the runs that are in progress: a training writes a checkpoint first. If
-one of the three ends by itself, the others end too: without its daemon a UI would show trainings that nobody watches.
-Runs then continue, and the next `make ui` finds them.
+The webserver takes a free loopback port; the Training Center has one port (`HLX_CENTER_PORT`) or is not started.
+Ctrl-C, SIGTERM and SIGHUP end all four, and the runs that are in progress: a training writes a checkpoint first. If
+one of the first three ends by itself, the others end too: without its daemon a UI would show trainings that nobody
+watches. Runs then continue, and the next `make ui` finds them. Without the Training Center the rest continues: the
+queue is Dagster's.
 """
 
 import argparse
@@ -22,17 +24,21 @@ from typing import IO
 
 import yaml
 
+from hlx_assets.center.listening import listen, require_packages
 from hlx_assets.common import GROUPS, exit_with_one_line
 from hlx_assets.corpus.setting import apply_environment
-from hlx_assets.dagster_internals import DAEMON
+from hlx_assets.dagster_internals import CODE_LOCATION, DAEMON
 from hlx_assets.home import open_home
+from hlx_assets.settings import CENTER_PORT, UI_URL, DagsterEnvironment
+from hlx_assets.watchdog.runs import GONE, close_dead_runs, socket_folder
 from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
-from hlx_model.serving.guard import TOKEN, GuardSettings
+from hlx_model.serving.guard import GuardSettings
 
 CODE_LOG = "code-server.log"
 """In the home: what the code server and its runs print, a line for each event. The UI shows them better."""
-LOCATION = {"module-name": "hlx_assets.definitions", "location-name": "hlx"}
+CENTER = "Training Center"
+LOCATION = {"module-name": "hlx_assets.definitions", "location-name": CODE_LOCATION}
 GRAPH = "/asset-groups/?expanded=" + ",".join(f"global@global:{group}" for group in GROUPS)
 """The page of the whole graph, with its groups open."""
 START_SECONDS = 120.0
@@ -67,7 +73,7 @@ def home_lock(home: Path) -> int:
 
 
 def run(host: str, port: int, lock: int) -> str | None:
-    """Run the three parts until a signal comes or one of them ends.
+    """Run the parts until a signal comes or one of them ends; without the Training Center the others continue.
 
     The daemon has the home's `lock` too: it may still be ending after this process was killed.
 
@@ -79,7 +85,7 @@ def run(host: str, port: int, lock: int) -> str | None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup
             signal.signal(signum, lambda signum, frame: received.append(signum))
-    with tempfile.TemporaryDirectory(prefix="hlx-ui-") as folder, _ending(received) as parts:
+    with tempfile.TemporaryDirectory(prefix=socket_folder()) as folder, _ending(received) as parts:
         code, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
         server = {"socket": str(code), "location_name": LOCATION["location-name"]}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
@@ -96,10 +102,14 @@ def run(host: str, port: int, lock: int) -> str | None:
             place = f"--workspace={workspace}"
             _start(parts, "webserver", "hlx_assets.webserver", place, f"--host={host}", f"--port={port}")
             _start(parts, "daemon", DAEMON, "run", place, "--log-level=warning", lock=lock)
+            _start_center(parts, place, host, port)
         announced = False
         while not received and not (ended := _ended(parts)):
             if not announced and (announced := _answers((host, port))):
-                _announce(host, port)
+                sys.stderr.write(GuardSettings.from_environment().announcement("the graph", host, port, GRAPH))
+            if CENTER in parts and (how := _end_of(parts[CENTER])):
+                parts.pop(CENTER)
+                sys.stderr.write(f"the {CENTER} {how}; the rest continues, and `make center` starts it again\n")
             time.sleep(POLL_SECONDS)
         return None if received else ended
 
@@ -119,13 +129,37 @@ def _start(
     )
 
 
+def _start_center(parts: Parts, workspace: str, host: str, ui_port: int) -> None:
+    """Start the Training Center; if it cannot be, say why in one line."""
+    settings, environment = GuardSettings.from_environment(), DagsterEnvironment.read(CENTER_PORT, UI_URL)
+    try:
+        require_packages()
+        # The webserver may not listen yet.
+        if environment.center_port == ui_port:
+            raise ValueError(f"port {ui_port} is that of the UI: set {CENTER_PORT}")
+        listen(host, environment.center_port).close()
+    except ValueError as error:
+        sys.stderr.write(f"the {CENTER} is not started: {error} (if `make center` has it, that one serves this home)\n")
+        return
+    arguments = [workspace, f"--host={host}", f"--port={environment.center_port}"]
+    if environment.ui_url is None and not settings.behind_proxy:
+        arguments.append(f"--ui-url={settings.address(host, ui_port)}")
+    _start(parts, CENTER, "hlx_assets.center", *arguments)
+
+
 def _ended(parts: Mapping[str, "subprocess.Popen[bytes]"]) -> str | None:
-    """Return which part has ended, and how."""
+    """Return which part has ended that the others need, and how."""
     for name, process in parts.items():
-        if (code := process.poll()) is not None:
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if name != CENTER and (how := _end_of(process)):
             return f"the {name} {how}{f' (see {Path.cwd() / CODE_LOG})' if name == 'code server' else ''}"
     return None
+
+
+def _end_of(process: "subprocess.Popen[bytes]") -> str | None:
+    """Return how a part has ended; None if it has not."""
+    if (code := process.poll()) is None:
+        return None
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _answers(address: str | tuple[str, int]) -> bool:
@@ -134,17 +168,6 @@ def _answers(address: str | tuple[str, int]) -> bool:
     with socket.socket(family) as probe:
         probe.settimeout(1)
         return probe.connect_ex(address) == 0
-
-
-def _announce(host: str, port: int) -> None:
-    settings = GuardSettings.from_environment()
-    # A browser cannot open a wildcard.
-    named = next(iter(sorted(settings.sites)), "127.0.0.1") if host in ("0.0.0.0", "::") else host
-    host = f"[{named}]" if ":" in named and not named.startswith("[") else named
-    address = f"http://{host}:{port}"
-    if settings.token:
-        sys.stderr.write(f"log in first: {address}/?token=… (the value of {TOKEN})\n")
-    sys.stderr.write(f"the graph: {address}{GRAPH}\n")
 
 
 @contextmanager
@@ -183,7 +206,8 @@ def _group_exists(leader: int) -> bool:
 
 def main() -> None:
     """Check settings, address, home and port, then run the UI."""
-    parser = argparse.ArgumentParser(prog="make ui", description="Start the Dagster UI and its daemon.", add_help=False)
+    description = "Start the Dagster UI, its daemon and the Training Center."
+    parser = argparse.ArgumentParser(prog="make ui", description=description, add_help=False)
     parser.add_argument("--help", action="help", help="show this text")
     parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("-p", "--port", type=int, help="port to listen on (3000, or a free one)")
@@ -192,19 +216,20 @@ def main() -> None:
         parser.error(f"--port is {arguments.port}: it must be from 1 to 65535")
     with exit_with_one_line():
         GuardSettings.from_environment().listening_on(arguments.host)
-    # The parts must not all be the first to open an empty home.
-    with open_home() as instance, exit_with_one_line():
-        if changed := apply_environment(instance):
-            sys.stderr.write(f"{changed}\n")
-    # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME.
-    home = Path(os.environ["DAGSTER_HOME"])
-    os.chdir(home)
     with exit_with_one_line(": name an address of this machine with -h"):
         port = free_port(arguments.port or 3000, arguments.host)
     if arguments.port not in (None, port):
         sys.exit(f"error: port {arguments.port} is in use: name another, or leave -p out")
-    with exit_with_one_line():
+    # The parts must not all be the first to open an empty home.
+    with open_home() as instance, exit_with_one_line():
+        if changed := apply_environment(instance):
+            sys.stderr.write(f"{changed}\n")
+        # The parts run in the home: Dagster lets a `.env` of the current directory override DAGSTER_HOME.
+        home = Path(os.environ["DAGSTER_HOME"])
+        os.chdir(home)
         lock = home_lock(home)
+        for run_id in close_dead_runs(instance):
+            sys.stderr.write(f"closed run {run_id[:8]}: {GONE}\n")
     if ended := run(arguments.host, port, lock):
         sys.exit(f"error: {ended}, and `make ui` has ended the rest: start it again")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hlx_assets.center.__main__ import HEALTH
 from hlx_assets.settings import DagsterEnvironment
 
 ROOT = Path(__file__).parents[1]
@@ -86,9 +87,26 @@ def test_the_example_of_the_environment_names_every_variable() -> None:
 
 def test_the_code_location_gets_every_variable_that_it_reads() -> None:
     known = set(DagsterEnvironment.names())
-    of_the_server = {"HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY"}
+    of_the_server = {"HLX_SITE", "HLX_API_TOKEN", "HLX_BEHIND_PROXY", "HLX_ALLOWED_ORIGINS", "HLX_CENTER_PORT"}
     of_the_trainer = {"HLX_RUN_ID"}
     assert services()["code"]["environment"].keys() == known - of_the_server - of_the_trainer
+
+
+def test_the_training_center_and_the_code_location_train_the_same_by_default() -> None:
+    center, code = (services()[name]["environment"] for name in ("center", "code"))
+    chosen = {"HLX_PROFILE", "HLX_CORPUS", "HLX_ENTRIES", "HLX_EVAL", "HLX_MOST_QUARANTINED"}
+    assert chosen <= center.keys() & code.keys()
+    on_gpu = read(GPU)["services"]
+    assert on_gpu["center"]["image"] == on_gpu["code"]["image"]
+
+
+def test_servers_trust_the_proxy_alone_and_answer_their_health_checks() -> None:
+    for name in ("webserver", "center"):
+        service = services()[name]
+        assert service["environment"]["HLX_BEHIND_PROXY"] == "1" and service["networks"] == ["inside"]
+        assert f"http://127.0.0.1:{option(name, 'port')}/" in service["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{option('center', 'port')}{HEALTH}" in services()["center"]["healthcheck"]["test"][-1]
+    assert "HLX_API_TOKEN" not in services()["center"]["environment"]
 
 
 def test_every_part_of_dagster_prepares_its_home_before_it_starts() -> None:
@@ -135,11 +153,13 @@ def test_the_services_find_each_other() -> None:
     assert option("code", "module-name") == local["python_module"]["module_name"]
     door = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     assert f"reverse_proxy webserver:{option('webserver', 'port')}" in door and "basic_auth {" in door
+    assert f"reverse_proxy @center center:{option('center', 'port')}" in door
+    assert option("center", "workspace") == option("webserver", "workspace") == option("daemon", "workspace")
     assert set(re.findall(r"\{\$(\w+)", door)) == services()["proxy"]["environment"].keys()
 
 
 def test_every_part_of_dagster_has_the_same_home_and_the_same_database() -> None:
-    parts = [services()[name] for name in ("code", "webserver", "daemon")]
+    parts = [services()[name] for name in ("code", "webserver", "center", "daemon")]
     (home,) = re.findall(r"DAGSTER_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
     assert all(part["volumes"] == [f"home:{home}"] for part in parts)
     (url,) = {part["environment"]["HLX_POSTGRES_URL"] for part in parts}
