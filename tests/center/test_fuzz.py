@@ -1,0 +1,38 @@
+"""Requests that the OpenAPI schema allows, and such that it does not: every answer is one that the schema names."""
+
+from typing import Any
+
+import dagster as dg
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from hlx_assets.center.app import SCHEMA, create_app
+from hlx_assets.center.context import Center
+from tests.support.center import add_session
+
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+def test_no_request_breaks_the_server(center: Center) -> None:
+    ids = [add_session(center.instance), add_session(center.instance, dg.DagsterRunStatus.CANCELED)]
+    schema = schemathesis.openapi.from_asgi(SCHEMA, create_app(center))
+    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+    assert len(operations) > 20
+    for operation in operations:
+
+        @given(case=operation.as_strategy(), session_id=st.sampled_from([None, *ids]))
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+        def no_request_breaks_it(case: Any, session_id: str | None) -> None:
+            if session_id and "session_id" in case.path_parameters:
+                case.path_parameters["session_id"] = session_id
+            answer = case.call()
+            assert answer.status_code < 500 or answer.status_code in (501, 503), answer.text
+            case.validate_response(answer, checks=CHECKS)
+
+        no_request_breaks_it()

@@ -1,0 +1,115 @@
+"""The order of the queue is Dagster's, and moving a session changes nothing else of it."""
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlx_assets.center import launch, sessions
+from hlx_assets.center.context import Center, CenterError
+from hlx_assets.center.launch import reordered
+from hlx_assets.center.models import MoveRequest
+from hlx_assets.center.places import Places
+from hlx_assets.curriculum import session as tags
+from tests.support.center import add_run, add_session
+
+
+def order(center: Center) -> list[str]:
+    return [one.id for one in sessions.queue(center, 0)]
+
+
+def test_sessions_wait_in_the_order_in_which_they_came(center: Center) -> None:
+    ids = [add_session(center.instance) for _ in range(3)]
+    assert order(center) == ids
+    assert [one.position for one in sessions.queue(center, 0)] == [1, 2, 3]
+
+
+def test_a_moved_session_stands_where_it_was_put(center: Center) -> None:
+    first, second, third = (add_session(center.instance) for _ in range(3))
+    moved = launch.move(center, third, MoveRequest(position=1))
+    assert moved.position == 1
+    assert order(center) == [third, first, second]
+    fourth = add_session(center.instance)
+    assert order(center)[-1] == fourth, "a new one comes last"
+
+
+def test_a_chain_moves_as_a_whole(center: Center) -> None:
+    alone = add_session(center.instance)
+    first = add_session(center.instance, chain="c")
+    other = add_session(center.instance)
+    second = add_session(center.instance, chain="c", after=first)
+    launch.move(center, second, MoveRequest(position=1))
+    assert order(center) == [first, second, alone, other]
+    launch.move(center, first, MoveRequest(priority=-1))
+    assert order(center) == [alone, other, first, second]
+
+
+def test_a_priority_that_is_no_number_counts_as_dagster_counts_it(center: Center) -> None:
+    low = add_session(center.instance, priority="high")
+    high = add_session(center.instance, priority="2")
+    assert order(center) == [high, low]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS])
+def test_only_queued_sessions_are_moved_and_deleted(center: Center, status: dg.DagsterRunStatus) -> None:
+    run_id = add_session(center.instance, status)
+    for change in (lambda: launch.move(center, run_id, MoveRequest(position=1)), lambda: launch.delete(center, run_id)):
+        with pytest.raises(CenterError, match="not queued") as refused:
+            change()
+        assert refused.value.status == 409
+
+
+def test_a_move_names_one_place(center: Center) -> None:
+    run_id = add_session(center.instance)
+    for wrong in (MoveRequest(), MoveRequest(position=1, priority=1)):
+        with pytest.raises(CenterError, match="either priority or position"):
+            launch.move(center, run_id, wrong)
+
+
+def test_a_deleted_session_leaves_nothing(center: Center) -> None:
+    run_id, other = add_session(center.instance), add_session(center.instance)
+    launch.delete(center, run_id)
+    assert order(center) == [other]
+    assert center.instance.get_run_by_id(run_id) is None
+
+
+def test_a_cancelled_session_stays_on_record(center: Center) -> None:
+    run_id = add_session(center.instance)
+    cancelled = launch.cancel(center, run_id)
+    assert (cancelled.status, cancelled.state) == ("failed", "canceled")
+    assert [one.id for one in sessions.queue(center)] == [run_id]
+    with pytest.raises(CenterError, match="has ended"):
+        launch.cancel(center, run_id)
+
+
+def test_only_sessions_are_sessions(center: Center) -> None:
+    run_id = add_run(center.instance, dg.DagsterRunStatus.QUEUED)
+    assert order(center) == []
+    for strange in (run_id, "", "x\x00", "../..", "\ud800", "9" * 500):
+        with pytest.raises(CenterError, match="no session") as missing:
+            sessions.session(center, strange)
+        assert missing.value.status == 404
+
+
+CHAINS = st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=8)
+
+
+@given(chains=CHAINS, data=st.data())
+def test_every_move_keeps_the_order_of_the_others(chains: list[str], data: st.DataObject) -> None:
+    runs = [
+        dg.DagsterRun(job_name="x", run_id=str(n), tags={tags.CHAIN: chain} if chain else {})
+        for n, chain in enumerate(chains)
+    ]
+    places = Places([], runs)
+    moved = data.draw(st.sampled_from(runs))
+    position = data.draw(st.integers(1, len(runs) + 1))
+    unit = next(unit for unit in places.units() if moved in unit)
+    priorities = reordered(places, unit, moved.run_id, position)
+    after = sorted(runs, key=lambda run: priorities[run.run_id], reverse=True)
+    rest = [run for one in places.units() if one != unit for run in one]
+    assert [run for run in after if run not in unit] == rest
+    assert [run for run in after if run in unit] == unit
+    start = after.index(unit[0])
+    assert after[start : start + len(unit)] == unit, "a chain stays together"
+    if len(unit) == 1 and all(len(one) == 1 for one in places.units()):
+        assert after.index(moved) + 1 == min(position, len(runs))
