@@ -1,9 +1,10 @@
 """Take the pictures of the documents in headless Chromium, of a real instance: `make screenshots`.
 
     python -m docs.screenshots dagster_home/artifacts/reports/…/report.html    # only that of a report's page
+    python -m docs.screenshots center                                          # only those of the Training Center
 
-It has its own home, a small curriculum, a training in progress, and one that stalls until the watchdog stops it. It
-needs Chromium (`apt-get install chromium`), and five minutes on two cores.
+It has its own homes, a small curriculum, a training in progress, one that stalls until the watchdog stops it, and a
+queue of sessions. It needs Chromium (`apt-get install chromium`), and eight minutes on two cores.
 """
 
 import os
@@ -15,7 +16,9 @@ import tempfile
 from pathlib import Path
 
 from hlx_assets.ui import GRAPH
-from tests.support.dagster_home import SETTINGS, Home, make_home
+from tests.support.browser import chromium, visit
+from tests.support.dagster_home import SETTINGS, Home, make_home, opened
+from tests.support.live_center import make_ui_with_center
 from tests.support.live_dagster import Ui, make_ui, running_training, start_phase1
 from tests.support.waiting import wait_for
 
@@ -46,10 +49,51 @@ def picture(name: str, address: str, width: int, height: int) -> None:
     sys.stderr.write(f"docs/images/{name}: {address}\n")
 
 
+def center(folder: Path) -> None:
+    """Take the pictures of the Training Center, of a queue in a home of its own."""
+    make_home(folder / "home")
+    tiny = {"targetModel": "HelixTiny"}
+    with (
+        opened(folder / "home") as home,
+        make_ui_with_center(home, {"HLX_CORPUS": str(home.path / "small.md")}) as (_, api),
+        chromium(CHROMIUM) as browser,
+    ):
+        first = api.start("English", **tiny, epochs=40, settings={"batch_size": 2})
+        second = api.start("English", **tiny, epochs=60, settings={"batch_size": 4, "lr": 0.003})
+        failed = api.start("English", **tiny, epochs=1, settings={"seed": 5})
+        withdrawn = api.start("HLX", **tiny, epochs=1, after=failed)
+        api.wait_for_state(withdrawn, "withdrawn")
+        running = api.start("HLX", **tiny, epochs=200, settings={"batch_size": 2})
+        third = api.start("Translation", **tiny, epochs=8, after=running)
+        api.start("Curriculum", **tiny, profile="quick", after=third)
+        api.wait(running, lambda session: (session["epoch"] or 0) > 60)
+        pages = {
+            "center.png": ("/center", 1280, 1800, "light"),
+            "center-session.png": (f"/center/sessions/{running}", 1280, 1000, "light"),
+            "center-compare.png": (f"/center/compare?ids={first},{second}", 1280, 900, "light"),
+            "center-400.png": ("/center", 400, 1600, "dark"),
+        }
+        for name, (address, width, height, scheme) in pages.items():
+            options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+            with visit(browser, api.url, **options) as page:
+                page.goto(address)
+                page.locator(".curve canvas").wait_for()
+                if address == "/center":
+                    page.evaluate("document.getElementById('queue-section').scrollIntoView({behavior: 'instant'})")
+                page.wait_for_timeout(1000)  # the curve is drawn
+                page.screenshot(path=IMAGES / name)
+            sys.stderr.write(f"docs/images/{name}: {address}\n")
+
+
 def main() -> None:
-    """Take all pictures, or that of a report's page."""
+    """Take all pictures, or that of a report's page, or those of the Training Center."""
     if not CHROMIUM:
         sys.exit("error: Chromium is missing: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        if sys.argv[1:] in ([], ["center"]):
+            center(Path(folder))
+    if sys.argv[1:] == ["center"]:
+        return
     if len(sys.argv) > 1:
         picture("report-page.png", Path(sys.argv[1]).resolve().as_uri(), 1200, 2600)
         return
