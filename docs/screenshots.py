@@ -68,7 +68,7 @@ def center(folder: Path) -> None:
         api.start("Curriculum", **tiny, profile="quick", after=third)
         api.wait(running, lambda session: (session["epoch"] or 0) > 60)
         pages = {
-            "center.png": ("/center", 1280, 1800, "light"),
+            "center.png": ("/center", 1280, 2060, "light"),
             "center-session.png": (f"/center/sessions/{running}", 1280, 1000, "light"),
             "center-compare.png": (f"/center/compare?ids={first},{second}", 1280, 900, "light"),
             "center-400.png": ("/center", 400, 1600, "dark"),

@@ -17,8 +17,16 @@ def _make(folder: Path) -> None:
 
 
 @pytest.fixture
-def empty_home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home in which nothing was made."""
+def empty_home(tmp_path: Path) -> Iterator[Home]:
+    """A home in which nothing was made, without databases."""
+    make_home(tmp_path / "home")
+    with opened(tmp_path / "home") as home:
+        yield home
+
+
+@pytest.fixture
+def empty_home_with_databases(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home in which nothing was made but its databases."""
     shutil.copytree(made_once(tmp_path_factory, "empty-home", _make) / "home", tmp_path / "home")
     with opened(tmp_path / "home") as copy:
         yield copy
