@@ -47,7 +47,7 @@ curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus t
 ui: .venv/.installed-center ## Start the Dagster UI, its daemon and the Training Center
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
 
-center: .venv/.installed-center ## Start the Training Center alone, beside a running `make ui`
+center: .venv/.installed-center ## Start the Training Center alone (`make ui` starts it too)
 	@$(BIN)/python -m hlx_assets.center $(ARGS)
 
 # Three processes on two cores, for many wait; a file of tests to each: a file's trainings are made once.

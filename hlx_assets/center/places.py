@@ -90,7 +90,7 @@ def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping
     position, before = places.position(run.run_id) or 1, places.before(run.run_id)
     place = _ORDINALS[position - 1] if position <= len(_ORDINALS) else f"{position}th"
     if not before:
-        return "next: Dagster starts it in a moment, when the last run has freed its place"
+        return "next in line: Dagster starts it in a few seconds"
     left = next((beat.eta_seconds for beat in beats.get(before[-1].run_id, ()) if beat.running), None)
     to_go = "" if left is None else f", {duration(left)} to go"
     return f"{place} in line behind {name_of(before[-1])}{to_go}"
