@@ -310,7 +310,7 @@ def test_a_session_is_started_and_canceled_by_keyboard(site: Site) -> None:
         tab_to(page, f"#queue-cancel-{session_id}")
         page.keyboard.press("Enter")
         expect(row(page, session_id)).to_contain_text("canceled: somebody cancelled the run")
-        page.wait_for_function("document.activeElement !== document.body")  # the focus stays with the row
+        page.wait_for_function("() => document.activeElement !== document.body")  # the focus stays with the row
         found = site.api.session(session_id)
         assert (found["targetModel"], found["settings"]) == ("HelixTiny", {"epochs": 500, **given})
 
