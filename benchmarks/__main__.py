@@ -3,6 +3,8 @@
 import sys
 
 from benchmarks import (
+    center_clients,
+    center_kills,
     corpus,
     first_step,
     gates,
@@ -26,6 +28,8 @@ ALL = {
     "gates": gates.main,
     "history": history.main,
     "size": size.main,
+    "center_kills": center_kills.main,
+    "center_clients": center_clients.main,
 }
 
 if __name__ == "__main__":
@@ -37,4 +41,4 @@ if __name__ == "__main__":
     if not names:
         for name, main in ALL.items():
             about = (sys.modules[main.__module__].__doc__ or "").strip().splitlines()[0]
-            sys.stdout.write(f"{name:13} {about}\n")
+            sys.stdout.write(f"{name:15} {about}\n")

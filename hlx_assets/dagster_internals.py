@@ -19,7 +19,7 @@ import dagster as dg
 # A run waits outside of its steps.
 from dagster._core.errors import raise_execution_interrupts
 
-# Where to go on in a run's log; Dagster publishes the cursor of all runs' records.
+# The place in a run's log; Dagster publishes the cursor of all runs' records.
 from dagster._core.event_api import EventLogCursor
 
 # Whether a sensor is switched off.

@@ -12,24 +12,20 @@ from hlx_assets.center import checkpoints, curves, estimate, health, history, la
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import (
     CheckpointRow,
-    CloneRequest,
     Comparison,
     Estimate,
     ExportAnswer,
-    ExportRequest,
     Health,
     HistoryRow,
-    MoveRequest,
     Problem,
     SessionGates,
     SessionLog,
     StartAnswer,
-    StartRequest,
     TestAnswer,
-    TestRequest,
     TrainingCurve,
     TrainingSession,
 )
+from hlx_assets.center.requests import CloneRequest, ExportRequest, MoveRequest, StartRequest, TestRequest
 from hlx_model.serving.guard import UNTRUSTED
 
 NO_SESSION = 4404

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing_extensions import Buffer
 
 from hlx_assets.center.context import Center, CenterError
-from hlx_assets.center.models import CheckpointRow, ExportAnswer, ExportRequest, TestAnswer, TestRequest
+from hlx_assets.center.models import CheckpointRow, ExportAnswer, TestAnswer
+from hlx_assets.center.requests import ExportRequest, TestRequest
 from hlx_assets.center.trainings import checkpoint_in, judged, training_named
 from hlx_assets.curriculum.session import SESSION
 from hlx_model.checkpoints.manifest import CheckpointError

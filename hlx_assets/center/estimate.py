@@ -20,7 +20,8 @@ import dagster as dg
 import psutil
 
 from hlx_assets.center.context import Center, CenterError
-from hlx_assets.center.models import MAX_EPOCHS, TARGETS, Estimate, PhaseEstimate, StartRequest
+from hlx_assets.center.models import TARGETS, Estimate, PhaseEstimate
+from hlx_assets.center.requests import MAX_EPOCHS, StartRequest
 from hlx_assets.curriculum.plan import execution_of, overrides_of
 from hlx_assets.curriculum.session import PHASES_OF
 from hlx_assets.curriculum.settings import TrainingConfig

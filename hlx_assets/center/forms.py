@@ -8,7 +8,8 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from hlx_assets.center.context import CenterError
-from hlx_assets.center.models import SessionSettings, StartRequest, TrainingSession
+from hlx_assets.center.models import TrainingSession
+from hlx_assets.center.requests import SessionSettings, StartRequest
 from hlx_model.json_model import first_error
 
 MAX_BYTES = 64 * 1024

@@ -12,8 +12,9 @@ from hlx_assets.center import estimate as estimates
 from hlx_assets.center import sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.facts import verdict
-from hlx_assets.center.models import CloneRequest, Estimate, MoveRequest, StartAnswer, StartRequest, TrainingSession
+from hlx_assets.center.models import Estimate, StartAnswer, TrainingSession
 from hlx_assets.center.places import Places, name_of, priority
+from hlx_assets.center.requests import CloneRequest, MoveRequest, StartRequest
 from hlx_assets.curriculum import session as tags
 from hlx_assets.curriculum.outcome import latest_resumption
 from hlx_assets.curriculum.session import PHASES_OF

@@ -1,4 +1,4 @@
-"""What the Training Center's requests and answers contain.
+"""What the answers of the Training Center contain. Losses are in nats a token, rates are shares from 0 to 1.
 
 The types of the studio's page (`TrainingSession`, with its names) hold with two extensions: `targetModel` and `corpus`
 are strings of more values. Fields that the page does not have are spelled as in the messages of the WebSocket.
@@ -19,15 +19,10 @@ State = Literal[
 ]  # fmt: skip
 TARGETS = {f"Helix{size[0].upper()}{size[1:]}": size for size in SIZES}
 """The size of each target model: `Helix100m`, `Helix10m`, `HelixTiny`, …"""
-MAX_EPOCHS = 500
 
 
 def _is_none(value: object) -> bool:
     return value is None
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True, strict=False)
 
 
 class _Answer(BaseModel):
@@ -35,71 +30,6 @@ class _Answer(BaseModel):
         populate_by_name=True, use_attribute_docstrings=True, serialize_by_alias=True,
         json_schema_serialization_defaults_required=True,
     )  # fmt: skip
-
-
-class SessionSettings(_Request):
-    """Settings of the training beyond size and epochs, as in the launchpad; what is left out is the profile's."""
-
-    tokens: int | None = Field(default=None, ge=1)
-    """Train for about so many tokens, in whole epochs; not together with epochs."""
-    lr: float | None = None
-    batch_size: int | None = None
-    seq_length: int | None = None
-    seed: int | None = None
-    replay: float | None = None
-    document_weight: float | None = None
-    gradient_checkpointing: bool | None = None
-    accumulation: int | None = None
-    memory_limit: float | None = None
-    gate_every: int | None = None
-    pass_on: Literal["final", "best"] | None = None
-    retry_stopped: bool | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Return the settings that are given."""
-        return self.model_dump(exclude_none=True)
-
-
-class CloneRequest(_Request):
-    """What differs in the copy of a session."""
-
-    provider: str | None = Field(default=None, max_length=100)
-    """Who supervises; empty: nobody, a local training needs none."""
-    model: str | None = Field(default=None, max_length=100)
-    key_id: str | None = Field(default=None, max_length=100)
-    target_model: str | None = Field(default=None, alias="targetModel", max_length=40)
-    """`Helix100m`, `Helix10m`, `HelixTiny`, …; left out: the profile's size."""
-    epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
-    """Trained exactly; left out: the profile decides."""
-    profile: Literal["quick", "production"] | None = None
-    settings: SessionSettings = SessionSettings()
-    after: str | None = Field(default=None, max_length=100)
-    """The id of a session: this one joins its chain, and trains only if that one passed."""
-    confirmed: bool = False
-    """Start although the estimate says that it takes very long on this machine."""
-
-
-class StartRequest(CloneRequest):
-    """A session to start. Only the corpus is required."""
-
-    corpus: Corpus
-    """What to train: `English` is phase 1, `HLX` phase 2, `Translation` phase 3, `Curriculum` all three."""
-
-    # The studio's page has them in its type; they are the server's to say.
-    id: Any = None
-    status: Any = None
-    progress: Any = None
-    startTime: Any = None  # noqa: N815
-    endTime: Any = None  # noqa: N815
-
-
-class MoveRequest(_Request):
-    """A new place in the queue: exactly one of the two."""
-
-    priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
-    """Of queued sessions the one with the highest priority is next; new ones have 0."""
-    position: int | None = Field(default=None, ge=1, le=1_000_000)
-    """1 is next. A chain moves as a whole."""
 
 
 class PhaseEstimate(_Answer):
@@ -139,7 +69,7 @@ class Estimate(_Answer):
 
 
 class Links(_Answer):
-    """Where more about a session is; None if that does not exist yet."""
+    """Addresses with more about a session; None for what does not exist yet."""
 
     page: str
     """The session's own page in the Center."""
@@ -193,7 +123,7 @@ class TrainingSession(_Answer):
     step: int | None
     steps: int | None
     train_loss: float | None
-    """Nats a token; None also if it is not finite."""
+    """None also if it is not finite."""
     val_loss: float | None
     learning_rate: float | None
     tokens_per_second: float | None
@@ -298,7 +228,7 @@ class LogLine(_Answer):
 
 
 class SessionLog(_Answer):
-    """Lines of a log, oldest first, and where to go on."""
+    """Lines of a log, oldest first, and the place after them."""
 
     lines: list[LogLine]
     cursor: str | None
@@ -311,7 +241,9 @@ class HistoryRow(_Answer):
 
     session: TrainingSession
     seconds: float | None
+    """From its start to its end."""
     train_loss: float | None
+    """The last one."""
     best_val_loss: float | None
     test_loss: float | None
     exact_match_to_hlx: float | None
@@ -359,14 +291,6 @@ class CheckpointRow(_Answer):
     lineage: str | None
 
 
-class TestRequest(_Request):
-    """A text to try a checkpoint with."""
-
-    text: str = Field(min_length=1, max_length=2_000)
-    to: str = Field(default="HLXL", max_length=10)
-    """HLXL, LC-R, LC-T, LC-B or English."""
-
-
 class TestAnswer(_Answer):
     """What a checkpoint answered."""
 
@@ -376,14 +300,6 @@ class TestAnswer(_Answer):
     checkpoint: str
     trust: list[str]
     """What the model can do and its verdict; lines for a person."""
-
-
-class ExportRequest(_Request):
-    """How to export a checkpoint."""
-
-    format: str = Field(default="safetensors", max_length=20)
-    download: bool = False
-    """Answer with the files as a zip in place of writing them into the home."""
 
 
 class ExportAnswer(_Answer):

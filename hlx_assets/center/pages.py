@@ -17,9 +17,10 @@ from hlx_assets.center import checkpoints, history, launch, sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.estimate import estimate
 from hlx_assets.center.forms import Form, checked, form_of, start_request
-from hlx_assets.center.models import ExportRequest, MoveRequest, StartAnswer, StartRequest, TestRequest
+from hlx_assets.center.models import StartAnswer
 from hlx_assets.center.parts import PARTS, NewSession, Reading, Said, SessionView
 from hlx_assets.center.rendering import NAME, STATIC, label, page_title, render, static
+from hlx_assets.center.requests import ExportRequest, MoveRequest, StartRequest, TestRequest
 
 __all__ = ["STATIC", "router"]
 

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from hlx_assets.center.models import TARGETS, CurvePoint, State, TrainingCurve, TrainingSession
 from hlx_model.model.sizes import SIZES
 from hlx_model.phases import PHASES
 from hlx_model.reporting import numbers
+from hlx_model.reporting.render import template_environment
 from hlx_model.shown import show_unseen
 from hlx_model.training.forecast import duration
 from hlx_model.training.memory import gib
@@ -131,23 +132,9 @@ def static(name: str) -> str:
     return f"/center/static/{name}?v={digest}"
 
 
-def _finalize(value: object) -> object:
-    if hasattr(value, "__html__"):
-        return value
-    return show_unseen(numbers.NOTHING if value is None else str(value))
-
-
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("hlx_assets.center"),
-        autoescape=True,
-        auto_reload=False,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("hlx_assets.center", show_unseen)
     environment.filters |= {
         "number": numbers.format_number,
         "percent": numbers.format_percent,

@@ -15,8 +15,9 @@ import dagster as dg
 
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.facts import Facts, facts, heartbeats, verdict
-from hlx_assets.center.models import TARGETS, Links, SessionSettings, State, Status, TrainingSession
+from hlx_assets.center.models import TARGETS, Links, State, Status, TrainingSession
 from hlx_assets.center.places import WAITING, Places, waits_for
+from hlx_assets.center.requests import SessionSettings
 from hlx_assets.curriculum import session as tags
 from hlx_assets.curriculum.session import PHASES_OF
 from hlx_assets.io_manager import CHECKPOINTS
@@ -157,7 +158,7 @@ def _now(center: Center, record: dg.RunRecord, found: Facts, beat: Heartbeat | N
         if ended.outcome == "passed":
             before = f"nothing was trained: training {found.found} had ended before" if found.found else None
             return _Now("completed", "completed", before)
-        return _Now("failed", ended.outcome, (ended.reason or "").removeprefix("withdrawn: "))
+        return _Now("failed", ended.outcome, ended.reason and ended.reason.removeprefix("withdrawn: "))
     if run.status in WAITING:
         return _Now("queued", "waiting", waits_for(center, run, view.places, view.beats))
     if is_gone(run):

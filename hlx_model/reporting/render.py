@@ -74,16 +74,23 @@ def _markdown() -> Environment:
     )
 
 
-def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) -> Environment:
-    """Return an environment in which every printed value goes through `escape`, except markup."""
+def template_environment(package: str, escape: Callable[[str], str]) -> Environment:
+    """Return an environment in which every printed value goes through `escape`, except markup.
+
+    A name that is missing is an error, and a value that is None a dash.
+
+    Args:
+        package: whose folder `templates` has the templates.
+        escape: what is done with the text of a value, before HTML is escaped.
+    """
 
     def finalize(value: object) -> object:
         if hasattr(value, "__html__"):
             return value
         return escape(numbers.NOTHING if value is None else str(value))
 
-    environment = Environment(
-        loader=PackageLoader("hlx_model.reporting"),
+    return Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         auto_reload=False,
         undefined=StrictUndefined,
@@ -92,6 +99,10 @@ def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) ->
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def _environment(escape: Callable[[str], str], **filters: Callable[..., str]) -> Environment:
+    environment = template_environment("hlx_model.reporting", escape)
     environment.filters |= filters | {
         "number": numbers.format_number,
         "percent": numbers.format_percent,

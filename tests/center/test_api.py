@@ -10,7 +10,9 @@ from starlette.testclient import TestClient
 
 from hlx_assets.center import estimate, sessions
 from hlx_assets.center.context import Center
+from hlx_assets.center.requests import SessionSettings
 from hlx_assets.curriculum import session as tags
+from hlx_assets.curriculum.settings import TrainingConfig
 from tests.support.center import add_session
 
 TINY = {"corpus": "English", "targetModel": "HelixTiny"}
@@ -137,6 +139,11 @@ def test_a_body_without_end_is_refused(client: TestClient) -> None:
     answer = client.post("/api/training/start", content=pieces, headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert "longer than" in answer.json()["detail"]
+
+
+def test_a_request_has_the_settings_of_the_launchpad() -> None:
+    fields_of_its_own = {"profile", "size", "epochs", "continue_from"}
+    assert {*SessionSettings.model_fields} == {*TrainingConfig.model_fields} - fields_of_its_own
 
 
 def test_what_comes_with_the_providers_says_so(client: TestClient) -> None:

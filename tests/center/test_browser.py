@@ -22,7 +22,7 @@ LONG = {"batch_size": 1, "gate_every": 1}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 CURVE = "#live .curve canvas"
 DRAWN = r"training loss [\d.]+ at step (\d+)"
-"""What a curve says of itself to a screen reader."""
+"""The description of a curve for a screen reader."""
 
 
 @dataclass

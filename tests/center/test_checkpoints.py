@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hlx_assets.center import checkpoints, models
+from hlx_assets.center import checkpoints, models, requests
 from hlx_assets.center.checkpoints import card, export, export_zip, find, lineage, report_page
 from hlx_assets.center.context import Center, CenterError
 from hlx_model.files import sha256_of
@@ -20,8 +20,9 @@ from tests.support.dagster_home import Home
 
 UNKNOWN = "0" * 16
 BY_ID = (
-    find, report_page, card, lineage, partial(checkpoints.test, request=models.TestRequest(text="x")),
-    partial(export, request=models.ExportRequest()), partial(export_zip, request=models.ExportRequest(download=True)),
+    find, report_page, card, lineage, partial(checkpoints.test, request=requests.TestRequest(text="x")),
+    partial(export, request=requests.ExportRequest()),
+    partial(export_zip, request=requests.ExportRequest(download=True)),
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def training(home: Home, phase: int = 3) -> str:
 
 
 def tried(center: Center, training_id: str, text: str = "Search for documents", to: str = "HLXL") -> models.TestAnswer:
-    return checkpoints.test(center, training_id, models.TestRequest(text=text, to=to))
+    return checkpoints.test(center, training_id, requests.TestRequest(text=text, to=to))
 
 
 def refused(status: int, call: object, *arguments: object) -> str:
@@ -100,7 +101,7 @@ def test_a_phase_that_does_not_translate_says_so(center: Center, home: Home) -> 
 
 def test_a_text_that_no_program_can_be_given_is_refused(center: Center, home: Home) -> None:
     for text in ("a\0b", "\ud800"):
-        request = models.TestRequest.model_construct(text=text, to="HLXL")
+        request = requests.TestRequest.model_construct(text=text, to="HLXL")
         assert refused(422, checkpoints.test, center, training(home), request).startswith("the text ")
 
 
@@ -119,32 +120,32 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
 
 
 def test_an_export_is_whole_and_a_later_one_replaces_it(center: Center, home: Home) -> None:
-    wanted = models.ExportRequest()
+    wanted = requests.ExportRequest()
     made = export(center, training(home), wanted)
     folder = Path(made.directory)
     assert folder == home.path / "exports" / training(home)
     assert made.files == sorted(path.name for path in folder.iterdir()) and "model.safetensors" in made.files
     assert not [link for link in verify(folder) if link.outcome == "broken"]
     assert made.note and "replaced" not in made.note
-    again = export(center, training(home), models.ExportRequest(format="pt"))
+    again = export(center, training(home), requests.ExportRequest(format="pt"))
     assert "model.pt" in again.files and "model.safetensors" not in again.files
     assert str(again.note).startswith("the export that was there is replaced; ")
     assert in_exports(center) == [training(home)]
 
 
 def test_a_download_has_the_files_of_an_export_and_leaves_nothing(center: Center, home: Home) -> None:
-    name, pieces = export_zip(center, training(home), models.ExportRequest(download=True))
+    name, pieces = export_zip(center, training(home), requests.ExportRequest(download=True))
     archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
     assert name == f"{training(home)}.zip" and archive.testzip() is None and in_exports(center) == []
     archive.extractall(home.path / "unpacked")
-    made = export(center, training(home), models.ExportRequest())
+    made = export(center, training(home), requests.ExportRequest())
     for file in made.files:
         unpacked = home.path / "unpacked" / training(home) / file
         assert sha256_of(unpacked) == sha256_of(Path(made.directory) / file)
 
 
 def test_a_download_that_is_cut_leaves_nothing(center: Center, home: Home) -> None:
-    _, pieces = export_zip(center, training(home), models.ExportRequest(download=True))
+    _, pieces = export_zip(center, training(home), requests.ExportRequest(download=True))
     next(pieces)
     assert in_exports(center) != []
     pieces.close()  # type: ignore[attr-defined]
@@ -155,7 +156,7 @@ def test_what_was_never_evaluated_is_not_exported_by_its_training(center: Center
     center.artifacts.report(home.latest("phase3_checkpoint")).rename(home.path / "moved")
     for call in (export, export_zip):
         assert "was never evaluated: to export it all the same" in refused(
-            409, call, center, training(home), models.ExportRequest()
+            409, call, center, training(home), requests.ExportRequest()
         )
     assert not (home.path / "exports").exists()
 
@@ -164,12 +165,12 @@ def test_what_is_no_export_is_not_replaced(center: Center, home: Home) -> None:
     own = home.path / "exports" / training(home) / "mine.txt"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    said = refused(409, export, center, training(home), models.ExportRequest())
+    said = refused(409, export, center, training(home), requests.ExportRequest())
     assert said.endswith("is no exported model: move it away") and own.read_text() == "mine"
 
 
 def test_an_unknown_format_is_named(center: Center, home: Home) -> None:
-    said = refused(422, export, center, training(home), models.ExportRequest(format="gguf"))
+    said = refused(422, export, center, training(home), requests.ExportRequest(format="gguf"))
     assert said == "format is 'gguf': choose one of safetensors, pt"
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.estimate import estimate, profile_of, size_of
-from hlx_assets.center.models import TARGETS, Estimate, StartRequest
+from hlx_assets.center.models import TARGETS, Estimate
+from hlx_assets.center.requests import StartRequest
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.corpus import store
 from hlx_model.runs.heartbeat import Heartbeat

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hlx_assets.center import launch, sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.launch import reordered
-from hlx_assets.center.models import MoveRequest
 from hlx_assets.center.places import Places
+from hlx_assets.center.requests import MoveRequest
 from hlx_assets.curriculum import session as tags
 from tests.support.center import add_run, add_session
 
