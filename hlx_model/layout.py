@@ -5,6 +5,7 @@
     <root>/reports/<training id>/<checkpoint>/       the report and the verdict on a checkpoint
     <root>/reports/corpora/<asset>/<data version>/   the verdict on a corpus
     <root>/cards/<training id>/<checkpoint>/         a model card
+    <root>/baselines/<training id>/<checkpoint>/     what other models answer to the same rows
 
 `<root>/training` may have another name (`hlx train --checkpoint-dir`); `corpora` and `reports` lie beside it. So the
 path of a checkpoint is enough to find its corpora and its verdict.
@@ -32,6 +33,7 @@ documents of that version."""
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"
 MILESTONE_RESULTS, TRAINING_LOG, PASSED_ON = "milestones.json", "training.log", "passed_on.json"
+OPINIONS = "opinions.jsonl"
 TICK = "watchdog.json"
 
 # A checkpoint.
@@ -41,6 +43,13 @@ SIGNATURE = "model.sig"
 # A report on a checkpoint.
 REPORT, VERDICT, PAGE = "report.json", "verdict.json", "report.html"
 REPORT_MARKDOWN, LOSS_PLOT = "report.md", "loss.svg"
+
+# What other models answer to the same rows.
+BASELINES, BASELINES_SAMPLE = "baselines.json", "sample.jsonl"
+
+# What a teacher wrote: assets, and their files beside ROWS and QUARANTINE.
+TEACHER_REQUESTS, TEACHER_PROPOSALS, TEACHER_DOCUMENT = "teacher_requests", "teacher_proposals", "teacher_document"
+QUESTIONS, TAUGHT, WRITTEN = "questions.json", "teacher.md", "written.json"
 
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
@@ -97,7 +106,7 @@ TRAINING_FOLDER = FolderKind(
     "*",
     TRAINING_ID,
     (HEARTBEAT, METRICS, LOCK),
-    (MILESTONE_RESULTS, TRAINING_LOG, PASSED_ON, CHECKPOINTS, "stopped-*"),
+    (MILESTONE_RESULTS, TRAINING_LOG, PASSED_ON, OPINIONS, CHECKPOINTS, "stopped-*"),
 )
 CHECKPOINT_FOLDER = FolderKind(
     "a checkpoint", f"*/{CHECKPOINTS}", CHECKPOINT_NAME, (MANIFEST, WEIGHTS, OPTIMIZER), (STATE, SIGNATURE)
@@ -108,21 +117,24 @@ REPORT_FOLDER = FolderKind(
 # A copy of it has the signs of a report.
 CORPUS_REPORT_FOLDER = FolderKind("a report on a corpus", "reports/corpora/*", DATA_VERSION, (), (REPORT, VERDICT))
 CARD_FOLDER = FolderKind("a model card", "cards/*", CHECKPOINT_NAME, (CARD,))
+BASELINES_FOLDER = FolderKind(
+    "a comparison with other models", "baselines/*", CHECKPOINT_NAME, (BASELINES, BASELINES_SAMPLE)
+)
 CORPUS_FOLDER = FolderKind(
     "a kept corpus", "corpora/*", DATA_VERSION, (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS),
-    ("documents-*.json", "places-*.parquet"),
+    ("documents-*.json", "places-*.parquet", QUESTIONS),
 )  # fmt: skip
 DOCUMENT_FOLDER = FolderKind(
     "a kept document", "corpora/*_document", DATA_VERSION, (SOURCE, "document.md"),
-    ("source-*.json", "document-*.md", UNREADABLE),
+    ("source-*.json", "document-*.md", UNREADABLE, TAUGHT, WRITTEN, QUARANTINE),
 )  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
     (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, PT_WEIGHTS, CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
 )  # fmt: skip
 FOLDERS = (
-    EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, DOCUMENT_FOLDER, CORPUS_FOLDER,
-    TRAINING_FOLDER,
+    EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, BASELINES_FOLDER,
+    DOCUMENT_FOLDER, CORPUS_FOLDER, TRAINING_FOLDER,
 )  # fmt: skip
 
 
@@ -163,6 +175,10 @@ class Artifacts:
         """Return the file of a checkpoint's model card; not among its reports, which the verdict has sealed."""
         return self._beside("cards", checkpoint) / CARD
 
+    def baselines(self, checkpoint: Path) -> Path:
+        """Return the folder of what other models answer to the rows that a checkpoint was evaluated on."""
+        return self._beside("baselines", checkpoint)
+
     def _beside(self, folder: str, checkpoint: Path) -> Path:
         return self.root / folder / training_of(checkpoint).name / checkpoint.name
 
@@ -184,12 +200,17 @@ def dagster_home() -> Path | None:
     return Path(home) if home else None
 
 
-def default_training() -> Path:
-    """Return the folder of the trainings of `$DAGSTER_HOME`, or of `dagster_home` in the current directory.
+def default_home() -> Path:
+    """Return `$DAGSTER_HOME`, or `dagster_home` in the current directory. It need not exist.
 
-    It need not exist. `ValueError` as for `dagster_home`.
+    `ValueError` as for `dagster_home`.
     """
-    return Artifacts.at((dagster_home() or Path("dagster_home").absolute()) / "artifacts").training
+    return dagster_home() or Path("dagster_home").absolute()
+
+
+def default_training() -> Path:
+    """Return the folder of the trainings of `default_home`. It need not exist; `ValueError` as there."""
+    return Artifacts.at(default_home() / "artifacts").training
 
 
 def missing_training(training: Path) -> str:

@@ -21,7 +21,10 @@ for _name in [name for name in os.environ if name.startswith("HLX_")]:
         del os.environ[_name]
 os.environ.pop("DAGSTER_PIPES_CONTEXT", None)
 
-# `make nightly`. The default profile is hypothesis's own.
+# A busy machine is slow at times: no example has a deadline.
+settings.register_profile("daily", deadline=None)
+settings.load_profile("daily")
+# `make nightly`.
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -32,6 +35,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key of a vault and the token of a Training Center are made in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

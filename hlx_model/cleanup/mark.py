@@ -2,8 +2,8 @@
 
 Kept for themselves: what a training ended with or was best at, everything of a training that is running or can be
 resumed, what an asset was last materialized to, the newest version of each corpus, and whatever hlx cannot explain.
-Needed by these: checkpoint → parent, corpora, report and card; corpus → examples → documents; report → evaluation
-examples → their documents.
+Needed by these: checkpoint → parent, corpora, report, card and baselines; corpus → examples → documents; report →
+evaluation examples → their documents.
 
 If a manifest cannot be read, everything that it might name is kept.
 """
@@ -105,7 +105,7 @@ class Marks:
             for path, manifest in sorted(one.checkpoints.items(), key=_created, reverse=True):
                 group = OLD_ATTEMPT if STOPPED.fullmatch(path.parent.name) else "checkpoint"
                 yield Artifact(path, group, layout.CHECKPOINT_FOLDER, one, manifest)
-        for kind in (layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.CORPUS_REPORT_FOLDER):
+        for kind in (layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.BASELINES_FOLDER, layout.CORPUS_REPORT_FOLDER):
             for path in kind.find(self.root):
                 if kind is not layout.CORPUS_REPORT_FOLDER or path.parent.name in CORPORA:
                     yield Artifact(path, "report", kind)
@@ -211,7 +211,7 @@ class Marks:
             yield from ((parent, f"{name} was made from it") for parent in self._parents(artifact.manifest))
             yield from ((corpus, f"{name} was trained on it") for corpus in self._corpora(artifact.manifest))
         for name in artifact.names:
-            yield from ((self.root / folder / name, "") for folder in ("reports", "cards"))
+            yield from ((self.root / folder / name, "") for folder in ("reports", "cards", "baselines"))
         if artifact.kind is layout.REPORT_FOLDER:
             yield from self._evaluations(artifact.path)
         if artifact.group == "corpus":

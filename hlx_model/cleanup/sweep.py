@@ -115,7 +115,8 @@ def _removals(marks: Marks) -> Iterator[Removal]:
         if one.ours and not one.active:
             inner = [path for path in entries(one.directory) if layout.TRAINING_FOLDER.has(path.name)]
             yield from _leftovers(marks, (one.directory, *inner), one.directory)
-    kinds = (layout.CORPUS_FOLDER, layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.CORPUS_REPORT_FOLDER)
+    reports = (layout.REPORT_FOLDER, layout.CARD_FOLDER, layout.BASELINES_FOLDER, layout.CORPUS_REPORT_FOLDER)
+    kinds = (layout.CORPUS_FOLDER, *reports)
     parents = {path for kind in kinds for path in marks.root.glob(kind.parent)}
     kept = {path for path, artifact in marks.all.items() if artifact.training is None and path in marks.kept}
     yield from _leftovers(marks, (marks.artifacts.training, *sorted(parents | kept)))

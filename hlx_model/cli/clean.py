@@ -1,7 +1,11 @@
-"""`hlx clean`: what no kept checkpoint needs, why, and how large it is; with `--yes`, remove it."""
+"""`hlx clean`: what no kept checkpoint needs, why, and how large it is; with `--yes`, remove it.
+
+With `--replies` it is the kept answers of providers instead.
+"""
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 from rich.filesize import decimal
@@ -11,11 +15,16 @@ from hlx_model.cleanup import GROUPS, CleanupPlan, CleanupResult, Removal, carry
 from hlx_model.cli.options import AsJson, Directory
 from hlx_model.cli.show import echo, echo_json
 from hlx_model.layout import default_training
+from hlx_model.providers.files import ProviderFiles
+from hlx_model.providers.replies import Replies
 
 
 def clean_command(
     checkpoint_dir: Directory = None,
     yes: Annotated[bool, Option("--yes", help="Remove it. Without this flag it is only shown.")] = False,
+    replies: Annotated[
+        bool, Option("--replies", help="Instead, the kept answers of providers. Asked again, they cost again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what no kept checkpoint needs; with --yes, remove it.
@@ -24,6 +33,9 @@ def clean_command(
     what they were made from, everything of a training that is running or can be resumed, and what each asset was last
     materialized to.
     """
+    if replies:
+        _clean_replies(yes=yes, as_json=as_json, checkpoint_dir=checkpoint_dir)
+        return
     plan = plan_cleanup(checkpoint_dir or default_training())
     if not as_json:
         _show(plan)
@@ -39,6 +51,24 @@ def clean_command(
         echo(f"removed: {len(result.removed)}, {_size(result.removed)}")
     if result is not None and result.failed:
         raise OSError(f"{len(result.failed)} of {len(plan.goes)} could not be removed: {result.failed[0].path}")
+
+
+def _clean_replies(*, yes: bool, as_json: bool, checkpoint_dir: Path | None) -> None:
+    """Show or remove the answers of providers that the home keeps."""
+    if checkpoint_dir is not None:
+        raise ValueError("--replies are those of $DAGSTER_HOME: omit --checkpoint-dir")
+    kept = Replies(ProviderFiles.of_home())
+    count, size = kept.size()
+    removed = kept.remove_all() if yes else None
+    if as_json:
+        echo_json({"replies": count, "bytes": size, "removed": removed})
+    elif not count:
+        echo("no answers of providers are kept")
+    elif removed is None:
+        echo(f"kept answers of providers: {count}, {decimal(size)}")
+        echo("nothing was removed; `hlx clean --replies --yes` removes them")
+    else:
+        echo(f"removed: {removed}, {decimal(size)}")
 
 
 def _content(plan: CleanupPlan, result: CleanupResult | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A checkpoint is kept for itself or for what was made from it; its report and card are kept with it."""
+"""A checkpoint is kept for itself or for what was made from it; its report, card and baselines are kept with it."""
 
 import random
 import shutil
@@ -143,16 +143,21 @@ def test_reports_and_cards_go_with_their_checkpoints(home: ArtifactsCopy) -> Non
     for card in (*cards, own := cards[0].parents[1] / "own" / "README.md"):
         card.parent.mkdir(parents=True)
         card.write_text("…")
+    baselines = [artifacts.baselines(path) for path in (epoch, home.final(1))]
+    for folder in baselines:
+        folder.mkdir(parents=True)
+        (folder / "baselines.json").write_text("{}")
     gone = home.root / "reports" / "feedfeedfeedfeed" / "phase2_FINAL_epoch3"
     gone.mkdir(parents=True)
     (gone / "verdict.json").write_text("{}")
     assert home.going("report") == {
         str(Artifacts.of_checkpoint(epoch).report(epoch).relative_to(home.root)),
         str(gone.relative_to(home.root)),
+        str(baselines[0].relative_to(home.root)),
         *(str(card.parent.relative_to(home.root)) for card in cards[:2]),
     }
     carry_out(plan_cleanup(home.training))
-    assert not gone.parent.exists() and cards[2].is_file() and own.is_file()
+    assert not gone.parent.exists() and cards[2].is_file() and own.is_file() and baselines[1].is_dir()
     intact(home)
 
 
