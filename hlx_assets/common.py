@@ -15,6 +15,10 @@ from hlx_model.verdicts import GateResult
 OWNERS = ["team:hlx"]
 CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "curriculum", "validation", "lineage"
 GROUPS = (CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP)
+"""What every graph has, and the job `curriculum` makes."""
+BASELINES_GROUP, TEACHING_GROUP = "baselines", "teaching"
+PROVIDERS_POOL = "providers"
+"""One step at a time asks models of others."""
 SCREEN_LINES = 24
 """Lines of Markdown that a screen shows at once."""
 Texts = Mapping[str, str]

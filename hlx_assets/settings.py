@@ -44,6 +44,22 @@ def _timezone(name: str) -> str:
     return name
 
 
+def _models(names: str) -> tuple[str, ...]:
+    """Return the models of a list with commas, each `provider/model`; whether they exist is known when one is asked."""
+    found = tuple(filter(None, (" ".join(name.split()) for name in names.split(","))))
+    if not all(re.fullmatch(r"[\w-]+/\S.*", name) for name in found):
+        raise ValueError
+    return found
+
+
+_MODEL = "it must be a model, such as qwen/qwen3:8b"
+
+
+def _model(name: str) -> str:
+    (found,) = _models(name)
+    return found
+
+
 class DagsterEnvironment(Environment):
     """The variables that the graph reads, those of `hlx_model` among them."""
 
@@ -76,6 +92,18 @@ class DagsterEnvironment(Environment):
         CENTER_PORT, 5000, "it must be a port, from 1 to 65535"
     )
     """Port of the Training Center."""
+
+    baselines: Annotated[tuple[str, ...], BeforeValidator(_models)] = variable(
+        "HLX_BASELINES", (),
+        "it must be models, with commas between them, such as claude/claude-haiku-4-5,qwen/qwen3:8b",
+    )  # fmt: skip
+    """Models of providers that phase 3 is compared with (`docs/providers.md`); without it nobody is asked."""
+    teacher: Annotated[str, AfterValidator(_model)] | None = variable("HLX_TEACHER", None, _MODEL)
+    """The model that writes other English sentences for values of the corpus (`docs/providers.md`)."""
+    teacher_judge: Annotated[str, AfterValidator(_model)] | None = variable("HLX_TEACHER_JUDGE", None, _MODEL)
+    """The model that says whether a sentence of the teacher means the same, yes or no; without it nobody does."""
+    teacher_entries: PositiveInt = variable("HLX_TEACHER_ENTRIES", 200, "it must be a number of values, above 0")
+    """Values that the teacher is asked for."""
 
     @classmethod
     def check(cls) -> None:

@@ -16,6 +16,7 @@ from hlx_model.cli.show import UNBOUNDED, DataConsole, coloured, echo, echo_json
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.providers.question import dollars
 from hlx_model.release.verify import verify
 
 lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from; what a corpus was used for.")
@@ -155,7 +156,8 @@ def uses_command(
     if as_json:
         quarantined = [entry._asdict() for entry in uses.quarantined]
         echo_json({
-            "uses": [use._asdict() for use in uses.found], "quarantined": quarantined, "unchecked": uses.unchecked
+            "uses": [use._asdict() for use in uses.found], "quarantined": quarantined, "unchecked": uses.unchecked,
+            "written": [source._asdict() for source in uses.written],
         })  # fmt: skip
     else:
         _show(uses)
@@ -174,6 +176,11 @@ def _show(uses: Uses) -> None:
         _show_found(uses.found)
     elif not uses.quarantined:
         echo(nobody)
+    for source in uses.written:
+        count = f", {source.sentences} sentences" if source.sentences > 1 else ""
+        cost = f"{dollars(source.cost_nanodollars)} for {source.entries} entries"
+        echo(f"written by {source.provider}/{source.model}{count} (question {source.question[:12]}, {cost}); "
+             "`--json` shows the prompt")  # fmt: skip
 
 
 def _show_found(found: Sequence[Use]) -> None:

@@ -5,7 +5,8 @@ these versions are kept.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, reduce
 from itertools import takewhile
@@ -27,6 +28,7 @@ from hlx_model.files import STDIN, sha256_of
 from hlx_model.layout import CHECKPOINTS, DOCUMENT, EXAMPLES, QUARANTINE, ROWS, Artifacts
 from hlx_model.phases import CORPUS_OF_PHASE
 from hlx_model.provenance.lookup import readable_manifest
+from hlx_model.teaching.written import Written, written_documents
 
 _MIN_PREFIX = 8
 """Characters of a SHA-256 that suffice to name a document or a version."""
@@ -65,6 +67,25 @@ class QuarantinedEntry(NamedTuple):
     reason: str
 
 
+class TeacherSource(NamedTuple):
+    """That a language model wrote something, and what it was asked."""
+
+    what: str
+    """The sentence, or the document."""
+    provider: str
+    model: str
+    sentences: int
+    """How many of the document are answers to this question."""
+    question: str
+    """The digest of the question."""
+    prompt: str
+    """What was asked: the system prompt and the prompt, with an empty line between."""
+    cost_nanodollars: int
+    """Of the whole answer."""
+    entries: int
+    """Of the question."""
+
+
 class Uses(NamedTuple):
     """The uses that were found, and what could not be checked."""
 
@@ -73,6 +94,8 @@ class Uses(NamedTuple):
     """Missing versions of corpora, and trainings whose manifests cannot be read: one line each."""
     quarantined: tuple[QuarantinedEntry, ...] = ()
     """Entries in the quarantine of a recorded version."""
+    written: tuple[TeacherSource, ...] = ()
+    """What of it a language model wrote."""
 
 
 class _Document:
@@ -111,17 +134,21 @@ def uses_of_document(corpus: str, training: Path) -> Uses:
         training: the folder of the trainings.
 
     Raises:
-        CorpusError: no training records it.
+        CorpusError: no training records it, and no teacher wrote it.
     """
     corpora, unreadable = _corpora(training)
     found, named = [], _Document(corpus)
+    hashes: set[str] = set()
     for use, version in corpora:
         if _begins(version.data_version, corpus) or _begins(version.examples or "", corpus):
             found.append(use)
-        found += [use.of(named.describe(document)) for document in named.among(version.documents)]
-    if not found:
+        documents = named.among(version.documents)
+        hashes.update(document.sha256 for document in documents)
+        found += [use.of(named.describe(document)) for document in documents]
+    written = _written_document(named, hashes, Artifacts(training))
+    if not found and not written:
         raise _not_recorded(corpus, training, [version for _, version in corpora])
-    return Uses(tuple(found), tuple(unreadable))
+    return Uses(tuple(found), tuple(unreadable), written=written)
 
 
 def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
@@ -171,7 +198,8 @@ def uses_of_line(corpus: str, line: int, training: Path) -> Uses:
         raise CorpusError(f"{corpus}: no entry at line {line} in any version that was read")
     for sentence in dict.fromkeys(entry.english for entry in quarantined if entry.english):
         found += uses_of_text(sentence, training).found
-    return _uses(found, unchecked, quarantined)
+    sentences = {entry["english"] for rows in entries.values() for entry in rows} - {None}
+    return _uses(found, unchecked, quarantined)._replace(written=_written(sentences, artifacts))
 
 
 def uses_of_text(text: str, training: Path) -> Uses:
@@ -190,7 +218,36 @@ def uses_of_text(text: str, training: Path) -> Uses:
         directory = artifacts.corpus(use.corpus, use.version)
         unchecked += _missing(directory)
         found += [use.of(text, split) for split in splits(directory, _TEXTS, text)]
-    return _uses(found, unchecked, quarantined)
+    return _uses(found, unchecked, quarantined)._replace(written=_written({text}, artifacts))
+
+
+def _written(sentences: Collection[str], artifacts: Artifacts) -> tuple[TeacherSource, ...]:
+    """Return who wrote these sentences, of those that a teacher wrote."""
+    found = [
+        _source(sentence.english, written, sentence.question, 1)
+        for _, written in written_documents(artifacts)
+        for sentence in written.sentences
+        if sentence.english in sentences
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _written_document(named: _Document, hashes: Collection[str], artifacts: Artifacts) -> tuple[TeacherSource, ...]:
+    """Return who wrote a document, or those with these SHA-256, by question, if a teacher did."""
+    found = []
+    for sha256, written in written_documents(artifacts):
+        if sha256 in hashes or sha256 == named.sha256_now or _begins(sha256, named.named):
+            count = Counter(sentence.question for sentence in written.sentences)
+            found += [_source(sha256, written, question, number) for question, number in count.items()]
+    return tuple(found)
+
+
+def _source(what: str, written: Written, question: str, sentences: int) -> TeacherSource:
+    asked = written.questions[question]
+    return TeacherSource(
+        what, asked.provider, asked.model, sentences, question, f"{asked.system}\n\n{asked.user}",
+        asked.cost_nanodollars, asked.entries,
+    )  # fmt: skip
 
 
 def _uses(found: Sequence[Use], unchecked: Sequence[str], quarantined: Sequence[QuarantinedEntry]) -> Uses:

@@ -69,7 +69,7 @@ def test_uses_says_that_an_entry_was_set_aside_and_exits_with_0(hlx: Hlx, tmp_pa
         assert (ran.code, ran.out) == (0, expected)
         content = json.loads(hlx(*uses, *asked, "--json").out)
         entry = {"document": "mixed.md", "line": 1, "english": "Two boats", "reason": reason}
-        assert content == {"uses": [], "quarantined": [entry], "unchecked": []}
+        assert content == {"uses": [], "quarantined": [entry], "unchecked": [], "written": []}
     shutil.rmtree(training.parent / "corpora" / "english_corpus")
     ran = hlx(*uses, "mixed.md", "--line", 1)
     assert ran.code == 1 and ran.out.endswith("): no model is known to have seen it\n")

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from hlx_model.corpus.build import read_documents
-from hlx_model.corpus.documents import keep_documents
+from hlx_model.corpus.documents import keep_documents, read_corpus
 from hlx_model.corpus.entries import CorpusError
 from hlx_model.files import sha256_of
-from hlx_model.layout import Artifacts
+from hlx_model.layout import TAUGHT, Artifacts
 from hlx_model.provenance.uses import QuarantinedEntry, Use, Uses, uses_of_document, uses_of_line, uses_of_text
+from hlx_model.teaching.written import AskedQuestion, write_document
 from hlx_model.training.loop import train
 from hlx_model.training.plan import Overrides, plan_training
 from tests.support.curriculum import CPU, QUICK, Curriculum, trained
@@ -217,3 +218,26 @@ def test_an_entry_that_was_mended_is_told_apart(with_quarantine: tuple[Path, Pat
     found = uses_of_line("mixed.md", line, root / "training")
     assert [entry.line for entry in found.quarantined] == [line]
     assert {use.training_id for use in found.found} == {made}
+
+
+def test_what_a_teacher_wrote_is_found_with_who_wrote_it(curriculum: Curriculum, tmp_path: Path) -> None:
+    artifacts = Artifacts.at(Path(shutil.copytree(curriculum.root, tmp_path / "artifacts")))
+    (entry, *_) = read_corpus([curriculum.document]).entries
+    asked = AskedQuestion(provider="qwen", model="q", system="Write", user="a search", cost_nanodollars=5, entries=20)
+    row = {"english": entry.english, "HLXL": entry.texts[0], "question": "f" * 64}
+    directory = write_document(artifacts, [row], [], {"f" * 64: asked}, None)
+    shutil.copy(curriculum.document, directory / TAUGHT)
+    assert entry.english is not None
+    for uses in (
+        uses_of_document(curriculum.document.name, artifacts.training),
+        uses_of_document(sha256_of(curriculum.document)[:8], artifacts.training),
+        uses_of_text(entry.english, artifacts.training),
+        uses_of_line(curriculum.document.name, entry.line, artifacts.training),
+    ):
+        (source,) = uses.written
+        assert uses.found and (source.provider, source.prompt, source.cost_nanodollars) == (
+            "qwen",
+            "Write\n\na search",
+            5,
+        )
+    assert not uses_of_text("Search for nothing", artifacts.training).written
