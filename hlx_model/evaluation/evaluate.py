@@ -54,6 +54,7 @@ from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE, PHASES
 from hlx_model.profiles import options_for
+from hlx_model.reporting.baselines import Baselines, read_baselines
 from hlx_model.reporting.models import (
     REPORT_SCHEMA,
     BestEpoch,
@@ -129,7 +130,10 @@ def evaluate(
     else:
         evaluation = named_for(documents, learned, artifacts)
     target = target_of(checkpoint, manifest)
-    return evaluate_model(target, model, corpora, directory, previous, evaluation, requirements)
+    baselines = read_baselines(artifacts.baselines(checkpoint))
+    return evaluate_model(
+        target, model, corpora, directory, previous, evaluation, requirements, baselines, training_of(checkpoint)
+    )
 
 
 def _rows(artifacts: Artifacts, version: CorpusVersion) -> pa.Table:
@@ -146,7 +150,7 @@ def _rows(artifacts: Artifacts, version: CorpusVersion) -> pa.Table:
 def evaluate_model(
     target: EvaluationTarget, model: Transformer, corpora: Mapping[str, pa.Table], directory: Path,
     previous: Report | None = None, evaluation: Evaluation = NO_EVALUATION,
-    requirements: Requirements | None = None,
+    requirements: Requirements | None = None, baselines: Baselines | None = None, trained_in: Path | None = None,
 ) -> EvaluationResult:  # fmt: skip
     """Evaluate a model on the gates of the target's phase, and write report and verdict.
 
@@ -158,6 +162,8 @@ def evaluate_model(
         previous: the report of the same phase to compare with.
         evaluation: evaluation documents, or why there are none.
         requirements: the limits of the gates; by default those of `HLX_PROFILE`.
+        baselines: what other models translate, for the page alone.
+        trained_in: the directory of the training, for the page alone.
     """
     judged_anew = _judged_anew(directory)
     m = Measurements(target, model, corpora, evaluation=evaluation, requirements=requirements)
@@ -182,7 +188,7 @@ def evaluate_model(
     if previous:
         report = report.model_copy(update={"comparison": compare_reports(previous, report)})
     write_json(directory / REPORT, report.to_json())
-    write_text(directory / PAGE, report_page(report))
+    write_text(directory / PAGE, report_page(report, baselines, trained_in))
     write_text(directory / LOSS_PLOT, loss_svg(report))
     markdown = report_markdown(report)
     write_text(directory / REPORT_MARKDOWN, markdown)

@@ -4,27 +4,58 @@ A page has no script and fetches nothing. Everything that a model or a user wrot
 """
 
 import base64
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.statistics import BySplit, Statistics
 from hlx_model.phases import PHASES
+from hlx_model.reporting.baselines import Baselines
 from hlx_model.reporting.models import Report
 from hlx_model.reporting.plots import LossPlot, loss_svg
 from hlx_model.reporting.render import render
+from hlx_model.supervision.opinions import Opinion, read_opinions
+
+log = logging.getLogger(__name__)
 
 _COMMON_OPERATIONS = 40
 """Operations that the statistics show; the others are summed."""
+_OPINIONS = 20
+"""Opinions of a supervisor that the page shows, the newest."""
 
 
-def report_page(report: Report) -> str:
-    """Return a report as one HTML page."""
-    return render("report.html", report=report, phase=PHASES[report.phase], plot=LossPlot.of(report), standalone=False)
+def report_page(report: Report, baselines: Baselines | None = None, training: Path | None = None) -> str:
+    """Return a report as one HTML page.
+
+    Args:
+        report: what is shown.
+        baselines: what other models translate, if that was measured.
+        training: the directory of the training, whose opinions of a supervisor are shown beside its curve.
+    """
+    return render(
+        "report.html", report=report, phase=PHASES[report.phase], plot=LossPlot.of(report), standalone=False,
+        baselines=baselines, opinions=_opinions(training) if training else [], shown_opinions=_OPINIONS,
+    )  # fmt: skip
+
+
+def _opinions(training: Path) -> list[Opinion]:
+    """Return the opinions on a training, the newest first; none if they cannot be read: no report fails for them."""
+    try:
+        return read_opinions(training)[::-1]
+    except OSError as error:
+        log.warning("the opinions are left out: %s", error)
+        return []
 
 
 def report_markdown(report: Report) -> str:
     """Return a report as Markdown, for Dagster's UI: shorter than the page, the loss curve as a data URI."""
     return render("report.md", report=report, loss_base64=base64.b64encode(loss_svg(report).encode()).decode())
+
+
+def baselines_markdown(baselines: Baselines) -> str:
+    """Return our model and others as Markdown tables, for Dagster's UI."""
+    return render("baselines.md", baselines=baselines)
 
 
 def statistics_markdown(statistics: Statistics) -> str:

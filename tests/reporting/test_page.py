@@ -4,14 +4,18 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hlx_model.reporting import pages
+from hlx_model.reporting.baselines import Baselines
 from hlx_model.reporting.models import Report
+from hlx_model.supervision.opinions import record_opinion
 from tests.support.curriculum import Curriculum
 from tests.support.reports import PART_NAMES, changed, gate, parsed, phase_1, phase_3, rates
+from tests.support.supervision import an_opinion
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -81,6 +85,57 @@ def read(report: dict[str, Any]) -> Read:
 @pytest.mark.parametrize("report", [phase_1, phase_3])
 def test_a_page_is_well_formed_and_fetches_nothing(report: Callable[[], dict[str, Any]]) -> None:
     assert read(report()).elements[:2] == ["html", "head"]
+
+
+def with_baselines(name: str) -> str:
+    """Return a page with a comparison whose model and note are `name`."""
+    measured = {"held-out": rates(3, 8, 4), "evaluation": rates(0, 0)}
+    model = {
+        "name": name, "all_to_hlx": measured, "to_hlx": {"held-out": {"LC-R": rates(3, 8)}, "evaluation": {}},
+        "outcomes": {"answered": 8}, "median_seconds": 1.25, "cost_per_1000_nanodollars": 1_234_000_000, "note": name,
+    }  # fmt: skip
+    compared = {
+        "time": "2026-12-01T00:00:00+00:00", "checkpoint": "c", "weights_sha256": "ab" * 32, "corpora": {},
+        "rows": {"held-out": 8, "evaluation": 8}, "examples": 8, "own_cost": "not stated", "models": [model],
+    }  # fmt: skip
+    return pages.report_page(parsed(phase_3()), Baselines.from_json(compared))
+
+
+def test_a_page_shows_what_other_models_translate() -> None:
+    tame, hostile = Read(with_baselines("x")), Read(with_baselines("".join(HOSTILE)))
+    assert (tame.open, tame.strange) == ([], []) == (hostile.open, hostile.strange)
+    assert tame.elements == hostile.elements and "other-models" in tame.of("id")
+    text = " ".join(tame.text)
+    assert "37.5%" in text and "50.0%" in text and "$1.23" in text and "1.25" in text
+    without = report_page(phase_3())
+    assert "other-models" not in without and with_baselines("x").count("<section") == without.count("<section") + 1
+
+
+def with_opinions(folder: Path, said: str, count: int = 2) -> str:
+    """Return a page with opinions in which a supervisor writes `said`; the last of them is none."""
+    told: dict[str, Any] = {"signs": [said], "evidence": [{"step": 60, "figure": said}], "advice": said, "note": said}
+    for number in range(count - 1):
+        record_opinion(folder, an_opinion(number, verdict="stop", confidence="high", model=said, **told))
+    record_opinion(folder, an_opinion(count, outcome=f"refused: {said}"))
+    return pages.report_page(parsed(phase_3()), training=folder)
+
+
+def test_a_page_shows_what_a_supervisor_said_and_lets_it_say_nothing_else(tmp_path: Path) -> None:
+    tame = Read(with_opinions(tmp_path / "tame", "the loss is flat"))
+    hostile = Read(with_opinions(tmp_path / "hostile", "".join(HOSTILE).replace("\ud800", "")))
+    assert (tame.open, tame.strange) == ([], []) == (hostile.open, hostile.strange)
+    assert tame.elements == hostile.elements and "opinions" in tame.of("id")
+    text = " ".join(tame.text)
+    assert "the loss is flat" in text and "✗ stop" in text and "refused: the loss is flat" in text
+    many = with_opinions(tmp_path / "many", "x", 30)
+    assert many.count('data-label="opinion"') == 20 and "The newest 20 of 30 are shown." in many
+
+
+def test_without_opinions_or_if_they_cannot_be_read_a_page_is_the_same(tmp_path: Path) -> None:
+    without = report_page(phase_3())
+    assert pages.report_page(parsed(phase_3()), training=tmp_path) == without
+    (tmp_path / "opinions.jsonl").mkdir()
+    assert pages.report_page(parsed(phase_3()), training=tmp_path) == without and "opinions" not in without
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
