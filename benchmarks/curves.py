@@ -1,6 +1,6 @@
 """Record the curves on which the watchdog's rules are tested: trainings that nothing stops, healthy and broken.
 
-    python -m benchmarks.curves tests/monitoring/curves
+    python -m benchmarks.curves hlx_model/supervision/curves
 
 Each is a small training without abort rules and gates. `hlx watchdog replay` shows what the watchdog finds in its
 `metrics.parquet`. It takes two minutes on two cores.

@@ -46,7 +46,7 @@ def test_definitions_load_with_the_contracts_keys() -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | DESCRIBED | EVALUATIONS
-    assert {job.name for job in defs.jobs or []} == {"curriculum", "corpus", "revalidation"}
+    assert {job.name for job in defs.jobs or []} == {"curriculum", "corpus", "revalidation", "supervise"}
 
 
 def test_every_asset_has_description_owner_kinds_and_code_version() -> None:

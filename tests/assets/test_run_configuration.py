@@ -22,6 +22,7 @@ SHOWN = {
         for phase in (1, 2, 3)
     },
     **{f"phase{phase}_validation_report": {"device", "nice", "profile", "require"} for phase in (1, 2, 3)},
+    "ask_supervisor": {"training", "trigger"},
 }  # fmt: skip
 """What can be configured, by step: the documents, how a training and its validation run, and which rates are required.
 A rate below the profile's is recorded and warns for good. No gate can be left out."""

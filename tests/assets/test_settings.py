@@ -46,6 +46,8 @@ WRONG = [
     ("HLX_CENTER_PORT", "0", "is '0': it must be a port, from 1 to 65535"),
     ("HLX_CENTER_PORT", "65536", "is '65536': it must be a port"),
     ("HLX_CENTER_PORT", "5000x", "is '5000x': it must be a port"),
+    ("HLX_BASELINES", "claude", "is 'claude': it must be models, with commas between them, such as claude/"),
+    ("HLX_BASELINES", "qwen/a, /b", "is 'qwen/a, /b': it must be models"),
 ]
 
 

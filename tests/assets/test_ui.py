@@ -84,6 +84,7 @@ def runs_beside_the_training_center(home: Home, ui: Ui) -> None:
         return (home.path / "dagster.log").read_text()
 
     wait_for(lambda: "the Training Center: http://127.0.0.1:" in said(), "for the Training Center")
+    wait_for(lambda: "/center?token=" in said(), "for the link that logs in")
     (center,) = processes_of(home, "hlx_assets.center")
     # It uses the code server of `make ui`, and knows the webserver's address.
     assert not center.children() and f"--ui-url={ui.url.removesuffix('/graphql')}" in center.cmdline()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import hlx_model
 from hlx_model.layout import TICK
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.liveness import leave_tick
@@ -16,7 +17,7 @@ from tests.support.command import Hlx
 from tests.support.curriculum import Curriculum
 from tests.support.processes import ended_process
 
-CURVES = Path(__file__).parents[1] / "monitoring" / "curves"
+CURVES = Path(hlx_model.__file__).parent / "supervision" / "curves"
 
 
 def running(root: Path, **changes: object) -> Path:

@@ -17,12 +17,11 @@ from hlx_model.monitoring.snapshots import limits, scan, take_snapshot
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import METRICS_SCHEMA, read_curve
 from hlx_model.runs.processes import process_identity
+from hlx_model.supervision.replay import recorded_curves
 from hlx_model.verdicts import GateResult, Milestone, Outcome
 from tests.support.curriculum import Curriculum
 from tests.support.processes import beat_in
 
-CURVES = Path(__file__).parent / "curves"
-"""Recorded by `python -m benchmarks.curves`."""
 BEAT = Heartbeat("0" * 16, 1, "tiny", 10, status="training", epoch=2, step=40, steps=200, train_loss=2.0)
 WELL = Snapshot(BEAT, disk_free=10**12, next_checkpoint=10**7)
 
@@ -132,9 +131,9 @@ def test_the_limit_of_a_stall_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> N
 # Recorded curves
 
 
-@pytest.mark.parametrize("path", sorted(CURVES.glob("healthy-*.parquet")), ids=lambda path: path.stem)
-def test_no_alarm_on_any_recorded_healthy_curve(path: Path) -> None:
-    curve = read_curve(path)
+@pytest.mark.parametrize("name", [name for name in recorded_curves() if name.startswith("healthy-")])
+def test_no_alarm_on_any_recorded_healthy_curve(name: str) -> None:
+    curve = recorded_curves()[name]
     assert len(curve) > 50 and simulate(curve) is None and simulate(curve, lost=False) is None
 
 
@@ -142,7 +141,7 @@ def test_no_alarm_on_any_recorded_healthy_curve(path: Path) -> None:
     ("name", "step", "epoch"), [("diverged", 2, 1), ("not_finite", 21, 4), ("collapsed", 12, 3), ("rising", 90, 15)]
 )
 def test_each_recorded_broken_curve_raises_an_alarm_at_its_step(name: str, step: int, epoch: int) -> None:
-    spoken = simulate(read_curve(CURVES / f"{name}.parquet"))
+    spoken = simulate(recorded_curves()[name])
     assert spoken is not None and (spoken.problem.name, spoken.step, spoken.epoch) == (name, step, epoch)
 
 
