@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -21,7 +22,7 @@ from hlx_assets.dagster_internals import launcher
 from hlx_assets.home import home_directory, open_home, shipped_file
 from hlx_assets.settings import CENTER_PORT, UI_URL, DagsterEnvironment
 from hlx_model.serving.cors import shared_with
-from hlx_model.serving.guard import GuardSettings, RequestGuard
+from hlx_model.serving.guard import PARAMETER, GuardSettings, RequestGuard
 
 GRACE_SECONDS = 5
 """Seconds that open connections have when the server ends."""
@@ -65,14 +66,24 @@ def serve(workspace: Path | None, host: str, port: int, ui_url: str | None) -> N
     place = (workspace or shipped_file("workspace.yaml", "workspace.yaml")).absolute()
     with listen(host, port) as listener, open_home(report=workspace is None) as instance:
         from hlx_assets.center.app import create_app
+        from hlx_assets.center.token import own_token, required_by
 
         home = home_directory()
         # Dagster lets a `.env` of the current directory override DAGSTER_HOME for the code server.
         os.chdir(home)
         with launcher(instance, place) as launch:
-            app = create_app(Center(instance, home, launch, address))
-            guarded = RequestGuard(app, settings, forms=True, open_paths=(HEALTH,), json_paths=JSON_PATHS)
             sys.stderr.write(settings.announcement("the Training Center", host, port, "/center"))
+            given, own = settings.token, required_by(home)
+            if given is None:
+                settings = replace(settings, token=own_token())
+                proxy = f"https://{min(settings.sites, default='localhost')}" if settings.behind_proxy else ""
+                link = f"{proxy or settings.address(host, port)}/center?{PARAMETER}={settings.token}"
+                sys.stderr.write(f"once a paid key is stored, log in with this link: {link}\n")
+            app = create_app(Center(instance, home, launch, address, settings.token))
+            guarded = RequestGuard(
+                app, settings, forms=True, open_paths=(HEALTH,), required=lambda: given is not None or own(),
+                json_paths=JSON_PATHS,
+            )  # fmt: skip
             config = uvicorn.Config(
                 shared_with(settings.origins, guarded), log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS
             )

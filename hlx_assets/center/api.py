@@ -32,13 +32,12 @@ NO_SESSION = 4404
 """The code with which the WebSocket is closed if there is no session of that id."""
 MOST = 500
 """Sessions that one answer lists at most."""
-_PROVIDERS = "providers, keys and costs are not built yet: a local training needs none"
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem} for code in (400, 403, 404, 405, 409, 413, 422, 500, 501, 503)
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem} for code in (400, 403, 404, 405, 409, 413, 422, 500, 503)
 }
 Limit = Annotated[int, Query(ge=0, le=MOST)]
 
-router = APIRouter(responses=_ERRORS)
+router = APIRouter(responses=ERRORS)
 live = APIRouter()
 
 
@@ -100,7 +99,7 @@ def queue(center: TheCenter, ended: Limit = 10) -> list[TrainingSession]:
 @router.get("/api/training/history", tags=["sessions"], dependencies=[page_at("/center#history-section")])
 def session_history(center: TheCenter, limit: Limit = 50) -> list[HistoryRow]:
     """Return the sessions that have ended, the newest first, with their figures."""
-    return [history.row(center, one) for one in sessions.history(center, limit)]
+    return history.rows(center, sessions.history(center, limit))
 
 
 @router.get("/api/training/compare", tags=["sessions"], dependencies=[page_at("/center#history-section")])
@@ -109,7 +108,7 @@ def compare(center: TheCenter, ids: Annotated[str, Query(min_length=1, max_lengt
     wanted = list(dict.fromkeys(one.strip() for one in ids.split(",") if one.strip()))
     if not 2 <= len(wanted) <= 8:
         raise CenterError(422, "ids: give two to eight ids of sessions, with commas between them")
-    return history.compare(center, [history.row(center, sessions.session(center, one)) for one in wanted])
+    return history.compare(center, history.rows(center, [sessions.session(center, one) for one in wanted]))
 
 
 @router.get(
@@ -204,19 +203,6 @@ def center_health(center: TheCenter, request: Request) -> Health:
     """Return whether daemon, watchdog and disk are well, and the last alerts; without the token only whether."""
     found = health.health(center)
     return found.model_copy(update={"problems": [], "alerts": []}) if request.scope.get(UNTRUSTED) else found
-
-
-def _not_built() -> Response:
-    """Say that providers are not built yet."""
-    raise CenterError(501, _PROVIDERS)
-
-
-for _method, _path in (
-    ("POST", "/api/keys/add"), ("GET", "/api/keys/list"), ("DELETE", "/api/keys/{key_id}"),
-    ("PATCH", "/api/keys/{key_id}"), ("POST", "/api/keys/{key_id}/validate"), ("GET", "/api/models"),
-    ("GET", "/api/costs"), ("PUT", "/api/budget"), ("GET", "/api/training/{session_id}/opinions"),
-):  # fmt: skip
-    router.add_api_route(_path, _not_built, methods=[_method], tags=["providers"], status_code=501)
 
 
 @router.get("/training/status", include_in_schema=False)

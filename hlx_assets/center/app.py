@@ -1,5 +1,6 @@
 """The application: routes, page, errors of one line, and a content security policy. `__main__.py` serves it."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 import hlx_model
-from hlx_assets.center import api, pages
+from hlx_assets.center import api, pages, provider_api, provider_pages
 from hlx_assets.center.api import SeeOther
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.feed import Feed, running
@@ -47,8 +48,10 @@ def create_app(center: Center) -> App:
     )  # fmt: skip
     app.state.center = center
     app.include_router(api.router)
+    app.include_router(provider_api.router)
     app.include_router(api.live)
     app.include_router(pages.router, include_in_schema=False)
+    app.include_router(provider_pages.router, include_in_schema=False)
     for path in ("/docs", "/api/docs"):
         app.add_api_route(path, _documentation, include_in_schema=False)
     app.mount("/center/static", StaticFiles(directory=STATIC), name="static")
@@ -84,6 +87,8 @@ def _said(error: Any) -> str:
     where: Sequence[object] = error["loc"][1:]  # after body, query or path
     if error["type"] == "json_invalid":
         return "the body is not JSON"
+    if error["type"] == "extra_forbidden" and not re.fullmatch(r"[A-Za-z_]{1,40}", str(where[-1] if where else "")):
+        return "a field of the body is not known: see /api/docs"  # it is not repeated: it may be a key
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{'.'.join(map(str, where)) or error['loc'][0]}: {message[:1].lower()}{message[1:]}"
 

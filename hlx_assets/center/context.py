@@ -1,7 +1,7 @@
 """What every part of the Training Center works with: the instance of the home, Dagster's workspace, and addresses."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Center:
     launch: Launch
     ui_url: str
     """The address of Dagster's UI, without a slash at its end; empty if it has this server's own."""
+    token: str | None = field(default=None, repr=False)
+    """Of the request guard; entered again to raise a cap."""
 
     @property
     def artifacts(self) -> Artifacts:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import dagster as dg
 import psutil
 
+from hlx_assets.center import providers
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import TARGETS, Estimate, PhaseEstimate
 from hlx_assets.center.requests import MAX_EPOCHS, StartRequest
@@ -26,11 +27,15 @@ from hlx_assets.curriculum.plan import execution_of, overrides_of
 from hlx_assets.curriculum.session import PHASES_OF
 from hlx_assets.curriculum.settings import TrainingConfig
 from hlx_assets.io_manager import latest_path
+from hlx_model.evaluation.milestones import due
 from hlx_model.model.sizes import SIZES
 from hlx_model.phases import PHASES
 from hlx_model.profiles import Profile, profile
+from hlx_model.providers.catalogue import resolve
+from hlx_model.providers.question import NANO, dollars
 from hlx_model.runs.heartbeat import running_here
 from hlx_model.shown import one_line
+from hlx_model.supervision.schedule import WORST_TOKENS, expected_calls
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.forecast import LARGE, Forecast, duration, forecast_of_phase, is_slow, machine
 from hlx_model.training.memory import advice, available_memory, estimate_disk, estimate_memory, gib
@@ -99,6 +104,7 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
     times = [phase.seconds for phase in phases]
     seconds = None if None in times else sum(filter(None, times))
     device = machine(execution, mixed=settings.mixed_precision)
+    calls, cost, cap = _supervision(center, request, phases, config.gate_every)
     return Estimate(
         phases=phases,
         seconds=seconds,
@@ -107,11 +113,15 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
         disk_free_bytes=free,
         memory_bytes=round(memory),
         memory_available_bytes=round(available),
+        supervision_calls=calls,
+        cost_usd=cost,
+        cost_cap_usd=cap,
         refusal=refusal,
         must_confirm=_must_confirm(planned[0].found, execution, seconds),
         summary="; ".join([
             _length(request, size, phases, seconds), device, f"memory {gib(memory)} of {gib(available)}",
             f"checkpoints up to {gib(disk)}, {gib(free)} free",
+            *([_paid(calls, cost, cap)] if request.provider else []),
         ]),
     )  # fmt: skip
 
@@ -154,6 +164,34 @@ def _shown(phase: _Planned) -> PhaseEstimate:
         tokens_per_second=found.speed,
         basis=(found.basis or NOT_MEASURED) if phase.has_corpus else NOT_MADE,
     )
+
+
+def _supervision(
+    center: Center, request: StartRequest, phases: list[PhaseEstimate], gate_every: int | None
+) -> tuple[int | None, float | None, float]:
+    """Return how often the supervisor of a session is asked, what that costs at its worst, and the cap, in dollars."""
+    if not request.provider:
+        return 0, 0.0, 0.0
+    calls: int | None = None
+    if all(phase.epochs and phase.seconds for phase in phases):
+        calls = sum(expected_calls(phase.seconds, _gated(phase.epochs or 0, gate_every or 0)) for phase in phases)
+    with _refusing():
+        choice = resolve(request.provider, request.model)
+    return calls, *providers.worst_cost(center, choice, WORST_TOKENS, calls)
+
+
+def _gated(epochs: int, every: int) -> int:
+    """Return after how many of the epochs of a training its gates are evaluated."""
+    return sum(due(epoch, epochs, every) for epoch in range(1, epochs + 1))
+
+
+def _paid(calls: int | None, cost: float | None, cap: float) -> str:
+    if cost is None:
+        return "supervision: its price is not known"
+    if not cost:
+        return "supervision is free"
+    asked = "" if calls is None else f"{calls} call{'s' if calls != 1 else ''}, "
+    return f"supervision: {asked}at most {dollars(round(cost * NANO))}, cap {dollars(round(cap * NANO))}"
 
 
 def _length(request: StartRequest, size: str, phases: list[PhaseEstimate], seconds: float | None) -> str:

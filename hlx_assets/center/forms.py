@@ -14,7 +14,7 @@ from hlx_model.json_model import first_error
 
 MAX_BYTES = 64 * 1024
 _MAX_FIELDS = 100
-_FIELDS = ("corpus", "provider", "model", "targetModel", "epochs", "profile", "after", "confirmed")
+_FIELDS = ("corpus", "provider", "model", "targetModel", "epochs", "profile", "after", "confirmed", "without_provider")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -50,6 +50,9 @@ def start_request(form: Mapping[str, str]) -> StartRequest:
         CenterError: 422; names the field.
     """
     given = {name: value.strip() for name, value in form.items() if value.strip()}
+    if supervisor := given.get("supervisor"):
+        given["provider"], _, model = supervisor.partition("/")
+        given.setdefault("model", model)
     settings = {name: given[name] for name in SessionSettings.model_fields if name in given}
     return checked(StartRequest, {name: given[name] for name in _FIELDS if name in given} | {"settings": settings})
 
@@ -57,7 +60,7 @@ def start_request(form: Mapping[str, str]) -> StartRequest:
 def form_of(session: TrainingSession) -> dict[str, str]:
     """Return the values of the form that start a session like this one again."""
     fields = {
-        "corpus": session.corpus, "provider": session.provider, "model": session.model,
+        "corpus": session.corpus, "supervisor": f"{session.provider}/{session.model}" if session.provider else None,
         "targetModel": session.target_model, "profile": session.profile, "after": session.after,
     }  # fmt: skip
     given = {name: value for name, value in (fields | session.settings).items() if value not in (None, "", False)}

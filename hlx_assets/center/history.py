@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hlx_assets.center import providers
 from hlx_assets.center.context import Center
 from hlx_assets.center.curves import curves
 from hlx_assets.center.models import TARGETS, Comparison, HistoryRow, TrainingSession
@@ -17,6 +18,16 @@ FIGURES = (
     "train_loss", "best_val_loss", "test_loss", "exact_match_to_hlx", "exact_match_to_english", "evaluation", "seconds",
 )  # fmt: skip
 """The fields of a row that are compared."""
+
+
+def rows(center: Center, sessions: Sequence[TrainingSession]) -> list[HistoryRow]:
+    """Return sessions with the figures of their last trainings, and what was paid for their supervision."""
+    spent = providers.spent_by_session(center)
+    costs = [None if spent is None else spent.get(session.id, 0.0) for session in sessions]
+    return [
+        row(center, session).model_copy(update={"cost_usd": cost})
+        for session, cost in zip(sessions, costs, strict=True)
+    ]
 
 
 def row(center: Center, session: TrainingSession) -> HistoryRow:

@@ -9,7 +9,7 @@ import dagster as dg
 
 from hlx_assets import dagster_internals as internals
 from hlx_assets.center import estimate as estimates
-from hlx_assets.center import sessions
+from hlx_assets.center import providers, sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.facts import verdict
 from hlx_assets.center.models import Estimate, StartAnswer, TrainingSession
@@ -23,6 +23,7 @@ from hlx_assets.watchdog.runs import GONE, STOPPED_TAG, close, is_gone
 from hlx_model.files import lock
 from hlx_model.layout import DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES
 from hlx_model.phases import PHASES
+from hlx_model.providers.question import Choice
 
 JOB = "curriculum"
 LOCK = ".center.lock"
@@ -41,27 +42,58 @@ def start(center: Center, request: StartRequest, idempotency_key: str | None = N
 
     Raises:
         CenterError: 422 if a setting is wrong or the machine cannot train it; 409 if it must be confirmed, if the
-            session before it in the chain did not pass, or if the key was used for another request.
+            session before it in the chain did not pass, or if the key was used for another request; and as
+            `providers.supervisor` if it has a provider that cannot supervise it.
     """
+    found, choice = estimates.estimate(center, request), None
+    if not (idempotency_key and _of_key(center, idempotency_key)):
+        _require_possible(found, request)
+        choice = _supervisor(center, request)  # not under the lock: a provider may take seconds to answer
     with _changing(center):
         if idempotency_key and (known := _of_key(center, idempotency_key)):
-            if known.tags[tags.SESSION] != request.corpus or known.run_config != _run_config(request):
+            if not _is_of(known, request):
                 raise CenterError(409, f"Idempotency-Key {idempotency_key} was used for {name_of(known)}: use another")
-            return _answer(center, known.run_id, estimates.estimate(center, request))
-        found = estimates.estimate(center, request)
-        if found.refusal:
-            raise CenterError(422, found.refusal)
-        if found.must_confirm and not request.confirmed:
-            raise CenterError(409, f"{found.must_confirm}; send confirmed: true to start it all the same")
+            return _answer(center, known.run_id, found)
         own = {
-            tags.SESSION: request.corpus, tags.SIZE: estimates.size_of(request), tags.PROVIDER: request.provider,
-            tags.MODEL: request.model, tags.KEY: request.key_id, tags.IDEMPOTENCY: idempotency_key,
+            tags.SESSION: request.corpus, tags.SIZE: estimates.size_of(request), tags.IDEMPOTENCY: idempotency_key,
             **_chained(center, request.after),
         }  # fmt: skip
+        if choice:
+            own |= {tags.PROVIDER: choice.provider, tags.MODEL: choice.model, tags.KEY: choice.key_id}
         if all(phase.epochs for phase in found.phases):
             own[tags.EPOCHS] = " ".join(str(phase.epochs) for phase in found.phases)
         run_id = _launch(center, request.corpus, _run_config(request), own)
     return _answer(center, run_id, found)
+
+
+def _require_possible(found: Estimate, request: StartRequest) -> None:
+    if found.refusal:
+        raise CenterError(422, found.refusal)
+    if found.must_confirm and not request.confirmed:
+        raise CenterError(409, f"{found.must_confirm}; send confirmed: true to start it all the same")
+
+
+def _is_of(run: dg.DagsterRun, request: StartRequest) -> bool:
+    """Return whether a request is the one that a session was started by; its provider may have been left out then."""
+    provider = run.tags.get(tags.PROVIDER)
+    same = provider == providers.name_of(request.provider) if provider else not request.provider
+    return (
+        run.tags[tags.SESSION] == request.corpus
+        and run.run_config == _run_config(request)
+        and (same or (provider is None and request.without_provider))
+    )
+
+
+def _supervisor(center: Center, request: StartRequest) -> Choice | None:
+    """Return who supervises a session, or None; errors as for `providers.supervisor`."""
+    if not request.provider:
+        return None
+    try:
+        return providers.supervisor(center, request.provider, request.model, request.key_id)
+    except CenterError:
+        if request.without_provider:
+            return None
+        raise
 
 
 def clone(center: Center, run_id: str, changes: CloneRequest) -> StartAnswer:
@@ -69,6 +101,8 @@ def clone(center: Center, run_id: str, changes: CloneRequest) -> StartAnswer:
     run = sessions.record(center, run_id).dagster_run
     given = changes.model_dump(exclude_none=True, by_alias=False)
     own = sessions.request_of(run)
+    if "provider" in given:  # the model and the key of another provider are not meant
+        own = {**own, "model": None, "key_id": None}
     merged = {**own, **given, "settings": {**own["settings"], **given["settings"]}}
     if given["settings"].get("tokens"):
         merged["epochs"] = given.get("epochs")

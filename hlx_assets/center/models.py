@@ -58,8 +58,12 @@ class Estimate(_Answer):
     disk_free_bytes: int
     memory_bytes: int
     memory_available_bytes: int
-    cost_usd: float = 0.0
-    """Without a provider nothing is paid."""
+    supervision_calls: int | None = 0
+    """How often the supervisor is asked if the watchdog does not warn; None: known once the time of the training is."""
+    cost_usd: float | None = 0.0
+    """Of these calls at their worst, at most the cap; without a provider 0. None: the model's price is not known."""
+    cost_cap_usd: float = 0.0
+    """The cap of a session, which its supervision never passes; without a provider 0."""
     refusal: str | None = None
     """Why the session would be refused, and what would fit; one line."""
     must_confirm: str | None = None
@@ -250,7 +254,8 @@ class HistoryRow(_Answer):
     exact_match_to_english: float | None
     evaluation: float | None
     """Share of right answers on evaluation documents."""
-    cost_usd: float = 0.0
+    cost_usd: float | None = None
+    """What was paid for its supervision, with what is reserved; None if the ledger cannot be read."""
 
 
 class Comparison(_Answer):

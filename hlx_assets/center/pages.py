@@ -22,7 +22,7 @@ from hlx_assets.center.parts import PARTS, NewSession, Reading, Said, SessionVie
 from hlx_assets.center.rendering import NAME, STATIC, label, page_title, render, static
 from hlx_assets.center.requests import ExportRequest, MoveRequest, StartRequest, TestRequest
 
-__all__ = ["STATIC", "router"]
+__all__ = ["STATIC", "html", "is_htmx", "page", "page_router", "router"]
 
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """A report has styles and drawings of its own, quotes what a model wrote, and runs nothing."""
@@ -42,16 +42,23 @@ class _PageRoute(APIRoute):
             try:
                 return await handle(request)
             except CenterError as error:
-                if _is_htmx(request):
-                    return _html(render("parts/problem", problem=error.detail))
+                if is_htmx(request):
+                    return html(render("parts/problem", problem=error.detail))
                 content = render("error", title=_WORDS.get(error.status, "Not done"), problem=error.detail)
-                return _html(content, error.status)
+                return html(content, error.status)
 
         return handled
 
 
 _WORDS = {404: "Not found", 409: "Not possible now", 422: "Not understood"}
-router = APIRouter(route_class=_PageRoute, include_in_schema=False)
+
+
+def page_router() -> APIRouter:
+    """Return a router whose refusals are pages."""
+    return APIRouter(route_class=_PageRoute, include_in_schema=False)
+
+
+router = page_router()
 
 
 def _center(request: Request) -> Center:
@@ -62,17 +69,20 @@ def _center(request: Request) -> Center:
 The = Annotated[Center, Depends(_center)]
 
 
-def _is_htmx(request: Request) -> bool:
+def is_htmx(request: Request) -> bool:
+    """Return whether a request is one of the script of the page, which wants a part of it."""
     return request.headers.get("HX-Request") == "true"
 
 
-def _html(content: str, status: int = 200, headers: Mapping[str, str] = _NO_STORE) -> HTMLResponse:
+def html(content: str, status: int = 200, headers: Mapping[str, str] = _NO_STORE) -> HTMLResponse:
+    """Return a page, or a part of it, which no browser keeps."""
     return HTMLResponse(content, status, {**_NO_STORE, **headers})
 
 
-def _page(reading: Reading, status: int = 200) -> HTMLResponse:
+def page(reading: Reading, status: int = 200) -> HTMLResponse:
+    """Return the page of the Center."""
     content = {name: reading.part(name, fragment=False) for name in PARTS}
-    return _html(render("center", title=reading.title, parts=content), status)
+    return html(render("center", title=reading.title, parts=content), status)
 
 
 @router.get("/")
@@ -95,7 +105,7 @@ def center_page(center: The, clone: str | None = None, change: str | None = None
     if source := change or clone:
         found = sessions.session(center, source)
         form = NewSession(values=form_of(found), replaces=found if change and found.status == "queued" else None)
-    return _page(Reading(center, form))
+    return page(Reading(center, form))
 
 
 @router.get("/center/parts/{name}")
@@ -103,18 +113,18 @@ def part(center: The, name: str) -> Response:
     """Return one part of the page as it is now."""
     if name not in PARTS:
         raise CenterError(404, f"the page has no part {name[:50]!r}")
-    return _html(Reading(center).part(name, fragment=True))
+    return html(Reading(center).part(name, fragment=True))
 
 
 @router.post("/center/start")
 def start(center: The, request: Request, form: Form) -> Response:
     """Estimate or start a session."""
     new, status = _started(center, form)
-    if _is_htmx(request):
-        return _html(Reading(center, new).part("form"), headers={"HX-Trigger": "changed"} if new.started else {})
+    if is_htmx(request):
+        return html(Reading(center, new).part("form"), headers={"HX-Trigger": "changed"} if new.started else {})
     if new.started:
         return RedirectResponse(f"/center#session-{new.started.id}", 303)
-    return _page(Reading(center, new), status)
+    return page(Reading(center, new), status)
 
 
 def _started(center: Center, form: dict[str, str]) -> tuple[NewSession, int]:
@@ -186,15 +196,15 @@ def act(center: The, request: Request, session_id: str, action: str, form: Form)
         shown = _ACTIONS[action](center, session_id)
     except CenterError as error:
         problem, status = error.detail, error.status
-    if _is_htmx(request):
-        return _html(Reading(center, problem=problem).part("queue"), headers={"HX-Trigger": "acted"})
+    if is_htmx(request):
+        return html(Reading(center, problem=problem).part("queue"), headers={"HX-Trigger": "acted"})
     on_its_page = form.get("page") == "session"
     if problem is None:
         there = f"/center/sessions/{shown}" if on_its_page else f"/center#session-{shown}"
         return RedirectResponse(there if shown else "/center#queue-section", 303)
     if on_its_page:
         return _session_page(center, session_id, problem, status)
-    return _page(Reading(center, problem=problem), status)
+    return page(Reading(center, problem=problem), status)
 
 
 @router.get("/center/sessions/{session_id}")
@@ -207,17 +217,17 @@ def _session_page(center: Center, session_id: str, problem: str | None = None, s
     found = sessions.session(center, session_id)
     title = page_title([found], label(found))
     content = render("session", title=title, view=SessionView(Reading(center), found), problem=problem, fragment=False)
-    return _html(content, status)
+    return html(content, status)
 
 
 @router.get("/center/sessions/{session_id}/{name}")
 def session_part(center: The, session_id: str, name: str) -> Response:
     """Return one part of the page of a session as it is now."""
-    if name not in ("head", "gates"):
+    if name not in ("head", "gates", "opinions"):
         raise CenterError(404, f"a session has no page {name[:50]!r}")
     found = sessions.session(center, session_id)
     title = page_title([found], label(found))
-    return _html(render(f"parts/{name}", title=title, view=SessionView(Reading(center), found), fragment=True))
+    return html(render(f"parts/{name}", title=title, view=SessionView(Reading(center), found), fragment=True))
 
 
 @router.get("/center/compare")
@@ -226,8 +236,8 @@ def compare_page(center: The, ids: Annotated[list[str] | None, Query()] = None) 
     chosen = list(dict.fromkeys(one for group in ids or () for one in group.split(",") if one))
     if not MIN_COMPARED <= len(chosen) <= MAX_COMPARED:
         raise CenterError(422, f"{len(chosen)} sessions are chosen: tick {MIN_COMPARED} to {MAX_COMPARED}")
-    rows = [history.row(center, sessions.session(center, one)) for one in chosen]
-    return _html(render("compare", title=f"Comparison – {NAME}", found=history.compare(center, rows)))
+    rows = history.rows(center, [sessions.session(center, one) for one in chosen])
+    return html(render("compare", title=f"Comparison – {NAME}", found=history.compare(center, rows)))
 
 
 @router.post("/center/checkpoints/{training_id}/test")
@@ -258,19 +268,19 @@ def export_checkpoint(center: The, request: Request, training_id: str, form: For
 def _checkpoint(center: Center, request: Request, training_id: str, said: Said, status: int) -> HTMLResponse:
     reading = Reading(center)
     reading.said[training_id] = said
-    if not _is_htmx(request):
-        return _page(reading, status)
+    if not is_htmx(request):
+        return page(reading, status)
     row = next((row for row in checkpoints.checkpoints(center) if row.id == training_id), None)
     if row is None:
         raise CenterError(404, said.problem or f"no checkpoint of training {training_id[:50]!r}")
-    return _html(render("parts/checkpoint", row=row, answers=reading.said))
+    return html(render("parts/checkpoint", row=row, answers=reading.said))
 
 
 @router.get("/center/checkpoints/{training_id}/report")
 def report(center: The, training_id: str) -> Response:
     """Return the page of a report, in a sandbox."""
     page = checkpoints.report_page(center, training_id)
-    return _html(page, headers={"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"})
+    return html(page, headers={"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/center/checkpoints/{training_id}/card")

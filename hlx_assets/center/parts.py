@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hlx_assets.center import checkpoints, curves, health, history, log, sessions
+from hlx_assets.center import checkpoints, curves, health, history, log, providers, sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import (
     AlertLine,
@@ -26,6 +26,7 @@ from hlx_assets.center.models import (
     TrainingCurve,
     TrainingSession,
 )
+from hlx_assets.center.provider_models import OpinionInfo, ProviderInfo
 from hlx_assets.center.rendering import page_title, render
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ ENDED = 5
 PAST = 30
 """Sessions in the history."""
 LOG_LINES = 200
-_BASIC = frozenset({"key", "action", "replaces", "corpus", "profile", "targetModel", "epochs", "after", "confirmed"})
+_BASIC = frozenset({
+    "key", "action", "replaces", "corpus", "profile", "targetModel", "epochs", "after", "confirmed", "supervisor",
+    "without_provider",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,20 @@ class Said:
         return not self.exporting
 
 
+@dataclass(frozen=True)
+class Did:
+    """What a form for keys or caps did, or why it did not."""
+
+    said: str | None = None
+    refused: bool = False
+    """It was done, and the provider refuses the key."""
+    problem: str | None = None
+    of: str | None = None
+    """The id of the key."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What was typed; never a key."""
+
+
 class SessionView:
     """A session with all that is shown of it; each thing is read at most once, and only if it is shown."""
 
@@ -90,6 +108,11 @@ class SessionView:
     def gates(self) -> list[SessionGates]:
         """The gates of its trainings."""
         return curves.gates(self.center, self.session)
+
+    @cached_property
+    def opinions(self) -> list[OpinionInfo]:
+        """What supervisors said of its trainings, the newest first."""
+        return list(reversed(providers.opinions(self.center, self.session)))
 
     @cached_property
     def log(self) -> SessionLog:
@@ -109,6 +132,7 @@ class Reading:
         """`form` is that of the new session, `problem` why something could not be done with the queue."""
         self.center, self.form, self.problem = center, form or NewSession(), problem
         self.said: dict[str, Said] = {}
+        self.did: dict[str, Did] = {}
 
     @cached_property
     def sessions(self) -> list[TrainingSession]:
@@ -119,6 +143,11 @@ class Reading:
     def health(self) -> Health:
         """Whether what a session needs works."""
         return health.health(self.center)
+
+    @cached_property
+    def providers(self) -> list[ProviderInfo]:
+        """The providers with their models."""
+        return providers.providers(self.center)
 
     def first(self, *status: str) -> TrainingSession | None:
         """Return the first of the sessions with one of these statuses."""
@@ -152,7 +181,25 @@ def _overall(reading: Reading) -> dict[str, Any]:
 
 def _form(reading: Reading) -> dict[str, Any]:
     live = [one for one in reading.sessions if one.status in ("queued", "running")]
-    return {"form": reading.form, "live": live}
+    return {"live": live, **_supervisors(reading)}
+
+
+def _supervisors(reading: Reading) -> dict[str, Any]:
+    return {"form": reading.form, "providers": reading.providers}
+
+
+def _keys(reading: Reading) -> dict[str, Any]:
+    keys = providers.keys(reading.center)
+    return {"keys": keys, "providers": reading.providers, "did": reading.did.get("keys", Did())}
+
+
+def _models(reading: Reading) -> dict[str, Any]:
+    return {"providers": reading.providers, "did": reading.did.get("models", Did())}
+
+
+def _costs(reading: Reading) -> dict[str, Any]:
+    locked = reading.center.token is not None
+    return {"costs": providers.costs(reading.center), "did": reading.did.get("costs", Did()), "locked": locked}
 
 
 def _queue(reading: Reading) -> dict[str, Any]:
@@ -167,7 +214,7 @@ def _live(reading: Reading) -> dict[str, Any]:
 
 def _history(reading: Reading) -> dict[str, Any]:
     past = sessions.history(reading.center, PAST)
-    return {"rows": [history.row(reading.center, session) for session in past]}
+    return {"rows": history.rows(reading.center, past)}
 
 
 def _checkpoints(reading: Reading) -> dict[str, Any]:
@@ -180,11 +227,15 @@ def _health(reading: Reading) -> dict[str, Any]:
 
 PARTS: Mapping[str, Callable[[Reading], dict[str, Any]]] = {
     "overall": _overall,
+    "keys": _keys,
+    "models": _models,
     "form": _form,
+    "supervisors": _supervisors,
     "queue": _queue,
     "live": _live,
     "history": _history,
     "checkpoints": _checkpoints,
+    "costs": _costs,
     "health": _health,
 }
 """The parts of the page, by the names of their templates."""

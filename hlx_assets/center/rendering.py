@@ -17,6 +17,7 @@ from markupsafe import Markup
 from hlx_assets.center.models import TARGETS, CurvePoint, State, TrainingCurve, TrainingSession
 from hlx_model.model.sizes import SIZES
 from hlx_model.phases import PHASES
+from hlx_model.providers.question import NANO, dollars
 from hlx_model.reporting import numbers
 from hlx_model.reporting.render import template_environment
 from hlx_model.shown import show_unseen
@@ -96,6 +97,11 @@ def format_small(value: float | None) -> str:
     return numbers.NOTHING if value is None else re.sub(r"e-0?", "e-", f"{value:.3g}")
 
 
+def format_usd(amount: float) -> str:
+    """Format dollars, as `$0.25` or `$0.0012`."""
+    return dollars(round(amount * NANO))
+
+
 def format_duration(seconds: float | None) -> str:
     """Format a time, as `3.2 hours`."""
     return numbers.NOTHING if seconds is None else duration(seconds)
@@ -145,7 +151,9 @@ def _environment() -> Environment:
         "short_count": short_count,
         "duration": format_duration,
         "gib": gib,
+        "usd": format_usd,
         "time": format_time,
+        "moment": lambda text: format_time(datetime.fromisoformat(text)),
         "label": label,
         "rows": table_rows,
         "ticks": ticks,

@@ -1,8 +1,8 @@
 """What the requests to the Training Center contain. A field that is not known is refused."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hlx_assets.center.models import Corpus
 
@@ -40,7 +40,11 @@ class _SessionRequest(_Request):
     provider: str | None = Field(default=None, max_length=100)
     """Who supervises; empty: nobody, a local training needs none."""
     model: str | None = Field(default=None, max_length=100)
+    """Its model; left out: the provider's first."""
     key_id: str | None = Field(default=None, max_length=100)
+    """A key of the provider; left out: the newest that it accepted."""
+    without_provider: bool = False
+    """Start without the provider if it cannot be used now."""
     target_model: str | None = Field(default=None, alias="targetModel", max_length=40)
     """`Helix100m`, `Helix10m`, `HelixTiny`, …; left out: the profile's size."""
     epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
@@ -94,3 +98,39 @@ class ExportRequest(_Request):
     format: str = Field(default="safetensors", max_length=20)
     download: bool = False
     """Answer with the files as a zip in place of writing them into the home."""
+
+
+class KeyRequest(_Request):
+    """A key of a provider to store."""
+
+    provider: str = Field(max_length=100)
+    """claude, openai or xai."""
+    name: str = Field(max_length=200)
+    key: SecretStr
+    agreed: bool = False
+    """A person agrees to what is sent to the provider (`sends` of `GET /api/models`)."""
+
+    # The studio's page has them in its type; they are the server's to say.
+    id: Any = None
+    models: Any = None
+
+
+class KeyChange(_Request):
+    """A new name of a key, or another secret in its place."""
+
+    name: str | None = Field(default=None, max_length=200)
+    key: SecretStr | None = None
+
+
+Dollars = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+
+
+class BudgetRequest(_Request):
+    """New caps in dollars; those that are left out stay."""
+
+    call: Dollars | None = None
+    session: Dollars | None = None
+    day: Dollars | None = None
+    all: Dollars | None = None
+    token: SecretStr | None = None
+    """The token of this server, entered again."""

@@ -10,7 +10,8 @@ therefore checks each request before the application sees it:
   origins of `HLX_ALLOWED_ORIGINS` too.
 - Its body is JSON or empty. A browser lets a page send other bodies to any server without a preflight request. A server
   may accept a form if its `Origin` is this server.
-- If `HLX_API_TOKEN` is set, it contains the token: from programs as a bearer, from browsers as a cookie.
+- If the server has a token (`HLX_API_TOKEN`, or one of its own), it contains that: from programs as a bearer, from
+  browsers as a cookie. A server may require it only from some moment on.
 
 A refusal is status 403 and one sentence, which is also logged. No other page may show an answer in a frame, because a
 person could be led to click in it unknowingly.
@@ -47,6 +48,8 @@ Rule = Callable[[Scope], str | None]
 
 UNTRUSTED = "hlx.untrusted"
 """In the scope of a request for an open path that does not carry the token: the answer contains nothing private."""
+WITHOUT_TOKEN = "hlx.without_token"
+"""In the scope of a request that does not carry the token, and may do without it."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FROM_HERE = frozenset({"same-origin", "none"})
 _JSON, _FORM, _TEXT = "application/json", "application/x-www-form-urlencoded", "text/plain; charset=utf-8"
@@ -133,14 +136,16 @@ class RequestGuard:
         rules: further rules of this application.
         forms: the application has pages with forms.
         open_paths: may be read without the token.
+        required: says whether the token is required now; by default always.
         json_paths: the beginning of paths at which a refusal is `{"detail": "…"}` and not plain text.
     """
 
     def __init__(
         self, app: App, settings: GuardSettings, *rules: Rule,
-        forms: bool = False, open_paths: Collection[str] = (), json_paths: str | None = None,
+        forms: bool = False, open_paths: Collection[str] = (), required: Callable[[], bool] = lambda: True,
+        json_paths: str | None = None,
     ) -> None:  # fmt: skip
-        self._app, self._settings, self._forms = app, settings, forms
+        self._app, self._settings, self._forms, self._required = app, settings, forms, required
         self._open_paths, self._json_paths = frozenset(open_paths), json_paths
         self._rules: tuple[Rule, ...] = (self._host, self._cross_site, self._body, *rules)
 
@@ -151,10 +156,14 @@ class RequestGuard:
         for rule in self._rules:
             if reason := rule(scope):
                 return await self._refuse(scope, send, reason)
-        if self._lacks_token(scope):
-            if link := self._traded(scope, self._settings.token or ""):
+        if (token := self._settings.token) is not None and not self._carries_token(scope, token):
+            if link := self._traded(scope, token):
                 return await _answer(send, 303, "", *link)
-            return await self._refuse(scope, send, _TOKEN_MISSING)
+            scope[WITHOUT_TOKEN] = True
+            if self._required():
+                scope[UNTRUSTED] = self._is_open(scope)
+                if not scope[UNTRUSTED]:
+                    return await self._refuse(scope, send, _TOKEN_MISSING)
         return await self._app(scope, receive, _unframed(send))
 
     def _host(self, scope: Scope) -> str | None:
@@ -204,12 +213,8 @@ class RequestGuard:
             return f"its body is a form, and its page is not known: {pages}; programs send {_JSON}"
         return f"its body is {_shown(', '.join(kinds) or 'of no type')}: send application/json"
 
-    def _lacks_token(self, scope: Scope) -> bool:
-        if (token := self._settings.token) is None or self._carries_token(scope, token):
-            return False
-        reading = scope["type"] == "http" and scope["method"] in _READING
-        scope[UNTRUSTED] = reading and scope["path"] in self._open_paths
-        return not scope[UNTRUSTED]
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["method"] in _READING and scope["path"] in self._open_paths
 
     def _carries_token(self, scope: Scope, token: str) -> bool:
         bearers = [value[7:].strip() for value in _headers(scope, "authorization") if value[:7].lower() == "bearer "]
@@ -244,7 +249,7 @@ class RequestGuard:
 
 
 _ADVICE = f"open its address with /?{PARAMETER}=… once in a browser, or send the header Authorization: Bearer …"
-_TOKEN_MISSING = f"this server needs its token, the value of {TOKEN}: {_ADVICE}"
+_TOKEN_MISSING = f"this server needs its token, which {TOKEN} sets or the link contains that it printed: {_ADVICE}"
 
 
 def _is_own(scope: Scope, origin: str) -> bool:

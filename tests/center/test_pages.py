@@ -4,14 +4,16 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from starlette.testclient import TestClient
 
-from hlx_assets.center import checkpoints, curves, health, history, log, models, sessions
+from hlx_assets.center import checkpoints, curves, health, history, log, models, providers, sessions
 from hlx_assets.center.app import create_app
 from hlx_assets.center.context import Center, CenterError
+from hlx_assets.center.provider_models import Costs, KeyInfo, ModelInfo, OpenCall, OpinionInfo, ProviderInfo
 from hlx_assets.center.rendering import STATIC, format_small, page_title, static, table_rows, ticks
 from tests.support.markup import Markup
 from tests.support.sessions import session_of
@@ -82,6 +84,33 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TestClient]:
             status="degraded", problems=[text], daemon=True, watchdog=False, device=text, disk_free_bytes=1 << 30,
             version=text, alerts=[alert],
         )  # fmt: skip
+        keys = [
+            KeyInfo(
+                id=f"k{number}", provider=text, name=text, key=text, models=[text], host=text, agreed=False,
+                created=NOW.isoformat(), last_used=used, validated=used, problem=problem,
+            )
+            for number, (used, problem) in enumerate(((None, None), (NOW.isoformat(), None), (None, text)))
+        ]  # fmt: skip
+        model = ModelInfo(name=text, title=text, specialty=text, tier=text, input_usd=0.5, output_usd=None)
+        offered = [
+            ProviderInfo(
+                name=f"p{number}", title=text, host=text, needs_key=needs_key, usable=usable, agreed=False, sends=text,
+                models=[model.model_copy(update={"input_usd": None} if needs_key else {"output_usd": 1.0})],
+            )
+            for number, (needs_key, usable) in enumerate(((False, True), (True, True), (True, False)))
+        ]  # fmt: skip
+        call = OpenCall(id=text, time=text, model=text, purpose=text, session=text, usd=0.01, alive=False)
+        spent = Costs(
+            booked_usd=1.0, reserved_usd=0.01, today_usd=0.5, all_usd=1.01, open=[call], closed={text: text},
+            caps_usd={"call": 0.25, "session": 5, "day": 5, "all": 20}, by_day={text: 1.0},
+            **{f"by_{kind}": {text: 1.0} for kind in ("provider", "purpose", "session")},
+        )  # fmt: skip
+        opinion = OpinionInfo(
+            training_id="abc", time=1.0, trigger="gates", step=1, epoch=1, provider=text, model=text, outcome=text,
+            verdict="stop", confidence="high", signs=[text], evidence=[{"step": 1, "figure": text}], advice=text,
+            note=text,
+        )  # fmt: skip
+        opinions = [opinion, opinion.model_copy(update={"verdict": None, "confidence": None})]
         answer = models.TestAnswer(text=text, to="HLXL", parses=False, checkpoint=text, trust=[text])
         patches: dict[tuple[Any, str], Callable[..., Any]] = {
             (sessions, "queue"): lambda center, ended=10: all_sessions,
@@ -109,10 +138,15 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TestClient]:
             (checkpoints, "card"): lambda center, training: text,
             (checkpoints, "lineage"): lambda center, training: text,
             (health, "health"): lambda center: found,
+            (providers, "keys"): lambda center: keys,
+            (providers, "providers"): lambda center: offered,
+            (providers, "costs"): lambda center: spent,
+            (providers, "opinions"): lambda center, one: opinions,
+            (providers, "spent_by_session"): lambda center: {},
         }  # fmt: skip
         for (module, name), patch in patches.items():
             monkeypatch.setattr(module, name, patch)
-        return TestClient(create_app(cast(Center, None)), base_url="http://127.0.0.1:5000")
+        return TestClient(create_app(cast(Center, SimpleNamespace(token=text))), base_url="http://127.0.0.1:5000")
 
     return shown
 
@@ -180,8 +214,11 @@ def test_a_part_alone_is_as_on_the_page(show: Callable[[str], TestClient]) -> No
     whole = Markup(client.get("/center").text)
     own_parts = {one["hx-get"] for _, one in whole.elements if one.get("hx-get", "").startswith("/center/parts/")}
     assert own_parts == {
-        f"/center/parts/{name}" for name in ("overall", "queue", "live", "history", "checkpoints", "health")
-    }
+        f"/center/parts/{name}"
+        for name in (
+            "overall", "keys", "models", "supervisors", "queue", "live", "history", "checkpoints", "costs", "health",
+        )
+    }  # fmt: skip
     for path in own_parts:
         part = client.get(path)
         assert part.headers["cache-control"] == "no-store"

@@ -152,6 +152,15 @@ def test_a_browser_trades_its_link_for_a_cookie() -> None:
     assert ask(headers=sent, settings=GuardSettings(token="another")).status == 403
 
 
+def test_a_token_may_be_required_from_some_moment_on() -> None:
+    for kind, good in (("http", 200), ("websocket", 101)):
+        assert ask(settings=WITH_TOKEN, kind=kind, required=lambda: False).status == good
+        assert ask(settings=WITH_TOKEN, kind=kind, required=lambda: True).status == 403
+    evil = {"origin": "http://evil.example", **JSON}
+    assert ask("POST", evil, settings=WITH_TOKEN, required=lambda: False).status == 403
+    assert ask(query=f"token={TOKEN}", settings=WITH_TOKEN, required=lambda: False).status == 303
+
+
 @pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "///evil.example/x"])
 def test_the_link_leads_to_no_other_host(path: str) -> None:
     location = ask(path=path, query=f"token={TOKEN}", settings=WITH_TOKEN).headers["location"]

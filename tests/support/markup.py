@@ -63,7 +63,12 @@ class Markup(HTMLParser):
         chosen = [one["value"] for one in self.all("input") if one.get("name") == name and "checked" in one]
         return chosen[0] if chosen else None
 
+    @property
+    def selected(self) -> list[str]:
+        """The values of the options that are selected."""
+        return [one["value"] for one in self.all("option") if "selected" in one]
+
     def typed(self, name: str) -> str:
-        """The value of the input of a name."""
-        (found,) = [one["value"] for one in self.all("input") if one.get("name") == name]
+        """The value of the input of a name; one without a value does not count."""
+        (found,) = [one["value"] for one in self.all("input") if one.get("name") == name and "value" in one]
         return found

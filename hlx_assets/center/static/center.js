@@ -84,13 +84,13 @@
     }
     shown.set(id, message);
     const differs = name => !before || (before[name] ?? "") !== (message[name] ?? "");
-    if (differs("status") || differs("state") || differs("position")) refresh("overall", "queue", "head", `gates-${id}`);
-    else if (differs("epoch") || differs("training_id")) refresh(`gates-${id}`);
+    if (differs("status") || differs("state") || differs("position")) refresh("overall", "queue", "head", `gates-${id}`, `opinions-${id}`);
+    else if (differs("epoch") || differs("training_id")) refresh(`gates-${id}`, `opinions-${id}`);
     if (message.status === "running") roots.flatMap(root => all("[data-log]", root)).forEach(follow);
     if (differs("status")) {
       if (message.status === "running" || before?.status === "running") refresh("live");
       if (before) {
-        refresh("history", "checkpoints", "health");
+        refresh("history", "checkpoints", "costs", "health");
         announce(`${before.label}: ${message.status}`);
       }
     }
