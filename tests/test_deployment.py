@@ -66,7 +66,7 @@ def test_only_the_proxy_publishes_ports_by_default_on_loopback() -> None:
     assert not any({"ports", "network_mode"} & set(service) for service in read(GPU)["services"].values())
     assert read(COMPOSE)["networks"]["inside"] == {"internal": True}
     outside = {name for name, service in services().items() if "outside" in service["networks"]}
-    assert outside == {"code", "proxy"}
+    assert outside == {"code", "center", "proxy"}
 
 
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
@@ -95,6 +95,7 @@ def test_the_code_location_gets_every_variable_that_it_reads() -> None:
 def test_the_training_center_and_the_code_location_train_the_same_by_default() -> None:
     center, code = (services()[name]["environment"] for name in ("center", "code"))
     chosen = {"HLX_PROFILE", "HLX_CORPUS", "HLX_ENTRIES", "HLX_EVAL", "HLX_MOST_QUARANTINED"}
+    chosen |= {"HLX_PROVIDER_HOSTS", "HLX_CENTER_KEY_FILE"}  # and call the same providers with the same keys
     assert chosen <= center.keys() & code.keys()
     on_gpu = read(GPU)["services"]
     assert on_gpu["center"]["image"] == on_gpu["code"]["image"]
@@ -103,7 +104,7 @@ def test_the_training_center_and_the_code_location_train_the_same_by_default() -
 def test_servers_trust_the_proxy_alone_and_answer_their_health_checks() -> None:
     for name in ("webserver", "center"):
         service = services()[name]
-        assert service["environment"]["HLX_BEHIND_PROXY"] == "1" and service["networks"] == ["inside"]
+        assert service["environment"]["HLX_BEHIND_PROXY"] == "1" and "ports" not in service
         assert f"http://127.0.0.1:{option(name, 'port')}/" in service["healthcheck"]["test"][-1]
     assert f"127.0.0.1:{option('center', 'port')}{HEALTH}" in services()["center"]["healthcheck"]["test"][-1]
     assert "HLX_API_TOKEN" not in services()["center"]["environment"]
@@ -112,6 +113,12 @@ def test_servers_trust_the_proxy_alone_and_answer_their_health_checks() -> None:
 def test_every_part_of_dagster_prepares_its_home_before_it_starts() -> None:
     assert 'ENTRYPOINT ["python", "-m", "hlx_assets.home"]' in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert not [name for name, service in services().items() if "entrypoint" in service]
+
+
+def test_the_key_of_the_vault_is_kept_outside_of_the_home() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (home, state) = re.findall(r"(?:DAGSTER_HOME|XDG_STATE_HOME)=(\S+)", dockerfile)
+    assert not Path(state).is_relative_to(home) and "install -d -m 700 -o hlx -g hlx state" in dockerfile
 
 
 def test_services_name_only_what_is_declared() -> None:
@@ -160,8 +167,9 @@ def test_the_services_find_each_other() -> None:
 
 def test_every_part_of_dagster_has_the_same_home_and_the_same_database() -> None:
     parts = [services()[name] for name in ("code", "webserver", "center", "daemon")]
-    (home,) = re.findall(r"DAGSTER_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
-    assert all(part["volumes"] == [f"home:{home}"] for part in parts)
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (home, state) = re.findall(r"(?:DAGSTER_HOME|XDG_STATE_HOME)=(\S+)", dockerfile)
+    assert all(part["volumes"] == [f"home:{home}", f"state:{state}"] for part in parts)
     (url,) = {part["environment"]["HLX_POSTGRES_URL"] for part in parts}
     database = services()["postgres"]["environment"]
     assert re.fullmatch(r"postgresql://(\w+):\$\{POSTGRES_PASSWORD:\?[^}]*\}@postgres:5432/(\w+)", url)
