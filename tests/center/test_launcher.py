@@ -119,7 +119,7 @@ def code_server(path: Path) -> Iterator[None]:
             wait_for(path.exists, "for the code server")
             yield
         finally:
-            process.terminate()
+            process.kill()  # it ignores SIGTERM where SIGINT is ignored, as in the background of a script
 
 
 @pytest.mark.system
