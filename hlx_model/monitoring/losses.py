@@ -41,8 +41,8 @@ class LossLimits:
     """… within so many steps stop a training; healthy runs had none (`docs/performance.md`)."""
     max_above_best: float = 0.5
     """A validation loss so far above the best one before it is a warning. Healthy trainings rose by at most 0.18
-    (`tests/monitoring/curves`). Learned by heart, documents of 36 and 48 entries with few words rose by 0.2 and by 0.4
-    to 0.5; one of 40 entries rose to 4.65 in 700 epochs, nearly a uniform guess."""
+    (`supervision/curves`). Learned by heart, documents of 36 and 48 entries with few words rose by 0.2 and by 0.4 to
+    0.5; one of 40 entries rose to 4.65 in 700 epochs, nearly a uniform guess."""
 
 
 @dataclass(frozen=True)

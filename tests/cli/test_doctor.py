@@ -263,13 +263,13 @@ def test_a_wrong_setting_is_a_line_and_the_rest_is_reported(
     document = tmp_path / "corpus.md"
     for name, value in {
         "HLX_PROFILE": "fast", "HLX_SAVE_SECONDS": "7", "HLX_API_TOKEN": "s3cret", "HLX_POSTGRES_URL": "hid:den",
-        "HLX_PROFLIE": "quick", "HLX_OTHER": "1", "HLX_EVAL": f"{tmp_path / 'exam.md'}", "HLX_CORPUS": f"{document}",
+        "HLX_PROFLIE": "quick", "HLX_ABC": "1", "HLX_EVAL": f"{tmp_path / 'exam.md'}", "HLX_CORPUS": f"{document}",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     found = examined()
     assert found.code == 1 and [*doctor.PROBES] == [*dict.fromkeys(c["check"] for c in found.content["checks"])]
     assert found["settings"] == [
-        ("warn", "HLX_OTHER: hlx reads no variable of this name", ""),
+        ("warn", "HLX_ABC: hlx reads no variable of this name", ""),
         ("fail", "HLX_PROFILE is 'fast': choose one of quick, production", ""),
         ("warn", "HLX_PROFLIE: hlx reads no variable of this name", "is it HLX_PROFILE?"),
         ("ok", f"HLX_API_TOKEN, HLX_CORPUS={document}, HLX_EVAL={tmp_path / 'exam.md'}, HLX_SAVE_SECONDS=7", ""),
