@@ -30,6 +30,21 @@ COMMANDS: tuple[list[str], ...] = (
     ["history", "compare"],
     ["export"],
     ["clean"],
+    ["keys", "add"],
+    ["keys", "list"],
+    ["keys", "check"],
+    ["keys", "rename"],
+    ["keys", "replace"],
+    ["keys", "remove"],
+    ["keys", "price"],
+    ["keys", "agree"],
+    ["keys", "passphrase"],
+    ["costs"],
+    ["costs", "cap"],
+    ["costs", "release"],
+    ["costs", "reopen"],
+    ["supervise"],
+    ["baselines"],
 )
 
 
@@ -65,7 +80,7 @@ def command_line_page() -> str:
         "",
         "Each page is the command's own `--help`; a test fails where they differ, and "
         "`HLX_UPDATE_DOCS=1 make test ARGS=tests/test_docs.py` writes them anew. Exit code 0 is success and 1 any "
-        "failure; `validate` and `corpus check` also give 2, for a warning.",
+        "failure; `validate`, `corpus check` and `keys` also give 2, for a warning.",
         "",
         "No command writes over its own input, nor into a folder that hlx keeps (a checkpoint, an exported model, a "
         "report, a model card, a corpus, a training). It ends with one error line before it starts. Other files are "
