@@ -68,7 +68,7 @@ def center(folder: Path) -> None:
         api.start("Curriculum", **tiny, profile="quick", after=third)
         api.wait(running, lambda session: (session["epoch"] or 0) > 60)
         pages = {
-            "center.png": ("/center", 1280, 2060, "light"),
+            "center.png": ("/center", 1280, 1400, "light"),
             "center-session.png": (f"/center/sessions/{running}", 1280, 1000, "light"),
             "center-compare.png": (f"/center/compare?ids={first},{second}", 1280, 900, "light"),
             "center-400.png": ("/center", 400, 1600, "dark"),
@@ -78,7 +78,7 @@ def center(folder: Path) -> None:
             with visit(browser, api.url, **options) as page:
                 page.goto(address)
                 page.locator(".curve canvas").wait_for()
-                if address == "/center":
+                if width < 600:  # past the keys and models
                     page.evaluate("document.getElementById('queue-section').scrollIntoView({behavior: 'instant'})")
                 page.wait_for_timeout(1000)  # the curve is drawn
                 page.screenshot(path=IMAGES / name)
@@ -95,7 +95,7 @@ def main() -> None:
     if sys.argv[1:] == ["center"]:
         return
     if len(sys.argv) > 1:
-        picture("report-page.png", Path(sys.argv[1]).resolve().as_uri(), 1200, 2600)
+        picture("report-page.png", Path(sys.argv[1]).resolve().as_uri(), 1200, 1250)
         return
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")

@@ -20,9 +20,8 @@ from hlx_model.layout import BASELINES, BASELINES_SAMPLE, EVALUATION
 from hlx_model.model.device import device_of
 from hlx_model.phases import PHASES
 from hlx_model.provenance.evaluations import current_examples
-from hlx_model.providers.catalogue import resolve
+from hlx_model.providers.catalogue import choice_named
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import Choice
 from hlx_model.reporting.pages import baselines_markdown
 
 PHASE = PHASES[3]
@@ -75,7 +74,7 @@ def _baselines(models: tuple[str, ...]) -> dg.AssetsDefinition:
 
         with user_errors():
             files = ProviderFiles.of_home(home_directory())
-            choices = dict.fromkeys(_choice(model) for model in models)
+            choices = dict.fromkeys(choice_named(model, "HLX_BASELINES") for model in models)
             cost = own_cost(config.usd_per_hour, config.watts, config.usd_per_kwh)
             made = compare(
                 checkpoint, ProviderClient(files), list(choices), lambda choice: price_of(choice, files),
@@ -92,14 +91,6 @@ def _baselines(models: tuple[str, ...]) -> dg.AssetsDefinition:
         )
 
     return baselines
-
-
-def _choice(name: str) -> Choice:
-    provider, _, model = name.partition("/")
-    try:
-        return resolve(provider, model)
-    except ValueError as error:
-        raise ValueError(f"HLX_BASELINES: {error}") from None
 
 
 def _metadata(made: Comparison) -> dict[str, Any]:

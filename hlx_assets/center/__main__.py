@@ -78,7 +78,8 @@ def serve(workspace: Path | None, host: str, port: int, ui_url: str | None) -> N
                 settings = replace(settings, token=own_token())
                 proxy = f"https://{min(settings.sites, default='localhost')}" if settings.behind_proxy else ""
                 link = f"{proxy or settings.address(host, port)}/center?{PARAMETER}={settings.token}"
-                sys.stderr.write(f"once a paid key is stored, log in with this link: {link}\n")
+                when = "log in" if own() else "once a paid key is stored, log in"
+                sys.stderr.write(f"{when} with this link: {link}\n")
             app = create_app(Center(instance, home, launch, address, settings.token))
             guarded = RequestGuard(
                 app, settings, forms=True, open_paths=(HEALTH,), required=lambda: given is not None or own(),

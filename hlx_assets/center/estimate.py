@@ -29,10 +29,10 @@ from hlx_assets.curriculum.settings import TrainingConfig
 from hlx_assets.io_manager import latest_path
 from hlx_model.evaluation.milestones import due
 from hlx_model.model.sizes import SIZES
+from hlx_model.money import NANO, dollars
 from hlx_model.phases import PHASES
 from hlx_model.profiles import Profile, profile
 from hlx_model.providers.catalogue import resolve
-from hlx_model.providers.question import NANO, dollars
 from hlx_model.runs.heartbeat import running_here
 from hlx_model.shown import one_line
 from hlx_model.supervision.schedule import WORST_TOKENS, expected_calls

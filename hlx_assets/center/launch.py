@@ -12,6 +12,7 @@ from hlx_assets.center import estimate as estimates
 from hlx_assets.center import providers, sessions
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.facts import verdict
+from hlx_assets.center.forms import checked
 from hlx_assets.center.models import Estimate, StartAnswer, TrainingSession
 from hlx_assets.center.places import Places, name_of, priority
 from hlx_assets.center.requests import CloneRequest, MoveRequest, StartRequest
@@ -19,7 +20,7 @@ from hlx_assets.curriculum import session as tags
 from hlx_assets.curriculum.outcome import latest_resumption
 from hlx_assets.curriculum.session import PHASES_OF
 from hlx_assets.io_manager import latest_path
-from hlx_assets.watchdog.runs import GONE, STOPPED_TAG, close, is_gone
+from hlx_assets.watchdog.runs import GONE, STOPPED_TAG, as_tag, close, is_gone
 from hlx_model.files import lock
 from hlx_model.layout import DOCUMENT, EVALUATION, EVALUATION_DOCUMENT, EXAMPLES
 from hlx_model.phases import PHASES
@@ -45,10 +46,12 @@ def start(center: Center, request: StartRequest, idempotency_key: str | None = N
             session before it in the chain did not pass, or if the key was used for another request; and as
             `providers.supervisor` if it has a provider that cannot supervise it.
     """
-    found, choice = estimates.estimate(center, request), None
+    found, choice, without = estimates.estimate(center, request), None, None
     if not (idempotency_key and _of_key(center, idempotency_key)):
         _require_possible(found, request)
-        choice = _supervisor(center, request)  # not under the lock: a provider may take seconds to answer
+        choice, without = _supervisor(center, request)  # not under the lock: a provider may take seconds to answer
+    if without:
+        found = estimates.estimate(center, request.model_copy(update={"provider": None}))
     with _changing(center):
         if idempotency_key and (known := _of_key(center, idempotency_key)):
             if not _is_of(known, request):
@@ -56,7 +59,7 @@ def start(center: Center, request: StartRequest, idempotency_key: str | None = N
             return _answer(center, known.run_id, found)
         own = {
             tags.SESSION: request.corpus, tags.SIZE: estimates.size_of(request), tags.IDEMPOTENCY: idempotency_key,
-            **_chained(center, request.after),
+            tags.UNSUPERVISED: without and as_tag(without), **_chained(center, request.after),
         }  # fmt: skip
         if choice:
             own |= {tags.PROVIDER: choice.provider, tags.MODEL: choice.model, tags.KEY: choice.key_id}
@@ -84,15 +87,19 @@ def _is_of(run: dg.DagsterRun, request: StartRequest) -> bool:
     )
 
 
-def _supervisor(center: Center, request: StartRequest) -> Choice | None:
-    """Return who supervises a session, or None; errors as for `providers.supervisor`."""
+def _supervisor(center: Center, request: StartRequest) -> tuple[Choice | None, str | None]:
+    """Return who supervises a session, and why nobody does although one is named.
+
+    Raises:
+        CenterError: as for `providers.supervisor`, unless the session may start without.
+    """
     if not request.provider:
-        return None
+        return None, None
     try:
-        return providers.supervisor(center, request.provider, request.model, request.key_id)
-    except CenterError:
+        return providers.supervisor(center, request.provider, request.model, request.key_id), None
+    except CenterError as error:
         if request.without_provider:
-            return None
+            return None, error.detail.partition(providers.WITHOUT)[0].rstrip(" ,;")
         raise
 
 
@@ -108,7 +115,7 @@ def clone(center: Center, run_id: str, changes: CloneRequest) -> StartAnswer:
         merged["epochs"] = given.get("epochs")
     elif given.get("epochs"):
         merged["settings"].pop("tokens", None)
-    return start(center, StartRequest(**merged))
+    return start(center, checked(StartRequest, merged))
 
 
 def resume(center: Center, run_id: str) -> StartAnswer:

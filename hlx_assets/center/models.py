@@ -25,14 +25,16 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """An answer: every field is in its JSON and in its schema, by the name that the studio uses."""
+
     model_config = ConfigDict(
         populate_by_name=True, use_attribute_docstrings=True, serialize_by_alias=True,
         json_schema_serialization_defaults_required=True,
     )  # fmt: skip
 
 
-class PhaseEstimate(_Answer):
+class PhaseEstimate(Answer):
     """What one phase of a session will take."""
 
     phase: int
@@ -46,7 +48,7 @@ class PhaseEstimate(_Answer):
     """What the speed was taken from, or why it is not known."""
 
 
-class Estimate(_Answer):
+class Estimate(Answer):
     """What a session will take, before it starts."""
 
     phases: list[PhaseEstimate]
@@ -72,7 +74,7 @@ class Estimate(_Answer):
     """One line for a person."""
 
 
-class Links(_Answer):
+class Links(Answer):
     """Addresses with more about a session; None for what does not exist yet."""
 
     page: str
@@ -84,7 +86,7 @@ class Links(_Answer):
     lineage: str | None
 
 
-class TrainingSession(_Answer):
+class TrainingSession(Answer):
     """A session. The first ten fields are those of the studio's page."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
@@ -108,6 +110,8 @@ class TrainingSession(_Answer):
     """One line: what a waiting session waits for, or why it ended as it did."""
     position: int | None
     """1 is next; None if it is not queued."""
+    unsupervised: str | None = None
+    """Why it has no supervisor, although one was named; one line."""
     created: datetime
     profile: str
     settings: dict[str, Any]
@@ -138,7 +142,7 @@ class TrainingSession(_Answer):
     links: Links
 
 
-class StartAnswer(_Answer):
+class StartAnswer(Answer):
     """A session that was started."""
 
     id: str
@@ -147,7 +151,7 @@ class StartAnswer(_Answer):
     estimate: Estimate
 
 
-class StatusMessage(_Answer):
+class StatusMessage(Answer):
     """A message of the WebSocket: the seven fields of the studio, then ours."""
 
     session_id: str
@@ -172,7 +176,7 @@ class StatusMessage(_Answer):
     """Why each field is null that is: `{"val_loss": "not measured yet"}`."""
 
 
-class CurvePoint(_Answer):
+class CurvePoint(Answer):
     """A record of a training."""
 
     step: int
@@ -183,7 +187,7 @@ class CurvePoint(_Answer):
     tokens_per_second: float | None
 
 
-class Gate(_Answer):
+class Gate(Answer):
     """A gate's result."""
 
     name: str
@@ -191,7 +195,7 @@ class Gate(_Answer):
     reason: str
 
 
-class MilestoneMark(_Answer):
+class MilestoneMark(Answer):
     """The gates of one epoch during a training."""
 
     epoch: int
@@ -201,7 +205,7 @@ class MilestoneMark(_Answer):
     gates: list[Gate]
 
 
-class TrainingCurve(_Answer):
+class TrainingCurve(Answer):
     """The curve of one training of a session."""
 
     training_id: str
@@ -211,7 +215,7 @@ class TrainingCurve(_Answer):
     milestones: list[MilestoneMark]
 
 
-class SessionGates(_Answer):
+class SessionGates(Answer):
     """The gates of one training of a session: at its milestones, and of its report."""
 
     training_id: str
@@ -222,7 +226,7 @@ class SessionGates(_Answer):
     gates: list[Gate]
 
 
-class LogLine(_Answer):
+class LogLine(Answer):
     """A line of a session's log."""
 
     time: datetime
@@ -231,7 +235,7 @@ class LogLine(_Answer):
     text: str
 
 
-class SessionLog(_Answer):
+class SessionLog(Answer):
     """Lines of a log, oldest first, and the place after them."""
 
     lines: list[LogLine]
@@ -240,7 +244,7 @@ class SessionLog(_Answer):
     more: bool
 
 
-class HistoryRow(_Answer):
+class HistoryRow(Answer):
     """An ended session with the figures of its last training."""
 
     session: TrainingSession
@@ -258,7 +262,7 @@ class HistoryRow(_Answer):
     """What was paid for its supervision, with what is reserved; None if the ledger cannot be read."""
 
 
-class Comparison(_Answer):
+class Comparison(Answer):
     """Sessions beside each other."""
 
     sessions: list[HistoryRow]
@@ -269,7 +273,7 @@ class Comparison(_Answer):
     """Of each session the curve of its last training; None without one."""
 
 
-class CheckpointRow(_Answer):
+class CheckpointRow(Answer):
     """The checkpoint that a training passes on."""
 
     id: str
@@ -296,7 +300,7 @@ class CheckpointRow(_Answer):
     lineage: str | None
 
 
-class TestAnswer(_Answer):
+class TestAnswer(Answer):
     """What a checkpoint answered."""
 
     text: str
@@ -307,7 +311,7 @@ class TestAnswer(_Answer):
     """What the model can do and its verdict; lines for a person."""
 
 
-class ExportAnswer(_Answer):
+class ExportAnswer(Answer):
     """An exported model in the home."""
 
     directory: str
@@ -315,7 +319,7 @@ class ExportAnswer(_Answer):
     note: str | None
 
 
-class AlertLine(_Answer):
+class AlertLine(Answer):
     """An alert of the watchdog."""
 
     time: datetime
@@ -326,7 +330,7 @@ class AlertLine(_Answer):
     training_id: str | None
 
 
-class Health(_Answer):
+class Health(Answer):
     """Whether what a session needs works."""
 
     status: Literal["ok", "degraded"]
@@ -341,7 +345,7 @@ class Health(_Answer):
     """The newest first."""
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """Why a request was refused."""
 
     detail: str

@@ -1,19 +1,21 @@
 """The routes for keys, models, costs and opinions: JSON. A browser is sent to the page."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from hlx_assets.center import providers, sessions
 from hlx_assets.center.api import ERRORS, TheCenter, page_at
 from hlx_assets.center.provider_models import Costs, KeyInfo, OpinionInfo, ProviderInfo, Validation
 from hlx_assets.center.requests import BudgetRequest, KeyChange, KeyRequest
+from hlx_model.serving.guard import WITHOUT_TOKEN
 
 router = APIRouter(responses=ERRORS, tags=["providers"])
 
 
 @router.post("/api/keys/add", status_code=201)
-def add_key(center: TheCenter, request: KeyRequest) -> KeyInfo:
+def add_key(center: TheCenter, request: KeyRequest, connection: Request) -> KeyInfo:
     """Store a key, and ask its provider whether it accepts it. The key never comes back."""
-    return providers.add_key(center, request)
+    key = providers.add_key(center, request)
+    return key.model_copy(update={"note": providers.LOCKED}) if connection.scope.get(WITHOUT_TOKEN) else key
 
 
 @router.get("/api/keys/list", dependencies=[page_at("/center#keys-section")])
@@ -67,5 +69,5 @@ def set_budget(center: TheCenter, request: BudgetRequest) -> Costs:
 
 @router.get("/api/training/{session_id}/opinions")
 def session_opinions(center: TheCenter, session_id: str) -> list[OpinionInfo]:
-    """Return what supervisors said of a session's trainings. No gate reads it."""
+    """Return the opinions of supervisors on a session's trainings. No gate reads them."""
     return providers.opinions(center, sessions.session(center, session_id))

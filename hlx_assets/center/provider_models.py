@@ -1,11 +1,9 @@
 """What the answers about keys, models, costs and opinions contain. Money is in dollars, times are UTC (ISO 8601)."""
 
-from pydantic import Field
-
-from hlx_assets.center.models import _Answer
+from hlx_assets.center.models import Answer
 
 
-class KeyInfo(_Answer):
+class KeyInfo(Answer):
     """A key. The first five fields are those of the studio's page; the key itself never comes back."""
 
     id: str
@@ -26,9 +24,11 @@ class KeyInfo(_Answer):
     """The provider's word, if it refused it since."""
     agreed: bool
     """Whether a person agreed to what is sent to the provider."""
+    note: str | None = None
+    """What else changes: with the first key, that every request needs the login."""
 
 
-class Validation(_Answer):
+class Validation(Answer):
     """What a provider answered about a key."""
 
     valid: bool | None
@@ -38,7 +38,7 @@ class Validation(_Answer):
     key: KeyInfo
 
 
-class ModelInfo(_Answer):
+class ModelInfo(Answer):
     """A model that could supervise a training."""
 
     name: str
@@ -51,7 +51,7 @@ class ModelInfo(_Answer):
     output_usd: float | None
 
 
-class ProviderInfo(_Answer):
+class ProviderInfo(Answer):
     """A provider with its models."""
 
     name: str
@@ -66,7 +66,7 @@ class ProviderInfo(_Answer):
     models: list[ModelInfo]
 
 
-class OpenCall(_Answer):
+class OpenCall(Answer):
     """A call whose cost is not known yet."""
 
     id: str
@@ -78,7 +78,7 @@ class OpenCall(_Answer):
     alive: bool
 
 
-class Costs(_Answer):
+class Costs(Answer):
     """What is spent on providers, and the caps."""
 
     booked_usd: float
@@ -98,8 +98,8 @@ class Costs(_Answer):
     """Providers that are not asked until a person looks, with the reason."""
 
 
-class OpinionInfo(_Answer):
-    """What a supervisor said of a training. No gate reads it."""
+class OpinionInfo(Answer):
+    """The opinion of a supervisor on a training. No gate reads it."""
 
     training_id: str
     time: float
@@ -116,4 +116,4 @@ class OpinionInfo(_Answer):
     evidence: list[dict[str, str | int]]
     advice: str
     note: str
-    cost_usd: float = Field(default=0.0)
+    cost_usd: float = 0.0

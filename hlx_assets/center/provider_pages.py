@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
+from pydantic import SecretStr
 
 from hlx_assets.center import providers
 from hlx_assets.center.context import Center, CenterError
@@ -14,24 +15,24 @@ from hlx_assets.center.parts import Did, Reading
 from hlx_assets.center.provider_models import KeyInfo
 from hlx_assets.center.rendering import render
 from hlx_assets.center.requests import BudgetRequest, KeyChange, KeyRequest
+from hlx_model.providers.ledger import DEFAULT_CAPS
 from hlx_model.providers.secret import looks_like_key
 from hlx_model.serving.guard import WITHOUT_TOKEN
 
 router = page_router()
-CAPS = ("call", "session", "day", "all")
 
 
 @router.post("/center/keys/add")
 def add_key(center: The, request: Request, form: Form) -> Response:
     """Store a key."""
 
-    def add() -> str:
+    def add() -> Did:
         agreed = form.get("agreed") == "1"
         if not agreed and not providers.agreed(center, form.get("provider", "")):
             raise CenterError(409, "tick that you agree to what is sent to this provider")
         given = {name: form.get(name, "") for name in ("provider", "name", "key")}
         key = providers.add_key(center, checked(KeyRequest, {**given, "agreed": agreed}))
-        return _Refused.of(key, f"Stored: {key.provider} {key.name}, {_state(key.problem, key.validated)}")
+        return _did(key, f"Stored: {key.provider} {key.name}, {_state(key.problem, key.validated)}")
 
     typed = {name: form.get(name, "") for name in ("provider", "name")}
     if looks_like_key(typed["name"]):
@@ -39,13 +40,9 @@ def add_key(center: The, request: Request, form: Form) -> Response:
     return _answer(center, request, "keys", Did(values=typed), add)
 
 
-class _Refused(str):
-    """What was done with a key that its provider refuses."""
-
-    @classmethod
-    def of(cls, key: KeyInfo, said: str) -> str:
-        """Return what was done; marked if the provider refuses the key."""
-        return cls(said) if key.problem else said
+def _did(key: KeyInfo, said: str) -> Did:
+    """Return what was done with a key, marked if its provider refuses it."""
+    return Did(said=said, refused=key.problem is not None)
 
 
 def _state(problem: str | None, validated: str | None) -> str:
@@ -67,8 +64,8 @@ def left_in_the_browser() -> Response:
 def agree(center: The, request: Request, provider: str) -> Response:
     """Keep that a person agreed to what is sent to a provider."""
 
-    def agreed() -> str:
-        return f"Agreed: {providers.agree_to(center, provider).title}"
+    def agreed() -> Did:
+        return Did(said=f"Agreed: {providers.agree_to(center, provider).title}")
 
     return _answer(center, request, "models", Did(), agreed)
 
@@ -77,24 +74,23 @@ def agree(center: The, request: Request, provider: str) -> Response:
 def act(center: The, request: Request, key_id: str, action: str, form: Form) -> Response:
     """Check, rename, replace or remove a key."""
 
-    def check() -> str:
+    def check() -> Did:
         found = providers.validate(center, key_id)
         said = {True: "accepted by its provider", False: f"refused: {found.reason}", None: f"not known: {found.reason}"}
-        return _Refused.of(found.key, f"{found.key.provider} {found.key.name}: {said[found.valid]}")
+        return _did(found.key, f"{found.key.provider} {found.key.name}: {said[found.valid]}")
 
-    def rename() -> str:
-        return f"Renamed: {providers.change_key(center, key_id, KeyChange(name=form.get('name', ''))).name}"
+    def rename() -> Did:
+        return Did(said=f"Renamed: {providers.change_key(center, key_id, KeyChange(name=form.get('name', ''))).name}")
 
-    def replace_key() -> str:
-        secret = providers.secret_text(form.get("key", ""))
-        key = providers.change_key(center, key_id, KeyChange(key=secret))
-        return _Refused.of(key, f"Replaced: {key.name} ends with {key.key}, {_state(key.problem, key.validated)}")
+    def replace_key() -> Did:
+        key = providers.change_key(center, key_id, KeyChange(key=SecretStr(form.get("key", ""))))
+        return _did(key, f"Replaced: {key.name} ends with {key.key}, {_state(key.problem, key.validated)}")
 
-    def remove() -> str:
+    def remove() -> Did:
         entry = providers.remove_key(center, key_id)
-        return f"Removed: {entry.provider} {entry.name}. Revoke it at its provider too."
+        return Did(said=f"Removed: {entry.provider} {entry.name}. Revoke it at its provider too.")
 
-    actions: Mapping[str, Callable[[], str]] = {
+    actions: Mapping[str, Callable[[], Did]] = {
         "check": check, "rename": rename, "replace": replace_key, "remove": remove
     }  # fmt: skip
     if action not in actions:
@@ -106,39 +102,38 @@ def act(center: The, request: Request, key_id: str, action: str, form: Form) -> 
 def set_budget(center: The, request: Request, form: Form) -> Response:
     """Set the caps."""
 
-    def put() -> str:
-        caps = {name: form[name].strip() for name in CAPS if form.get(name, "").strip()}
+    def put() -> Did:
+        caps = {name: form[name].strip() for name in DEFAULT_CAPS if form.get(name, "").strip()}
         token = {"token": form["token"]} if form.get("token") else {}
         providers.set_budget(center, checked(BudgetRequest, {**caps, **token}))
-        return "The caps are set."
+        return Did(said="The caps are set.")
 
-    return _answer(center, request, "costs", Did(values={name: form.get(name, "") for name in CAPS}), put)
+    return _answer(center, request, "costs", Did(values={name: form.get(name, "") for name in DEFAULT_CAPS}), put)
 
 
-def _answer(center: Center, request: Request, part: str, did: Did, do: Callable[[], str]) -> Response:
-    """Do what a form says, and answer with its part, or without JavaScript with the page."""
+def _answer(center: Center, request: Request, part: str, undone: Did, do: Callable[[], Did]) -> Response:
+    """Do what a form requests, and answer with its part, or without JavaScript with the page.
+
+    Args:
+        center: of the home.
+        request: of the browser.
+        part: of the page, which the form belongs to.
+        undone: what its part shows if it cannot be done: what was typed.
+        do: does it, and returns what its part shows then.
+    """
     status = 200
     try:
-        did = Did(said=(said := do()), refused=isinstance(said, _Refused))
+        did = do()
     except CenterError as error:
-        did, status = replace(did, problem=error.detail), error.status
+        did, status = replace(undone, problem=error.detail), error.status
     reading = Reading(center)
     reading.did[part] = did
-    if part == "keys" and did.said and _now_locked(center, request):
+    if part == "keys" and did.said and request.scope.get(WITHOUT_TOKEN) and providers.has_paid_key(center):
         # The next request of this browser needs the login that it does not have yet.
-        locked = f"{did.said} From now on this page needs its login: open the link that was printed when it started."
-        return _locked(request, locked)
+        locked = f"{did.said} {providers.LOCKED}"
+        if is_htmx(request):
+            return html(render("parts/problem", problem=locked))
+        return html(render("error", title="Stored", problem=locked))
     if is_htmx(request):
         return html(reading.part(part), headers={"HX-Trigger": "keyed"} if part == "keys" else {})
     return page(reading, status) if did.problem else RedirectResponse(f"/center#{part}-section", 303)
-
-
-def _now_locked(center: Center, request: Request) -> bool:
-    """Return whether a request without the token was the last one that may do without it."""
-    return bool(request.scope.get(WITHOUT_TOKEN)) and any(key.provider != "qwen" for key in providers.keys(center))
-
-
-def _locked(request: Request, text: str) -> HTMLResponse:
-    if is_htmx(request):
-        return html(render("parts/problem", problem=text))
-    return html(render("error", title="Stored", problem=text))

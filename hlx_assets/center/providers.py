@@ -2,9 +2,8 @@
 
 import hmac
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
-
-from pydantic import SecretStr
 
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import TrainingSession
@@ -18,19 +17,22 @@ from hlx_assets.center.provider_models import (
     Validation,
 )
 from hlx_assets.center.requests import BudgetRequest, KeyChange, KeyRequest
+from hlx_model.money import NANO
 from hlx_model.providers.agreed import agree, has_agreed, what_is_sent
 from hlx_model.providers.catalogue import PROVIDERS, Provider, provider_named, resolve
 from hlx_model.providers.client import ProviderClient
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.ledger import Ledger
+from hlx_model.providers.ledger import DEFAULT_CAPS, Ledger
 from hlx_model.providers.prices import price_of, tier
-from hlx_model.providers.question import NANO, Choice
+from hlx_model.providers.question import Choice
 from hlx_model.providers.secret import Secret
 from hlx_model.providers.vault import KeyEntry, Vault
 from hlx_model.shown import one_line
 from hlx_model.supervision.opinions import read_opinions
 
 T = TypeVar("T")
+WITHOUT = "or start without a provider (without_provider: true)"
+LOCKED = "From now on every request needs the login: open the link that the Training Center printed when it started."
 
 
 def keys(center: Center) -> list[KeyInfo]:
@@ -44,14 +46,12 @@ def add_key(center: Center, request: KeyRequest) -> KeyInfo:
     Raises:
         CenterError: 422; the provider, the name or the key is not valid.
     """
-    found = {one.name: one for one in PROVIDERS.values() if one.needs_key}.get(name_of(request.provider) or "")
-    if found is None:  # what was given is not repeated: fields are mixed up, and one of them is a key
-        raise CenterError(
-            422, f"provider: choose one of {', '.join(p.name for p in PROVIDERS.values() if p.needs_key)}"
-        )
-    entry = _done(lambda: _vault(center).add(found.name, request.name, Secret.of(request.key.get_secret_value())))
+    paid = [provider.name for provider in PROVIDERS.values() if provider.needs_key]
+    if (name := name_of(request.provider)) not in paid:  # not repeated: fields are mixed up, and one of them is a key
+        raise CenterError(422, f"provider: choose one of {', '.join(paid)}")
+    entry = _done(lambda: _vault(center).add(name, request.name, Secret.of(request.key.get_secret_value())))
     if request.agreed:
-        agree_to(center, found.name)
+        agree_to(center, name)
     return validate(center, entry.id).key
 
 
@@ -83,6 +83,11 @@ def validate(center: Center, key_id: str) -> Validation:
     return Validation(valid=found.valid, reason=found.reason, key=_info(center, _known(center, key_id)))
 
 
+def has_paid_key(center: Center) -> bool:
+    """Return whether a key is stored of a provider that costs money."""
+    return _done(_vault(center).has_paid_key)
+
+
 def providers(center: Center) -> list[ProviderInfo]:
     """Return the providers with their models."""
     return _done(lambda: [_provider(center, provider) for provider in PROVIDERS.values()])
@@ -110,31 +115,21 @@ def set_budget(center: Center, request: BudgetRequest) -> Costs:
     if center.token is not None and not hmac.compare_digest(given.encode(), center.token.encode()):
         raise CenterError(403, "token: enter the token of this server again: it is in the link that it printed, or in "
                           "HLX_API_TOKEN")  # fmt: skip
-    ledger = Ledger(_files(center))
-    caps = {
-        name: amount for name in ("call", "session", "day", "all") if (amount := getattr(request, name)) is not None
-    }
+    ledger, caps = Ledger(_files(center)), request.model_dump(include={*DEFAULT_CAPS}, exclude_none=True)
     if not caps:
-        raise CenterError(422, "give at least one of call, session, day, all: dollars")
+        raise CenterError(422, f"give at least one of {', '.join(DEFAULT_CAPS)}: dollars")
     for name, amount in caps.items():
-        _done(lambda name=name, amount=amount: ledger.set_cap(name, round(amount * NANO)))  # type: ignore[misc]
+        _done(partial(ledger.set_cap, name, round(amount * NANO)))
     return costs(center)
 
 
 def opinions(center: Center, session: TrainingSession) -> list[OpinionInfo]:
-    """Return what supervisors said of the trainings of a session, the oldest first."""
+    """Return the opinions of supervisors on the trainings of a session, the oldest first."""
     return [
-        OpinionInfo(
-            training_id=name, cost_usd=_usd(one.cost_nanodollars), signs=list(one.signs),
-            evidence=[{"step": fact.step, "figure": fact.figure} for fact in one.evidence],
-            **{field: getattr(one, field) for field in (
-                "time", "trigger", "step", "epoch", "provider", "model", "outcome", "verdict", "confidence", "advice",
-                "note",
-            )},
-        )
+        OpinionInfo.model_validate({**one.to_json(), "training_id": name, "cost_usd": _usd(one.cost_nanodollars)})
         for name in session.trainings
         for one in read_opinions(center.artifacts.training / name)
-    ]  # fmt: skip
+    ]
 
 
 def name_of(provider: str | None) -> str | None:
@@ -154,24 +149,24 @@ def supervisor(center: Center, provider: str, model: str | None, key_id: str | N
     """
     choice = _done(lambda: resolve(provider, model))
     found = provider_named(choice.provider)
-    without = "or start without a provider (without_provider: true)"
     if not _done(lambda: has_agreed(_files(center), found.name)):
         raise CenterError(409, f"nobody agreed to what is sent to {found.title} at {found.host}: agree on the page or "
-                          f"with `hlx keys agree {found.name}`, {without}")  # fmt: skip
+                          f"with `hlx keys agree {found.name}`, {WITHOUT}")  # fmt: skip
     if _done(lambda: price_of(choice, _files(center))) is None:
-        raise CenterError(422, f"the price of {choice} is not known: state it with `hlx keys price`, {without}")
+        raise CenterError(422, f"the price of {choice} is not known: state it with `hlx keys price`, {WITHOUT}")
     try:
         entry = _vault(center).find(found.name, key_id) if found.needs_key else None
     except ValueError as error:
-        raise CenterError(422, f"{one_line(error)} adds one, {without}") from None
+        raise CenterError(422, f"{one_line(error)} adds one, {WITHOUT}") from None
     checked = ProviderClient(_files(center)).check(found.name, entry.id if entry else None)
     if checked.valid is not True:
         key = f"the key {entry.name}: " if entry else ""
         raise CenterError(
-            503 if checked.valid is None else 422, f"{found.title}, {key}{checked.reason}; mend that, {without}"
+            503 if checked.valid is None else 422,
+            f"{found.title}, {key}{checked.reason.rstrip('.')}; mend that, {WITHOUT}",
         )
     if not found.needs_key and not {choice.model, f"{choice.model}:latest"} & {*checked.models}:
-        raise CenterError(422, f"{found.title} has no model {choice.model}: `ollama pull {choice.model}`, {without}")
+        raise CenterError(422, f"{found.title} has no model {choice.model}: `ollama pull {choice.model}`, {WITHOUT}")
     return Choice(choice.provider, choice.model, entry.id if entry else None)
 
 
@@ -275,8 +270,3 @@ def _usd(nano: int) -> float:
 
 def _dollars(amounts: Mapping[str, int]) -> dict[str, float]:
     return {name: _usd(amount) for name, amount in amounts.items()}
-
-
-def secret_text(given: str) -> SecretStr:
-    """Return a field of a form as a secret."""
-    return SecretStr(given)

@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from hlx_assets.center.models import TARGETS, CurvePoint, State, TrainingCurve, TrainingSession
 from hlx_model.model.sizes import SIZES
+from hlx_model.money import NANO, dollars
 from hlx_model.phases import PHASES
-from hlx_model.providers.question import NANO, dollars
 from hlx_model.reporting import numbers
 from hlx_model.reporting.render import template_environment
 from hlx_model.shown import show_unseen

@@ -1,8 +1,8 @@
 """What the requests to the Training Center contain. A field that is not known is refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from hlx_assets.center.models import Corpus
 
@@ -62,6 +62,13 @@ class StartRequest(_SessionRequest):
 
     corpus: Corpus
     """What to train: `English` is phase 1, `HLX` phase 2, `Translation` phase 3, `Curriculum` all three."""
+
+    @model_validator(mode="after")
+    def _names_a_provider(self) -> Self:
+        """Refuse a model or a key without its provider: the session would start without a supervisor."""
+        if not self.provider and (self.model or self.key_id):
+            raise ValueError(f"{'model' if self.model else 'key_id'} is given without provider: name that too")
+        return self
 
     # The studio's page has them in its type; they are the server's to say.
     id: Any = None

@@ -115,6 +115,7 @@ def _session(center: Center, record: dg.RunRecord, view: _View) -> TrainingSessi
     return TrainingSession(
         id=run.run_id,
         provider=run.tags.get(tags.PROVIDER, ""),
+        unsupervised=run.tags.get(tags.UNSUPERVISED),
         model=run.tags.get(tags.MODEL, ""),
         targetModel=_TARGET_OF.get(run.tags.get(tags.SIZE, ""), run.tags.get(tags.SIZE, "")),
         corpus=corpus,  # type: ignore[arg-type]  # a key of PHASES_OF
@@ -157,6 +158,8 @@ def _now(center: Center, record: dg.RunRecord, found: Facts, beat: Heartbeat | N
         ended = verdict(center.instance, run)
         if ended.outcome == "passed":
             before = f"nothing was trained: training {found.found} had ended before" if found.found else None
+            if before and run.tags.get(tags.PROVIDER):
+                before += ", so its supervisor was not asked"
             return _Now("completed", "completed", before)
         return _Now("failed", ended.outcome, ended.reason and ended.reason.removeprefix("withdrawn: "))
     if run.status in WAITING:

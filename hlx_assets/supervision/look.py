@@ -1,4 +1,4 @@
-"""What a supervisor is told of a training: from its directory, and from what its newest checkpoint writes now."""
+"""What a supervisor learns of a training: from its directory, and from what its newest checkpoint writes now."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -22,12 +22,13 @@ from hlx_assets.watchdog.alert_record import RecordedAlert, recorded_alerts
 from hlx_assets.watchdog.alerts import Alert, Notifier
 from hlx_assets.watchdog.runs import UNFINISHED
 from hlx_model.layout import TRAINING_ID, Artifacts
+from hlx_model.money import dollars
 from hlx_model.monitoring.snapshots import read_milestones
 from hlx_model.phases import PHASES
 from hlx_model.providers.catalogue import PROVIDERS, resolve
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import Choice, Client, dollars
+from hlx_model.providers.question import Choice, Client
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.shown import one_line
 from hlx_model.supervision.opinions import Opinion, Trigger, read_opinions, record_opinion

@@ -27,10 +27,11 @@ from hlx_model.layout import (
     TEACHER_REQUESTS,
     WRITTEN,
 )
+from hlx_model.money import dollars
 from hlx_model.provenance.evaluations import current_examples
-from hlx_model.providers.catalogue import resolve
+from hlx_model.providers.catalogue import choice_named
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import Choice, Outcome, dollars
+from hlx_model.providers.question import Outcome
 from hlx_model.teaching.admission import Refusal, admit, read_again
 from hlx_model.teaching.proposals import judge, propose
 from hlx_model.teaching.requests import Known, requests_table
@@ -86,7 +87,7 @@ def assets(environment: DagsterEnvironment) -> list[dg.AssetsDefinition]:
                 return kept_cost(files, outcome)
 
             table, questions = propose(
-                ProviderClient(files), _choice("HLX_TEACHER", teacher), pq.read_table(teacher_requests / ROWS),
+                ProviderClient(files), choice_named(teacher, "HLX_TEACHER"), pq.read_table(teacher_requests / ROWS),
                 cost_of=cost_of, session=context.run.run_id,
             )  # fmt: skip
             asked = {digest: question.to_json() for digest, question in questions.items()}
@@ -115,7 +116,7 @@ def assets(environment: DagsterEnvironment) -> list[dg.AssetsDefinition]:
             refused += unreadable
             if judging and admitted:
                 client = ProviderClient(ProviderFiles.of_home(home_directory()))
-                other = list(judge(client, _choice("HLX_TEACHER_JUDGE", judging), admitted, context.run.run_id))
+                other = list(judge(client, choice_named(judging, "HLX_TEACHER_JUDGE"), admitted, context.run.run_id))
                 refused += [Refusal(*one) for one in other]
                 no = {row["id"] for row, _ in other}
                 admitted = [row for row in admitted if row["id"] not in no]
@@ -155,14 +156,6 @@ def _keep(asset: str, table: pa.Table, questions: dict[str, Any] | None = None) 
 
 def _questions(directory: Path) -> dict[str, AskedQuestion]:
     return {digest: AskedQuestion.from_json(question) for digest, question in read_json(directory / QUESTIONS).items()}
-
-
-def _choice(variable: str, name: str) -> Choice:
-    provider, _, model = name.partition("/")
-    try:
-        return resolve(provider, model)
-    except ValueError as error:
-        raise ValueError(f"{variable}: {error}") from None
 
 
 def _sample(table: pa.Table) -> dg.TableMetadataValue:

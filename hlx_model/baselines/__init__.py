@@ -7,5 +7,6 @@
     table       rates, latency and cost
     compare     all of it: `baselines.json` and `sample.jsonl`
 
-English→HLX alone: a sentence has few right values, a value has too many right sentences to score a stranger by.
+English→HLX alone: a sentence has few right values, but a value has so many right sentences that an exact match would
+be unfair to another model.
 """

@@ -11,10 +11,10 @@ from hlx_model.corpus import ENGLISH
 from hlx_model.evaluation.translation import PairRow, translate
 from hlx_model.model.device import threads, threads_of
 from hlx_model.model.transformer import Transformer
+from hlx_model.money import NANO
 
 TIMED_ALONE = 16
 """Rows that are also translated alone, for the latency."""
-_NANO = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def own_cost(
     if usd_per_hour is not None:
         if watts is not None or usd_per_kwh is not None:
             raise ValueError("usd_per_hour is stated, and watts or usd_per_kwh too: state the rent or the power")
-        return OwnCost(usd_per_hour * _NANO, f"${usd_per_hour:g} an hour")
+        return OwnCost(usd_per_hour * NANO, f"${usd_per_hour:g} an hour")
     if watts is not None and usd_per_kwh is not None:
-        return OwnCost(watts / 1000 * usd_per_kwh * _NANO, f"{watts:g} W at ${usd_per_kwh:g} a kWh")
+        return OwnCost(watts / 1000 * usd_per_kwh * NANO, f"{watts:g} W at ${usd_per_kwh:g} a kWh")
     if watts is not None or usd_per_kwh is not None:
         raise ValueError("watts and usd_per_kwh belong together: state both, or usd_per_hour")
     return OwnCost(None, "not stated: set usd_per_hour, or watts and usd_per_kwh")

@@ -8,10 +8,10 @@ from typer import Argument, Context, Typer
 
 from hlx_model.cli.options import AsJson
 from hlx_model.cli.show import echo, echo_json, minutes, print_table
+from hlx_model.money import NANO, dollars
 from hlx_model.providers.catalogue import provider_named
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger, Spending
-from hlx_model.providers.question import NANO, dollars
 from hlx_model.providers.replies import Replies
 
 costs_app = Typer(invoke_without_command=True)
@@ -32,7 +32,7 @@ def costs_command(context: Context, as_json: AsJson = False) -> None:
     files = ProviderFiles.of_home()
     spending, (count, size) = Ledger(files).spending(), Replies(files).size()
     if as_json:
-        echo_json({**spending.to_json(), "replies": {"count": count, "bytes": size}})
+        echo_json({"unit": "nanodollars", **spending.to_json(), "replies": {"count": count, "bytes": size}})
         return
     _show(spending)
     if count:

@@ -7,13 +7,15 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 from hlx_model.cli.options import AsJson, option
-from hlx_model.cli.show import echo, echo_json, minutes, print_table
+from hlx_model.cli.show import confirm, echo, echo_json, minutes, print_table
+from hlx_model.environment import Environment
 from hlx_model.providers.agreed import agree, has_agreed, what_is_sent
 from hlx_model.providers.catalogue import provider_named, resolve
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.master_key import require_package
 from hlx_model.providers.secret import Secret
 from hlx_model.providers.vault import NO_SUCH_KEY, KeyEntry, Vault
+from hlx_model.shown import shorten
 
 keys_app = Typer(help="Store, check and remove keys of providers.", no_args_is_help=True)
 
@@ -21,6 +23,8 @@ _Key = Annotated[str, Argument(metavar="KEY", help="Its id, or its name if no ot
 _Extra = Annotated[list[str] | None, Argument(hidden=True)]
 """Refused: an error of the command line would repeat it."""
 _Yes = Annotated[bool, Option("--yes", help="Agree to what is sent to the provider, without a question.")]
+_SHOWN = 60
+"""Characters of a provider's refusal in the list; `hlx keys check` prints all."""
 _NAMES = "claude, openai, xai or qwen."
 
 
@@ -33,7 +37,7 @@ def add_command(
 ) -> None:
     """Store a key and check it.
 
-    The key is asked for at the terminal, or read as one line of standard input. Exit code 2: it is stored, and its
+    The key is typed at the terminal, or is the first line of standard input. Exit code 2: it is stored, and its
     provider refused it or was not reached.
     """
     _require_none(extra)
@@ -155,6 +159,7 @@ def passphrase_command() -> None:
 def _vault() -> Vault:
     """Return the vault of the home; `ValueError` if the package is missing that opens it."""
     require_package()
+    Environment.read("HLX_PROVIDER_HOSTS")  # one error, and not one for each key
     ask = (lambda: _typed("Passphrase of the vault: ")) if sys.stdin.isatty() else None
     return Vault(ProviderFiles.of_home(), ask)
 
@@ -188,11 +193,8 @@ def _agree(provider: str, *, yes: bool) -> None:
         return
     echo(what_is_sent(provider), err=True)
     if not yes:
-        if not sys.stdin.isatty():
-            raise ValueError("nothing was stored: repeat with --yes to agree to what is sent")
-        echo("Agree? [y/N] ", err=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise ValueError("nothing was stored: nobody agreed")
+        unasked = "nothing was stored: repeat with --yes to agree to what is sent"
+        confirm("Agree?", unasked=unasked, refused="nothing was stored: nobody agreed")
     agree(files, provider)
 
 
@@ -207,7 +209,9 @@ def _check(vault: Vault, entry: KeyEntry) -> bool | None:
 
 
 def _row(entry: KeyEntry) -> dict[str, object]:
-    state = entry.problem or (f"accepted {minutes(entry.validated)}" if entry.validated else "not checked")
+    state = (entry.problem and shorten(entry.problem, _SHOWN)) or (
+        f"accepted {minutes(entry.validated)}" if entry.validated else "not checked"
+    )
     return {
         "id": entry.id, "provider": entry.provider, "name": entry.name, "key": f"…{entry.last4}",
         "stored (UTC)": minutes(entry.created), "last used": minutes(entry.last_used), "state": state,

@@ -13,10 +13,10 @@ from typer import Argument, Exit, Option, Typer
 from hlx_model.checkpoints.manifest import Manifest
 from hlx_model.cli.options import AsJson, Directory, Named, option, training_folder
 from hlx_model.cli.show import UNBOUNDED, DataConsole, coloured, echo, echo_json, minutes, print_table
+from hlx_model.money import dollars
 from hlx_model.provenance.lookup import checkpoint_of
 from hlx_model.provenance.tree import CheckpointNode, Node, lineage, mermaid
 from hlx_model.provenance.uses import Use, Uses, uses_of_document, uses_of_line, uses_of_text
-from hlx_model.providers.question import dollars
 from hlx_model.release.verify import verify
 
 lineage_app = Typer(no_args_is_help=True, help="What a checkpoint was made from; what a corpus was used for.")

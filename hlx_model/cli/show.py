@@ -87,11 +87,26 @@ def require_yes(fact: str, option: str) -> None:
     Raises:
         ValueError: the answer is not yes, or there is no terminal.
     """
+    unasked = f"{fact}: nothing was trained; to train all the same, repeat with {option}"
+    confirm(f"{fact}. Train?", unasked=unasked, refused="nothing was trained")
+
+
+def confirm(question: str, *, unasked: str, refused: str) -> None:
+    """Let a person at a terminal say yes.
+
+    Args:
+        question: what is asked.
+        unasked: the error if there is no terminal.
+        refused: the error if the answer is not yes.
+
+    Raises:
+        ValueError: one of the two.
+    """
     if not sys.stdin.isatty():
-        raise ValueError(f"{fact}: nothing was trained; to train all the same, repeat with {option}")
-    echo(f"{fact}. Train? [y/N] ", err=True)
+        raise ValueError(unasked)
+    echo(f"{question} [y/N] ", err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ValueError("nothing was trained")
+        raise ValueError(refused)
 
 
 def format_loss(loss: float | None) -> str:

@@ -1,19 +1,19 @@
 """`hlx supervise --replay`: what a language model would have advised on recorded trainings, beside the rules."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from typer import Exit, Option
 
 from hlx_model.cli.options import AsJson, option
-from hlx_model.cli.show import echo, echo_json, print_table
+from hlx_model.cli.show import confirm, echo, echo_json, print_table
 from hlx_model.evaluation.milestones import due
+from hlx_model.money import dollars
 from hlx_model.monitoring.losses import simulate
 from hlx_model.providers.agreed import agree, has_agreed, what_is_sent
 from hlx_model.providers.catalogue import PROVIDERS, resolve
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import Choice, dollars
+from hlx_model.providers.question import Choice
 from hlx_model.reporting.numbers import NOTHING
 from hlx_model.supervision.briefing import Briefing
 from hlx_model.supervision.opinions import Opinion
@@ -84,11 +84,8 @@ def _agree(files: ProviderFiles, choice: Choice, briefings: Sequence[Briefing], 
         echo(what_is_sent(choice.provider), err=True)
     echo(f"{len(questions)} questions to {choice} cost at most {dollars(worst)}; kept answers cost nothing", err=True)
     if not yes:
-        if not sys.stdin.isatty():
-            raise ValueError("nothing was asked: repeat with --yes to agree to what is sent and to its cost")
-        echo("Ask? [y/N] ", err=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise ValueError("nothing was asked: nobody agreed")
+        unasked = "nothing was sent: repeat with --yes to agree to what is sent and to its cost"
+        confirm("Send?", unasked=unasked, refused="nothing was sent: nobody agreed")
     if not agreed:
         agree(files, choice.provider)
 

@@ -97,6 +97,23 @@ def provider_named(name: str) -> Provider:
     raise ValueError(f"{given}: choose one of {', '.join(PROVIDERS)}")
 
 
+def choice_named(text: str, variable: str) -> Choice:
+    """Return the choice that a variable such as `HLX_TEACHER` names: `provider/model`.
+
+    Args:
+        text: its value.
+        variable: its name, for the error.
+
+    Raises:
+        ValueError: the provider is not known; names the variable.
+    """
+    provider, _, model = text.partition("/")
+    try:
+        return resolve(provider, model)
+    except ValueError as error:
+        raise ValueError(f"{variable}: {error}") from None
+
+
 def resolve(provider: str, model: str | None = None, key_id: str | None = None) -> Choice:
     """Return the choice of a model by a name that people use, such as `Claude Sonnet 4.5`.
 

@@ -86,7 +86,7 @@ class Checked:
     """Whether a provider takes a key."""
 
     valid: bool | None
-    """None if the provider could not be reached, or was not asked because nobody agreed."""
+    """None if that is not known: the provider was not reached, or was not called, for a reason here."""
     models: tuple[str, ...] = ()
     """Those that it offers for this key."""
     reason: str = ""
@@ -149,7 +149,7 @@ class ProviderClient:
         return outcome
 
     def check(self, provider: str, key_id: str | None = None) -> Checked:
-        """Ask a provider for its models, which costs nothing, and note in the vault what it says of the key.
+        """Ask a provider for its models, which costs nothing, and note in the vault what it answers about the key.
 
         Args:
             provider: its name.
@@ -162,7 +162,7 @@ class ProviderClient:
             adapter = adapter_of(found)
             id, secret = self._open(found, key_id)
         except (ValueError, OSError) as error:
-            return Checked(False, reason=one_line(error))
+            return Checked(None, reason=one_line(error))
         endpoint = Endpoint(found, secret, self._timeout or CHECK_SECONDS)
         try:
             listed = adapter.models(endpoint)

@@ -17,9 +17,10 @@ from typing import Any
 import psutil
 
 from hlx_model.json_model import JsonModel
+from hlx_model.money import NANO, dollars
 from hlx_model.providers.database import transaction
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import NANO, Question, dollars
+from hlx_model.providers.question import Question
 
 DEFAULT_CAPS: Mapping[str, int] = {"call": NANO // 4, "session": 5 * NANO, "day": 5 * NANO, "all": 20 * NANO}
 """Most that a call, a training session, a day (UTC) and all days may cost, in nanodollars."""

@@ -47,16 +47,20 @@ def state_folder() -> Path:
     return (Path(named) if Path(named).is_absolute() else Path.home() / ".local/state") / "hlx-brain"
 
 
-def master_key(home: Path, salt: bytes | None, passphrase: Callable[[], str] | None = None) -> bytes:
+def master_key(
+    home: Path, salt: bytes | None, passphrase: Callable[[], str] | None = None, *, make: bool = True
+) -> bytes:
     """Return the key of the vault of a home.
 
     Args:
         home: in which no key file may lie.
         salt: of the passphrase that the vault was sealed with; None if it was sealed with a file.
         passphrase: asks a person for it.
+        make: make the file of this user if it is missing. Another one would open nothing that is sealed.
 
     Raises:
-        ValueError: the file is open to others or in a place where it is copied with the home, or nobody can be asked.
+        ValueError: the file is missing, open to others, or in a place where it is copied with the home; or there is no
+            terminal at which a person could type the passphrase.
     """
     named = file_named()
     if named == CREDENTIALS:
@@ -75,6 +79,11 @@ def master_key(home: Path, salt: bytes | None, passphrase: Callable[[], str] | N
         return derived(passphrase(), salt)
     path = state_folder() / "center.key"
     if not path.exists():
+        if not make:
+            raise ValueError(
+                f"the key of the vault is missing: put {path} back as it was, or name it in {KEY_FILE}; if it is lost, "
+                "remove the keys (`hlx keys remove`) and add them again"
+            )
         _require_outside(path, home)
         write_private(path, secrets.token_hex(SIZE))
     return _read(path, home, "the key of the vault")

@@ -14,10 +14,11 @@ from typing import Any
 
 from hlx_model.files import write_json
 from hlx_model.json_model import JsonModel
+from hlx_model.money import NANO
 from hlx_model.providers.adapters import EXTRA
 from hlx_model.providers.catalogue import provider_named
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import NANO, Choice
+from hlx_model.providers.question import Choice
 
 MAX_INPUT_BYTES = 120_000
 """Of a question. Providers charge more for each token of a longer one, which no purpose of hlx needs."""

@@ -7,7 +7,6 @@
 A client never raises for what a provider does: a refusal, an outage or nonsense is a result, with what it has cost.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -16,8 +15,6 @@ from hlx_model.files import digest_of
 
 Purpose = Literal["supervision", "teaching", "judging", "baselines", "check"]
 """What a question is for; the ledger sums by it. `check` asks nothing of a model: it is free."""
-NANO = 1_000_000_000
-"""Amounts of money are whole numbers of a thousand millionth of a dollar, so that sums are exact."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +156,3 @@ def describe(outcome: Outcome) -> str:
             return "truncated: the answer ended at the most tokens that it may have"
         case Refused(reason=reason) | Malformed(reason=reason) | Unavailable(reason=reason):
             return f"{type(outcome).__name__.lower()}: {reason}"
-
-
-def dollars(nano: int) -> str:
-    """Return an amount for a person: `$5.00`, `$0.0123`; below a dollar up to four digits that count."""
-    amount = nano / NANO
-    if nano == 0 or abs(amount) >= 1:
-        return f"${amount:,.2f}"
-    whole, _, part = f"{amount:.{3 - math.floor(math.log10(abs(amount)))}f}".partition(".")
-    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"

@@ -24,7 +24,7 @@ from hlx_model.files import canonical_json, json_text, lock, utc_now
 from hlx_model.json_model import JsonModel
 from hlx_model.providers.catalogue import PROVIDERS, provider_named
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.master_key import SALT_SIZE, derived, file_named, master_key, require_package
+from hlx_model.providers.master_key import KEY_FILE, SALT_SIZE, derived, file_named, master_key, require_package
 from hlx_model.providers.secret import Secret, looks_like_key
 from hlx_model.shown import one_line
 
@@ -204,7 +204,8 @@ class Vault:
     def _master(self, keys: _Keys) -> bytes:
         if keys.salt not in self._masters:  # a person is asked once
             salt = bytes.fromhex(keys.salt) if keys.salt else None
-            self._masters[keys.salt] = master_key(self._files.root.parent, salt, self._passphrase)
+            home, make = self._files.root.parent, not keys.entries
+            self._masters[keys.salt] = master_key(home, salt, self._passphrase, make=make)
         return self._masters[keys.salt]
 
     def _seal(self, keys: _Keys, entry: KeyEntry, secret: Secret) -> str:
@@ -269,8 +270,9 @@ def _unsealed(master: bytes, entry: KeyEntry) -> Secret:
         return Secret(_aead(master).decrypt(base64.b64decode(entry.sealed), _bound(entry)).decode())
     except (CryptoError, ValueError):
         raise ValueError(
-            f"the key {entry.name} of {entry.provider} does not open: the home was copied without the key of the "
-            f"vault, its passphrase is wrong, or its row was changed; `hlx keys remove {entry.id}` and add it again"
+            f"the key {entry.name} of {entry.provider} does not open: another key of the vault sealed it, or its "
+            f"passphrase is wrong, or its row was changed. Put {KEY_FILE} or the key file back as it was; only if that "
+            f"is lost: `hlx keys remove {entry.id}`, and add it again"
         ) from None
 
 

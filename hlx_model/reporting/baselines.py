@@ -6,7 +6,6 @@ English→HLX alone. No gate reads it: the report shows it, and that is all.
 """
 
 import logging
-from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +13,13 @@ from hlx_model.files import UNREADABLE
 from hlx_model.json_model import Float, JsonModel
 from hlx_model.language import Format
 from hlx_model.layout import BASELINES
+from hlx_model.money import dollars
 from hlx_model.reporting.models import Rates
 
 log = logging.getLogger(__name__)
 
 RowSource = Literal["held-out", "evaluation"]
 """Test rows of the paired corpus, or sentences of evaluation documents that are not in training."""
-_DOLLAR = 1_000_000_000
 
 
 class BaselineModel(JsonModel):
@@ -52,12 +51,12 @@ class BaselineModel(JsonModel):
     @property
     def cost_per_1000(self) -> str | None:
         """What 1,000 translations cost, in dollars."""
-        return None if self.cost_per_1000_nanodollars is None else _dollars(self.cost_per_1000_nanodollars)
+        return None if self.cost_per_1000_nanodollars is None else dollars(self.cost_per_1000_nanodollars)
 
     @property
     def spent(self) -> str:
         """What was booked this time, in dollars."""
-        return _dollars(self.spent_nanodollars)
+        return dollars(self.spent_nanodollars)
 
 
 class Baselines(JsonModel):
@@ -100,8 +99,3 @@ def read_baselines(directory: Path) -> Baselines | None:
     except UNREADABLE as error:
         log.warning("the comparison with other models is left out: %s", error)
         return None
-
-
-def _dollars(nano: int) -> str:
-    dollars = nano / _DOLLAR
-    return f"${dollars:,.2f}" if nano == 0 or dollars >= 1 else f"${Decimal(f'{dollars:.2g}'):f}"

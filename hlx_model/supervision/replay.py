@@ -1,7 +1,7 @@
-"""The recorded curves, and what a supervisor would have been asked of each: five healthy trainings, four broken ones.
+"""The recorded curves of five healthy and four broken trainings, and when a supervisor is asked about each.
 
 `python -m benchmarks.curves hlx_model/supervision/curves` recorded them. Nothing stopped these trainings, so the curves
-go on after the rules would have ended them. A supervisor is told neither their names nor what the rules found.
+continue after the rules would have ended them. A supervisor gets neither their names nor what the rules found.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ def moments(name: str, is_due: Callable[[int, int], bool]) -> list[Briefing]:
 
 
 class Replayed(NamedTuple):
-    """What rules and supervisor say of one curve."""
+    """The answers of rules and supervisor to one curve."""
 
     name: str
     rules: int | None

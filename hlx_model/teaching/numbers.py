@@ -27,7 +27,7 @@ _DIGITS = 400
 
 
 class Said(NamedTuple):
-    """What a sentence says of numbers, each in the order of the sentence."""
+    """The numbers of a sentence, in its order."""
 
     numbers: tuple[str, ...]
     """As Python writes them: `4` and `4.0` differ, as they do in HLX."""

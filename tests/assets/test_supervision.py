@@ -18,10 +18,10 @@ from hlx_assets.supervision.look import prompts_of
 from hlx_assets.supervision.sensors import SUPERVISES, supervise_job, training_supervisor
 from hlx_assets.watchdog.alert_record import RecordedAlert, record_alert, recorded_alerts
 from hlx_model.layout import CHECKPOINTS, MILESTONE_RESULTS
+from hlx_model.money import NANO
 from hlx_model.monitoring.snapshots import read_milestones
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import NANO
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.supervision.opinions import read_opinions, record_opinion
 from tests.support.dagster_home import Home

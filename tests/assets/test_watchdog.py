@@ -3,9 +3,7 @@
 import logging
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -31,18 +29,11 @@ from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import Metrics, MetricsRow
 from hlx_model.runs.processes import ProcessRef, process_identity
 from tests.support.dagster_home import Home
-from tests.support.processes import ended_process
+from tests.support.processes import ended_process, worker
+
+__all__ = ["worker"]
 
 training_watchdog = watchdog_sensor(60)
-
-
-@pytest.fixture
-def worker() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that takes the place of a trainer."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
 
 
 def started_run(instance: dg.DagsterInstance, worker: ProcessRef) -> dg.DagsterRun:

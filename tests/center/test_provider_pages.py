@@ -13,11 +13,11 @@ from hlx_assets.center.__main__ import HEALTH, JSON_PATHS
 from hlx_assets.center.app import create_app
 from hlx_assets.center.context import Center
 from hlx_assets.center.token import required_by
+from hlx_model.money import NANO
 from hlx_model.providers.catalogue import Provider
 from hlx_model.providers.client import Checked, ProviderClient
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import NANO
 from hlx_model.serving.guard import GuardSettings, RequestGuard
 from tests.support.center import add_session, client_of
 from tests.support.fake_provider import FakeProvider
@@ -197,3 +197,13 @@ def test_with_the_first_key_the_page_asks_for_its_login(center: Center) -> None:
         assert client.get("/center?token=correct-horse").status_code == 200
         answer = client.post("/center/keys/add", data={**form, "name": "two"}, follow_redirects=False)
         assert answer.status_code == 303
+
+
+def test_with_the_first_key_an_answer_says_that_the_next_needs_the_login(center: Center) -> None:
+    guarded = RequestGuard(create_app(center), GuardSettings(token="correct-horse"), required=required_by(center.home))
+    with TestClient(guarded, base_url="http://127.0.0.1:5000") as client:
+        key = {"provider": "claude", "name": "work", "key": KEYS["claude"]}
+        assert "open the link" in client.post("/api/keys/add", json=key).json()["note"]
+        assert client.get("/api/costs").status_code == 403
+        bearer = {"authorization": "Bearer correct-horse"}
+        assert client.post("/api/keys/add", json={**key, "name": "two"}, headers=bearer).json()["note"] is None

@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 
 from hlx_assets.center.context import Center
 from hlx_assets.curriculum import session as tags
+from hlx_model.money import NANO
 from hlx_model.providers.catalogue import PROVIDERS, Provider
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import NANO
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.supervision.opinions import Evidence, Opinion, record_opinion
 from tests.support.center import add_session, client_of
@@ -177,6 +177,11 @@ def test_a_session_with_a_bad_key_is_refused_with_the_word_of_its_provider(cente
     assert not client.get("/api/training/queue").json()
     answer = start(client, provider="claude", without_provider=True)
     assert answer.status_code == 201 and tags_of(center, answer.json()["id"]) == {}
+    estimate = answer.json()["estimate"]
+    assert (estimate["cost_usd"], estimate["supervision_calls"]) == (0, 0) and "supervision" not in estimate["summary"]
+    session = client.get(f"/api/training/status/{answer.json()['id']}").json()
+    assert session["unsupervised"].startswith("Anthropic, the key work: ") and "without" not in session["unsupervised"]
+    assert "No supervisor: Anthropic, the key work: " in client.get(f"/center/sessions/{session['id']}").text
     client.patch(f"/api/keys/{key['id']}", json={"key": CLAUDE})
     answer = start(client, provider="claude", without_provider=True)
     assert tags_of(center, answer.json()["id"])[tags.KEY] == key["id"]
@@ -189,6 +194,8 @@ def test_a_session_with_a_bad_key_is_refused_with_the_word_of_its_provider(cente
         ({"provider": "claude", "model": "claude-of-tomorrow"}, "price of claude/claude-of-tomorrow is not known"),
         ({"provider": "claude", "key_id": "another"}, "no key of claude of that name or id"),
         ({"provider": "qwen", "model": "qwen3:4b"}, "`ollama pull qwen3:4b`"),
+        ({"key_id": "work"}, "key_id is given without provider"),
+        ({"model": "claude-haiku-4-5", "provider": ""}, "model is given without provider"),
     ],
 )
 def test_a_supervisor_that_cannot_be_asked_is_refused(client: TestClient, asked: dict[str, str], said: str) -> None:

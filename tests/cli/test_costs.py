@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.money import NANO
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import NANO, Answer, Usage
+from hlx_model.providers.question import Answer, Usage
 from hlx_model.providers.replies import Replies
 from tests.support.command import Hlx
 from tests.support.providers import a_question

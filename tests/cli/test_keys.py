@@ -5,7 +5,6 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,9 @@ from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.vault import Vault
 from tests.support.command import Hlx, Ran
 from tests.support.fake_provider import FakeProvider
-from tests.support.vaults import CLAUDE, OPENAI, XAI, cheap_passphrases, leaks_in
+from tests.support.vaults import CLAUDE, OPENAI, XAI, cheap_passphrases, files, leaks_in
+
+__all__ = ["files"]
 
 BAD = "sk-ant-bad-Hd7Kw2Pz9Tc4Vn6Xm1Rb8-DD"
 
@@ -24,14 +25,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProviderFiles:
-    """The files of a new home, which is $DAGSTER_HOME."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return ProviderFiles.of_home()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_it_ends_at_the_first_refusal_with_what_it_has(fake: FakeProvider, hlx: 
     ("arguments", "said"),
     [
         ([], "nothing to do: --replay"),
-        (["--replay"], "nothing was asked: repeat with --yes"),
+        (["--replay"], "nothing was sent: repeat with --yes"),
         (["--replay", "--provider", "nobody"], "provider is 'nobody': choose one of claude"),
         (
             ["--replay", "--provider", "claude", "--model", "no-such", "--yes"],

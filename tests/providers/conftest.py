@@ -1,20 +1,13 @@
 """A fake of all providers, and the files of a new home."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from hlx_model.providers.files import ProviderFiles
 from tests.support.fake_provider import FakeProvider
+from tests.support.vaults import files
 
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProviderFiles:
-    """The files of a new home, which is also $DAGSTER_HOME; the key of its vault is in a new folder of state."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return ProviderFiles.of_home()
+__all__ = ["files"]
 
 
 @pytest.fixture

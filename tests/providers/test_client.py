@@ -202,7 +202,7 @@ def test_a_check_is_free_and_notes_what_the_provider_says(files: ProviderFiles, 
         assert refused.valid is False and "Incorrect API key provided: …" in refused.reason
         assert bad.marks == [("key-1", False, refused.reason, ())] and "Zq3vT8mW" not in refused.reason
     assert ProviderClient(files).check("qwen") == Checked(True, ("qwen3:1.7b",))
-    assert ProviderClient(files, NoKey()).check("claude").valid is False
+    assert ProviderClient(files, NoKey()).check("claude").valid is None
     assert fake.asked == [] and Ledger(files).spending().calls == 0
 
 

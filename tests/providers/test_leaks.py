@@ -124,6 +124,7 @@ def test_a_key_that_does_not_open_is_in_no_error_nor_its_trace(
     vault, secret = Vault(files), Secret.of(CLAUDE)
     entry = vault.add("claude", "work", secret)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    Vault(ProviderFiles.of_home(tmp_path / "new")).add("claude", "work", secret)  # makes another key of a vault
     for use in (lambda: Vault(files).open(entry.id), lambda: Vault(files).add("claude", "two", secret)):
         with pytest.raises(ValueError, match="does not open") as raised:
             use()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlx_model.money import NANO, dollars
 from hlx_model.providers import database
 from hlx_model.providers import ledger as module
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import DEFAULT_CAPS, Ledger, NotAllowed
-from hlx_model.providers.question import NANO, dollars
 from tests.support.providers import a_question
 
 CENT = NANO // 100

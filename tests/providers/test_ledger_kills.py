@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hlx_model.money import NANO
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.question import NANO
 from tests.support.ledger_worker import reserve_first
 
 PROCESSES, OPERATIONS, KILLS = 4, 10_000, 200

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +71,24 @@ def test_a_copied_home_opens_nothing_and_takes_no_second_key(
     entry = added(vault)
     shutil.copytree(files.root.parent, tmp_path / "copy")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of-another-machine"))
-    copy = Vault(ProviderFiles.of_home(tmp_path / "copy"))
     before = (tmp_path / "copy/providers/keys.json").read_bytes()
-    for use in (
-        lambda: copy.open(entry.id),
-        lambda: added(copy, "openai", "second", OPENAI),
-        lambda: copy.replace(entry.id, Secret.of(XAI)),
-        lambda: copy.seal_with_passphrase("a long passphrase"),
-    ):
-        with pytest.raises(ValueError, match=rf"key work of claude does not open: .*`hlx keys remove {entry.id}`"):
-            use()
+    missing, other = (
+        "the key of the vault is missing: put .*center.key back as it was",
+        rf"`hlx keys remove {entry.id}`",
+    )
+    for said in (missing, rf"key work of claude does not open: .* back as it was; only if that is lost: {other}"):
+        copy = Vault(ProviderFiles.of_home(tmp_path / "copy"))
+        for use in (
+            partial(copy.open, entry.id),
+            partial(added, copy, "openai", "second", OPENAI),
+            partial(copy.replace, entry.id, Secret.of(XAI)),
+            partial(copy.seal_with_passphrase, "a long passphrase"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                use()
+        assert (tmp_path / "of-another-machine").exists() == (said != missing)
+        # With its first key, another home makes the key of its vault.
+        added(Vault(ProviderFiles.of_home(tmp_path / "new")), name=f"{len(said)}")
     assert (tmp_path / "copy/providers/keys.json").read_bytes() == before
     copy.remove(entry.id)
     assert copy.open(added(copy, "openai", "second", OPENAI).id).secret.reveal() == OPENAI
@@ -121,7 +130,7 @@ def test_a_key_goes_to_no_address_but_that_it_was_stored_for(
         changed(files, lambda rows: rows[0].update(host=f"{other.url}/claude"))
         with pytest.raises(ValueError, match="does not open"):
             vault.open(entry.id)
-        assert ProviderClient(files, vault).check("claude").valid is False and other.requests == []
+        assert ProviderClient(files, vault).check("claude").valid is None and other.requests == []
 
 
 def test_replace_stores_it_for_the_address_of_now(

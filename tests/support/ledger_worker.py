@@ -9,9 +9,9 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from hlx_model.money import NANO
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger, NotAllowed
-from hlx_model.providers.question import NANO
 from tests.support.providers import MODELS, a_question
 
 MOST_OPEN = 8

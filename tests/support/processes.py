@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.processes import ProcessRef
@@ -19,3 +22,12 @@ def ended_process() -> ProcessRef:
     """Return a process that has ended, as it recorded itself before."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         return ProcessRef.of(process.pid)
+
+
+@pytest.fixture
+def worker() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that takes the place of a trainer."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()

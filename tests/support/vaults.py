@@ -6,11 +6,20 @@ from pathlib import Path
 import pytest
 from nacl import pwhash
 
+from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.secret import SHOWABLE
 
 CLAUDE = "sk-ant-api03-Wq7Zt2Rb9Xc4Vm6Kp1Ld8Ns3-AA"
 OPENAI = "sk-proj-Jh5Gf8Yd2Us7Ta4Ie9Ow6Pq1Mz3-BB"
 XAI = "xai-Bn4Cv7Xz1Ql8Wk3Ej6Rh9Ty2Ug5-CC"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProviderFiles:
+    """The files of a new home, which is also $DAGSTER_HOME; the key of its vault is in a new folder of state."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return ProviderFiles.of_home()
 
 
 def parts_of(key: str) -> list[bytes]:

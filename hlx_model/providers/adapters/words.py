@@ -3,25 +3,24 @@
 import json
 from typing import Any
 
+from hlx_model.providers.secret import SHOWABLE
 from hlx_model.shown import one_line
 
 LONGEST = 300
 """Characters of a provider's message that are shown."""
-_WINDOW = 8
-"""So many characters of a key in a row are never shown."""
 
 
 def without_key(text: str, key: str) -> str:
     """Return a text in which every run of eight or more characters of a key is replaced by `…`."""
-    parts = {key[start : start + _WINDOW] for start in range(len(key) - _WINDOW + 1)}
+    parts = {key[start : start + SHOWABLE] for start in range(len(key) - SHOWABLE + 1)}
     shown, at = [], 0
     while at < len(text):
         end = at
-        while text[end : end + _WINDOW] in parts:
+        while text[end : end + SHOWABLE] in parts:
             end += 1
         if end > at:
             shown.append("…")
-            at = end + _WINDOW - 1
+            at = end + SHOWABLE - 1
         else:
             shown.append(text[at])
             at += 1
