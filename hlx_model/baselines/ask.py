@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hlx_model.baselines.questions import ANSWER, question_for
 from hlx_model.baselines.sample import Sample, SampleRow
 from hlx_model.baselines.score import score
-from hlx_model.providers.question import Answer, Choice, Client, Outcome, Question, Refused, Unavailable, describe
+from hlx_model.providers.question import Answer, Choice, Client, Outcome, Question, Unavailable, concerns_all, describe
 from hlx_model.reporting.models import Translation
 
 log = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ def ask_model(
         for result in _results(client, question, wait):
             outcomes["answered" if isinstance(result, Answer) else type(result).__name__.lower()] += 1
             spent += result.cost
-        if not _only_fails(result):
+        if not concerns_all(result):
             text = result.content[ANSWER] if isinstance(result, Answer) else ""
             replies.append(Reply(row, score(row, text), describe(result), result.seconds, result))
-        if _only_fails(result) or (len(replies) == FIRST and not outcomes["answered"]):
+        if concerns_all(result) or (len(replies) == FIRST and not outcomes["answered"]):
             note = describe(result)
             log.warning("%s: ended after %d of %d rows: %s", choice, len(replies), len(sample.rows), note)
             break
@@ -91,10 +91,3 @@ def _results(client: Client, question: Question, wait: Callable[[float], None]) 
         wait(min(last.retry_after or _WAIT, _LONGEST_WAIT))
         results.append(client.ask(question, keep=True))
     return results
-
-
-def _only_fails(result: Outcome) -> bool:
-    """Return whether a result is none of the model: an outage, nothing was sent, or the request itself was refused."""
-    if isinstance(result, Refused):
-        return not result.asked or (result.status is not None and result.status >= 400)
-    return isinstance(result, Unavailable)

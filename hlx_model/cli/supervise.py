@@ -1,5 +1,6 @@
 """`hlx supervise --replay`: what a language model would have advised on recorded trainings, beside the rules."""
 
+import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,15 +14,12 @@ from hlx_model.monitoring.losses import simulate
 from hlx_model.providers.agreed import agree, has_agreed, what_is_sent
 from hlx_model.providers.catalogue import PROVIDERS, resolve
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import Choice
+from hlx_model.providers.question import Choice, concerns_all, describe
 from hlx_model.reporting.numbers import NOTHING
 from hlx_model.supervision.briefing import Briefing
 from hlx_model.supervision.opinions import Opinion
 from hlx_model.supervision.replay import Replayed, moments, recorded_curves
-from hlx_model.supervision.supervisor import ask_opinion, question_on
-
-_ENDING = ("refused", "unavailable")
-"""Outcomes after which no further question is asked."""
+from hlx_model.supervision.supervisor import opinion_on, question_on
 
 
 def supervise_command(
@@ -34,8 +32,9 @@ def supervise_command(
     """Compare a supervisor with the watchdog's rules.
 
     On recorded healthy and broken trainings: what each says, and at which step. A supervisor is asked after each epoch
-    after which gates are evaluated. Answers are kept: a repeated replay costs nothing. Exit code 1: a question was
-    refused, or the provider was not reached.
+    after which gates are evaluated. A question without an answer is named with the reason, and counts as not answered.
+    Replies are kept: a repeated replay costs nothing. Exit code 1: the provider was not reached, or no question may be
+    sent (no key, no price, a cap).
     """
     if not replay:
         raise ValueError("nothing to do: --replay asks a supervisor about the recorded trainings")
@@ -45,19 +44,28 @@ def supervise_command(
     from hlx_model.providers.client import ProviderClient
 
     client, found, problem = ProviderClient(files), list[Replayed](), None
+    unanswered: set[str] = set()
     for name, briefings in asked.items():
         opinions: list[Opinion] = []
         for briefing in briefings:
-            opinion = ask_opinion(client, choice, briefing, trigger="gates", keep=True)
-            if opinion.outcome.partition(":")[0] in _ENDING:
-                problem = opinion.outcome
+            outcome = client.ask(question_on(briefing, choice, "gates"), keep=True)
+            if concerns_all(outcome):
+                problem = describe(outcome)
                 break
+            opinion = opinion_on(outcome, briefing, "gates", time.time())
             opinions.append(opinion)
+            if opinion.verdict is None and outcome.question not in unanswered:  # trainings may share a question
+                unanswered.add(outcome.question)
+                kept = "kept reply: " if outcome.kept else ""
+                echo(f"{name}, step {opinion.step}: {kept}{opinion.outcome}", err=True)
         if problem:
             break
         alarm = simulate(recorded_curves()[name])
         found.append(Replayed(name, alarm.step if alarm else None, opinions))
         echo(f"{name}: {_answered(opinions)} of {len(opinions)} answered", err=True)
+    if unanswered:
+        echo(f"{len(unanswered)} questions have no answer, and their replies are kept: to ask again, and pay again, "
+             "remove all kept replies by `hlx clean --replies --yes`", err=True)  # fmt: skip
     if problem and not found:
         raise ValueError(f"{choice}: {problem}")
     if as_json:

@@ -147,6 +147,17 @@ class Client(Protocol):
         ...
 
 
+def concerns_all(outcome: Outcome) -> bool:
+    """Return whether every further question would fare the same.
+
+    It is so in an outage, if nothing was sent, or if the provider refused the request. Whatever a model answers, a
+    refusal too, concerns its question alone.
+    """
+    if isinstance(outcome, Refused):
+        return not outcome.kept and (not outcome.asked or outcome.status != 200)
+    return isinstance(outcome, Unavailable)
+
+
 def describe(outcome: Outcome) -> str:
     """Return one line on an outcome: its kind, and its reason if it is no answer."""
     match outcome:

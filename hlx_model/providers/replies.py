@@ -9,7 +9,17 @@ from typing import Any, Literal
 from hlx_model.files import utc_now, write_json
 from hlx_model.json_model import JsonModel
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.question import Answer, Malformed, Outcome, Question, Refused, Result, Truncated, Usage
+from hlx_model.providers.question import (
+    Answer,
+    Malformed,
+    Outcome,
+    Question,
+    Refused,
+    Result,
+    Truncated,
+    Usage,
+    concerns_all,
+)
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -48,9 +58,9 @@ class Replies:
             return None
 
     def put(self, question: Question, outcome: Outcome) -> None:
-        """Keep what a model answered, unless it answered nothing."""
+        """Keep what a model answered, good or bad, but nothing that concerns all questions (`concerns_all`)."""
         name = type(outcome).__name__
-        if isinstance(outcome, Answer | Malformed | Truncated) or (isinstance(outcome, Refused) and outcome.usage):
+        if not concerns_all(outcome):
             usage = outcome.usage
             kept = KeptReply.from_json({
                 "time": utc_now(), "provider": question.choice.provider, "model": question.choice.model,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hlx_model.providers.question import Answer, Choice, Client, Question, describe
+from hlx_model.providers.question import Answer, Choice, Client, Outcome, Question, describe
 from hlx_model.shown import one_line
 from hlx_model.supervision.briefing import SCHEMA, SYSTEM, Briefing
 from hlx_model.supervision.opinions import Evidence, Opinion, Trigger
@@ -36,9 +36,7 @@ def ask_opinion(
     client: Client, choice: Choice, briefing: Briefing, *, trigger: Trigger, session: str | None = None,
     keep: bool = False,
 ) -> Opinion:  # fmt: skip
-    """Ask for an opinion, and return it for the record.
-
-    An answer that cites a step that it was not shown is `malformed` and has no verdict.
+    """Ask for an opinion, and return it for the record, as `opinion_on`.
 
     Args:
         client: who asks.
@@ -49,12 +47,26 @@ def ask_opinion(
         keep: answer the same question from what is kept.
     """
     asked = time.time()
-    question = question_on(briefing, choice, trigger, session)
-    outcome = client.ask(question, keep=keep)
+    outcome = client.ask(question_on(briefing, choice, trigger, session), keep=keep)
+    return opinion_on(outcome, briefing, trigger, asked)
+
+
+def opinion_on(outcome: Outcome, briefing: Briefing, trigger: Trigger, asked: float) -> Opinion:
+    """Return what came of a question on a training, for the record.
+
+    An answer that cites a step that it was not shown is `malformed` and has no verdict.
+
+    Args:
+        outcome: of the question.
+        briefing: what it showed.
+        trigger: why it was asked.
+        asked: when, in Unix seconds.
+    """
+    choice = outcome.choice
     epoch = briefing.gates[-1].epoch if trigger == "gates" and briefing.gates else briefing.epoch
     opinion = Opinion(
         time=asked, trigger=trigger, step=briefing.step, epoch=epoch, provider=choice.provider, model=choice.model,
-        outcome=one_line(describe(outcome)), cost_nanodollars=outcome.cost, question=question.digest,
+        outcome=one_line(describe(outcome)), cost_nanodollars=outcome.cost, question=outcome.question,
     )  # fmt: skip
     if not isinstance(outcome, Answer):
         return opinion

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from hlx_model.language import Format
-from hlx_model.providers.question import Answer, Choice, Client, Outcome, Question, Refused, Unavailable, describe
+from hlx_model.providers.question import Answer, Choice, Client, Outcome, Question, Unavailable, concerns_all, describe
 from hlx_model.shown import shorten
 from hlx_model.teaching.prompt import ENTRIES, batches, judge_question, teacher_question
 from hlx_model.teaching.written import AskedQuestion
@@ -91,16 +91,12 @@ def entries_of(question: Question, outcome: Outcome, done: int, of: int) -> Sequ
     Raises:
         ValueError: the provider refuses, or does not answer now.
     """
-    match outcome:
-        case Answer(content=content):
-            entries: Sequence[Row] = content["entries"]
-            return entries
-        case Unavailable():
-            again = "materialize again later"
-        case Refused(kept=False, asked=asked, status=status) if not asked or status != 200:
-            again = "materialize again when that is changed"
-        case _:
-            return describe(outcome)
+    if isinstance(outcome, Answer):
+        entries: Sequence[Row] = outcome.content["entries"]
+        return entries
+    if not concerns_all(outcome):
+        return describe(outcome)
+    again = "materialize again " + ("later" if isinstance(outcome, Unavailable) else "when that is changed")
     raise ValueError(f"{question.choice}, after {done} of {of} entries: {describe(outcome)}; "
                      f"what it answered is kept: {again}")  # fmt: skip
 

@@ -11,10 +11,15 @@ import pytest
 from hlx_model.evaluation.milestones import due
 from hlx_model.providers.agreed import has_agreed
 from hlx_model.providers.files import ProviderFiles
+from hlx_model.providers.secret import Secret
+from hlx_model.providers.vault import Vault
 from hlx_model.supervision.replay import moments, recorded_curves
 from tests.support.command import Hlx
-from tests.support.fake_provider import FakeProvider, status, text
+from tests.support.fake_provider import FakeProvider, does, status, text
 from tests.support.supervision import an_answer
+from tests.support.vaults import CLAUDE, OPENAI
+
+KEYS = {"claude": CLAUDE, "openai": OPENAI}
 
 QUESTIONS = 28
 """Of 31 moments: two of the trainings are the same for ten epochs."""
@@ -68,7 +73,28 @@ def test_a_malformed_answer_is_no_opinion_and_the_replay_continues(fake: FakePro
     assert ran.code == 0 and "collapsed: 1 of 3 answered" in ran.err and len(fake.asked) == QUESTIONS
 
 
-def test_it_ends_at_the_first_refusal_with_what_it_has(fake: FakeProvider, hlx: Hlx) -> None:
+@pytest.mark.parametrize("provider", ["claude", "openai"])
+def test_a_question_that_the_model_declines_is_not_answered_and_the_table_goes_on(
+    fake: FakeProvider, hlx: Hlx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Vault(ProviderFiles.of_home()).add(provider, "work", Secret.of(KEYS[provider]))
+    fake.script(does("refusal"), text("no JSON"))
+    replay = ("supervise", "--replay", "--provider", provider, "--yes")
+    first = hlx(*replay)
+    assert first.code == 0 and len(fake.asked) == QUESTIONS and "healthy-pairs" in first.out
+    assert f"collapsed, step 4: refused: {provider} declines to answer: " in first.err
+    assert "collapsed: 1 of 3 answered" in first.err
+    assert first.err.count("`hlx clean --replies --yes`") == 1 and "2 questions have no answer" in first.err
+    again = hlx(*replay)
+    assert again.code == 0 and again.err.count("kept reply: refused: ") == 1 and len(fake.asked) == QUESTIONS
+    assert "kept reply: malformed: " in again.err and again.err.count("`hlx clean --replies --yes`") == 1
+    hlx("clean", "--replies", "--yes")
+    mended = hlx(*replay)
+    assert "no answer" not in mended.err and len(fake.asked) == 2 * QUESTIONS
+
+
+def test_it_ends_at_the_first_error_that_concerns_all_questions(fake: FakeProvider, hlx: Hlx) -> None:
     fake.script(status(404, "no such model"))
     ran = hlx("supervise", "--replay", "--yes")
     assert ran.code == 1 and "no such model" in ran.error and len(fake.asked) == 1 and not ran.out
