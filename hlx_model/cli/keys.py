@@ -1,10 +1,12 @@
 """`hlx keys`: the keys of providers, sealed in the home. A key is typed or piped in, never an argument."""
 
 import getpass
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Exit, Option, Typer
+from typer.core import TyperGroup
 
 from hlx_model.cli.options import AsJson, option
 from hlx_model.cli.show import confirm, echo, echo_json, minutes, print_table
@@ -13,11 +15,26 @@ from hlx_model.providers.agreed import agree, has_agreed, what_is_sent
 from hlx_model.providers.catalogue import provider_named, resolve
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.master_key import require_package
-from hlx_model.providers.secret import Secret
+from hlx_model.providers.secret import SHORTEST, Secret, contains_key
 from hlx_model.providers.vault import NO_SUCH_KEY, KeyEntry, Vault
 from hlx_model.shown import shorten
 
-keys_app = Typer(help="Store, check and remove keys of providers.", no_args_is_help=True)
+_OF_SECRET = re.compile(r"--?[a-z-]*(key|secret|token|password)\b", re.IGNORECASE)
+"""An option that a person could give a key to; `hlx keys` has none."""
+
+
+class _WithoutKeys(TyperGroup):
+    """Refuses a key among the arguments, in whatever shape, before anything reads, repeats or stores one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        is_long = len(first) >= SHORTEST and not first.startswith("-")  # no command, and any key
+        if is_long or any(_OF_SECRET.match(text) or contains_key(text) for text in args):
+            raise ValueError(NO_ARGUMENT)
+        return super().parse_args(ctx, args)
+
+
+keys_app = Typer(cls=_WithoutKeys, help="Store, check and remove keys of providers.", no_args_is_help=True)
 
 _Key = Annotated[str, Argument(metavar="KEY", help="Its id, or its name if no other key has it.")]
 _Extra = Annotated[list[str] | None, Argument(hidden=True)]
@@ -25,6 +42,11 @@ _Extra = Annotated[list[str] | None, Argument(hidden=True)]
 _Yes = Annotated[bool, Option("--yes", help="Agree to what is sent to the provider, without a question.")]
 _SHOWN = 60
 """Characters of a provider's refusal in the list; `hlx keys check` prints all."""
+NO_ARGUMENT = (
+    "a key is never an argument, which every user of the machine can see: omit it, and type it when asked, or pipe it "
+    "in; one that was an argument is best revoked"
+)
+NONE_STORED = "no key is stored: `hlx keys add --provider claude --name work`"
 _NAMES = "claude, openai, xai or qwen."
 
 
@@ -56,23 +78,30 @@ def list_command(as_json: AsJson = False) -> None:
     if as_json:
         echo_json([entry.replace(sealed="").to_json() | {"sealed": True} for entry in entries])
     elif entries:
-        print_table([_row(entry) for entry in entries])
+        rows = [_row(entry) for entry in entries]
+        print_table(rows, folded={*rows[0]} - {"id", "key"})
     else:
-        echo("no key is stored: `hlx keys add --provider claude --name work`")
+        echo(NONE_STORED)
 
 
 @keys_app.command("check")
 def check_command(
-    key: Annotated[str | None, Argument(metavar="[KEY]", help="One key; by default all.")] = None,
+    key: Annotated[str | None, Argument(metavar="[KEY]", help="One key, by id or name; by default all.")] = None,
 ) -> None:
     """Ask providers, for free, if they accept the keys.
 
-    Exit code 0: all are accepted; 1: one is refused; 2: a provider was not reached.
+    Exit code 0: all are accepted; 1: one is refused; 2: a provider was not reached, or keys do not open here.
     """
     vault = _vault()
-    entries = [entry for entry in vault.entries() if key is None or key in (entry.id, entry.name)]
+    stored = vault.entries()
+    if not stored:
+        raise ValueError(NONE_STORED)
+    entries = [entry for entry in stored if key is None or key in (entry.id, entry.name)]
     if not entries:
-        raise ValueError(f"{NO_SUCH_KEY if key else 'no key is stored'} (`hlx keys list`)")
+        raise ValueError(NO_SUCH_KEY)
+    if fault := vault.fault():
+        echo(f"no key was checked: {fault}")
+        raise Exit(2)
     found = [_check(vault, entry) for entry in entries]
     raise Exit(1 if False in found else 2 if None in found else 0)
 
@@ -110,9 +139,12 @@ def remove_command(key: _Key) -> None:
 @keys_app.command("agree")
 def agree_command(provider: Annotated[str, Argument(help=_NAMES)], yes: _Yes = False) -> None:
     """Show what is sent to a provider, and agree to it."""
-    name = provider_named(provider).name
-    _agree(name, yes=yes)
-    echo(f"agreed: {name}")
+    found = provider_named(provider)
+    if found.is_local:
+        echo(f"{found.name} is at {found.host}, this machine: nothing needs to be agreed to")
+        return
+    _agree(found.name, yes=yes, undone="nothing was changed")
+    echo(f"agreed: {found.name}")
 
 
 @keys_app.command("price")
@@ -126,14 +158,14 @@ def price_command(
 
     In dollars for a million tokens. A stated price replaces that of the price list.
     """
-    from hlx_model.providers.prices import price_of, set_price
+    from hlx_model.providers.prices import price_of, set_price, unknown_price
 
     files, choice = ProviderFiles.of_home(), resolve(provider, model)
     if (given is None) != (made is None):
         raise ValueError("--input and --output belong together")
     price = price_of(choice, files) if given is None or made is None else set_price(files, choice, given, made)
     if price is None:
-        raise ValueError(f"the price of {choice} is not known: state it with --input and --output")
+        raise ValueError(unknown_price(choice))
     echo(f"{choice}: ${price.input / 1000:g} and ${price.output / 1000:g} for a million tokens of question and answer "
          f"({price.source})")  # fmt: skip
 
@@ -144,7 +176,8 @@ def passphrase_command() -> None:
 
     It is asked for at the terminal whenever a key is opened.
 
-    Jobs of Dagster and the Training Center cannot ask for it: for them use HLX_CENTER_KEY_FILE.
+    Jobs of Dagster and the Training Center cannot ask for it. To seal keys with a file again, remove all of them and
+    add them again.
     """
     if not sys.stdin.isatty():
         raise ValueError("a passphrase is asked for at a terminal only")
@@ -166,10 +199,7 @@ def _vault() -> Vault:
 
 def _require_none(extra: list[str] | None) -> None:
     if extra:
-        raise ValueError(
-            "a key is never an argument, which every user of the machine can see: omit it, and type it when asked, or "
-            "pipe it in; one that was an argument is best revoked"
-        )
+        raise ValueError(NO_ARGUMENT)
 
 
 def _typed(prompt: str) -> str:
@@ -186,15 +216,15 @@ def _secret() -> Secret:
     return Secret.of(sys.stdin.readline())
 
 
-def _agree(provider: str, *, yes: bool) -> None:
+def _agree(provider: str, *, yes: bool, undone: str = "nothing was stored") -> None:
     """Let a person agree to what is sent to a provider, once; `ValueError` if there is nobody to ask, or no yes."""
     files = ProviderFiles.of_home()
     if has_agreed(files, provider):
         return
     echo(what_is_sent(provider), err=True)
     if not yes:
-        unasked = "nothing was stored: repeat with --yes to agree to what is sent"
-        confirm("Agree?", unasked=unasked, refused="nothing was stored: nobody agreed")
+        unasked = f"{undone}: repeat with --yes to agree to what is sent"
+        confirm("Agree?", unasked=unasked, refused=f"{undone}: nobody agreed")
     agree(files, provider)
 
 

@@ -81,11 +81,11 @@ def supervise_command(
 def _agree(files: ProviderFiles, choice: Choice, briefings: Sequence[Briefing], *, yes: bool) -> None:
     """Let a person agree to the cost, and once to what is sent; `ValueError` if nobody does, or there is no price."""
     from hlx_model.providers.client import worst_of
-    from hlx_model.providers.prices import price_of
+    from hlx_model.providers.prices import price_of, unknown_price
 
     price = price_of(choice, files)
     if price is None:
-        raise ValueError(f"the price of {choice} is not known: state it with `hlx keys price {choice.provider}`")
+        raise ValueError(unknown_price(choice))
     questions = {one.digest: one for one in (question_on(briefing, choice, "gates") for briefing in briefings)}
     worst = sum(worst_of(question, price) for question in questions.values())
     if not (agreed := has_agreed(files, choice.provider)):

@@ -1,4 +1,4 @@
-"""One call to any provider: the kept answer, agreement, price, key, ledger, adapter, ledger, outcome, in this order.
+"""One call to any provider: kept answer, key, agreement, price, ledger, adapter, ledger, outcome, in this order.
 
     client = ProviderClient(ProviderFiles.of_home())
     outcome = client.ask(question, keep=True)
@@ -23,7 +23,7 @@ from hlx_model.providers.agreed import has_agreed
 from hlx_model.providers.catalogue import Provider, provider_named
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import Ledger
-from hlx_model.providers.prices import MAX_INPUT_BYTES, Price, price_of, worst_cost
+from hlx_model.providers.prices import MAX_INPUT_BYTES, Price, price_of, unknown_price, worst_cost
 from hlx_model.providers.question import (
     Answer,
     Choice,
@@ -157,10 +157,10 @@ class ProviderClient:
         """
         try:
             found = provider_named(provider)
+            id = self._find(found, key_id)
             if lacking := self._no_agreement(found):
                 return Checked(None, reason=lacking)
-            adapter = adapter_of(found)
-            id, secret = self._open(found, key_id)
+            adapter, secret = adapter_of(found), self._open(id)
         except (ValueError, OSError) as error:
             return Checked(None, reason=one_line(error))
         endpoint = Endpoint(found, secret, self._timeout or CHECK_SECONDS)
@@ -178,18 +178,15 @@ class ProviderClient:
     def _prepare(self, question: Question) -> _Call:
         """Return the call that a question needs; `ValueError` says why it is not made."""
         provider = provider_named(question.choice.provider)
+        id = self._find(provider, question.choice.key_id)  # first: replacing a key for another address agrees too
         if lacking := self._no_agreement(provider):
             raise ValueError(lacking)
         price = price_of(question.choice, self._files)
         if price is None:
-            raise ValueError(
-                f"the price of {question.choice} is not known: `hlx keys price {provider.name} "
-                f"{question.choice.model} --input DOLLARS --output DOLLARS` states it, for a million tokens"
-            )
+            raise ValueError(unknown_price(question.choice))
         adapter = adapter_of(provider)
         worst = worst_of(question, price)
-        id, secret = self._open(provider, question.choice.key_id)
-        return _Call(provider, adapter, price, worst, id, secret)
+        return _Call(provider, adapter, price, worst, id, self._open(id))
 
     def _no_agreement(self, provider: Provider) -> str | None:
         """Return why nothing may be sent to a provider yet; None if a person agreed. Errors as for `has_agreed`."""
@@ -198,12 +195,12 @@ class ProviderClient:
         where = f"{provider.name} at {provider.host}"
         return f"nobody agreed to send anything to {where}: `hlx keys agree {provider.name}`"
 
-    def _open(self, provider: Provider, key_id: str | None) -> tuple[str | None, Revealed | None]:
-        if not provider.needs_key:
-            return None, None
-        vault = self._keys()
-        id = vault.find(provider.name, key_id).id
-        return id, vault.open(id).secret
+    def _find(self, provider: Provider, key_id: str | None) -> str | None:
+        """Return the id of the key to use; None if none is needed."""
+        return self._keys().find(provider.name, key_id).id if provider.needs_key else None
+
+    def _open(self, id: str | None) -> Revealed | None:
+        return None if id is None else self._keys().open(id).secret
 
     def _keys(self) -> Keys:
         if self._vault is None:

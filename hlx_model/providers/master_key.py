@@ -23,6 +23,7 @@ CREDENTIALS, CREDENTIAL = "CREDENTIALS_DIRECTORY", "hlx-center"
 KEY_FILE = "HLX_CENTER_KEY_FILE"
 SIZE, SALT_SIZE = 32, 16
 """Bytes."""
+_MADE = f"(umask 077; openssl rand -hex {SIZE} > FILE)"
 
 
 def require_package() -> None:
@@ -73,8 +74,8 @@ def master_key(
     if salt is not None:
         if passphrase is None:
             raise ValueError(
-                f"the vault was sealed with a passphrase, which only a command at a terminal can ask for: for jobs set "
-                f"{KEY_FILE} and store the keys again"
+                "the vault was sealed with a passphrase, which only a command at a terminal can ask for. For jobs and "
+                "the Training Center, remove all keys (`hlx keys remove`) and add them again: a file seals them then"
             )
         return derived(passphrase(), salt)
     path = state_folder() / "center.key"
@@ -124,7 +125,10 @@ def _read(path: Path, home: Path, called: str, *, private: bool = True) -> bytes
         # Opened first: what is checked is what is read. A pipe is not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise ValueError(f"{called}: {path}: {error.strerror}") from None
+        raise ValueError(
+            f"{called}: {path}: {error.strerror}: put it back as it was, or name the file that sealed the keys; for a "
+            f"first key make one with {_MADE}"
+        ) from None
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -142,8 +146,7 @@ def _read(path: Path, home: Path, called: str, *, private: bool = True) -> bytes
     except ValueError:
         key = b""
     if len(key) != SIZE:
-        made = f"(umask 077; openssl rand -hex {SIZE} > FILE)"
-        raise ValueError(f"{called}: {path} does not contain {2 * SIZE} hexadecimal digits: make one with {made}")
+        raise ValueError(f"{called}: {path} does not contain {2 * SIZE} hexadecimal digits: make one with {_MADE}")
     return key
 
 

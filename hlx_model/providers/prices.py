@@ -6,6 +6,7 @@
 A model whose price is not known is not asked. Only a local Qwen costs nothing.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
@@ -66,6 +67,14 @@ def price_of(choice: Choice, files: ProviderFiles) -> Price | None:
     if provider.prices is None:
         return Price(0, 0, "runs on a machine of yours")
     return _listed(provider.prices, choice.model)
+
+
+def unknown_price(choice: Choice) -> str:
+    """Return the line on a model whose price is not known, with the command that states it."""
+    return (
+        f"the price of {choice} is not known: `hlx keys price {choice.provider} {shlex.quote(choice.model)} "
+        "--input DOLLARS --output DOLLARS` states it, in dollars for a million tokens"
+    )
 
 
 def set_price(files: ProviderFiles, choice: Choice, input_usd: str | Decimal, output_usd: str | Decimal) -> Price:

@@ -5,6 +5,7 @@ str(secret)        # …a1b2
 secret.reveal()    # the key itself, for the request alone
 """
 
+import re
 from typing import Any, NoReturn
 
 SHORTEST = 20
@@ -18,6 +19,11 @@ _BEGINS = ("sk-", "xai-")
 def looks_like_key(text: str) -> bool:
     """Return whether a text that should be no key begins as keys do, and is as long."""
     return len(text.strip()) >= SHORTEST and text.strip().lower().startswith(_BEGINS)
+
+
+def contains_key(text: str) -> bool:
+    """Return whether a word of a text looks like a key: the whole text, or what follows `=`, a colon or a quote."""
+    return any(looks_like_key(word) for word in re.split(r"[\s=,;:'\"`]+-*|^-+", text))
 
 
 class Secret:

@@ -14,7 +14,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from hlx_model.shown import one_line
 
 LONGEST_NAME = 60
 MODELS_KEPT = 500
-NO_SUCH_KEY = "there is no such key"
+NO_SUCH_KEY = "there is no such key: name one by its id or its name, not by its provider (`hlx keys list`)"
 
 
 class KeyEntry(JsonModel):
@@ -118,7 +118,11 @@ class Vault:
         return entry
 
     def replace(self, id: str, secret: Secret) -> KeyEntry:
-        """Seal another secret in the place of a key, for the address that its provider has now."""
+        """Seal another secret in the place of a key, for the address that its provider has now.
+
+        Raises:
+            ValueError: there is no such key, or another key of the vault sealed those that are stored.
+        """
         with self._changing(opens=True) as keys:
             entry = _entry(keys, id)
             _require_apart(entry.name, secret)
@@ -149,21 +153,34 @@ class Vault:
     def find(self, provider: str, key_id: str | None = None) -> KeyEntry:
         """Return the key to use: the named one, else the newest that its provider accepted, else the newest.
 
+        One that was stored for the address of now comes before others.
+
         Args:
             provider: its name.
             key_id: the id or the name of a key.
 
         Raises:
-            ValueError: there is none; says how to add it.
+            ValueError: there is none, or it is for another address or provider; says what to do.
         """
         found = provider_named(provider)
         own = [entry for entry in self.entries() if entry.provider == found.name]
         if key_id:
-            own = [entry for entry in own if key_id in (entry.id, entry.name)]
+            named = [entry for entry in self.entries() if key_id in (entry.id, entry.name)]
+            own = [entry for entry in named if entry.provider == found.name]
+            if named and not own:
+                other = named[0]
+                raise ValueError(
+                    f"the key {other.name} is one of {other.provider}, not of {found.name}: name a key of {found.name}"
+                )
         if not own:
             which = " of that name or id" if key_id else ""  # which is not repeated: it may be a key itself
-            raise ValueError(f"there is no key of {found.name}{which}: `hlx keys add --provider {found.name} --name …`")
-        return min(own, key=lambda entry: (entry.problem is not None, entry.validated is None))
+            raise ValueError(
+                f"there is no key of {found.name}{which}: `hlx keys add --provider {found.name} --name …` adds one"
+            )
+        host = found.host
+        entry = min(own, key=lambda entry: (entry.host != host, entry.problem is not None, entry.validated is None))
+        _require_address(entry, host)
+        return entry
 
     def open(self, id: str) -> Key:
         """Open a key and note that it is used.
@@ -173,12 +190,7 @@ class Vault:
         """
         with self._changing(opens=True) as keys:
             entry = _entry(keys, id)
-            host = provider_named(entry.provider).host
-            if entry.host != host:
-                raise ValueError(
-                    f"the key {entry.name} was stored for {entry.host}, and {entry.provider} is at {host} now: "
-                    f"`hlx keys replace {entry.id}` stores it for that"
-                )
+            _require_address(entry, provider_named(entry.provider).host)
             secret = self._unseal(keys, entry)
             self._put(keys, entry.replace(last_used=utc_now()))
         return Key(entry, secret)
@@ -201,6 +213,17 @@ class Vault:
             self._write(_Keys(salt=salt.hex(), entries=entries))
         return len(entries)
 
+    def fault(self) -> str | None:
+        """Return why none of the keys opens, in one line; None if one does, or if there is none.
+
+        A passphrase is asked for.
+        """
+        keys = self._read()
+        try:
+            return _fault(self._master(keys), keys) if keys.entries else None
+        except ValueError as error:  # the key of the vault is missing
+            return one_line(error)
+
     def _master(self, keys: _Keys) -> bytes:
         if keys.salt not in self._masters:  # a person is asked once
             salt = bytes.fromhex(keys.salt) if keys.salt else None
@@ -210,12 +233,18 @@ class Vault:
 
     def _seal(self, keys: _Keys, entry: KeyEntry, secret: Secret) -> str:
         master = self._master(keys)
-        for other in keys.entries[:1]:  # all are sealed with one key: a second one would lock the first out
-            _unsealed(master, other)
+        if fault := _fault(master, keys):  # all are sealed with one key: a second one would lock the others out
+            raise ValueError(f"the key {entry.name} of {entry.provider} was not stored: {fault}")
         return _sealed(master, entry, secret)
 
     def _unseal(self, keys: _Keys, entry: KeyEntry) -> Secret:
-        return _unsealed(self._master(keys), entry)
+        master = self._master(keys)
+        try:
+            return _unsealed(master, entry)
+        except ValueError:
+            changed = f"its row was changed: `hlx keys remove {entry.id}`, and add it again"
+            why = _fault(master, keys) or changed
+            raise ValueError(f"the key {entry.name} of {entry.provider} does not open: {why}") from None
 
     def _read(self) -> _Keys:
         try:
@@ -264,16 +293,32 @@ def _sealed(master: bytes, entry: KeyEntry, secret: Secret) -> str:
 
 
 def _unsealed(master: bytes, entry: KeyEntry) -> Secret:
+    """Return a key; `ValueError` if it does not open."""
     from nacl.exceptions import CryptoError
 
     try:
         return Secret(_aead(master).decrypt(base64.b64decode(entry.sealed), _bound(entry)).decode())
     except (CryptoError, ValueError):
-        raise ValueError(
-            f"the key {entry.name} of {entry.provider} does not open: another key of the vault sealed it, or its "
-            f"passphrase is wrong, or its row was changed. Put {KEY_FILE} or the key file back as it was; only if that "
-            f"is lost: `hlx keys remove {entry.id}`, and add it again"
-        ) from None
+        raise ValueError("it does not open") from None
+
+
+def _fault(master: bytes, keys: _Keys) -> str | None:
+    """Return why a key of the vault opens none of the keys that are stored, and what to do; None if it opens one."""
+    for entry in keys.entries:
+        with suppress(ValueError):
+            _unsealed(master, entry)
+            return None
+    if not keys.entries:
+        return None
+    anew = "remove all keys (`hlx keys remove`) and add them again"
+    if not keys.salt:
+        return (
+            f"another key of the vault sealed the stored keys, or their rows were changed. Put {KEY_FILE} or the key "
+            f"file back as it was; to use another key of the vault, or if it is lost, {anew}"
+        )
+    if named := file_named():
+        return f"the stored keys are sealed with a passphrase, and {named} comes before it: unset it, or {anew}"
+    return f"the passphrase is wrong: try again. Only if it is lost, {anew}"
 
 
 def _aead(master: bytes) -> Any:
@@ -286,8 +331,17 @@ def _entry(keys: _Keys, id: str) -> KeyEntry:
     """Return a key by its id, or by its name if no other has it."""
     found = [entry for entry in keys.entries if entry.id == id] or [e for e in keys.entries if e.name == id]
     if len(found) != 1:  # the name is not repeated: it may be a key itself
-        raise ValueError(f"{'several keys have that name: use the id' if found else NO_SUCH_KEY} (`hlx keys list`)")
+        raise ValueError("several keys have that name: use the id (`hlx keys list`)" if found else NO_SUCH_KEY)
     return found[0]
+
+
+def _require_address(entry: KeyEntry, host: str) -> None:
+    """Require that a key was stored for the address that its provider has now."""
+    if entry.host != host:
+        raise ValueError(
+            f"the key {entry.name} was stored for {entry.host}, and {entry.provider} is at {host} now: "
+            f"`hlx keys replace {entry.id}` stores it for that"
+        )
 
 
 def _name(name: str) -> str:

@@ -5,11 +5,13 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from hlx_model.providers.agreed import has_agreed
 from hlx_model.providers.files import ProviderFiles
+from hlx_model.providers.master_key import write_private
 from hlx_model.providers.vault import Vault
 from tests.support.command import Hlx, Ran
 from tests.support.fake_provider import FakeProvider
@@ -117,25 +119,53 @@ def test_nothing_is_stored_or_asked_for_before_somebody_agrees(
     assert "nobody agreed" in keys(*add, said="no\n").error and not files.root.exists()
     assert keys(*add, said="y\n", typed=(CLAUDE,)).code == 2 and has_agreed(files, "claude")
     assert "It never gets" not in keys("replace", "work", piped=CLAUDE).err  # asked once
+    assert "nothing was changed: nobody agreed" in keys("agree", "openai", said="no\n").error
+    assert "nothing was changed: repeat with --yes" in keys("agree", "openai").error
     assert keys("agree", "openai", "--yes").out == "agreed: openai\n" and has_agreed(files, "openai")
     assert keys("add", "--provider", "xai", "--name", "own", "--yes", piped=XAI).code == 2 and has_agreed(files, "xai")
 
 
-@pytest.mark.parametrize("command", [("add", "--provider", "claude", "--name", "work"), ("replace", "work")])
+def shapes(key: str) -> list[tuple[str, ...]]:
+    """Return the ways in which a person could give a key as an argument."""
+    add, price = ("add", "--provider", "openai"), ("price", "openai")
+    return [
+        (key,), ("--key", key), ("--secret", key), (f"--key={key}",), (f"--{key}",), (f"openai={key}",),
+        *((command, key) for command in ("add", "check", "remove", "replace", "agree", "passphrase", "list", "price")),
+        ("rename", "work", key), ("rename", key, "x"), ("replace", "work", key), ("replace", "work", "--yes", key),
+        (*add, "--name", "x", key), (*add, "--name", key), (*add, f"--name={key}"), ("add", key, "--name", "x"),
+        (*add, "--name", "x", "--key", key), (*add, "--name", "x", f"--secret={key}"), (*add, "--name", "x", "-k", key),
+        ("add", "--name", "x", "--provider", key), (*price, key, "--input", "1", "--output", "1"),
+        (*price, "gpt-4o", "--input", key, "--output", "1"), ("check", "-h", f"'{key}'"), ("check", f"openai:{key}"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", range(len(shapes(OPENAI))))
 def test_a_key_is_never_an_argument_and_what_was_one_is_not_repeated(
-    keys: Keys, fake: FakeProvider, command: tuple[str, ...]
+    keys: Keys, fake: FakeProvider, files: ProviderFiles, shape: int
 ) -> None:
-    keys("add", "--provider", "claude", "--name", "work", piped=CLAUDE)
-    for extra in ((OPENAI,), (OPENAI, XAI), (f"--key={OPENAI}",), ("--key", OPENAI), (f"--yes={XAI}",)):
-        ran = keys(*command, *extra)
-        assert ran.code == 1 and ran.error
-    assert "never an argument" in keys(*command, OPENAI).error and stored() == [CLAUDE]
-    for other in (("check", OPENAI), ("remove", OPENAI), ("replace", OPENAI), ("rename", OPENAI, "x")):
-        assert "there is no such key" in keys(*other, piped=XAI).error
-    assert "looks like a key" in keys("rename", "work", OPENAI).error
-    for command in (("add", "--name", "x", "--provider", OPENAI), ("agree", OPENAI), ("price", OPENAI, "x")):
-        assert "provider is not known: choose one of claude" in keys(*command, piped=XAI).error
-    assert "looks like a key" in keys("add", "--provider", "claude", "--name", XAI, piped=OPENAI).error
+    for key in (OPENAI, XAI):
+        ran = keys(*shapes(key)[shape], piped=CLAUDE)
+        assert ran.code == 1 and "a key is never an argument" in ran.error and "revoked" in ran.error and not ran.out
+    assert not files.root.exists() and not fake.requests
+
+
+def test_a_key_that_looks_like_none_is_not_repeated_either(keys: Keys, fake: FakeProvider) -> None:
+    unknown = "Zq4Wd7Rb2Xc9Vm6Kp1Ld8Ns3"
+    for command in ((unknown,), ("add", "--provider", "claude", "--name", "x", unknown), ("check", "--token", unknown)):
+        ran = keys(*command, piped=CLAUDE)
+        assert "a key is never an argument" in ran.error and unknown[:8] not in ran.err
+    for name in ("check", "remove", "agree"):
+        ran = keys(name, unknown)
+        assert ran.code == 1 and unknown[:8] not in ran.err
+
+
+def test_ids_models_names_and_addresses_are_no_keys(keys: Keys, fake: FakeProvider) -> None:
+    keys("add", "--provider", "claude", "--name", "task-force of the night", piped=CLAUDE)
+    (id,) = (row["id"] for row in json.loads(keys("list", "--json").out))
+    assert keys("check", id).code == 0 and keys("check", "task-force of the night").code == 0
+    for model in ("ft:gpt-4o-2024-08-06:my-org::AbCdEf12", "grok-4-1-fast-reasoning", "risk-assessment-model-of-2026"):
+        assert keys("price", "openai", model, "--input", "1", "--output", "1").code == 0
+    assert "no such key" in keys("check", "https://xai-proxy.example.org/v1").error
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short", f"{CLAUDE} {CLAUDE}", "\0" * 30])
@@ -158,11 +188,61 @@ def test_a_key_is_renamed_and_removed_by_name_or_id(keys: Keys, fake: FakeProvid
     assert keys("rename", id, "my own").out == f"renamed: claude my own, id {id}\n"
     assert "removed: openai work" in keys("remove", "work").out and stored() == [CLAUDE]
     assert "revoke it at claude" in keys("remove", "my own").out and stored() == []
-    assert "no key is stored" in keys("check").error
+    assert "no key is stored: `hlx keys add --provider claude --name work`" in keys("check").error
+
+
+def test_an_address_of_this_machine_needs_no_agreement(keys: Keys, fake: FakeProvider, files: ProviderFiles) -> None:
+    for provider in ("qwen", "claude"):
+        ran = keys("agree", provider)
+        assert ran.code == 0 and f"{provider} is at {fake.url}/{provider}, this machine: nothing needs" in ran.out
+    assert not files.root.exists()
+
+
+def test_a_key_that_was_stored_for_another_address_is_replaced_not_agreed_to(
+    keys: Keys, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys("add", "--provider", "claude", "--name", "work", piped=CLAUDE)
+    (id,) = (row["id"] for row in json.loads(keys("list", "--json").out))
+    monkeypatch.setenv("HLX_PROVIDER_HOSTS", "claude=https://proxy.example.invalid")
+    ran = keys("check")
+    assert ran.code == 2 and f"`hlx keys replace {id}` stores it for that" in ran.out and "agree" not in ran.out
+
+
+def test_a_provider_is_no_name_of_a_key(keys: Keys, fake: FakeProvider) -> None:
+    keys("add", "--provider", "claude", "--name", "work", piped=CLAUDE)
+    assert "by its id or its name, not by its provider (`hlx keys list`)" in keys("check", "claude").error
+
+
+def test_one_fault_of_the_vault_is_said_once(
+    keys: Keys, fake: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for provider, key in (("claude", CLAUDE), ("openai", OPENAI), ("xai", XAI)):
+        keys("add", "--provider", provider, "--name", "work", piped=key)
+    fake.requests.clear()
+    file = tmp_path / "center.key"
+    monkeypatch.setenv("HLX_CENTER_KEY_FILE", str(file))
+    missing = keys("check")
+    assert "put it back as it was" in missing.out and "openssl rand -hex 32" in missing.out
+    write_private(file, "ab" * 32)
+    for ran in (missing, keys("check")):
+        assert ran.code == 2 and len(ran.out.splitlines()) == 1 and ran.out.startswith("no key was checked: ")
+    assert not fake.requests
+
+
+def test_in_a_narrow_terminal_an_id_stays_on_its_line(
+    keys: Keys, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys("add", "--provider", "openai", "--name", "a long name of a key for the nights", piped=OPENAI)
+    (id,) = (row["id"] for row in json.loads(keys("list", "--json").out))
+    for width in ("80", "60"):
+        monkeypatch.setenv("COLUMNS", width)
+        lines = keys("list").out.splitlines()
+        assert any(id in line and "…3-BB" in line for line in lines) and max(map(len, lines)) <= int(width)
 
 
 def test_a_price_is_stated_and_shown(keys: Keys) -> None:
-    assert "is not known: state it with --input and --output" in keys("price", "openai", "of-tomorrow").error
+    way = "`hlx keys price openai of-tomorrow --input DOLLARS --output DOLLARS`"
+    assert f"is not known: {way} states it" in keys("price", "openai", "of-tomorrow").error
     assert "belong together" in keys("price", "openai", "of-tomorrow", "--input", "2").error
     stated = keys("price", "openai", "of-tomorrow", "--input", "2", "--output", "8.50")
     assert stated.code == 0 and "openai/of-tomorrow: $2 and $8.5" in stated.out
@@ -183,6 +263,8 @@ def test_a_passphrase_is_typed_twice_and_then_asked_for(
     ran = keys("passphrase", typed=("a long passphrase", "a long passphrase"))
     assert ran.out == "sealed with the passphrase: 1 keys\n"
     assert keys("check", typed=("a long passphrase",)).code == 0
+    wrong = keys("check", typed=("another passphrase",))
+    assert wrong.code == 2 and wrong.out.startswith("no key was checked: the passphrase is wrong: try again.")
     assert "sealed with a passphrase" in keys("check").out and keys("list").code == 0
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from hlx_model.providers.client import ProviderClient
 from hlx_model.providers.files import ProviderFiles
-from hlx_model.providers.master_key import state_folder
+from hlx_model.providers.master_key import state_folder, write_private
 from hlx_model.providers.question import Answer
 from hlx_model.providers.secret import Secret
 from hlx_model.providers.vault import MODELS_KEPT, KeyEntry, Vault
@@ -74,9 +74,9 @@ def test_a_copied_home_opens_nothing_and_takes_no_second_key(
     before = (tmp_path / "copy/providers/keys.json").read_bytes()
     missing, other = (
         "the key of the vault is missing: put .*center.key back as it was",
-        rf"`hlx keys remove {entry.id}`",
+        r"remove all keys \(`hlx keys remove`\) and add them again",
     )
-    for said in (missing, rf"key work of claude does not open: .* back as it was; only if that is lost: {other}"):
+    for said in (missing, f"another key of the vault sealed the stored keys, .* back as it was; .* lost, {other}"):
         copy = Vault(ProviderFiles.of_home(tmp_path / "copy"))
         for use in (
             partial(copy.open, entry.id),
@@ -249,7 +249,7 @@ def test_a_passphrase_seals_every_key_and_is_asked_for_once(
     sealed = Vault(files, passphrase)
     assert (sealed.open(one.id).secret.reveal(), sealed.open(two.id).secret.reveal()) == (CLAUDE, OPENAI)
     assert sealed.open(added(sealed, "xai", "third", XAI).id).secret.reveal() == XAI and len(asked) == 1
-    with pytest.raises(ValueError, match="its passphrase is wrong"):
+    with pytest.raises(ValueError, match="passphrase is wrong: try again"):
         Vault(files, lambda: "another passphrase").open(one.id)
     with pytest.raises(ValueError, match="only a command at a terminal"):
         Vault(files).open(one.id)
@@ -257,6 +257,56 @@ def test_a_passphrase_seals_every_key_and_is_asked_for_once(
     for entry in sealed.entries():
         sealed.remove(entry.id)
     assert Vault(files).open(added(Vault(files)).id).secret.reveal() == CLAUDE  # a new vault: no passphrase
+
+
+@pytest.mark.parametrize("passphrase", [False, True])
+def test_under_another_key_of_the_vault_the_error_is_of_the_named_key_and_its_way_works(
+    files: ProviderFiles, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: bool
+) -> None:
+    cheap_passphrases(monkeypatch)
+    added(vault)
+    second = added(vault, "openai", "second", OPENAI)
+    if passphrase:
+        vault.seal_with_passphrase("a long passphrase")
+    write_private(tmp_path / "other/center.key", "ab" * 32)
+    monkeypatch.setenv("HLX_CENTER_KEY_FILE", str(tmp_path / "other/center.key"))
+    other = Vault(files)
+    why = "HLX_CENTER_KEY_FILE comes before it: unset it" if passphrase else "another key of the vault sealed"
+    for use, name in (
+        (partial(other.replace, second.id, Secret.of(XAI)), "second of openai was not stored"),
+        (partial(added, other, "xai", "third", XAI), "third of xai was not stored"),
+        (partial(other.open, second.id), "second of openai does not open"),
+    ):
+        with pytest.raises(ValueError, match=rf"^the key {name}: .*{why}.* remove all keys \(`hlx keys remove`\)"):
+            use()
+    assert why in str(other.fault())
+    for entry in other.entries():
+        other.remove(entry.id)
+    assert other.fault() is None
+    assert other.open(added(other, "openai", "second", OPENAI).id).secret.reveal() == OPENAI
+    assert Vault(files).fault() is None  # and no passphrase is asked for
+
+
+def test_a_damaged_row_is_no_fault_of_the_vault(files: ProviderFiles, vault: Vault) -> None:
+    one = added(vault)
+    changed(files, lambda rows: rows[0].update(sealed="AAAA"))
+    assert vault.fault() is not None
+    with pytest.raises(ValueError, match="their rows were changed"):
+        added(vault, "openai", "second", OPENAI)
+    changed(files, lambda rows: rows[0].update(sealed=one.sealed))
+    two = added(vault, "openai", "second", OPENAI)
+    changed(files, lambda rows: rows[0].update(sealed="AAAA"))
+    assert vault.fault() is None and vault.open(two.id).secret.reveal() == OPENAI
+    with pytest.raises(ValueError, match=f"its row was changed: `hlx keys remove {one.id}`, and add it again"):
+        vault.open(one.id)
+    assert vault.open(vault.replace(one.id, Secret.of(CLAUDE)).id).secret.reveal() == CLAUDE
+
+
+def test_a_key_of_another_provider_is_named_with_its_provider(vault: Vault) -> None:
+    key = added(vault, "openai", "second", OPENAI)
+    for named in (key.id, "second"):
+        with pytest.raises(ValueError, match="the key second is one of openai, not of claude"):
+            vault.find("claude", named)
 
 
 def test_no_passphrase_is_taken_where_a_file_would_come_first(
