@@ -236,7 +236,9 @@ def _of_key(center: Center, key: str) -> dg.DagsterRun | None:
 
 def _answer(center: Center, run_id: str, found: Estimate) -> StartAnswer:
     made = sessions.session(center, run_id)
-    return StartAnswer(id=run_id, status=made.status, position=made.position, estimate=found)
+    return StartAnswer(
+        id=run_id, status=made.status, position=made.position, estimate=found, unsupervised=made.unsupervised
+    )
 
 
 def _chained(center: Center, after: str | None) -> dict[str, str]:

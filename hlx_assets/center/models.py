@@ -149,6 +149,8 @@ class StartAnswer(Answer):
     status: Status
     position: int | None
     estimate: Estimate
+    unsupervised: str | None = Field(default=None, exclude_if=_is_none)
+    """Why it has no supervisor, although one was named (`without_provider`); one line. Otherwise left out."""
 
 
 class StatusMessage(Answer):

@@ -15,7 +15,8 @@ router = APIRouter(responses=ERRORS, tags=["providers"])
 def add_key(center: TheCenter, request: KeyRequest, connection: Request) -> KeyInfo:
     """Store a key, and ask its provider whether it accepts it. The key never comes back."""
     key = providers.add_key(center, request)
-    return key.model_copy(update={"note": providers.LOCKED}) if connection.scope.get(WITHOUT_TOKEN) else key
+    note = f"{providers.LOCKED} {providers.FOR_PROGRAMS}"
+    return key.model_copy(update={"note": note}) if connection.scope.get(WITHOUT_TOKEN) else key
 
 
 @router.get("/api/keys/list", dependencies=[page_at("/center#keys-section")])

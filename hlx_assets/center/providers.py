@@ -23,7 +23,7 @@ from hlx_model.providers.catalogue import PROVIDERS, Provider, provider_named, r
 from hlx_model.providers.client import ProviderClient
 from hlx_model.providers.files import ProviderFiles
 from hlx_model.providers.ledger import DEFAULT_CAPS, Ledger
-from hlx_model.providers.prices import price_of, tier
+from hlx_model.providers.prices import price_of, tier, unknown_price
 from hlx_model.providers.question import Choice
 from hlx_model.providers.secret import Secret
 from hlx_model.providers.vault import KeyEntry, Vault
@@ -33,6 +33,7 @@ from hlx_model.supervision.opinions import read_opinions
 T = TypeVar("T")
 WITHOUT = "or start without a provider (without_provider: true)"
 LOCKED = "From now on every request needs the login: open the link that the Training Center printed when it started."
+FOR_PROGRAMS = "Programs send the token of that link in the header `Authorization: Bearer TOKEN`."
 
 
 def keys(center: Center) -> list[KeyInfo]:
@@ -149,15 +150,15 @@ def supervisor(center: Center, provider: str, model: str | None, key_id: str | N
     """
     choice = _done(lambda: resolve(provider, model))
     found = provider_named(choice.provider)
+    try:
+        entry = _vault(center).find(found.name, key_id) if found.needs_key else None
+    except ValueError as error:
+        raise CenterError(422, f"{one_line(error)}, {WITHOUT}") from None
     if not _done(lambda: has_agreed(_files(center), found.name)):
         raise CenterError(409, f"nobody agreed to what is sent to {found.title} at {found.host}: agree on the page or "
                           f"with `hlx keys agree {found.name}`, {WITHOUT}")  # fmt: skip
     if _done(lambda: price_of(choice, _files(center))) is None:
-        raise CenterError(422, f"the price of {choice} is not known: state it with `hlx keys price`, {WITHOUT}")
-    try:
-        entry = _vault(center).find(found.name, key_id) if found.needs_key else None
-    except ValueError as error:
-        raise CenterError(422, f"{one_line(error)} adds one, {WITHOUT}") from None
+        raise CenterError(422, f"{unknown_price(choice)}, {WITHOUT}")
     checked = ProviderClient(_files(center)).check(found.name, entry.id if entry else None)
     if checked.valid is not True:
         key = f"the key {entry.name}: " if entry else ""

@@ -203,7 +203,8 @@ def test_with_the_first_key_an_answer_says_that_the_next_needs_the_login(center:
     guarded = RequestGuard(create_app(center), GuardSettings(token="correct-horse"), required=required_by(center.home))
     with TestClient(guarded, base_url="http://127.0.0.1:5000") as client:
         key = {"provider": "claude", "name": "work", "key": KEYS["claude"]}
-        assert "open the link" in client.post("/api/keys/add", json=key).json()["note"]
+        note = client.post("/api/keys/add", json=key).json()["note"]
+        assert "open the link" in note and "`Authorization: Bearer TOKEN`" in note
         assert client.get("/api/costs").status_code == 403
         bearer = {"authorization": "Bearer correct-horse"}
         assert client.post("/api/keys/add", json={**key, "name": "two"}, headers=bearer).json()["note"] is None

@@ -177,21 +177,22 @@ def test_a_session_with_a_bad_key_is_refused_with_the_word_of_its_provider(cente
     assert not client.get("/api/training/queue").json()
     answer = start(client, provider="claude", without_provider=True)
     assert answer.status_code == 201 and tags_of(center, answer.json()["id"]) == {}
+    assert answer.json()["unsupervised"].startswith("Anthropic, the key work: ")
     estimate = answer.json()["estimate"]
     assert (estimate["cost_usd"], estimate["supervision_calls"]) == (0, 0) and "supervision" not in estimate["summary"]
     session = client.get(f"/api/training/status/{answer.json()['id']}").json()
-    assert session["unsupervised"].startswith("Anthropic, the key work: ") and "without" not in session["unsupervised"]
+    assert session["unsupervised"] == answer.json()["unsupervised"] and "without" not in session["unsupervised"]
     assert "No supervisor: Anthropic, the key work: " in client.get(f"/center/sessions/{session['id']}").text
     client.patch(f"/api/keys/{key['id']}", json={"key": CLAUDE})
     answer = start(client, provider="claude", without_provider=True)
-    assert tags_of(center, answer.json()["id"])[tags.KEY] == key["id"]
+    assert tags_of(center, answer.json()["id"])[tags.KEY] == key["id"] and "unsupervised" not in answer.json()
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ({"provider": "nobody"}, "choose one of claude, openai, xai, qwen"),
-        ({"provider": "claude", "model": "claude-of-tomorrow"}, "price of claude/claude-of-tomorrow is not known"),
+        ({"provider": "claude", "model": "of-tomorrow"}, "`hlx keys price claude of-tomorrow --input DOLLARS --output"),
         ({"provider": "claude", "key_id": "another"}, "no key of claude of that name or id"),
         ({"provider": "qwen", "model": "qwen3:4b"}, "`ollama pull qwen3:4b`"),
         ({"key_id": "work"}, "key_id is given without provider"),
@@ -201,6 +202,13 @@ def test_a_session_with_a_bad_key_is_refused_with_the_word_of_its_provider(cente
 def test_a_supervisor_that_cannot_be_asked_is_refused(client: TestClient, asked: dict[str, str], said: str) -> None:
     add_key(client)
     assert said in detail(start(client, **asked), 422)
+
+
+def test_the_key_of_another_provider_is_named_with_its_provider(client: TestClient) -> None:
+    key = add_key(client, "openai")
+    for named in (key["id"], key["name"]):
+        said = detail(start(client, provider="claude", key_id=named), 422)
+        assert f"the key {key['name']} is one of openai, not of claude: name a key of claude" in said
 
 
 def test_a_local_supervisor_needs_no_key(center: Center, client: TestClient) -> None:
