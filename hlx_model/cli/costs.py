@@ -39,12 +39,12 @@ def costs_command(context: Context, as_json: AsJson = False) -> None:
         echo(f"kept answers: {count}, {decimal(size)}; `hlx clean --replies --yes` removes them")
 
 
-@costs_app.command("cap")
+@costs_app.command("cap", context_settings={"ignore_unknown_options": True})  # -1 is a wrong amount, no option
 def cap_command(
     name: Annotated[str, Argument(help="call, session, day or all.")],
     amount: Annotated[str, Argument(metavar="DOLLARS", help="The most that it may cost.")],
 ) -> None:
-    """Set the most that may be spent.
+    """Set the most that may be spent, from 0 to 100000 dollars.
 
     On a call, a session, a day (UTC) or on all days.
     """

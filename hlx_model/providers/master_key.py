@@ -1,4 +1,6 @@
-"""The key that seals the vault: 32 bytes that never lie in the home, so that a copy of the home opens nothing.
+"""The key that seals the vault: 32 bytes that never lie in the home.
+
+So a copy of the home opens nothing for another user or on another machine.
 
 The first that is there:
 

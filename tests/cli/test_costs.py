@@ -50,8 +50,9 @@ def test_a_cap_is_set_and_shown_and_a_wrong_one_is_one_line(hlx: Hlx, files: Pro
     assert ran.code == 0 and "cap of a day (UTC): $7.50, before $5.00" in ran.out
     assert Ledger(files).caps()["day"] == 7_500_000_000
     for words in (("week", "1"), ("day", "much"), ("day", "-1"), ("day", "nan")):
-        ran = hlx("costs", "cap", "--", *words)
+        ran = hlx("costs", "cap", *words)
         assert ran.code == 1 and ran.error.count("\n") == 0
+    assert "give an amount from 0 to 100000" in hlx("costs", "cap", "day", "-1").error
     assert Ledger(files).caps()["day"] == 7_500_000_000
 
 
