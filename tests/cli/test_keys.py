@@ -43,6 +43,7 @@ Keys = Callable[..., Ran]
 @pytest.fixture
 def keys(hlx: Hlx, files: ProviderFiles, monkeypatch: pytest.MonkeyPatch) -> Keys:
     """`hlx keys`, with what is piped in, typed without echo (`typed`; `ends`: Ctrl-D), or with it (`said`)."""
+    monkeypatch.setenv("COLUMNS", "200")  # no cell is folded, whatever another test leaves behind
 
     def run(
         *arguments: str, piped: str = "", typed: tuple[str, ...] = (), said: str = "", ends: bool = False
