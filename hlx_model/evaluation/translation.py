@@ -31,7 +31,6 @@ LENGTHS = {"1–16": 16, "17–32": 32, "33–64": 64, "65–128": 128, "129–"
 """The groups by length of the expected answer: the most characters of each, by its name."""
 WORST = 10
 """Number of worst answers in a report."""
-_SIMILAR_LENGTH = 32
 
 
 class PairRow(NamedTuple):
@@ -79,19 +78,11 @@ def conversions(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]
 def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Translation]:
     """Return the model's greedy answers to rows of the paired corpus, in their order, with what is right in each.
 
-    An answer is cut at one and a half times the longest right answer among the rows of similar length, so that a model
-    that never ends its answers does not take long.
+    An answer is cut at one and a half times the longest right answer, so that a model that never ends its answers does
+    not take long.
     """
-    limits = [_limit(row, sentences) for row in rows]
-    similar: dict[int, list[int]] = defaultdict(list)
-    for i, limit in enumerate(limits):
-        similar[limit // _SIMILAR_LENGTH].append(i)
-    written: dict[int, str] = {}
-    for group in similar.values():
-        longest = max(limits[i] for i in group)
-        texts = generate(model, [rows[i].prompt for i in group], max_new_tokens=longest)
-        written.update(zip(group, texts, strict=True))
-    return [_compare(row, written[i], sentences) for i, row in enumerate(rows)]
+    written = generate(model, [row.prompt for row in rows], max_new_tokens=[_limit(row, sentences) for row in rows])
+    return [_compare(row, text, sentences) for row, text in zip(rows, written, strict=True)]
 
 
 def _limit(row: PairRow, sentences: Mapping[str, set[str]]) -> int:

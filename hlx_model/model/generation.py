@@ -1,12 +1,19 @@
 """Generate text: many prompts at once, greedy or sampled, with cached keys and values.
 
-Prompts of different lengths share a batch: they are padded on the right and read in one pass, and each row continues
-from its own last position. Rows that have ended leave the batch.
+    texts = generate(model, prompts)
+
+A `Batch` has a number of places. When a text ends, the next one takes its place (continuous batching: Yu et al. 2022,
+Orca), so that a step is computed for many texts, however different their lengths are.
+
+What is written after a prompt does not depend on the texts beside it. On a CPU, a matrix product of few rows, and a sum
+over another number of positions, have other last bits. So a step has at least `MIN_ROWS` rows in each thread, and
+lengths are multiples of `ROUND` (`benchmarks/serving.py` counts the texts that differ).
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,25 +21,139 @@ from torch import Tensor
 from hlx_model.model.device import threads
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
-from hlx_model.model.transformer import Cache, Transformer
+from hlx_model.model.transformer import Cache, Transformer, rounded
 
-BATCH_SIZE = 64
-"""Rows that are computed together; on a CPU, in each thread."""
+PLACES = 64
+"""Texts that are written together; on a CPU, in each thread."""
+MIN_ROWS = 4
+"""Rows of a step, for each CPU thread."""
+READ_TOGETHER = 16
+"""Prompts that are read in one pass. They are padded to the longest of them."""
+ENOUGH = 8
+"""Prompts for which a batch reads at once. Reading one takes about as long as a step of half the batch."""
+PATIENCE = 4
+"""Steps that fewer prompts wait for others, if other texts are being written."""
+MAX_PROMPT = POSITIONS - 2
+"""Tokens of the longest prompt: `<BOS>` comes before it, and one position must be left to write."""
 
-STILL_WRITING = 0.5
-"""Rows that have ended are removed when at most this share of a batch still writes. Removing rows copies the cache, so
-it is not done for each."""
+
+_NEVER = torch.tensor([PAD, BOS, UNK])
+
+
+@dataclass(eq=False)
+class Writing:
+    """A text that is written: its prompt, its limits, and its tokens so far."""
+
+    prompt: list[int]
+    """Token ids without `<BOS>`, at most `MAX_PROMPT`."""
+    max_new_tokens: int
+    """At least 1. The model's 512 positions are a limit too."""
+    temperature: float = 0.0
+    """0 takes the most likely token (greedy); above 0 tokens are sampled."""
+    generator: torch.Generator | None = None
+    """Of the sampling, on the model's device."""
+    written: list[int] = field(default_factory=list)
+    """Token ids; the last one is `<EOS>` if the model ended the text."""
+    cancelled: bool = False
+    """Set it to end the text before the next step."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is written."""
+        count = len(self.written)
+        full = count >= self.max_new_tokens or len(self.prompt) + 1 + count >= POSITIONS
+        return full or self.cancelled or self.written[-1:] == [EOS]
+
+
+class Batch:
+    """Texts that are written together: each step writes one token of each.
+
+    Args:
+        model: on any device, in any dtype.
+        places: the most texts at once.
+        capacity: the most positions of a text, with `<BOS>` and the prompt.
+    """
+
+    def __init__(self, model: Transformer, places: int = PLACES, capacity: int = POSITIONS) -> None:
+        self._model, self._places = model, places
+        self._device = model.output_projection.weight.device
+        self._min_rows = MIN_ROWS * torch.get_num_threads()
+        self._cache = Cache.zeros(model, max(places, self._min_rows), min(POSITIONS, rounded(capacity)))
+        self._texts: list[Writing] = []
+        """Each has the row of the cache that is its index here."""
+        self._delay = 0
+
+    def __len__(self) -> int:
+        """Return the number of texts that are being written."""
+        return len(self._texts)
+
+    @torch.inference_mode()
+    def step(self, waiting: deque[Writing]) -> list[Writing]:
+        """Write one token of each text; first give the free places to texts that wait.
+
+        Args:
+            waiting: texts without a token yet. Those that get a place are removed from the left.
+
+        Returns:
+            The texts that got a token or were cancelled. Those of them that have ended have left the batch.
+        """
+        cancelled = self._leave()
+        for texts in self._admitted(waiting):
+            self._read(texts)
+        if self._texts:
+            self._continue()
+        stepped = cancelled + self._texts
+        self._leave()
+        return stepped
+
+    def _admitted(self, waiting: deque[Writing]) -> Iterator[list[Writing]]:
+        """Yield the texts that get a place now, in groups of similar length."""
+        number = min(len(waiting), self._places - len(self._texts))
+        self._delay = self._delay + 1 if number else 0
+        if self._texts and number < ENOUGH and self._delay <= PATIENCE:
+            return
+        self._delay = 0
+        taken = sorted((waiting.popleft() for _ in range(number)), key=lambda text: len(text.prompt))
+        for start in range(0, number, READ_TOGETHER):
+            yield taken[start : start + READ_TOGETHER]
+
+    def _read(self, texts: list[Writing]) -> None:
+        """Read the prompts of texts into the next rows of the cache, but for their last tokens."""
+        first, longest = len(self._texts), rounded(max(len(text.prompt) for text in texts))
+        self._texts += texts
+        if longest:
+            ids = [([BOS, *text.prompt[:-1]] + [PAD] * longest)[:longest] for text in texts]
+            self._model.fill(torch.tensor(ids, device=self._device), self._cache.rows(first, len(self._texts)))
+
+    def _continue(self) -> None:
+        """Write the next token of each text. Rows that no text has compute position 0, which nothing reads."""
+        spare = [0] * (self._min_rows - len(self._texts))
+        tokens = [(text.written or text.prompt or [BOS])[-1] for text in self._texts] + spare
+        positions = [len(text.prompt) + len(text.written) for text in self._texts] + spare
+        token_B, position_B = torch.tensor([tokens, positions], device=self._device)
+        _write(self._texts, self._model.step(token_B, position_B, self._cache.rows(0, len(tokens))))
+
+    def _leave(self) -> list[Writing]:
+        """Remove the texts that have ended, and return them. The last text moves into each free row."""
+        ended = [text for text in self._texts if text.ended]
+        for text in ended:
+            row, last = self._texts.index(text), self._texts.pop()
+            if last is not text:
+                self._texts[row] = last
+                self._cache.move(len(self._texts), row, len(last.prompt) + len(last.written))
+        return ended
 
 
 def generate(
-    model: Transformer, prompts: Sequence[str], *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
-) -> list[str]:
+    model: Transformer, prompts: Sequence[str], *, max_new_tokens: int | Sequence[int] = 128, temperature: float = 0.0,
+    seed: int = 0,
+) -> list[str]:  # fmt: skip
     """Return what the model writes after each prompt, up to `<EOS>` or `max_new_tokens` tokens.
 
     Args:
         model: on any device, in any dtype.
         prompts: texts to continue, without `<BOS>`, which is added. A prompt may be empty.
-        max_new_tokens: upper limit for each prompt. The model's 512 positions are a limit too.
+        max_new_tokens: upper limit: of each prompt its own, or one for all. The model's 512 positions are a limit too.
         temperature: 0 takes the most likely token (greedy); above 0 tokens are sampled.
         seed: of the sampling. The same seed gives the same texts on the same device.
 
@@ -43,67 +164,55 @@ def generate(
         ValueError: a prompt is so long that no position is left to write.
     """
     for prompt in prompts:
-        if len(prompt) + 1 >= POSITIONS:
-            raise ValueError(f"the prompt {prompt[:40]!r}… has {len(prompt)} tokens: at most {POSITIONS - 2} fit")
+        if len(prompt) > MAX_PROMPT:
+            raise ValueError(f"the prompt {prompt[:40]!r}… has {len(prompt)} tokens: at most {MAX_PROMPT} fit")
     device = model.output_projection.weight.device
-    # Rows of similar length need the least padding.
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
-
-    def write(number: int) -> list[list[int]]:
-        chance = torch.Generator(device=device).manual_seed(seed * 1_000_003 + number)
-        encoded = [encode(prompts[i]) for i in batches[number]]
-        return _generate_batch(model, encoded, max_new_tokens, temperature, chance)
-
-    workers = min(torch.get_num_threads(), len(batches))
-    if device.type != "cpu" or workers < 2:
-        written = [write(number) for number in range(len(batches))]
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
+    texts = [
+        Writing(encode(prompt), limit, temperature, _generator(device, seed, i) if temperature else None)
+        for i, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
+    ]
+    # Prompts of similar length need the least padding, and short texts the least attention.
+    order = sorted((text for text in texts if not text.ended), key=lambda text: len(text.prompt))
+    workers = min(torch.get_num_threads(), -(-len(order) // PLACES)) if device.type == "cpu" else 1
+    if workers < 2:
+        _write_all(model, order)
     else:
         # Threads that each write a whole batch wait for each other far less than threads that share one operation.
         with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            written = list(pool.map(write, range(len(batches))))
-    ids_of = dict(zip(order, chain.from_iterable(written), strict=True))
-    return [decode(ids_of[i]) for i in range(len(prompts))]
+            list(pool.map(lambda k: _write_all(model, order[k::workers]), range(workers)))
+    return [decode(text.written) for text in texts]
 
 
-@torch.inference_mode()
-def _generate_batch(
-    model: Transformer, prompts: list[list[int]], max_new_tokens: int, temperature: float, generator: torch.Generator
-) -> list[list[int]]:
-    device = model.output_projection.weight.device
-    lengths = [len(prompt) + 1 for prompt in prompts]
-    longest = max(lengths)
-    tokens_BT = torch.tensor([[BOS, *p, *[PAD] * (longest - len(p) - 1)] for p in prompts], device=device)
-    steps = min(max_new_tokens, POSITIONS - min(lengths))
-    written_BT = torch.full((len(prompts), steps), EOS, device=device)
-    cache = Cache(model, len(prompts), min(longest + steps, POSITIONS))
-    row_B = torch.arange(len(prompts), device=device)
-    position_B = torch.tensor(lengths, device=device) - 1
-    done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    logits_BV = model(tokens_BT, cache)[row_B, position_B]
-    for step in range(steps):
-        next_B = _choose(logits_BV, temperature, generator).masked_fill(done_B, EOS)
-        written_BT[row_B, step] = next_B
-        position_B = position_B + 1
-        done_B = done_B | (next_B == EOS) | (position_B == POSITIONS - 1)
-        going = (~done_B).nonzero()[:, 0]
-        if not len(going) or step + 1 == steps:
-            break
-        if len(going) <= STILL_WRITING * len(row_B):
-            row_B, position_B, done_B, next_B = row_B[going], position_B[going], done_B[going], next_B[going]
-            cache.layers = cache.layers[:, :, going]
-        # A row that has ended writes at the last position, which nothing reads.
-        logits_BV = model.step(next_B, position_B.clamp(max=POSITIONS - 1), cache)
-    ids: list[list[int]] = written_BT.tolist()
-    return ids
+def _generator(device: torch.device, seed: int, index: int) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(seed * 1_000_003 + index)
 
 
-def _choose(logits_BV: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+def _write_all(model: Transformer, texts: Sequence[Writing]) -> None:
+    capacity = max((len(text.prompt) + 1 + text.max_new_tokens for text in texts), default=0)
+    batch, waiting = Batch(model, min(PLACES, len(texts)), capacity), deque(texts)
+    while waiting or batch:
+        batch.step(waiting)
+
+
+def greedy(logits_BV: Tensor) -> Tensor:
+    """Return the most likely symbol of text, or `<EOS>`, of each row of logits: (B)."""
+    return _of_text(logits_BV).argmax(dim=1)
+
+
+def _of_text(logits_BV: Tensor) -> Tensor:
     # The logits of a broken model may be NaN; its report is written all the same.
     logits_BV = logits_BV.float().nan_to_num(nan=0.0, posinf=1e9, neginf=-1e9)
     # <PAD>, <BOS> and <UNK> are never text. Losses show a model that prefers them.
-    logits_BV = logits_BV.index_fill(1, torch.tensor([PAD, BOS, UNK], device=logits_BV.device), -torch.inf)
-    if temperature == 0:
-        return logits_BV.argmax(dim=1)
-    probabilities_BV = torch.softmax(logits_BV / temperature, dim=1)
-    return torch.multinomial(probabilities_BV, 1, generator=generator)[:, 0]
+    return logits_BV.index_fill_(1, _NEVER.to(logits_BV.device), -torch.inf)
+
+
+def _write(texts: Sequence[Writing], logits_BV: Tensor) -> None:
+    """Add to each text the token that its row of logits chooses. There may be more rows than texts."""
+    chosen = greedy(logits_BV).tolist()
+    for row, text in enumerate(texts):
+        token = chosen[row]
+        if text.temperature:
+            probabilities_1V = torch.softmax(_of_text(logits_BV[row : row + 1]) / text.temperature, dim=1)
+            token = int(torch.multinomial(probabilities_1V, 1, generator=text.generator))
+        text.written.append(token)

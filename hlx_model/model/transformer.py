@@ -13,6 +13,7 @@ Dimensions in names: B batch, T time, D d_model, H heads, K d_model / heads, V v
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,19 +23,47 @@ from torch.utils.checkpoint import checkpoint
 from hlx_model.model.sizes import POSITIONS, Architecture
 from hlx_model.model.tokenizer import VOCABULARY_SIZE
 
+ROUND = 16
+"""Cached lengths are rounded up to multiples of this. Sums over 16 numbers at a time then have the same order, and the
+same last bits, in a short batch and in a long one."""
+
+
+def rounded(length: int) -> int:
+    """Return a number of positions, rounded up to a multiple of `ROUND`, at most 512."""
+    return min(POSITIONS, -(-length // ROUND) * ROUND)
+
 
 class Cache:
-    """Keys and values of earlier positions: for each layer two tensors (B, H, capacity, K)."""
+    """Keys and values of earlier positions: (layers, 2, B, H, capacity, K), keys first."""
 
-    def __init__(self, model: "Transformer", batch: int, capacity: int) -> None:
-        a = model.architecture
-        like = model.output_projection.weight
+    def __init__(self, layers: Tensor) -> None:
+        self.layers = layers
+
+    @classmethod
+    def zeros(cls, model: "Transformer", batch: int, capacity: int) -> "Cache":
+        """Return an empty cache, on the device and in the dtype of a model."""
+        a, like = model.architecture, model.output_projection.weight
         shape = (a.layers, 2, batch, a.heads, capacity, a.d_model // a.heads)
-        self.layers = torch.zeros(shape, device=like.device, dtype=like.dtype)
+        return cls(torch.zeros(shape, device=like.device, dtype=like.dtype))
+
+    def rows(self, start: int, end: int) -> "Cache":
+        """Return the cache of some rows, which shares their memory."""
+        return Cache(self.layers[:, :, start:end])
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of one row to another one."""
+        self.layers[:, :, target, :, :length] = self.layers[:, :, source, :, :length]
 
 
-NewTokens = tuple[Tensor, Tensor]
-"""A new token of each row: its position (B), and whether it attends to each position of its row (B, T)."""
+class NewTokens(NamedTuple):
+    """A new token of each row of a batch."""
+
+    row: Tensor
+    """0 to B - 1: (B)."""
+    position: Tensor
+    """Its position in its row: (B)."""
+    mask: Tensor
+    """For each head of each row 0 at the positions that it attends to, and -inf at the others: (B · H, 1, T)."""
 
 
 class SelfAttention(nn.Module):
@@ -53,27 +82,42 @@ class SelfAttention(nn.Module):
         If `new` is given, compute one new position of each row from those in `cache` (2, B, H, capacity, K), and write
         it there; else fill the cache, if there is one.
         """
-        qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
-        b, t, _ = qkv.shape
-        q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        projected = self._projected(x_BTD, 3)
         if cache is not None and new is not None:
-            y_BHTK = self._step(q, k, v, cache, *new)
+            y_BHTK = _step(projected, cache, new)
         else:
+            q, k, v = projected
             if cache is not None:
-                cache[0, :, :, :t], cache[1, :, :, :t] = k, v
+                _fill(cache, k, v)
             y_BHTK = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         merged: Tensor = self.out_proj(y_BHTK.transpose(1, 2).flatten(2))
         return merged
 
-    def _step(self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, position_B: Tensor, seen_BT: Tensor) -> Tensor:
-        rows = torch.arange(len(position_B), device=position_B.device)
-        cache[0, rows, :, position_B], cache[1, rows, :, position_B] = k[:, :, 0], v[:, :, 0]
-        # Heads are flattened before positions are cut: otherwise every step copies the keys and values that it reads.
-        (b, h, _, width), length = q.shape, seen_BT.shape[1]
-        keys, values = (kept.flatten(0, 1)[:, :length] for kept in cache)
-        scores = torch.bmm(q.reshape(b * h, 1, width) * width**-0.5, keys.transpose(1, 2)).view(b, h, 1, length)
-        scores = scores.masked_fill(~seen_BT[:, None, None], -torch.inf).softmax(dim=-1)
-        return torch.bmm(scores.view(b * h, 1, length), values).view(q.shape)
+    def fill(self, x_BTD: Tensor, cache: Tensor) -> None:
+        """Write keys and values of all positions into a cache (2, B, H, capacity, K), and compute nothing else."""
+        _fill(cache, *self._projected(x_BTD, 2))
+
+    def _projected(self, x_BTD: Tensor, number: int) -> Tensor:
+        """Return queries, keys and values, or the last `number` of the three: (number, B, H, T, K)."""
+        first = (3 - number) * x_BTD.shape[2]
+        projected = F.linear(x_BTD, self.in_proj_weight[first:], self.in_proj_bias[first:])
+        b, t, _ = projected.shape
+        return projected.view(b, t, number, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+
+def _step(projected: Tensor, cache: Tensor, new: NewTokens) -> Tensor:
+    """Return the attention of one new position of each row (B, H, 1, K), and write its key and value into the cache."""
+    _, b, h, _, width = projected.shape
+    cache[:, new.row, :, new.position] = projected[1:, :, :, 0].transpose(0, 1)
+    # Heads are flattened before positions are cut: otherwise every step copies the keys and values that it reads.
+    keys, values = cache.flatten(1, 2)[:, :, : new.mask.shape[2]]
+    query = projected[0].reshape(b * h, 1, width)
+    scores = torch.baddbmm(new.mask, query, keys.transpose(1, 2), alpha=width**-0.5)
+    return torch.bmm(scores.softmax(dim=-1), values).view(b, h, 1, width)
+
+
+def _fill(cache: Tensor, k: Tensor, v: Tensor) -> None:
+    cache[0, :, :, : k.shape[2]], cache[1, :, :, : k.shape[2]] = k, v
 
 
 class Layer(nn.Module):
@@ -90,7 +134,7 @@ class Layer(nn.Module):
     def forward(self, x_BTD: Tensor, cache: Tensor | None = None, new: NewTokens | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
         x_BTD = x_BTD + self.self_attn(self.norm1(x_BTD), cache, new)
-        y_BTD: Tensor = x_BTD + self.linear2(F.relu(self.linear1(self.norm2(x_BTD))))
+        y_BTD: Tensor = x_BTD + self.linear2(F.relu(self.linear1(self.norm2(x_BTD)), inplace=True))
         return y_BTD
 
 
@@ -146,31 +190,50 @@ class Transformer(nn.Module):
                 nn.init.kaiming_uniform_(parameter, a=math.sqrt(5), generator=generator)
         return self
 
-    def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        """Return the logits (B, T, V) of the token after each token; fills `cache` if given.
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """Return the logits (B, T, V) of the token after each token.
 
         Raises:
             ValueError: T is more than the model's 512 positions.
         """
+        x_BTD = self._embedded(tokens_BT)
+        for layer in self.transformer.layers:
+            if self.gradient_checkpointing and self.training:
+                # A layer draws nothing at random, so no random state must be restored.
+                x_BTD = checkpoint(layer, x_BTD, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_BTD = layer(x_BTD)
+        logits_BTV: Tensor = self.output_projection(x_BTD)
+        return logits_BTV
+
+    def fill(self, tokens_BT: Tensor, cache: Cache) -> None:
+        """Write the keys and values of tokens, the first of their rows, into a cache.
+
+        The last layer's attention and feed-forward are not computed: only logits need them.
+        """
+        x_BTD = self._embedded(tokens_BT)
+        *layers, last = self.transformer.layers
+        for layer, layer_cache in zip(layers, cache.layers[:-1], strict=True):
+            x_BTD = layer(x_BTD, layer_cache)
+        assert isinstance(last, Layer)
+        last.self_attn.fill(last.norm1(x_BTD), cache.layers[-1])
+
+    def _embedded(self, tokens_BT: Tensor) -> Tensor:
         length = tokens_BT.shape[1]
         if length > POSITIONS:
             raise ValueError(f"a sequence of {length} tokens: the model has {POSITIONS} positions")
         positions_T = torch.arange(length, device=tokens_BT.device)
-        x_BTD = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
-        for index, layer in enumerate(self.transformer.layers):
-            if self.gradient_checkpointing and self.training and cache is None:
-                # A layer draws nothing at random, so no random state must be restored.
-                x_BTD = checkpoint(layer, x_BTD, use_reentrant=False, preserve_rng_state=False)
-            else:
-                x_BTD = layer(x_BTD, None if cache is None else cache.layers[index])
-        logits_BTV: Tensor = self.output_projection(x_BTD)
-        return logits_BTV
+        embedded: Tensor = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
+        return embedded
 
     def step(self, token_B: Tensor, position_B: Tensor, cache: Cache) -> Tensor:
         """Return the logits (B, V) of the token after one new token of each row, which is at `position` of its row."""
         x_B1D = self.token_embedding(token_B[:, None]) + self.position_embedding(position_B[:, None])
-        length = int(position_B.max()) + 1
-        new = (position_B, torch.arange(length, device=position_B.device) <= position_B[:, None])
+        length = min(rounded(int(position_B.max()) + 1), cache.layers.shape[4])
+        seen_BT = torch.arange(length, device=position_B.device) <= position_B[:, None]
+        mask_BT = torch.zeros(seen_BT.shape, device=x_B1D.device, dtype=x_B1D.dtype).masked_fill_(~seen_BT, -torch.inf)
+        mask_N1T = mask_BT.repeat_interleave(self.architecture.heads, dim=0)[:, None]
+        new = NewTokens(torch.arange(len(position_B), device=position_B.device), position_B, mask_N1T)
         for layer, layer_cache in zip(self.transformer.layers, cache.layers, strict=True):
             x_B1D = layer(x_B1D, layer_cache, new)
         logits_BV: Tensor = self.output_projection(x_B1D)[:, 0]

@@ -71,9 +71,9 @@ def test_the_logits_are_those_of_pytorchs_own_encoder(model: Transformer) -> Non
 
 def test_a_cached_step_gives_the_logits_of_a_full_pass(model: Transformer) -> None:
     ids_BT, lengths = tokens(3, 12), [4, 9, 7]
-    cache = Cache(model, 3, 12)
+    cache = Cache.zeros(model, 3, 12)
     with torch.no_grad():
-        model(ids_BT[:, :9], cache)
+        model.fill(ids_BT[:, :9], cache)
         for k in range(3):
             position_B = torch.tensor(lengths) + k
             stepped_BV = model.step(ids_BT[torch.arange(3), position_B], position_B, cache)

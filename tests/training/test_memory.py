@@ -21,7 +21,7 @@ from hlx_model.checkpoints.seal import list_checkpoints, verify_checkpoint
 from hlx_model.evaluation.losses import predict
 from hlx_model.model.device import attention_kernel, threads
 from hlx_model.model.sizes import SIZES
-from hlx_model.model.transformer import Cache, Transformer
+from hlx_model.model.transformer import Transformer
 from hlx_model.training import memory, saver
 from hlx_model.training.batches import Batch, Examples
 from hlx_model.training.distributed import Ranks
@@ -270,12 +270,12 @@ def test_a_training_that_ran_out_of_memory_resumes_with_less(
     monkeypatch.setattr(saver, "SAVE_SHARE", 1e9)
     forward, passes = Transformer.forward, iter(range(100))
 
-    def full(model: Transformer, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+    def full(model: Transformer, tokens_BT: Tensor) -> Tensor:
         if model.training is training and next(passes) == (
             TRIED_STEPS + 3 if training else 1
         ):  # after those of the forecast
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
-        return forward(model, tokens_BT, cache)
+        return forward(model, tokens_BT)
 
     with monkeypatch.context() as patch:
         patch.setattr(Transformer, "forward", full)
