@@ -53,7 +53,7 @@ QUESTIONS, TAUGHT, WRITTEN = "questions.json", "teacher.md", "written.json"
 
 # An exported model.
 CARD, CONFIG, VOCABULARY, PROVENANCE = "README.md", "config.json", "vocabulary.json", "provenance.json"
-PT_WEIGHTS = "model.pt"
+PT_WEIGHTS, ONNX_WEIGHTS = "model.pt", "model.onnx"
 
 # Records in the root and in the folder of the trainings.
 EVENTS, HISTORY, CORPUS_SETTING = "materializations.jsonl", "history.parquet", "corpus.json"
@@ -130,7 +130,8 @@ DOCUMENT_FOLDER = FolderKind(
 )  # fmt: skip
 EXPORT_FOLDER = FolderKind(
     "an exported model", "", "",
-    (MANIFEST, VOCABULARY, PROVENANCE), (WEIGHTS, PT_WEIGHTS, CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
+    (MANIFEST, VOCABULARY, PROVENANCE),
+    (WEIGHTS, PT_WEIGHTS, ONNX_WEIGHTS, CARD, CONFIG, REPORT, VERDICT, SIGNATURE),
 )  # fmt: skip
 FOLDERS = (
     EXPORT_FOLDER, CHECKPOINT_FOLDER, REPORT_FOLDER, CORPUS_REPORT_FOLDER, CARD_FOLDER, BASELINES_FOLDER,

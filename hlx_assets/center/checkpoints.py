@@ -32,7 +32,7 @@ from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.lookup import readable_manifest
 from hlx_model.provenance.record import CheckpointRecord, record_of
 from hlx_model.provenance.tree import of_checkpoint
-from hlx_model.release.export import WEIGHTS_FORMATS
+from hlx_model.release.export import FORMATS, WEIGHTS_FORMATS
 from hlx_model.release.export import export as export_checkpoint
 from hlx_model.reporting.conclusion import conclusion
 from hlx_model.runs.heartbeat import running_here
@@ -111,8 +111,8 @@ def export(center: Center, training_id: str, request: ExportRequest) -> ExportAn
     """Export the checkpoint that a training passes on into the home; an earlier export of it is replaced.
 
     Raises:
-        CenterError: 422: there is no such format; 404: no such checkpoint; 409: it did not pass its gates, or something
-            else lies in its place; 503: the disk refuses, or another export is being written.
+        CenterError: 422: there is no such format here; 404: no such checkpoint; 409: it did not pass its gates, or
+            something else lies in its place; 503: the disk refuses, or another export is being written.
     """
     checkpoint, target = _exportable(center, training_id, request), center.home / EXPORTS / training_id
     before = target.exists()
@@ -222,6 +222,9 @@ def _text(path: Path, missing: str) -> str:
 
 def _exportable(center: Center, training_id: str, request: ExportRequest) -> Path:
     """Return the checkpoint of a training, if others may get it."""
+    if request.format in FORMATS and request.format not in WEIGHTS_FORMATS:
+        command = f"hlx export {training_id} DIR --format {request.format}"
+        raise CenterError(422, f"format {request.format} is written by the command line alone: {command}")
     if request.format not in WEIGHTS_FORMATS:
         raise CenterError(422, f"format is {request.format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
     checkpoint = _checkpoint(center, training_id)

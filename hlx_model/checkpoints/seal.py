@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, checkpoint_number, read_manifest
 from hlx_model.files import UNREADABLE, read_json, sha256_of
-from hlx_model.layout import CHECKPOINT_NAME, MANIFEST, WEIGHTS
+from hlx_model.layout import CHECKPOINT_NAME, MANIFEST, ONNX_WEIGHTS, PT_WEIGHTS, WEIGHTS
 from hlx_model.model.tokenizer import VOCABULARY_SHA256
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def verify_checkpoint(
     for name in sorted(checked):
         path, seal = checkpoint / name, manifest.files[name]
         if not path.is_file():
-            raise CheckpointError(f"{path}: the file is missing: {REMEDY}")
+            raise CheckpointError(_missing(path))
         if (found := path.stat().st_size) != seal.bytes:
             raise CheckpointError(f"{path}: {found} bytes, {seal.bytes} were written: {REMEDY}")
         if sha256_of(path) != seal.sha256:
@@ -58,6 +58,14 @@ def verify_checkpoint(
     if manifest.vocabulary_sha256 != VOCABULARY_SHA256:
         raise CheckpointError(f"{checkpoint}: written with another vocabulary than this program's")
     return VerifiedCheckpoint(checkpoint, manifest)
+
+
+def _missing(path: Path) -> str:
+    """Return that a file is missing and what to do, as one line; an export may have the weights in another format."""
+    others = [name for name in (PT_WEIGHTS, ONNX_WEIGHTS) if path.name == WEIGHTS and (path.parent / name).is_file()]
+    if others:
+        return f"{path.parent}: its weights are in {others[0]}, which is not read here: export it as safetensors"
+    return f"{path}: the file is missing: {REMEDY}"
 
 
 def list_checkpoints(parent: Path) -> list[Path]:

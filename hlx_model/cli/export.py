@@ -18,7 +18,11 @@ def export_command(
     checkpoint: Named,
     directory: Annotated[Path, Argument(metavar="DIR", help="Folder to write: new, or empty.")],
     format: Annotated[
-        str, option("Of the weights: safetensors, or pt for scripts that load a state dict.")
+        str,
+        option(
+            "Of the weights: safetensors; pt for scripts that load a state dict; onnx for ONNX Runtime in a browser, "
+            "C++ or Rust, with the extra onnx."
+        ),
     ] = "safetensors",
     key: Annotated[Path | None, option("Private key (PEM) to sign the folder with.")] = None,
     checkpoint_dir: Directory = None,

@@ -5,7 +5,7 @@ Markdown with the front matter of Hugging Face's model cards, from the template 
 
 from pathlib import Path
 
-from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.corpus.prompts import ENGLISH, prompt
 from hlx_model.evaluation.gates import GATES
 from hlx_model.files import write_text
 from hlx_model.language import Format
@@ -54,7 +54,7 @@ def card_of(record: CheckpointRecord, weights: str | None = None) -> str:
         documents=[(Path(document.name).name, document) for document in documents],
         corpora=[*corpora, *((EXAMPLES, version) for version in examples)],
         not_covered=[spec.description for spec in GATES.values() if m.phase not in spec.phases],
-        target=target, sentence=sentence, beginning=_BEGINNINGS.get(PHASES[m.phase].writes),
+        target=target, sentence=sentence, beginning=_BEGINNINGS.get(PHASES[m.phase].writes, prompt(target, sentence)),
     )  # fmt: skip
 
 

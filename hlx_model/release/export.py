@@ -1,7 +1,7 @@
 """A checkpoint as a folder for others: weights, model card, what it was made from, and a signature if a key is given.
 
-model.safetensors (or model.pt)   config.json   vocabulary.json   README.md   manifest.json   provenance.json
-report.json, verdict.json (if it was evaluated)   model.sig (if a key is given)
+model.safetensors (or model.pt, model.onnx)   config.json   vocabulary.json   README.md   manifest.json
+provenance.json   report.json, verdict.json (if it was evaluated)   model.sig (if a key is given)
 """
 
 import shutil
@@ -9,9 +9,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hlx_model.checkpoints.manifest import REMEDY, CheckpointError, Manifest, read_manifest
-from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint, verify_checkpoint
 from hlx_model.files import filled_directory, sha256_of, write_json, write_text
-from hlx_model.layout import CARD, CONFIG, MANIFEST, PROVENANCE, PT_WEIGHTS, REPORT, VERDICT, VOCABULARY, WEIGHTS
+from hlx_model.layout import (
+    CARD,
+    CONFIG,
+    MANIFEST,
+    ONNX_WEIGHTS,
+    PROVENANCE,
+    PT_WEIGHTS,
+    REPORT,
+    VERDICT,
+    VOCABULARY,
+    WEIGHTS,
+)
 from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, SYMBOLS, UNK, VOCABULARY_SHA256, VOCABULARY_SIZE
 from hlx_model.outputs import require_output
@@ -21,6 +32,9 @@ from hlx_model.release.signing import require_private_key, sign
 from hlx_model.release.statement import statement
 
 WEIGHTS_FORMATS = ("safetensors", "pt")
+"""Formats that any program can write."""
+FORMATS = (*WEIGHTS_FORMATS, "onnx")
+"""`onnx` needs optional packages, several times the memory of the model, and the process for itself."""
 
 
 def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Path | None = None) -> CheckpointRecord:
@@ -29,7 +43,8 @@ def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Pat
     Args:
         checkpoint: its directory.
         target: the folder, which must not exist yet, or be empty.
-        format: of the weights; `pt` is a dictionary of `torch.save` with `model_state_dict`, `epoch` and `vocab`.
+        format: of the weights; `pt` is a dictionary of `torch.save` with `model_state_dict`, `epoch` and `vocab`;
+            `onnx` is the model as a graph (`onnx_model.py`).
         key: private key (PEM) to sign the folder with.
 
     Returns:
@@ -37,20 +52,23 @@ def export(checkpoint: Path, target: Path, format: str = "safetensors", key: Pat
 
     Raises:
         CheckpointError: the checkpoint or its report is not as recorded.
-        ValueError: the target is not empty or lies in a folder that hlx keeps, or the key cannot be used.
+        ValueError: the target is not empty or lies in a folder that hlx keeps, the key cannot be used, or the model
+            cannot be written as ONNX.
+        RuntimeError: the packages for a signature or for ONNX are missing.
     """
-    if format not in WEIGHTS_FORMATS:
-        raise ValueError(f"--format is {format!r}: choose one of {', '.join(WEIGHTS_FORMATS)}")
+    if format not in FORMATS:
+        raise ValueError(f"--format is {format!r}: choose one of {', '.join(FORMATS)}")
     _require_free(target)
     place = require_output(target, folder=True)
     if key is not None:
         require_private_key(key)
     # Weights that are copied are hashed once, in the new folder.
     hashed_later = {WEIGHTS} if format == "safetensors" else set()
-    manifest = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later).manifest
+    verified = verify_checkpoint(checkpoint, only=read_manifest(checkpoint).files.keys() - hashed_later)
+    manifest = verified.manifest
     record = record_of(checkpoint)
     with filled_directory(place) as directory:
-        weights = _write_weights(checkpoint, manifest, directory, format)
+        weights = _write_weights(verified, directory, format)
         write_json(directory / CONFIG, config(manifest), durable=False)
         write_json(directory / VOCABULARY, vocabulary(), durable=False)
         write_text(directory / CARD, card_of(record, weights))
@@ -96,12 +114,18 @@ def _require_free(target: Path) -> None:
         raise ValueError(f"{target}: not empty: name a new or an empty directory")
 
 
-def _write_weights(checkpoint: Path, m: Manifest, directory: Path, format: str) -> str:
+def _write_weights(verified: VerifiedCheckpoint, directory: Path, format: str) -> str:
     """Write the weights and return the name of their file."""
+    checkpoint, m = verified
     if format == "safetensors":
         shutil.copyfile(checkpoint / WEIGHTS, directory / WEIGHTS)
         return WEIGHTS
     # PyTorch takes longer to load than all the rest to write.
+    if format == "onnx":
+        from hlx_model.release.onnx_model import write_onnx
+
+        write_onnx(verified, directory / ONNX_WEIGHTS)
+        return ONNX_WEIGHTS
     import torch
     from safetensors.torch import load_file
 

@@ -174,6 +174,12 @@ def test_an_unknown_format_is_named(center: Center, home: Home) -> None:
     assert said == "format is 'gguf': choose one of safetensors, pt"
 
 
+def test_onnx_is_left_to_the_command_line(center: Center, home: Home) -> None:
+    said = refused(422, export, center, training(home), requests.ExportRequest(format="onnx"))
+    command = f"hlx export {training(home)} DIR --format onnx"
+    assert said == f"format onnx is written by the command line alone: {command}"
+
+
 def test_report_card_and_lineage_are_those_on_record(
     center: Center, home: Home, hlx: Hlx, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip

@@ -253,7 +253,7 @@ def test_weights_that_change_during_the_copy_leave_nothing(
 def test_bad_input_is_one_line_that_leaves_nothing(hlx: Hlx, curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint, folder = curriculum.phases[1].checkpoint, tmp_path / "folder"
     for arguments, message in (
-        ((checkpoint, folder, "--format", "onnx"), "--format is 'onnx': choose one of safetensors, pt"),
+        ((checkpoint, folder, "--format", "gguf"), "--format is 'gguf': choose one of safetensors, pt, onnx"),
         (("phase1_checkpoint", folder, "--checkpoint-dir", tmp_path), "phase1_checkpoint was never materialized"),
         ((tmp_path / "none" / "it", folder), "no such checkpoint"),
         ((tmp_path, folder), "manifest.json is missing"),
