@@ -1,142 +1,123 @@
-"""`hlx translate`: translate a line with a trained model, and say on standard error what that model can do."""
+"""`hlx translate`: translate with a trained model, and say on standard error what that model can do."""
 
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typer import Argument, Option
 
-from hlx_model.checkpoints import weights as checkpoints
-from hlx_model.checkpoints.manifest import CheckpointError
-from hlx_model.checkpoints.seal import VerifiedCheckpoint, creation_key, list_checkpoints, verify_checkpoint
+from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.cli.options import NAMED, AsJson, Directory, option, training_folder
 from hlx_model.cli.show import echo, echo_exactly, echo_json
-from hlx_model.corpus import ENGLISH, parses, prompt
-from hlx_model.evaluation.portable import is_portable, report_beside
-from hlx_model.evaluation.verdict import Verdict
-from hlx_model.language import Format
-from hlx_model.layout import CHECKPOINTS, REPORT, WEIGHTS, Artifacts
+from hlx_model.evaluation.translation import MAX_ANSWER
+from hlx_model.json_model import first_error
 from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
-from hlx_model.model.tokenizer import unknown_characters
-from hlx_model.phases import PHASES, phases_that_write
-from hlx_model.provenance.lookup import checkpoint_of
-from hlx_model.reporting.conclusion import conclusion
-from hlx_model.reporting.models import Report
-from hlx_model.runs.passing import pass_on_of
-from hlx_model.verdicts import GateClosed
+from hlx_model.model.transformer import Transformer
+from hlx_model.serving.finished import TRANSLATING, finished_model, load_finished, trust
+from hlx_model.serving.requests import LANGUAGES, Translation, translation
 
-_TRANSLATING = phases_that_write("translations")
-_NAMED = " or ".join(map(str, _TRANSLATING))
+STANDARD_INPUT = "-"
+TOGETHER = 1_024
+"""Lines of standard input that are translated together."""
+
+
+class _Line(BaseModel):
+    """A line of JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+    to: str | None = None
+    source: str | None = Field(None, alias="from")
 
 
 def translate_command(
-    text: Annotated[str, Argument(help="An English sentence, or a line of HLX.")],
-    target: Annotated[str, Option("--to", help=f"{', '.join(Format)} or English.")] = "HLXL",
+    text: Annotated[
+        str | None,
+        Argument(help="An English sentence, or a line of HLX; - or nothing: a text in each line of standard input."),
+    ] = None,
+    target: Annotated[str | None, option(f"{', '.join(LANGUAGES)}.", "HLXL; of a line of HLX English", "--to")] = None,
+    source: Annotated[str | None, option("What the text is, as --to.", "what the text parses as", "--from")] = None,
     checkpoint: Annotated[
-        str | None, option(f"{NAMED} It is of phase {_NAMED}.", "the newest finished one that did not fail its gates")
+        str | None,
+        option(f"{NAMED} It is of phase {TRANSLATING}.", "the newest finished one that did not fail its gates"),
     ] = None,
     checkpoint_dir: Directory = None,
+    jsonl: Annotated[
+        bool, Option("--jsonl", help='Lines are JSON: {"text": …, "to": …, "from": …}; so are the answers.')
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Translate between English and HLX with a trained model.
 
     Standard error says what the model can do, and names it and its verdict.
+
+    Each line of standard input has one line of output, in the same order. A line that cannot be translated has an
+    empty one (in JSON an `error`), and the exit code is then 1.
     """
-    targets = (*Format, ENGLISH)
-    if target not in targets:
-        raise ValueError(f"--to is {target!r}: choose one of {', '.join(targets)}")
-    if not text.strip():
-        raise ValueError("the text is empty: give a sentence, or a line of HLX")
-    if unknown := unknown_characters(text):
-        raise ValueError(f"the text has characters that the model does not know: {unknown!r}")
-    if target == ENGLISH and not any(parses(text, format) for format in Format):
-        raise ValueError(f"the text is a line of no format of HLX: to translate a sentence, leave --to {ENGLISH} out")
-    training = training_folder(checkpoint_dir, required=checkpoint is None)
-    chosen = checkpoint_of(checkpoint, training) if checkpoint is not None else _newest(training)
-    verified = verify_checkpoint(chosen, only=(WEIGHTS,))
-    path, manifest = verified
-    if manifest.phase not in _TRANSLATING:
-        raise CheckpointError(
-            f"{path} is of phase {manifest.phase} ({PHASES[manifest.phase].title}), which does not translate: "
-            f"name a checkpoint of phase {_NAMED}"
-        )
-    model = checkpoints.load_model(verified, device_of())
-    answer = generate(model, [prompt(target, text)], max_new_tokens=200)[0]
-    well_formed = target == ENGLISH or parses(answer, Format(target))
-    if as_json:
-        echo_json({"text": answer, "to": target, "parses": well_formed, "checkpoint": path}, indent=None)
-    else:
-        echo_exactly(answer)
-    for line in _trust(verified):
+    one = None if text in (None, STANDARD_INPUT) else translation(str(text), target, source)
+    if one is not None and jsonl:
+        raise ValueError(f"--jsonl reads standard input: leave TEXT out, or give {STANDARD_INPUT}")
+    if one is None and sys.stdin.isatty():
+        raise ValueError("there is no text: give one as an argument, or lines on standard input")
+    found = finished_model(checkpoint, training_folder(checkpoint_dir, required=checkpoint is None))
+    model = load_finished(found, device_of())
+    for line in trust(found):
         echo(line, err=True)
-    if not well_formed:
-        echo(f"warning: the answer is not well-formed {target}", err=True)
-
-
-def _trust(verified: VerifiedCheckpoint) -> Iterator[str]:
-    """Yield what a model can and cannot do, and a line that names it and its verdict."""
-    again, found = f"`hlx validate --checkpoint {verified.path}`", _verdict(verified)
-    if found is None:
-        yield f"warning: {verified.ref} was never evaluated: {again}"
+    if one is not None:
+        (answer,) = _answers(model, found, [one])
+        _print(answer, as_json=as_json)
+        if not answer["parses"]:
+            echo(f"warning: the answer is not well-formed {answer['to']}", err=True)
         return
-    verdict, folder = found
-    if verdict.void:
-        yield f"warning: {verified.ref}: {verdict.void}: {again}"
-        return
-    report = Report.read_current(folder / REPORT) if (folder / REPORT).is_file() else None
-    missing = "; no report on these weights"
-    if report is not None and report.weights_sha256 == verified.manifest.weights_sha256:
-        missing = ""
-        yield conclusion(report)
-    line = f"{verified.ref}: verdict {verdict.outcome}"
-    if failed := [gate.name for gate in verdict.gates if gate.outcome == "fail"]:
-        line = f"warning: {line} ({', '.join(failed)})"
-    elif verdict.fitness is not None and verdict.fitness.by_heart:
-        line = f"warning: {line}, learned by heart, not shown to generalize"
-    yield f"{line}{missing}"
+    lines, failed = enumerate(sys.stdin.buffer, 1), 0
+    while some := list(islice(lines, TOGETHER)):
+        asked = [_asked(line, number, target, source, jsonl=jsonl) for number, line in some]
+        for answer in _answers(model, found, asked):
+            failed += "error" in answer
+            if "error" in answer and not (jsonl or as_json):
+                echo(answer["error"], err=True)
+            _print(answer, as_json=jsonl or as_json)
+    if failed:
+        raise ValueError(f"lines that were not translated: {failed}")
 
 
-def _verdict(verified: VerifiedCheckpoint) -> tuple[Verdict, Path] | None:
-    """Return the verdict on a checkpoint and the folder of its report; None if there is none on these weights.
-
-    An exported folder contains its report, and a later one may be beside it.
-    """
-    path = verified.path
-    folders = (report_beside(path), path) if is_portable(path) else (Artifacts.of_checkpoint(path).report(path),)
-    for folder in folders:
-        with suppress(GateClosed):
-            verdict = Verdict.read(folder)
-            if verdict.weights_sha256 == verified.manifest.weights_sha256:
-                return verdict, folder
-    return None
-
-
-def _newest(training: Path) -> Path:
-    """Return a checkpoint that translates and did not fail its gates, of the training that was completed last.
-
-    That is the checkpoint that the training passes on, else the FINAL one, else the BEST one.
-    """
-    kinds = tuple(f"phase{phase}_FINAL_" for phase in _TRANSLATING)
-    folders = training.glob(f"*/{CHECKPOINTS}")
-    finals = [path for folder in folders for path in list_checkpoints(folder) if path.name.startswith(kinds)]
-    if not finals:
-        raise CheckpointError(
-            f"{training} contains no finished phase {_NAMED}: run `make curriculum`, or name a --checkpoint"
-        )
-    finals.sort(key=creation_key, reverse=True)
-    for path in (path for final in finals for path in _finished(final)):
-        judged = _verdict(verify_checkpoint(path, only=()))
-        if judged is not None and judged[0].outcome != "fail" and not judged[0].void:
-            return path
-    raise CheckpointError(
-        f"no finished phase {_NAMED} in {training} passed its gates: `hlx validate --checkpoint {finals[0]}` says what "
-        f"the newest lacks; to use it all the same, name it: --checkpoint {finals[0]}"
-    )
+def _asked(line: bytes, number: int, target: str | None, source: str | None, *, jsonl: bool) -> Translation | str:
+    """Return what a line of standard input asks for, or why it cannot be translated."""
+    try:
+        text = line.decode().rstrip("\r\n")
+        if not jsonl:
+            return translation(text, target, source)
+        found = _Line.model_validate_json(text)
+        return translation(found.text, found.to or target, found.source or source)
+    except ValidationError as error:
+        return f"line {number}: {first_error(error)}"
+    except UnicodeDecodeError:
+        return f"line {number}: not UTF-8"
+    except ValueError as error:
+        return f"line {number}: {error}"
 
 
-def _finished(final: Path) -> list[Path]:
-    """Return what may be used of a completed training, first what it passes on."""
-    best = [path for path in list_checkpoints(final.parent) if "_BEST_" in path.name]
-    return sorted([final, *best], key=lambda path: pass_on_of(path) is None)
+def _answers(
+    model: Transformer, found: VerifiedCheckpoint, asked: Iterable[Translation | str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the answer to each translation, and the error of what cannot be translated, in their order."""
+    asked = list(asked)
+    prompts = [one.prompt for one in asked if isinstance(one, Translation)]
+    written = iter(generate(model, prompts, max_new_tokens=MAX_ANSWER))
+    for one in asked:
+        if isinstance(one, str):
+            yield {"error": one}
+            continue
+        text = next(written)
+        yield {"text": text, "to": one.target, "parses": one.well_formed(text), "checkpoint": str(found.path)}
+
+
+def _print(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        echo_json(answer, indent=None)
+    else:
+        echo_exactly(answer.get("text", ""))

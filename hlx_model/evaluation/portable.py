@@ -123,15 +123,23 @@ def _pt_file(path: Path, phase: int, heads: int | None) -> _Portable:
 
 
 def _exported(path: Path, m: Manifest) -> _Portable:
-    """Return the model of an exported folder; `CheckpointError` if its weights are not those of its manifest."""
-    if (path / PT_WEIGHTS).is_file():
-        model, sha256 = load_pt(path / PT_WEIGHTS, m.architecture.heads)
-        if sha256 != _exported_sha256(path, PT_WEIGHTS):
-            raise CheckpointError(f"{path / PT_WEIGHTS}: its SHA-256 is not the one in {PROVENANCE}: export it again")
-    else:
-        model = load_model(verify_checkpoint(path, only=(WEIGHTS,)))
+    """Return the model of an exported folder, with what its manifest records."""
     name = directory_name(m.kind, m.phase, m.epoch, m.step)
-    return _Portable(model, recorded_target(m, name), documents_of(m))
+    return _Portable(load_exported(path, m), recorded_target(m, name), documents_of(m))
+
+
+def load_exported(path: Path, m: Manifest) -> Transformer:
+    """Return the model of an exported folder, on the CPU.
+
+    Raises:
+        CheckpointError: its weights are not those of its manifest, or of its statement if they are a `.pt` file.
+    """
+    if not (path / PT_WEIGHTS).is_file():
+        return load_model(verify_checkpoint(path, only=(WEIGHTS,)))
+    model, sha256 = load_pt(path / PT_WEIGHTS, m.architecture.heads)
+    if sha256 != _exported_sha256(path, PT_WEIGHTS):
+        raise CheckpointError(f"{path / PT_WEIGHTS}: its SHA-256 is not the one in {PROVENANCE}: export it again")
+    return model
 
 
 def _exported_sha256(path: Path, name: str) -> object:

@@ -9,9 +9,10 @@ import pytest
 
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import read_json
+from hlx_model.layout import Artifacts
 from hlx_model.release.export import export
 from tests.support.command import Hlx
-from tests.support.curriculum import Curriculum, stopped
+from tests.support.curriculum import Curriculum, copied, stopped
 from tests.support.damage import flip, reseal
 
 UNRECORDED = {"reported_loss", "not_forgotten"}
@@ -143,12 +144,14 @@ def test_translate_and_validate_agree(
     hlx: Hlx, curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    brain = Path("brain")
-    export(curriculum.phases[3].checkpoint, brain)
+    brain, copy = Path("brain"), copied(curriculum, tmp_path / "home" / "artifacts", 3)
     translate = ("translate", "Sort all users", "--checkpoint", brain)
+    export(copy, brain)
     assert ": verdict warn, learned by heart" in hlx(*translate).err
-    # As if it had been exported with older gates: the advice of one command leads to what the other one reads.
-    reseal(brain / "verdict.json", gates_version="5-00000000")
+    # Exported with older gates: the advice of one command leads to what the other one reads.
+    reseal(Artifacts.of_checkpoint(copy).report(copy) / "verdict.json", gates_version="5-00000000")
+    shutil.rmtree(brain)
+    export(copy, brain)
     advised = hlx(*translate).err
     assert "it was not judged by new gates" in advised and f"`hlx validate --checkpoint {brain}`" in advised
     assert hlx("validate", "--checkpoint", brain, "--corpus", curriculum.document, "--device", "cpu").code == 2

@@ -76,7 +76,7 @@ def test_an_empty_folder_is_no_error(hlx: Hlx, here: Path) -> None:
         shown = hlx("watchdog", "--once", *within).out.replace("\n", "")  # a terminal breaks a long line
         assert f"{training} contains no training" in shown
     assert json.loads(hlx("status", "--json").out)["trainings"] == []
-    assert "run `make curriculum`, or name a --checkpoint" in hlx("translate", "Sort all users").error
+    assert "run `make curriculum`, or name a checkpoint" in hlx("translate", "Sort all users").error
 
 
 def test_a_checkpoint_is_found_by_its_path_from_anywhere(hlx: Hlx, here: Path, curriculum: Curriculum) -> None:

@@ -1,5 +1,6 @@
 """`hlx translate`: which model translates, what standard error tells of it, and what is refused."""
 
+import io
 import json
 import os
 import shutil
@@ -49,7 +50,7 @@ def test_the_newest_finished_phase_3_translates_if_none_is_named(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
     (tmp_path / "elsewhere" / "artifacts" / "training").mkdir(parents=True)
     ran = hlx("translate", "Sort")
-    assert "contains no finished phase 3: run `make curriculum`, or name a --checkpoint" in ran.error
+    assert "contains no finished phase 3: run `make curriculum`, or name a checkpoint" in ran.error
     monkeypatch.delenv("DAGSTER_HOME")
     for folder in ("training", "reports"):
         shutil.copytree(curriculum.root / folder, tmp_path / "dagster_home" / "artifacts" / folder)
@@ -124,12 +125,12 @@ def test_a_model_that_failed_its_gates_translates_only_if_it_is_named(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("Sort", "--to", "LC-X"), "--to is 'LC-X': choose one of HLXL, LC-R, LC-T, LC-B, English"),
-        (("café",), "the text has characters that the model does not know: 'é'"),
-        ((" ",), "the text is empty: give a sentence, or a line of HLX"),
-        (("Sort all users", "--to", "English"), "the text is a line of no format of HLX"),
-        (('{1000: {@0: "sea', "--to", "English"), "the text is a line of no format of HLX"),
-        (("a" * 600,), "at most 510 fit"),
+        (("Sort", "--to", "LC-X"), "to is 'LC-X': choose one of HLXL, LC-R, LC-T, LC-B, English"),
+        (("café",), "text has characters that the model does not know: 'é'"),
+        ((" ",), "text is empty: give a sentence, or a line of HLX"),
+        (("Sort all users", "--to", "English"), "text is no line of HLX: to translate a sentence, name a format"),
+        (('{1000: {@0: "sea', "--to", "English"), "text is no line of HLX: to translate a sentence, name a format"),
+        (("a" * 600,), "at most 500 fit"),
         (("Sort", "--checkpoint", "nowhere"), "nowhere: no such checkpoint"),
     ],
 )
@@ -146,3 +147,54 @@ def test_a_model_that_does_not_translate_is_refused(hlx: Hlx, curriculum: Curric
     assert (
         ran.code == 1 and "is of phase 1 (English), which does not translate: name a checkpoint of phase 3" in ran.error
     )
+
+
+def test_each_line_of_standard_input_has_a_line_of_output(
+    hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    texts = ["Sort all users", "café", "Search for documents"]
+    model = checkpoints.load_model(verify_checkpoint(checkpoint))
+    first, last = generate(model, ["[LC-T] Sort all users → ", "[LC-T] Search for documents → "], max_new_tokens=200)
+    for dash in ((), ("-",)):
+        piped(monkeypatch, "\n".join(texts))
+        ran = hlx("translate", *dash, "--to", "LC-T", "--checkpoint", checkpoint)
+        assert (ran.code, ran.out) == (1, f"{first}\n\n{last}\n")
+        assert "line 2: text has characters that the model does not know: 'é'\n" in ran.err
+        assert ran.error == "error: lines that were not translated: 1"
+
+
+def test_lines_of_json_name_their_own_directions(
+    hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    piped(
+        monkeypatch,
+        """{"text": "Sort all users", "to": "LC-T"}
+
+        {"text": "Sort all users"}
+        {"text": "null", "to": "LC-R", "from": "English"}
+        {"text": "Sort", "into": "LC-R"}
+        Sort""",
+    )
+    ran = hlx("translate", "--jsonl", "--to", "LC-B", "--checkpoint", checkpoint)
+    answers = [json.loads(line) for line in ran.out.splitlines()]
+    assert [answer.get("to") for answer in answers] == ["LC-T", None, "LC-B", "LC-R", None, None]
+    assert [*map(len, answers)] == [4, 1, 4, 4, 1, 1]
+    assert answers[4]["error"] == "line 5: into: Extra inputs are not permitted"
+    assert answers[5]["error"].startswith("line 6: the document: Invalid JSON") and ran.code == 1
+
+
+def test_a_text_is_given_once(hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = curriculum.phases[3].checkpoint
+    assert "--jsonl reads standard input" in hlx("translate", "Sort", "--jsonl", "--checkpoint", checkpoint).error
+    piped(monkeypatch, "", terminal=True)
+    assert "there is no text" in hlx("translate", "--checkpoint", checkpoint).error
+    piped(monkeypatch, "")
+    assert hlx("translate", "--checkpoint", checkpoint).out == ""
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, text: str, *, terminal: bool = False) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+    monkeypatch.setattr(stdin, "isatty", lambda: terminal)
+    monkeypatch.setattr("sys.stdin", stdin)
