@@ -24,7 +24,7 @@ from typing import IO
 
 import yaml
 
-from hlx_assets.center.listening import listen, require_packages
+from hlx_assets.center.packages import require_packages
 from hlx_assets.common import GROUPS, exit_with_one_line
 from hlx_assets.corpus.setting import apply_environment
 from hlx_assets.dagster_internals import CODE_LOCATION, DAEMON
@@ -34,6 +34,7 @@ from hlx_assets.watchdog.runs import GONE, close_dead_runs, socket_folder
 from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
 from hlx_model.serving.guard import GuardSettings
+from hlx_model.serving.listening import listen
 
 CODE_LOG = "code-server.log"
 """In the home: what the code server and its runs print, a line for each event. The UI shows them better."""
@@ -137,7 +138,7 @@ def _start_center(parts: Parts, workspace: str, host: str, ui_port: int) -> None
         # The webserver may not listen yet.
         if environment.center_port == ui_port:
             raise ValueError(f"port {ui_port} is that of the UI: set {CENTER_PORT}")
-        listen(host, environment.center_port).close()
+        listen(host, environment.center_port, CENTER_PORT).close()
     except ValueError as error:
         sys.stderr.write(f"the {CENTER} is not started: {error} (if `make center` has it, that one serves this home)\n")
         return

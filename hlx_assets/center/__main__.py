@@ -16,13 +16,14 @@ from pathlib import Path
 import uvicorn
 
 from hlx_assets.center.context import Center
-from hlx_assets.center.listening import listen, require_packages
+from hlx_assets.center.packages import require_packages
 from hlx_assets.common import exit_with_one_line
 from hlx_assets.dagster_internals import launcher
 from hlx_assets.home import home_directory, open_home, shipped_file
 from hlx_assets.settings import CENTER_PORT, UI_URL, DagsterEnvironment
 from hlx_model.serving.cors import shared_with
 from hlx_model.serving.guard import PARAMETER, GuardSettings, RequestGuard
+from hlx_model.serving.listening import listen
 
 GRACE_SECONDS = 5
 """Seconds that open connections have when the server ends."""
@@ -64,7 +65,7 @@ def serve(workspace: Path | None, host: str, port: int, ui_url: str | None) -> N
     settings = GuardSettings.from_environment(other_origins=True).listening_on(host)
     address = ui_address(ui_url, behind_proxy=settings.behind_proxy)
     place = (workspace or shipped_file("workspace.yaml", "workspace.yaml")).absolute()
-    with listen(host, port) as listener, open_home(report=workspace is None) as instance:
+    with listen(host, port, CENTER_PORT) as listener, open_home(report=workspace is None) as instance:
         from hlx_assets.center.app import create_app
         from hlx_assets.center.token import own_token, required_by
 

@@ -18,6 +18,7 @@ from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.feed import Feed, running
 from hlx_assets.center.models import Problem
 from hlx_assets.center.rendering import STATIC, render
+from hlx_model.serving.bounded import bounded
 from hlx_model.serving.guard import App, Message, Receive, Scope, Send
 from hlx_model.shown import one_line
 
@@ -59,7 +60,7 @@ def create_app(center: Center) -> App:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(SeeOther, _see_other)
-    return _with_headers(_bounded(app))
+    return _with_headers(bounded(app, lambda path, status, detail: _problem(status, detail), most_bytes=MAX_BODY))
 
 
 def _documentation(request: Request) -> Response:
@@ -131,22 +132,3 @@ def _with_headers(app: App) -> App:
         await app(scope, receive, send_with_headers)
 
     return with_headers
-
-
-def _bounded(app: App) -> App:
-    """Refuse bodies that are too long, also those that do not say how long they are."""
-
-    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-        received = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise HTTPException(413, f"the body is longer than {MAX_BODY:,} bytes")
-            return message
-
-        await app(scope, receive_bounded if scope["type"] == "http" else receive, send)
-
-    return bounded

@@ -28,7 +28,7 @@ REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src
 """A report has styles and drawings of its own, quotes what a model wrote, and runs nothing."""
 MIN_COMPARED, MAX_COMPARED = 2, 4
 _NO_STORE = {"Cache-Control": "no-store"}
-_TEXT = {**_NO_STORE, "X-Content-Type-Options": "nosniff"}
+_TEXT = {**_NO_STORE, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
 
 
 class _PageRoute(APIRoute):

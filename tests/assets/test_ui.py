@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from hlx_assets import ui as program
-from hlx_assets.center import listening
+from hlx_assets.center import packages
 from tests.support.dagster_home import SETTINGS, Home
 from tests.support.live_dagster import (
     LAUNCH,
@@ -145,7 +145,7 @@ def test_make_ui_starts_without_a_training_center_that_cannot_start(
     # The webserver has that port, and may not listen yet.
     assert f"port {port} is that of the UI: set HLX_CENTER_PORT" in said(ui_port=port)
     assert "cannot listen on 203.0.113.1" in said("203.0.113.1")
-    monkeypatch.setattr(listening, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert "-e '.[assets,center]'" in said()
 
 

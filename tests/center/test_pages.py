@@ -257,6 +257,7 @@ def test_a_report_runs_nothing_and_texts_are_texts(show: Callable[[str], TestCli
         text = client.get(f"/center/checkpoints/abc/{name}")
         assert text.headers["content-type"] == "text/plain; charset=utf-8"
         assert text.headers["x-content-type-options"] == "nosniff"
+        assert text.headers["content-security-policy"] == "sandbox; default-src 'none'"
         assert text.text == HOSTILE[0]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hlx_assets.center import listening
+from hlx_assets.center import packages
 from hlx_assets.center.__main__ import main, ui_address
 from hlx_assets.ui import free_port
 from tests.support.command import Hlx, Ran, runner
@@ -148,7 +148,7 @@ def test_an_impossible_start_is_refused_in_one_line(
 
 
 def test_without_its_extra_the_program_says_how_to_install_it(center: Hlx, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert center().error.endswith("pip install -c constraints.txt -e '.[assets,center]'")
 
 
