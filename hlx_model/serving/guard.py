@@ -22,7 +22,7 @@ import hmac
 import ipaddress
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -127,6 +127,10 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return None
 
 
+def _detail(path: str, reason: str) -> Mapping[str, Any]:
+    return {"detail": reason}
+
+
 class RequestGuard:
     """An ASGI application that passes a request on to another if no rule refuses it.
 
@@ -137,16 +141,17 @@ class RequestGuard:
         forms: the application has pages with forms.
         open_paths: may be read without the token.
         required: says whether the token is required now; by default always.
-        json_paths: the beginning of paths at which a refusal is `{"detail": "…"}` and not plain text.
+        json_paths: the beginning of paths at which a refusal is JSON and not plain text.
+        refusal: returns the JSON of a refusal for a path and its reason; by default `{"detail": "…"}`.
     """
 
     def __init__(
         self, app: App, settings: GuardSettings, *rules: Rule,
         forms: bool = False, open_paths: Collection[str] = (), required: Callable[[], bool] = lambda: True,
-        json_paths: str | None = None,
+        json_paths: str | None = None, refusal: Callable[[str, str], Mapping[str, Any]] = _detail,
     ) -> None:  # fmt: skip
         self._app, self._settings, self._forms, self._required = app, settings, forms, required
-        self._open_paths, self._json_paths = frozenset(open_paths), json_paths
+        self._open_paths, self._json_paths, self._refusal = frozenset(open_paths), json_paths, refusal
         self._rules: tuple[Rule, ...] = (self._host, self._cross_site, self._body, *rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -243,7 +248,7 @@ class RequestGuard:
             # Before a WebSocket is accepted, this makes the server answer 403. A browser tells a page no more.
             await send({"type": "websocket.close", "code": 1008})
         elif self._json_paths is not None and scope["path"].startswith(self._json_paths):
-            await _answer(send, 403, json.dumps({"detail": f"refused: {reason}"}), kind=_JSON)
+            await _answer(send, 403, json.dumps(self._refusal(scope["path"], f"refused: {reason}")), kind=_JSON)
         else:
             await _answer(send, 403, f"refused: {reason}\n")
 

@@ -62,6 +62,15 @@ class Center(Behind):
     name = "center of "
 
 
+class Serve(Behind):
+    """`hlx serve` behind Caddy: it answers with its path."""
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What it begins its answer with."""
+        return f"{self.path} of "
+
+
 @dataclass
 class Door:
     """Caddy on loopback, with its own certificate authority."""
@@ -92,7 +101,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     caddy, folder, made = program("caddy"), tmp_path_factory.mktemp("caddy"), Door()
     text = CADDYFILE.read_text(encoding="utf-8")
     upstreams = {"webserver:3000": ThreadingHTTPServer(("127.0.0.1", 0), Behind),
-                 "center:5000": ThreadingHTTPServer(("127.0.0.1", 0), Center)}  # fmt: skip
+                 "center:5000": ThreadingHTTPServer(("127.0.0.1", 0), Center),
+                 "serve:5001": ThreadingHTTPServer(("127.0.0.1", 0), Serve)}  # fmt: skip
     for name, upstream in upstreams.items():
         threading.Thread(target=upstream.serve_forever, daemon=True).start()
         text = text.replace(name, f"127.0.0.1:{upstream.server_address[1]}")
@@ -207,9 +217,24 @@ def test_the_training_center_has_its_part_of_the_site(door: Door, path: str) -> 
     assert door.ask("GET", path, Authorization="Basic bWU6d3Jvbmc=")[0] == 401
 
 
+@pytest.mark.parametrize("path", ["/health", "/v1/chat/completions", "/translate?x=1", "/", "/api/health", "/center"])
+def test_the_server_of_the_model_has_its_part_of_the_site(door: Door, path: str) -> None:
+    own = {"Origin": f"https://{door.site}", "Sec-Fetch-Site": "same-origin"}
+    assert door.ask("GET", f"/serve{path}") == (200, f"{path} of {door.site}")
+    assert door.ask("POST", f"/serve{path}", "{}", **JSON) == (200, f"{path} of {door.site}")
+    assert door.ask("POST", f"/serve{path}", "{}", **own, **JSON) == (200, f"{path} of {door.site}")
+    assert door.ask("POST", f"/serve{path}", "{}", **JSON, Origin="http://localhost:5173")[0] == 403
+    assert door.ask("POST", f"/serve{path}", "{}", **JSON, Sec_Fetch_Site="cross-site")[0] == 403
+    for form in ({"Content-Type": "text/plain"}, {**FORM, **own}):
+        assert door.ask("POST", f"/serve{path}", "a=1", **form)[0] == 403
+    assert door.ask("GET", f"/serve{path}", Authorization="Basic bWU6d3Jvbmc=")[0] == 401
+
+
 @pytest.mark.parametrize(
-    "path", ["/", "/apix", "/api", "/centers", "/runs/center", "/graphql", "/training", "/x/api/y"]
-)
+    "path",
+    ["/", "/apix", "/api", "/centers", "/runs/center", "/graphql", "/training", "/x/api/y", "/serve", "/servex/health",
+     "/x/serve/health"],
+)  # fmt: skip
 def test_the_rest_is_dagsters(door: Door, path: str) -> None:
     assert door.ask("GET", path) == (200, door.site)
 

@@ -1,0 +1,86 @@
+"""From a request to its texts: submit them, wait for them, and give their places back if nobody waits any more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from fastapi import Request
+
+from hlx_model.evaluation.translation import MAX_ANSWER
+from hlx_model.model.generation import Writing
+from hlx_model.model.tokenizer import EOS, decode, encode
+from hlx_model.serving.batcher import Closed, Job, Overloaded
+from hlx_model.serving.errors import Refused
+from hlx_model.serving.requests import Translation
+from hlx_model.serving.service import Service, Serving
+
+
+class Answered(NamedTuple):
+    """A translation with its answer."""
+
+    asked: Translation
+    text: str
+    complete: bool
+    serving: Serving
+
+
+async def answers(service: Service, request: Request, asked: Sequence[Translation]) -> list[Answered]:
+    """Translate texts greedily, and return the answers in their order.
+
+    Raises:
+        Refused: 503: too many texts wait, or the answer takes too long.
+    """
+    texts = [Writing(encode(one.prompt), MAX_ANSWER) for one in asked]
+    serving, job = submit(service, texts)
+    async with waiting_for(service, request, job):
+        await job.ended()
+    return [
+        Answered(one, decode(text.written), text.written[-1:] == [EOS], serving)
+        for one, text in zip(asked, texts, strict=True)
+    ]
+
+
+def require_few(service: Service, texts: int) -> None:
+    """Require that a request has no more texts than may wait: it would be refused however often it is sent."""
+    if texts > (most := service.limits.waiting):
+        raise Refused(422, f"the request has {texts:,} texts: send at most {most:,} at once")
+
+
+def submit(service: Service, texts: Sequence[Writing], *, each_token: bool = False) -> tuple[Serving, Job]:
+    """Let texts be written, and return by which model; `Refused` with 503 if too many wait, or the server ends."""
+    try:
+        return service.submit(texts, each_token=each_token)
+    except Overloaded as error:
+        raise Refused(503, str(error), retry_after=error.seconds) from None
+    except Closed:
+        raise Refused(503, "the server ends", retry_after=1) from None
+
+
+@asynccontextmanager
+async def waiting_for(service: Service, request: Request, job: Job) -> AsyncIterator[None]:
+    """Wait for a job in the block; when it is left, or the client is gone, nothing more of the job is written.
+
+    Raises:
+        Refused: 503: the block takes longer than the limit; 500: the model could not write.
+    """
+    watcher = asyncio.create_task(_cancel_when_gone(request.receive, job))
+    try:
+        async with asyncio.timeout(seconds := service.limits.seconds):
+            yield
+    except TimeoutError:
+        detail = f"no answer within {seconds:g} seconds: too many texts are being written"
+        raise Refused(503, detail, retry_after=max(1, int(seconds))) from None
+    finally:
+        job.cancel()
+        watcher.cancel()
+    if job.problem:
+        raise Refused(500, job.problem)
+
+
+async def _cancel_when_gone(receive: Callable[[], Awaitable[object]], job: Job) -> None:
+    """Give the places of a job to others if its client closes the connection."""
+    message: object = None
+    while not (isinstance(message, dict) and message["type"] == "http.disconnect"):
+        message = await receive()
+    job.cancel()
