@@ -1,22 +1,29 @@
-"""The compose files are valid, name only what exists, and publish only the proxy."""
+"""The compose files and the unit of systemd are valid and name only what exists; only the proxy is published."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from hlx_assets.center.__main__ import HEALTH
 from hlx_assets.settings import DagsterEnvironment
+from hlx_model.cli import application
+from hlx_model.serving.server import GRACE_SECONDS
+from hlx_model.serving.service import Limits
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "docker-compose.yaml"
 GPU = DEPLOY / "docker-compose.gpu.yaml"
 COMPOSE_FILES = (COMPOSE, GPU)
+UNIT = DEPLOY / "hlx-serve.service"
+ANALYZE = shutil.which("systemd-analyze")
 SECRETS = {"POSTGRES_PASSWORD", "HLX_LOGIN_USER", "HLX_LOGIN_HASH"}
 
 
@@ -102,17 +109,30 @@ def test_the_training_center_and_the_code_location_train_the_same_by_default() -
 
 
 def test_servers_trust_the_proxy_alone_and_answer_their_health_checks() -> None:
-    for name in ("webserver", "center"):
+    for name in ("webserver", "center", "serve"):
         service = services()[name]
         assert service["environment"]["HLX_BEHIND_PROXY"] == "1" and "ports" not in service
         assert f"http://127.0.0.1:{option(name, 'port')}/" in service["healthcheck"]["test"][-1]
     assert f"127.0.0.1:{option('center', 'port')}{HEALTH}" in services()["center"]["healthcheck"]["test"][-1]
-    assert "HLX_API_TOKEN" not in services()["center"]["environment"]
+    assert not [name for name in ("center", "serve") if "HLX_API_TOKEN" in services()[name]["environment"]]
+
+
+def test_the_server_of_the_model_is_optional_and_can_write_nowhere() -> None:
+    served = services()["serve"]
+    assert served["profiles"] == ["serve"] and served["networks"] == ["inside"] and "depends_on" not in served
+    (home,) = re.findall(r"DAGSTER_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
+    assert served["volumes"] == [f"home:{home}:ro"] and served["read_only"] is True
+    needed = {name for name, service in services().items() if "serve" in service.get("depends_on", {})}
+    assert not needed and [name for name, service in services().items() if "profiles" in service] == ["serve"]
+    asked = [*served["entrypoint"], *served["command"]]
+    command: Any = typer.main.get_command(application(["serve"]))
+    assert asked[:2] == ["hlx", "serve"]
+    assert command.commands["serve"].make_context("serve", asked[2:]).params["watch"] is True
 
 
 def test_every_part_of_dagster_prepares_its_home_before_it_starts() -> None:
     assert 'ENTRYPOINT ["python", "-m", "hlx_assets.home"]' in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-    assert not [name for name, service in services().items() if "entrypoint" in service]
+    assert [name for name, service in services().items() if "entrypoint" in service] == ["serve"]  # not of Dagster
 
 
 def test_the_key_of_the_vault_is_kept_outside_of_the_home() -> None:
@@ -161,6 +181,7 @@ def test_the_services_find_each_other() -> None:
     door = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     assert f"reverse_proxy webserver:{option('webserver', 'port')}" in door and "basic_auth {" in door
     assert f"reverse_proxy @center center:{option('center', 'port')}" in door
+    assert f"reverse_proxy serve:{option('serve', 'port')}" in door
     assert option("center", "workspace") == option("webserver", "workspace") == option("daemon", "workspace")
     assert set(re.findall(r"\{\$(\w+)", door)) == services()["proxy"]["environment"].keys()
 
@@ -174,3 +195,35 @@ def test_every_part_of_dagster_has_the_same_home_and_the_same_database() -> None
     database = services()["postgres"]["environment"]
     assert re.fullmatch(r"postgresql://(\w+):\$\{POSTGRES_PASSWORD:\?[^}]*\}@postgres:5432/(\w+)", url)
     assert url.startswith(f"postgresql://{database['POSTGRES_USER']}:") and url.endswith(f"/{database['POSTGRES_DB']}")
+
+
+HARDENED = {
+    "DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "read-only",
+    "PrivateTmp": "yes", "CapabilityBoundingSet": "", "RestrictNamespaces": "yes", "Restart": "on-failure",
+    "EnvironmentFile": "-/etc/hlx/serve.env", "IPAddressDeny": "any", "IPAddressAllow": "localhost",
+}  # fmt: skip
+
+
+def test_the_unit_of_systemd_has_no_rights_that_it_does_not_need() -> None:
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text(encoding="utf-8").splitlines():
+        if line and line[0] not in "#[":
+            name, _, value = line.partition("=")
+            found.setdefault(name, []).append(value)
+    assert {name: found[name] for name in HARDENED} == {name: [value] for name, value in HARDENED.items()}
+    (command,) = found["ExecStart"]
+    assert command == "/opt/hlx-brain/.venv/bin/hlx serve --watch"
+    assert not [value for value in found["Environment"] if "TOKEN" in value]
+    assert int(*found["TimeoutStopSec"]) > Limits().seconds + GRACE_SECONDS
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is missing")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    assert ANALYZE is not None
+    unit = tmp_path / UNIT.name
+    text = UNIT.read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/hlx-brain/.venv/bin/hlx", str(shutil.which("true"))), encoding="utf-8")
+    for arguments in (["verify"], ["security", "--offline=true", "--threshold=20"]):
+        ran = subprocess.run([ANALYZE, *arguments, str(unit)], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert unit.name not in ran.stderr
