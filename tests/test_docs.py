@@ -19,6 +19,7 @@ COMMANDS: tuple[list[str], ...] = (
     ["train"],
     ["validate"],
     ["translate"],
+    ["serve"],
     ["doctor"],
     ["status"],
     ["watchdog"],

@@ -49,14 +49,14 @@ def translation(text: str, target: str | None = None, source: str | None = None)
     Raises:
         ValueError: one line that names `text`, `to` or `from` and says what is wrong with it.
     """
+    target = None if target is None else language("to", target)
+    source = None if source is None else language("from", source)
     if len(text) > MAX_PROMPT:  # parsing it may take long
         raise _too_long(text, target or Format.HLXL)
     if not text.strip():
         raise ValueError("text is empty: give a sentence, or a line of HLX")
     if unknown := unknown_characters(text):
         raise ValueError(f"text has characters that the model does not know: {shown(unknown)}")
-    target = None if target is None else language("to", target)
-    source = None if source is None else language("from", source)
     found = list(map(str, values(text)))
     if source is None:
         source = next((format for format in found if format != target), found[0] if found else ENGLISH)

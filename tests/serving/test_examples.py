@@ -134,7 +134,7 @@ def test_the_limits_are_those_of_the_server() -> None:
     limits, text = Limits(), " ".join(PAGE.split())
     for said in (
         f"longer than {limits.body_bytes:,} bytes", f"took longer than {limits.body_seconds:g} seconds",
-        f"| {MAX_PROMPT - len(prompt('HLXL', ''))} characters into", f"{MAX_PROMPT - len(prompt(ENGLISH, ''))} into Eng",
+        f"| {MAX_PROMPT - len(prompt('HLXL', ''))} characters", f"{MAX_PROMPT - len(prompt(ENGLISH, ''))} into Eng",
         f"of the {len(CHARACTERS)} that", f"| {MAX_ANSWER} characters,",
         f"| {limits.places} | `--places`", f"| {limits.waiting} | `--waiting`", f"{limits.seconds:g} seconds | `--sec",
         f"{HEAD_BYTES:,} bytes, {limits.body_seconds:g} seconds", f"every {WATCH_SECONDS:g} seconds",
