@@ -206,3 +206,20 @@ def test_without_its_packages_it_says_how_to_install_them(
     ran = hlx("serve")
     assert ran.code == 1 and ran.err == f"{ran.error}\n"
     assert ran.error == "error: serving needs fastapi: pip install -c constraints.txt -e '.[serve]'"
+
+
+def test_a_reload_finds_a_broken_file_and_a_verdict_that_is_gone(
+    curriculum: Curriculum, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copied(curriculum, tmp_path / "artifacts", 3)
+    service = Service(str(copy), copy.parents[2], limits=Limits())
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        assert client.post("/reload").status_code == 200
+        flip(copy / WEIGHTS)
+        refused = client.post("/reload")
+        assert refused.status_code == 409 and "model.safetensors: its SHA-256 is not the recorded one" in refused.text
+        assert client.post("/translate", json=SORT).json()["verdict"] == "warn"
+        shutil.rmtree(Artifacts.of_checkpoint(copy).report(copy))
+        assert client.post("/reload").status_code == 409
+        assert client.post("/translate", json=SORT).json()["verdict"] == "none"
+        assert "verdict none, was warn" in caplog.text
