@@ -27,7 +27,7 @@ def serve_command(
         bool, option("Serve a model that failed its gates, was never evaluated, or whose verdict is void.")
     ] = False,
     watch: Annotated[bool, option("Take up a newer checkpoint by itself.")] = False,
-    places: Annotated[int, Option(min=1, max=1024, help="Texts that are written at once.")] = 64,
+    slots: Annotated[int, Option(min=1, max=1024, help="Texts that are written at once.")] = 64,
     waiting: Annotated[int, Option(min=1, help="Texts that may wait; more get status 503.")] = 256,
     seconds: Annotated[float, Option(min=1, help="Seconds for an answer; one that takes longer gets 503.")] = 30.0,
     device: Device = None,
@@ -45,7 +45,7 @@ def serve_command(
     def load() -> Service:
         service = Service(
             checkpoint, training_folder(checkpoint_dir, required=checkpoint is None), device=device_of(device),
-            ungated=ungated, limits=Limits(places, waiting, seconds),
+            ungated=ungated, limits=Limits(slots, waiting, seconds),
         )  # fmt: skip
         for line in service.current.trust:
             echo(line, err=True)

@@ -95,7 +95,7 @@ def confirm(question: str, *, unasked: str, refused: str) -> None:
     """Let a person at a terminal say yes.
 
     Args:
-        question: what is asked.
+        question: the text of the question.
         unasked: the error if there is no terminal.
         refused: the error if the answer is not yes.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from typer import Argument, Option
 
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
@@ -17,21 +17,13 @@ from hlx_model.model.device import device_of
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
 from hlx_model.serving.finished import TRANSLATING, finished_model, load_finished, trust
-from hlx_model.serving.requests import LANGUAGES, Translation, translation
+from hlx_model.serving.requests import LANGUAGES, TranslateRequest, TranslationTask, translation_task
 
 STANDARD_INPUT = "-"
 TOGETHER = 1_024
 """Lines of standard input that are translated together."""
-
-
-class _Line(BaseModel):
-    """A line of JSON."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    text: str
-    to: str | None = None
-    source: str | None = Field(None, alias="from")
+MOST_BYTES = 1 << 20
+"""Of a line."""
 
 
 def translate_command(
@@ -58,7 +50,7 @@ def translate_command(
     Each line of standard input has one line of output, in the same order. A line that cannot be translated has an
     empty one (in JSON an `error`), and the exit code is then 1.
     """
-    one = None if text in (None, STANDARD_INPUT) else translation(str(text), target, source)
+    one = None if text in (None, STANDARD_INPUT) else translation_task(str(text), target, source)
     if one is not None and jsonl:
         raise ValueError(f"--jsonl reads standard input: leave TEXT out, or give {STANDARD_INPUT}")
     if one is None and sys.stdin.isatty():
@@ -73,7 +65,7 @@ def translate_command(
         if not answer["parses"]:
             echo(f"warning: the answer is not well-formed {answer['to']}", err=True)
         return
-    lines, failed = enumerate(sys.stdin.buffer, 1), 0
+    lines, failed = _lines(), 0
     while some := list(islice(lines, TOGETHER)):
         asked = [_asked(line, number, target, source, jsonl=jsonl) for number, line in some]
         for answer in _answers(model, found, asked):
@@ -85,14 +77,22 @@ def translate_command(
         raise ValueError(f"lines that were not translated: {failed}")
 
 
-def _asked(line: bytes, number: int, target: str | None, source: str | None, *, jsonl: bool) -> Translation | str:
+def _lines() -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of standard input with their numbers; `ValueError` at one that has no end."""
+    for number, line in enumerate(iter(lambda: sys.stdin.buffer.readline(MOST_BYTES + 1), b""), 1):
+        if len(line) > MOST_BYTES:
+            raise ValueError(f"line {number} is longer than {MOST_BYTES:,} bytes: give a text in each line")
+        yield number, line
+
+
+def _asked(line: bytes, number: int, target: str | None, source: str | None, *, jsonl: bool) -> TranslationTask | str:
     """Return what a line of standard input asks for, or why it cannot be translated."""
     try:
         text = line.decode().rstrip("\r\n")
         if not jsonl:
-            return translation(text, target, source)
-        found = _Line.model_validate_json(text)
-        return translation(found.text, found.to or target, found.source or source)
+            return translation_task(text, target, source)
+        found = TranslateRequest.model_validate_json(text)
+        return translation_task(found.text, found.to or target, found.source or source)
     except ValidationError as error:
         return f"line {number}: {first_error(error)}"
     except UnicodeDecodeError:
@@ -102,11 +102,11 @@ def _asked(line: bytes, number: int, target: str | None, source: str | None, *, 
 
 
 def _answers(
-    model: Transformer, found: VerifiedCheckpoint, asked: Iterable[Translation | str]
+    model: Transformer, found: VerifiedCheckpoint, asked: Iterable[TranslationTask | str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the answer to each translation, and the error of what cannot be translated, in their order."""
     asked = list(asked)
-    prompts = [one.prompt for one in asked if isinstance(one, Translation)]
+    prompts = [one.prompt for one in asked if isinstance(one, TranslationTask)]
     written = iter(generate(model, prompts, max_new_tokens=MAX_ANSWER))
     for one in asked:
         if isinstance(one, str):

@@ -2,7 +2,7 @@
 
     texts = generate(model, prompts)
 
-A `Batch` has a number of places. When a text ends, the next one takes its place (continuous batching: Yu et al. 2022,
+A `Batch` has a number of slots. When a text ends, the next one takes its place (continuous batching: Yu et al. 2022,
 Orca), so that a step is computed for many texts, however different their lengths are.
 
 What is written after a prompt does not depend on the texts beside it. On a CPU, a matrix product of few rows, and a sum
@@ -23,7 +23,7 @@ from hlx_model.model.sizes import POSITIONS
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Cache, Transformer, rounded
 
-PLACES = 64
+SLOTS = 64
 """Texts that are written together; on a CPU, in each thread."""
 MIN_ROWS = 4
 """Rows of a step, for each CPU thread."""
@@ -35,13 +35,12 @@ PATIENCE = 4
 """Steps that fewer prompts wait for others, if other texts are being written."""
 MAX_PROMPT = POSITIONS - 2
 """Tokens of the longest prompt: `<BOS>` comes before it, and one position must be left to write."""
-
-
 _NEVER = torch.tensor([PAD, BOS, UNK])
+"""Tokens that are never written."""
 
 
 @dataclass(eq=False)
-class Writing:
+class GenerationRequest:
     """A text that is written: its prompt, its limits, and its tokens so far."""
 
     prompt: list[int]
@@ -70,16 +69,16 @@ class Batch:
 
     Args:
         model: on any device, in any dtype.
-        places: the most texts at once.
+        slots: the most texts at once.
         capacity: the most positions of a text, with `<BOS>` and the prompt.
     """
 
-    def __init__(self, model: Transformer, places: int = PLACES, capacity: int = POSITIONS) -> None:
-        self._model, self._places = model, places
+    def __init__(self, model: Transformer, slots: int = SLOTS, capacity: int = POSITIONS) -> None:
+        self._model, self._slots = model, slots
         self._device = model.output_projection.weight.device
         self._min_rows = MIN_ROWS * torch.get_num_threads()
-        self._cache = Cache.zeros(model, max(places, self._min_rows), min(POSITIONS, rounded(capacity)))
-        self._texts: list[Writing] = []
+        self._cache = Cache.zeros(model, max(slots, self._min_rows), min(POSITIONS, rounded(capacity)))
+        self._texts: list[GenerationRequest] = []
         """Each has the row of the cache that is its index here."""
         self._delay = 0
 
@@ -88,11 +87,11 @@ class Batch:
         return len(self._texts)
 
     @torch.inference_mode()
-    def step(self, waiting: deque[Writing]) -> list[Writing]:
-        """Write one token of each text; first give the free places to texts that wait.
+    def step(self, waiting: deque[GenerationRequest]) -> list[GenerationRequest]:
+        """Write one token of each text; first give the free slots to texts that wait.
 
         Args:
-            waiting: texts without a token yet. Those that get a place are removed from the left.
+            waiting: texts without a token yet. Those that get a slot are removed from the left.
 
         Returns:
             The texts that got a token or were cancelled. Those of them that have ended have left the batch.
@@ -106,9 +105,9 @@ class Batch:
         self._leave()
         return stepped
 
-    def _admitted(self, waiting: deque[Writing]) -> Iterator[list[Writing]]:
-        """Yield the texts that get a place now, in groups of similar length."""
-        number = min(len(waiting), self._places - len(self._texts))
+    def _admitted(self, waiting: deque[GenerationRequest]) -> Iterator[list[GenerationRequest]]:
+        """Yield the texts that get a slot now, in groups of similar length."""
+        number = min(len(waiting), self._slots - len(self._texts))
         self._delay = self._delay + 1 if number else 0
         if self._texts and number < ENOUGH and self._delay <= PATIENCE:
             return
@@ -117,7 +116,7 @@ class Batch:
         for start in range(0, number, READ_TOGETHER):
             yield taken[start : start + READ_TOGETHER]
 
-    def _read(self, texts: list[Writing]) -> None:
+    def _read(self, texts: list[GenerationRequest]) -> None:
         """Read the prompts of texts into the next rows of the cache, but for their last tokens."""
         first, longest = len(self._texts), rounded(max(len(text.prompt) for text in texts))
         self._texts += texts
@@ -133,7 +132,7 @@ class Batch:
         token_B, position_B = torch.tensor([tokens, positions], device=self._device)
         _write(self._texts, self._model.step(token_B, position_B, self._cache.rows(0, len(tokens))))
 
-    def _leave(self) -> list[Writing]:
+    def _leave(self) -> list[GenerationRequest]:
         """Remove the texts that have ended, and return them. The last text moves into each free row."""
         ended = [text for text in self._texts if text.ended]
         for text in ended:
@@ -169,12 +168,12 @@ def generate(
     device = model.output_projection.weight.device
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
     texts = [
-        Writing(encode(prompt), limit, temperature, _generator(device, seed, i) if temperature else None)
+        GenerationRequest(encode(prompt), limit, temperature, _generator(device, seed, i) if temperature else None)
         for i, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
     ]
     # Prompts of similar length need the least padding, and short texts the least attention.
     order = sorted((text for text in texts if not text.ended), key=lambda text: len(text.prompt))
-    workers = min(torch.get_num_threads(), -(-len(order) // PLACES)) if device.type == "cpu" else 1
+    workers = min(torch.get_num_threads(), -(-len(order) // SLOTS)) if device.type == "cpu" else 1
     if workers < 2:
         _write_all(model, order)
     else:
@@ -188,9 +187,9 @@ def _generator(device: torch.device, seed: int, index: int) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed * 1_000_003 + index)
 
 
-def _write_all(model: Transformer, texts: Sequence[Writing]) -> None:
+def _write_all(model: Transformer, texts: Sequence[GenerationRequest]) -> None:
     capacity = max((len(text.prompt) + 1 + text.max_new_tokens for text in texts), default=0)
-    batch, waiting = Batch(model, min(PLACES, len(texts)), capacity), deque(texts)
+    batch, waiting = Batch(model, min(SLOTS, len(texts)), capacity), deque(texts)
     while waiting or batch:
         batch.step(waiting)
 
@@ -207,7 +206,7 @@ def _of_text(logits_BV: Tensor) -> Tensor:
     return logits_BV.index_fill_(1, _NEVER.to(logits_BV.device), -torch.inf)
 
 
-def _write(texts: Sequence[Writing], logits_BV: Tensor) -> None:
+def _write(texts: Sequence[GenerationRequest], logits_BV: Tensor) -> None:
     """Add to each text the token that its row of logits chooses. There may be more rows than texts."""
     chosen = greedy(logits_BV).tolist()
     for row, text in enumerate(texts):

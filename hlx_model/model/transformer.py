@@ -207,9 +207,12 @@ class Transformer(nn.Module):
         return logits_BTV
 
     def fill(self, tokens_BT: Tensor, cache: Cache) -> None:
-        """Write the keys and values of tokens, the first of their rows, into a cache.
+        """Write the keys and values of tokens (B, T), the first T of their rows, into a cache of B rows.
 
         The last layer's attention and feed-forward are not computed: only logits need them.
+
+        Raises:
+            ValueError: T is more than the model's 512 positions.
         """
         x_BTD = self._embedded(tokens_BT)
         *layers, last = self.transformer.layers

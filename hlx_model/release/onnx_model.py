@@ -112,7 +112,7 @@ def _require_packages() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporter and its packages say of their inner work: what they make is checked."""
+    """Silence the messages of the exporter and its packages: what they make is checked."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

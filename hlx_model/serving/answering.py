@@ -1,4 +1,4 @@
-"""From a request to its texts: submit them, wait for them, and give their places back if nobody waits any more."""
+"""From a request to its texts: submit them, wait for them, and give their slots back if nobody waits any more."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,30 +8,30 @@ from typing import NamedTuple
 from fastapi import Request
 
 from hlx_model.evaluation.translation import MAX_ANSWER
-from hlx_model.model.generation import Writing
+from hlx_model.model.generation import GenerationRequest
 from hlx_model.model.tokenizer import EOS, decode, encode
 from hlx_model.serving.batcher import Closed, Job, Overloaded
 from hlx_model.serving.errors import Refused
-from hlx_model.serving.requests import Translation
+from hlx_model.serving.requests import TranslationTask
 from hlx_model.serving.service import Service, Serving
 
 
 class Answered(NamedTuple):
     """A translation with its answer."""
 
-    asked: Translation
+    asked: TranslationTask
     text: str
     complete: bool
     serving: Serving
 
 
-async def answers(service: Service, request: Request, asked: Sequence[Translation]) -> list[Answered]:
+async def answers(service: Service, request: Request, asked: Sequence[TranslationTask]) -> list[Answered]:
     """Translate texts greedily, and return the answers in their order.
 
     Raises:
         Refused: 503: too many texts wait, or the answer takes too long.
     """
-    texts = [Writing(encode(one.prompt), MAX_ANSWER) for one in asked]
+    texts = [GenerationRequest(encode(one.prompt), MAX_ANSWER) for one in asked]
     serving, job = submit(service, texts)
     async with waiting_for(service, request, job):
         await job.ended()
@@ -47,7 +47,7 @@ def require_few(service: Service, texts: int) -> None:
         raise Refused(422, f"the request has {texts:,} texts: send at most {most:,} at once")
 
 
-def submit(service: Service, texts: Sequence[Writing], *, each_token: bool = False) -> tuple[Serving, Job]:
+def submit(service: Service, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> tuple[Serving, Job]:
     """Let texts be written, and return by which model; `Refused` with 503 if too many wait, or the server ends."""
     try:
         return service.submit(texts, each_token=each_token)
@@ -79,7 +79,7 @@ async def waiting_for(service: Service, request: Request, job: Job) -> AsyncIter
 
 
 async def _cancel_when_gone(receive: Callable[[], Awaitable[object]], job: Job) -> None:
-    """Give the places of a job to others if its client closes the connection."""
+    """Give the slots of a job to others if its client closes the connection."""
     message: object = None
     while not (isinstance(message, dict) and message["type"] == "http.disconnect"):
         message = await receive()

@@ -1,7 +1,7 @@
 """Write the texts of many requests together, in a thread of its own.
 
-batcher = Batcher(model, places=64, max_waiting=256)
-job = batcher.submit([Writing(encode(prompt), 200)])      # in the thread of the event loop
+batcher = Batcher(model, slots=64, max_waiting=256)
+job = batcher.submit([GenerationRequest(encode(prompt), 200)])      # in the thread of the event loop
 await job.ended()
 batcher.close()                                           # what was submitted is still written
 """
@@ -19,13 +19,13 @@ from contextlib import suppress
 import torch
 
 from hlx_model.model.device import threads_of
-from hlx_model.model.generation import Batch, Writing
+from hlx_model.model.generation import Batch, GenerationRequest
 from hlx_model.model.transformer import Transformer
 
 log = logging.getLogger(__name__)
 
 _LATEST, _RECENT_SECONDS = 512, 5.0
-"""Texts, and seconds, by whose ends the rate is measured at which places become free."""
+"""Texts, and seconds, by whose ends the rate is measured at which slots become free."""
 
 _END_SECONDS = 10.0
 """For a step, when the process ends."""
@@ -37,7 +37,7 @@ class Overloaded(Exception):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many texts wait: try again in {seconds} s")
         self.seconds = seconds
-        """After which a place is probably free."""
+        """After which a slot is probably free."""
 
 
 class Closed(Exception):
@@ -52,7 +52,7 @@ class Job:
         each_token: whether somebody waits for each token, and not only for the end.
     """
 
-    def __init__(self, texts: Sequence[Writing], *, each_token: bool = False) -> None:
+    def __init__(self, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> None:
         self.texts, self.each_token = texts, each_token
         self.problem: str | None = None
         """Why nothing more is written, if an error ended it."""
@@ -75,7 +75,7 @@ class Job:
             await self.changed()
 
     def cancel(self) -> None:
-        """Give the places of the texts to others."""
+        """Give the slots of the texts to others."""
         for text in self.texts:
             text.cancelled = True
 
@@ -97,8 +97,8 @@ class Batcher:
 
     Args:
         model: on its device, in fp32, so that a text does not depend on those beside it.
-        places: the most texts that are written at once.
-        max_waiting: the most texts that wait for a place.
+        slots: the most texts that are written at once.
+        max_waiting: the most texts that wait for a slot.
         on_step: called in the thread after each step, with the number of texts that got a token.
     """
 
@@ -106,14 +106,14 @@ class Batcher:
         self,
         model: Transformer,
         *,
-        places: int,
+        slots: int,
         max_waiting: int,
         on_step: Callable[[int], None] = lambda tokens: None,
     ) -> None:
-        self._model, self._places, self._max_waiting, self._on_step = model, places, max_waiting, on_step
-        self._jobs: dict[Writing, Job] = {}
+        self._model, self._slots, self._max_waiting, self._on_step = model, slots, max_waiting, on_step
+        self._jobs: dict[GenerationRequest, Job] = {}
         """Of each text that has not ended."""
-        self._arrived: list[Writing] = []
+        self._arrived: list[GenerationRequest] = []
         self._queued = 0
         self._ends: deque[float] = deque(maxlen=_LATEST)
         self._closed = False
@@ -124,7 +124,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """The number of texts that wait for a place."""
+        """The number of texts that wait for a slot."""
         return len(self._arrived) + self._queued
 
     @property
@@ -132,7 +132,7 @@ class Batcher:
         """The number of texts that have not ended."""
         return len(self._jobs)
 
-    def submit(self, texts: Sequence[Writing], *, each_token: bool = False) -> Job:
+    def submit(self, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> Job:
         """Let texts be written, and return their job. Called in the thread of an event loop.
 
         Args:
@@ -169,7 +169,7 @@ class Batcher:
         self._thread.join(_END_SECONDS)
 
     def _seconds(self) -> int:
-        """Return after how many seconds a new text probably gets a place: 1 to 60."""
+        """Return after how many seconds a new text probably gets a slot: 1 to 60."""
         now = time.monotonic()
         ends = [end for end in self._ends if end > now - _RECENT_SECONDS]
         return min(60, 1 + int(self.waiting * (now - ends[0]) / len(ends))) if ends else 1
@@ -177,7 +177,7 @@ class Batcher:
     def _run(self) -> None:
         torch.set_num_threads(threads_of(self._model.architecture))
         batch: Batch | None = None
-        waiting = deque[Writing]()
+        waiting = deque[GenerationRequest]()
         while True:
             with self._condition:
                 while not (self._arrived or waiting or batch or self._closed):
@@ -192,7 +192,7 @@ class Batcher:
                 waiting = deque(text for text in waiting if text not in cancelled)
             try:
                 if batch is None:
-                    batch = Batch(self._model, self._places)
+                    batch = Batch(self._model, self._slots)
                 stepped = batch.step(waiting)
             except Exception as error:  # of the device, such as too little memory: the next texts may fit
                 log.exception("a step of the batch failed")
@@ -203,7 +203,7 @@ class Batcher:
             self._on_step(len(stepped))
             self._end(stepped)
 
-    def _end(self, texts: Iterable[Writing]) -> None:
+    def _end(self, texts: Iterable[GenerationRequest]) -> None:
         """Wake the jobs of texts that got a token or were cancelled, and forget those that have ended.
 
         One that is cancelled after its step is forgotten here, and leaves the batch in the next step.

@@ -21,7 +21,7 @@ class Metrics:
         )  # fmt: skip
         self.tokens = Counter("hlx_tokens_written", "Tokens that the model wrote.", registry=self._registry)
         self._open = Gauge("hlx_texts_open", "Texts that are being written, or wait.", registry=self._registry)
-        self._waiting = Gauge("hlx_texts_waiting", "Texts that wait for a place.", registry=self._registry)
+        self._waiting = Gauge("hlx_texts_waiting", "Texts that wait for a slot.", registry=self._registry)
         self._model = Gauge(
             "hlx_model_info", "1 for the model that is served.", ("checkpoint", "verdict", "size"),
             registry=self._registry,

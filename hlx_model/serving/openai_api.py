@@ -20,12 +20,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hlx_model.evaluation.translation import MAX_ANSWER
-from hlx_model.model.generation import MAX_PROMPT, Writing
+from hlx_model.model.generation import MAX_PROMPT, GenerationRequest
 from hlx_model.model.tokenizer import EOS, decode, encode, unknown_characters
 from hlx_model.serving.answering import require_few, submit, waiting_for
 from hlx_model.serving.errors import Refused, content_of
 from hlx_model.serving.guard import Receive, Scope, Send
-from hlx_model.serving.requests import Items, language, shown, tag, translation
+from hlx_model.serving.requests import Items, language, quoted, tag, translation_task
 from hlx_model.serving.routes import The
 from hlx_model.serving.service import Service
 
@@ -126,7 +126,7 @@ async def completions(service: The, request: Request, body: CompletionRequest) -
     require_few(service, len(prompts))
     for prompt in prompts:
         if unknown := unknown_characters(prompt):
-            detail = f"prompt has characters that the model does not know: {shown(unknown)}"
+            detail = f"prompt has characters that the model does not know: {quoted(unknown)}"
             raise Refused(400, detail, param="prompt", code="invalid_value")
         if len(prompt) > MAX_PROMPT:
             detail = f"prompt has {len(prompt)} tokens, one a character, and at most {MAX_PROMPT} fit"
@@ -155,7 +155,7 @@ def _chat_prompt(messages: Sequence[_Message]) -> str:
                 target = language(f"{where}translate into: it", message.text(f"messages[{number}]").strip())
         if tagged := tag(text):
             target, text = language("the last message: its tag", tagged[0]), tagged[1]
-        return translation(text, target).prompt
+        return translation_task(text, target).prompt
     except ValueError as error:
         raise Refused(400, str(error), param="messages", code="invalid_value") from None
 
@@ -167,7 +167,7 @@ def _require_offered(service: Service, body: _Parameters) -> None:
         if value is None or name in _IGNORED or value in _NEUTRAL.get(name, ()):
             continue
         known = name in _NEUTRAL
-        detail = f"{shown(name)} is not offered here" if known else f"{shown(name)} is no parameter of this route"
+        detail = f"{quoted(name)} is not offered here" if known else f"{quoted(name)} is no parameter of this route"
         raise Refused(400, detail, param=name[:40].encode("ascii", "replace").decode(), code="unsupported_parameter")
     if len(body.stops) > _MAX_STOPS or "" in body.stops:
         raise Refused(400, f"stop must be at most {_MAX_STOPS} texts, none of them empty", param="stop")
@@ -175,7 +175,7 @@ def _require_offered(service: Service, body: _Parameters) -> None:
 
 def _require_served(service: Service, name: str) -> None:
     if name not in (NAME, service.current.name):
-        detail = f"the model {shown(name)} is not served here: it is {NAME}, which is {service.current.name} now"
+        detail = f"the model {quoted(name)} is not served here: it is {NAME}, which is {service.current.name} now"
         raise Refused(404, detail, param="model", code="model_not_found")
 
 
@@ -196,7 +196,7 @@ class _Reply:
     ) -> None:
         self.service, self.request, self.body, self.chat = service, request, body, chat
         self.texts = [
-            Writing(encode(prompt), body.limit, body.temperature or 0.0, self._generator(index))
+            GenerationRequest(encode(prompt), body.limit, body.temperature or 0.0, self._generator(index))
             for index, prompt in enumerate(prompts)
         ]
         self.serving, self.job = submit(service, self.texts, each_token=bool(body.stream or body.stops))
@@ -215,7 +215,7 @@ class _Reply:
             generator.manual_seed((self.body.seed + index) % 2**63)
         return generator
 
-    def written(self, text: Writing) -> tuple[str, str | None]:
+    def written(self, text: GenerationRequest) -> tuple[str, str | None]:
         """Return what is written of a text, and why it has ended; None while it has not.
 
         What may be the beginning of a stop text is held back until it is known.

@@ -1,9 +1,9 @@
-"""One translation that is asked for: the text, from what into what, and the prompt that says so to the model."""
+"""A translation request: the text, its source and target language, and the prompt that the model has learned for it."""
 
 import re
 from typing import Annotated, NamedTuple, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlx_model.corpus.prompts import ENGLISH, prompt
 from hlx_model.corpus.rules import parses, values
@@ -19,9 +19,31 @@ _TAG = re.compile(r"\[([A-Za-z][\w -]{0,19})\] ?(.*)", re.DOTALL)
 Item = TypeVar("Item")
 Items = Annotated[list[Item], Field(max_length=1_024)]
 """A list in a body. An error for each of 100,000 items would take seconds."""
+_MOST_FIELDS = 16
 
 
-class Translation(NamedTuple):
+class TranslateRequest(BaseModel):
+    """A text to translate."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    text: str
+    """An English sentence, or a line of HLX."""
+    to: str | None = None
+    """A format of HLX or English; by default HLXL for a sentence, and English for a line of HLX."""
+    source: str | None = Field(None, alias="from")
+    """What the text is, as `to`; by default what the parsers find."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, found: object) -> object:
+        # An error for each of 80,000 unknown fields would take seconds.
+        if isinstance(found, dict) and len(found) > _MOST_FIELDS:
+            raise ValueError(f"has {len(found):,} fields: text, to and from are all there are")
+        return found
+
+
+class TranslationTask(NamedTuple):
     """A text to translate."""
 
     source: str
@@ -38,7 +60,7 @@ class Translation(NamedTuple):
         return self.target == ENGLISH or parses(answer, Format(self.target))
 
 
-def translation(text: str, target: str | None = None, source: str | None = None) -> Translation:
+def translation_task(text: str, target: str | None = None, source: str | None = None) -> TranslationTask:
     """Return a translation that a model can be asked for.
 
     Args:
@@ -56,7 +78,7 @@ def translation(text: str, target: str | None = None, source: str | None = None)
     if not text.strip():
         raise ValueError("text is empty: give a sentence, or a line of HLX")
     if unknown := unknown_characters(text):
-        raise ValueError(f"text has characters that the model does not know: {shown(unknown)}")
+        raise ValueError(f"text has characters that the model does not know: {quoted(unknown)}")
     found = list(map(str, values(text)))
     if source is None:
         source = next((format for format in found if format != target), found[0] if found else ENGLISH)
@@ -72,7 +94,7 @@ def translation(text: str, target: str | None = None, source: str | None = None)
         )
     if source == ENGLISH and (tagged := tag(text)):
         raise ValueError(f"text begins with the tag [{tagged[0]}]: name what to translate into with `to`")
-    asked = Translation(source, target, text)
+    asked = TranslationTask(source, target, text)
     if len(asked.prompt) > MAX_PROMPT:
         raise _too_long(text, target)
     return asked
@@ -95,7 +117,7 @@ def language(name: str, given: str) -> str:
     try:
         return str(Format(given))
     except ValueError:
-        raise ValueError(f"{name} is {shown(given)}: choose one of {', '.join(LANGUAGES)}") from None
+        raise ValueError(f"{name} is {quoted(given)}: choose one of {', '.join(LANGUAGES)}") from None
 
 
 def _too_long(text: str, target: str) -> ValueError:
@@ -103,6 +125,6 @@ def _too_long(text: str, target: str) -> ValueError:
     return ValueError(f"text is too long: it has {len(text):,} characters, and at most {most} fit")
 
 
-def shown(text: str, longest: int = 40) -> str:
+def quoted(text: str, longest: int = 40) -> str:
     """Return characters of a request as they can be repeated in an answer: no surrogate, nothing unseen."""
     return repr(show_unseen(text[:longest]))

@@ -6,41 +6,19 @@ from typing import Annotated, Any
 import torch
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.language import Format
 from hlx_model.serving.answering import Answered, answers, require_few
 from hlx_model.serving.errors import Refused
 from hlx_model.serving.metrics import CONTENT_TYPE
-from hlx_model.serving.requests import LANGUAGES, Items, Translation, translation
+from hlx_model.serving.requests import LANGUAGES, Items, TranslateRequest, TranslationTask, translation_task
 from hlx_model.serving.service import Service
 from hlx_model.shown import one_line
 
 router = APIRouter()
 _GIB = 1 << 30
-_MOST_FIELDS = 16
-
-
-class TranslateRequest(BaseModel):
-    """A text to translate."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    text: str
-    """An English sentence, or a line of HLX."""
-    to: str | None = None
-    """A format of HLX or English; by default HLXL for a sentence, and English for a line of HLX."""
-    source: str | None = Field(None, alias="from")
-    """What the text is, as `to`; by default what the parsers find."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, found: object) -> object:
-        # An error for each of 80,000 unknown fields would take seconds.
-        if isinstance(found, dict) and len(found) > _MOST_FIELDS:
-            raise ValueError(f"has {len(found):,} fields: text, to and from are all there are")
-        return found
 
 
 class TranslateAnswer(BaseModel):
@@ -137,7 +115,7 @@ async def status(service: The) -> dict[str, Any]:
         "checkpoint": now.name, "verdict": now.verdict, "trust": now.trust, "size": now.model.manifest.size,
         "device": service.device, "languages": LANGUAGES, "open": now.batcher.open, "waiting": now.batcher.waiting,
         "limits": {
-            "places": limits.places, "waiting": limits.waiting, "seconds": limits.seconds, "bytes": limits.body_bytes,
+            "slots": limits.slots, "waiting": limits.waiting, "seconds": limits.seconds, "bytes": limits.body_bytes,
         },
     }  # fmt: skip
 
@@ -153,9 +131,9 @@ async def metrics(service: The) -> Response:
     return Response(text, media_type=CONTENT_TYPE)
 
 
-def _translation(text: str, target: str | None, source: str | None, where: str) -> Translation:
+def _translation(text: str, target: str | None, source: str | None, where: str) -> TranslationTask:
     try:
-        return translation(text, target, source)
+        return translation_task(text, target, source)
     except ValueError as error:
         raise Refused(422, f"{where}{error}") from None
 

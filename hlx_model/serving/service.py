@@ -10,7 +10,7 @@ from typing import Literal
 
 from hlx_model.checkpoints.manifest import CheckpointError, directory_name
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
-from hlx_model.model.generation import Writing
+from hlx_model.model.generation import GenerationRequest
 from hlx_model.serving.batcher import Batcher, Closed, Job
 from hlx_model.serving.finished import finished_model, load_finished, trust, verdict_on, verify_finished
 from hlx_model.serving.metrics import Metrics
@@ -29,10 +29,10 @@ WATCH_SECONDS = 10.0
 class Limits:
     """What a server does at most."""
 
-    places: int = 64
+    slots: int = 64
     """Texts that are written at once."""
     waiting: int = 256
-    """Texts that wait for a place. More are refused."""
+    """Texts that wait for a slot. More are refused."""
     seconds: float = 30.0
     """From a request to its answer, else it is refused."""
     body_seconds: float = 10.0
@@ -80,7 +80,7 @@ class Service:
         self._changing = threading.Lock()
         self.current = self._load(self._find())
 
-    def submit(self, texts: Sequence[Writing], *, each_token: bool = False) -> tuple[Serving, Job]:
+    def submit(self, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> tuple[Serving, Job]:
         """Let texts be written by the model that is served now, as `Batcher.submit` does it.
 
         Raises:
@@ -144,7 +144,7 @@ class Service:
         self._require_served(found)
         limits, lines = self.limits, tuple(map(one_line, trust(found)))
         batcher = Batcher(
-            load_finished(found, self.device), places=limits.places, max_waiting=limits.waiting,
+            load_finished(found, self.device), slots=limits.slots, max_waiting=limits.waiting,
             on_step=self.metrics.tokens.inc,
         )  # fmt: skip
         return Serving(found, _judged(found), lines, batcher)

@@ -11,6 +11,7 @@ import pytest
 from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.checkpoints.seal import verify_checkpoint
+from hlx_model.cli.translate import MOST_BYTES
 from hlx_model.files import read_json
 from hlx_model.layout import Artifacts
 from hlx_model.model.generation import generate
@@ -183,6 +184,12 @@ def test_lines_of_json_name_their_own_directions(
     assert [*map(len, answers)] == [4, 1, 4, 4, 1, 1]
     assert answers[4]["error"] == "line 5: into: Extra inputs are not permitted"
     assert answers[5]["error"].startswith("line 6: the document: Invalid JSON") and ran.code == 1
+
+
+def test_a_line_without_an_end_is_refused(hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, "Sort\n" + "a" * (MOST_BYTES + 1))
+    ran = hlx("translate", "--checkpoint", curriculum.phases[3].checkpoint)
+    assert ran.code == 1 and "line 2 is longer than 1,048,576 bytes: give a text in each line" in ran.error
 
 
 def test_a_text_is_given_once(hlx: Hlx, curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:

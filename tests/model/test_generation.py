@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hlx_model.model import generation
-from hlx_model.model.generation import Batch, Writing, generate
+from hlx_model.model.generation import Batch, GenerationRequest, generate
 from hlx_model.model.sizes import POSITIONS, SIZES
 from hlx_model.model.tokenizer import BOS, EOS, PAD, UNK, decode, encode
 from hlx_model.model.transformer import Transformer
@@ -62,7 +62,7 @@ def test_a_batch_gives_what_each_prompt_gives_in_a_plain_loop(
     expected = [written_plainly(ending, prompt, 40) for prompt in PROMPTS]
     assert generate(ending, PROMPTS, max_new_tokens=40) == expected
     assert len({len(text) for text in expected}) > 1  # some ended before others
-    monkeypatch.setattr(generation, "PLACES", 2)
+    monkeypatch.setattr(generation, "SLOTS", 2)
     assert generate(ending, PROMPTS, max_new_tokens=40) == expected
 
 
@@ -81,20 +81,20 @@ def test_rows_that_end_early_change_nothing_for_the_others(
     lengths = [len(text) for text in expected]
     assert len(set(lengths)) > 8 and max(lengths) == 40
     assert generate(ending, prompts, max_new_tokens=40) == expected
-    monkeypatch.setattr(generation, "PLACES", 7)
+    monkeypatch.setattr(generation, "SLOTS", 7)
     assert generate(ending, prompts[::-1], max_new_tokens=40) == expected[::-1]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_texts_that_come_and_go_at_any_step_write_what_they_do_alone(ending: Transformer, seed: int) -> None:
-    random, batch, waiting = Random(seed), Batch(ending, places=6), deque[Writing]()
-    texts: list[Writing] = []
+    random, batch, waiting = Random(seed), Batch(ending, slots=6), deque[GenerationRequest]()
+    texts: list[GenerationRequest] = []
     while len(texts) < 60 or waiting or batch:
         for _ in range(random.choice([0, 0, 0, 1, 2, 9]) if len(texts) < 60 else 0):
             temperature = random.choice([0.0, 0.0, 0.7, 1.5])
             generator = torch.Generator().manual_seed(len(texts)) if temperature else None
             prompt = random.choice([*PROMPTS, "a" * random.randrange(300)])
-            texts.append(Writing(encode(prompt), random.choice([1, 5, 40]), temperature, generator))
+            texts.append(GenerationRequest(encode(prompt), random.choice([1, 5, 40]), temperature, generator))
             waiting.append(texts[-1])
         if random.random() < 0.1 and texts:
             random.choice(texts).cancelled = True
@@ -103,8 +103,8 @@ def test_texts_that_come_and_go_at_any_step_write_what_they_do_alone(ending: Tra
     assert sum(text.cancelled for text in texts) > 3
     for number, text in enumerate(texts):
         generator = torch.Generator().manual_seed(number) if text.temperature else None
-        alone = Writing(text.prompt, text.max_new_tokens, text.temperature, generator)
-        batch, waiting = Batch(ending, places=1), deque([alone])
+        alone = GenerationRequest(text.prompt, text.max_new_tokens, text.temperature, generator)
+        batch, waiting = Batch(ending, slots=1), deque([alone])
         while waiting or batch:
             batch.step(waiting)
         assert text.written == alone.written[: len(text.written)]
@@ -112,7 +112,7 @@ def test_texts_that_come_and_go_at_any_step_write_what_they_do_alone(ending: Tra
 
 
 def test_a_text_cancelled_while_it_waited_writes_at_most_one_token(ending: Transformer) -> None:
-    batch, text = Batch(ending), Writing(encode("Sort"), 40, cancelled=True)
+    batch, text = Batch(ending), GenerationRequest(encode("Sort"), 40, cancelled=True)
     assert batch.step(deque([text])) == [text]
     assert len(batch) == 0 and len(text.written) <= 1
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from hlx_model.model.generation import Batch, Writing, generate
+from hlx_model.model.generation import Batch, GenerationRequest, generate
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.tokenizer import EOS, decode, encode
 from hlx_model.model.transformer import Transformer
@@ -46,7 +46,7 @@ def alone(model: Transformer) -> dict[tuple[str, int], str]:
 
 @contextmanager
 def batching(model: Transformer, **settings: Any) -> Iterator[Batcher]:
-    batcher = Batcher(model, **{"places": 4, "max_waiting": 1_000, **settings})
+    batcher = Batcher(model, **{"slots": 4, "max_waiting": 1_000, **settings})
     try:
         yield batcher
     finally:
@@ -62,7 +62,7 @@ def test_jobs_that_come_and_go_at_any_time_write_what_they_do_alone(
     async def job(batcher: Batcher) -> int:
         await asyncio.sleep(random.random())
         keys = random.choices(list(alone), k=random.randint(1, 4))
-        texts = [Writing(encode(prompt), limit) for prompt, limit in keys]
+        texts = [GenerationRequest(encode(prompt), limit) for prompt, limit in keys]
         found = batcher.submit(texts)
         if random.random() < 0.3:
             await asyncio.sleep(random.random() / 20)
@@ -85,7 +85,7 @@ def test_jobs_that_come_and_go_at_any_time_write_what_they_do_alone(
 def test_a_text_cancelled_between_two_steps_stops_nobody(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Batch.step
 
-    def cancelling(batch: Batch, waiting: Any) -> list[Writing]:
+    def cancelling(batch: Batch, waiting: Any) -> list[GenerationRequest]:
         stepped = step(batch, waiting)
         for text in stepped:
             text.cancelled = text.max_new_tokens == 40  # a client is gone just now
@@ -95,24 +95,24 @@ def test_a_text_cancelled_between_two_steps_stops_nobody(model: Transformer, mon
 
     async def both(batcher: Batcher) -> list[int]:
         async with asyncio.timeout(120):
-            texts = [Writing(encode("Count"), limit) for limit in (40, 7)]
+            texts = [GenerationRequest(encode("Count"), limit) for limit in (40, 7)]
             for job in [batcher.submit([text]) for text in texts]:
                 await job.ended()
             return [len(text.written) for text in texts]
 
     with batching(model) as batcher:
         assert asyncio.run(both(batcher)) == [1, 7]
-        assert asyncio.run(both(batcher)) == [1, 7], "the thread goes on"
+        assert asyncio.run(both(batcher)) == [1, 7], "the thread continues"
         wait_for(lambda: batcher.open == 0)
 
 
 def test_a_closed_batcher_writes_what_it_has_and_takes_no_more(model: Transformer) -> None:
-    async def closed(batcher: Batcher) -> list[Writing]:
-        texts = [Writing(encode("a"), 40) for _ in range(20)]
+    async def closed(batcher: Batcher) -> list[GenerationRequest]:
+        texts = [GenerationRequest(encode("a"), 40) for _ in range(20)]
         job = batcher.submit(texts)
         batcher.close()
         with pytest.raises(Closed):
-            batcher.submit([Writing([], 1)])
+            batcher.submit([GenerationRequest([], 1)])
         async with asyncio.timeout(120):
             await job.ended()
         return texts
@@ -126,7 +126,7 @@ def test_a_closed_batcher_writes_what_it_has_and_takes_no_more(model: Transforme
 def test_more_than_may_wait_are_refused_with_a_time(model: Transformer) -> None:
     async def refused(batcher: Batcher) -> int:
         with pytest.raises(Overloaded, match="too many texts wait: try again in 1 s") as error:
-            batcher.submit([Writing([], 1)] * 11)
+            batcher.submit([GenerationRequest([], 1)] * 11)
         return error.value.seconds
 
     with batching(model, max_waiting=10) as batcher:
@@ -136,7 +136,7 @@ def test_more_than_may_wait_are_refused_with_a_time(model: Transformer) -> None:
 def test_an_error_in_a_step_is_500_and_the_server_goes_on(made_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     step, broken = Batch.step, [True, False, True]
 
-    def breaking(batch: Batch, waiting: Any) -> list[Writing]:
+    def breaking(batch: Batch, waiting: Any) -> list[GenerationRequest]:
         if broken and broken.pop(0):
             raise RuntimeError("CUDA out of memory: /secret")
         return step(batch, waiting)
@@ -194,7 +194,7 @@ def test_texts_are_submitted_while_models_are_replaced(pair: Pair) -> None:
         thread, jobs = threading.Thread(target=swap), []
         thread.start()
         while thread.is_alive():
-            jobs.append(service.submit([Writing(encode("Sort"), 2)])[1])
+            jobs.append(service.submit([GenerationRequest(encode("Sort"), 2)])[1])
             await asyncio.sleep(0.001)
         async with asyncio.timeout(120):
             for job in jobs:

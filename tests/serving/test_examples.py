@@ -136,8 +136,8 @@ def test_the_limits_are_those_of_the_server() -> None:
         f"longer than {limits.body_bytes:,} bytes", f"took longer than {limits.body_seconds:g} seconds",
         f"| {MAX_PROMPT - len(prompt('HLXL', ''))} characters", f"{MAX_PROMPT - len(prompt(ENGLISH, ''))} into Eng",
         f"of the {len(CHARACTERS)} that", f"| {MAX_ANSWER} characters,",
-        f"| {limits.places} | `--places`", f"| {limits.waiting} | `--waiting`", f"{limits.seconds:g} seconds | `--sec",
+        f"| {limits.slots} | `--slots`", f"| {limits.waiting} | `--waiting`", f"{limits.seconds:g} seconds | `--sec",
         f"{HEAD_BYTES:,} bytes, {limits.body_seconds:g} seconds", f"every {WATCH_SECONDS:g} seconds",
-        f"among {limits.places - 1} others", f"have {MAX_PROMPT + 1} places together", f"`model` is `{NAME}`",
+        f"among {limits.slots - 1} others", f"at most {MAX_PROMPT + 1} characters together", f"`model` is `{NAME}`",
     ):  # fmt: skip
         assert said in text, said

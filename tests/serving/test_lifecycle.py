@@ -130,7 +130,7 @@ def test_a_verdict_that_becomes_fail_shows_in_later_answers(pair: Pair) -> None:
 @pytest.fixture(scope="module")
 def narrow(made_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that writes one text at once, and lets eight wait."""
-    with serve_within(tmp_path_factory.mktemp("narrow"), made_pair.training, places=1, waiting=8) as server:
+    with serve_within(tmp_path_factory.mktemp("narrow"), made_pair.training, slots=1, waiting=8) as server:
         yield server
 
 

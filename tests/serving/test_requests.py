@@ -1,9 +1,9 @@
-"""What is asked for: which directions there are, how the source is found, and what is refused."""
+"""Translation requests: their directions, how the source is found, and what is refused."""
 
 import pytest
 
 from hlx_model.model.generation import MAX_PROMPT
-from hlx_model.serving.requests import Translation, translation
+from hlx_model.serving.requests import TranslationTask, translation_task
 
 HLXL = '{1000: {@0: "sort", @1: &h_users}}'
 LC_T = '{C:1000,0="sort",1=@users}'
@@ -23,7 +23,7 @@ LC_T = '{C:1000,0="sort",1=@users}'
     ],
 )
 def test_a_direction_is_found(text: str, target: str | None, source: str | None, expected: tuple[str, str]) -> None:
-    asked = translation(text, target, source)
+    asked = translation_task(text, target, source)
     assert (asked.source, asked.target) == expected
     assert asked.prompt == f"[{asked.target}] {text} → "
 
@@ -52,12 +52,12 @@ def test_a_direction_is_found(text: str, target: str | None, source: str | None,
 )
 def test_what_cannot_be_translated_is_one_line(text: str, target: str, source: str | None, said: str) -> None:
     with pytest.raises(ValueError) as error:
-        translation(text, target, source)
+        translation_task(text, target, source)
     assert said in str(error.value) and "\n" not in str(error.value)
     str(error.value).encode()
 
 
 def test_every_answer_in_english_is_well_formed() -> None:
-    assert Translation("HLXL", "English", HLXL).well_formed("{")
-    assert Translation("English", "LC-T", "Sort").well_formed(LC_T)
-    assert not Translation("English", "LC-T", "Sort").well_formed(HLXL)
+    assert TranslationTask("HLXL", "English", HLXL).well_formed("{")
+    assert TranslationTask("English", "LC-T", "Sort").well_formed(LC_T)
+    assert not TranslationTask("English", "LC-T", "Sort").well_formed(HLXL)

@@ -1,4 +1,4 @@
-"""`hlx serve`: which models are served, what their answers say of them, and what is refused in one line."""
+"""`hlx serve`: which models are served, what their answers contain about them, and what is refused in one line."""
 
 import shutil
 import socket
@@ -41,7 +41,7 @@ class Serving:
         return ran.error
 
     def served(self, *arguments: object) -> tuple[Any, str]:
-        """The answer to a sentence, and what standard error says of the model."""
+        """The answer to a sentence, and what standard error reports about the model."""
         ran = self._hlx("serve", *arguments)
         assert ran.code == 0, ran.err
         with TestClient(create_app(self._services.pop()), base_url="http://127.0.0.1") as client:
@@ -179,12 +179,12 @@ def test_without_any_model_it_says_what_to_do(
 def test_the_options_set_what_the_server_does(hlx: Hlx, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
     monkeypatch.setattr(server, "serve", lambda *arguments, **options: found.extend((*arguments, options)))
-    options = ("--host", "::1", "--port", 5099, "--places", 3, "--waiting", 4, "--seconds", 5, "--device", "cpu")
+    options = ("--host", "::1", "--port", 5099, "--slots", 3, "--waiting", 4, "--seconds", 5, "--device", "cpu")
     assert hlx("serve", checkpoint, "--watch", *options).code == 0
     load, *others = found
     service = load()
     assert others == ["::1", 5099, {"watch": True}]
-    assert (service.limits, service.device) == (Limits(places=3, waiting=4, seconds=5.0), "cpu")
+    assert (service.limits, service.device) == (Limits(slots=3, waiting=4, seconds=5.0), "cpu")
 
 
 def test_a_port_in_use_is_one_line(hlx: Hlx, checkpoint: Path) -> None:
