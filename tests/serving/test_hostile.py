@@ -18,7 +18,7 @@ from hlx_model.serving.app import PATHS
 from tests.support.curriculum import Curriculum
 from tests.support.live_serve import SORT, Served, serve_within
 
-BODY_SECONDS = 1.0
+BODY_SECONDS = 2.0
 MAX_GROWTH = 16 << 20
 """Bytes of memory after a thousand hostile requests, beyond those after two thousand others."""
 MAX_ANSWER = 2_000
@@ -219,12 +219,14 @@ def hostile(random: Random, number: int) -> list[Hostile]:
 
 def sent(server: Served, request: Hostile) -> str:
     """Send a request; the status of its answer, or how its connection ended."""
+    began = time.monotonic()
     with server.connect() as connection:
         with suppress(ConnectionError):
             for part in request.parts:
                 connection.sendall(part)
                 if request.pause:
                     time.sleep(request.pause)
+        in_time = time.monotonic() - began < BODY_SECONDS  # a busy machine may make a good client slow
         if not request.whole:
             return "cut"
         with HTTPResponse(connection) as response:
@@ -232,7 +234,7 @@ def sent(server: Served, request: Hostile) -> str:
                 response.begin()
                 answer = response.read()
             except ConnectionError:
-                assert request.may_close, request.what
+                assert request.may_close or not in_time, request.what
                 return "closed"
     status = response.status
     assert 400 <= status < 500 or status == 503 or status in request.also, (request.what, status, answer[:2_000])
@@ -287,8 +289,8 @@ def test_a_refused_body_leaves_its_connection_usable(server: Served) -> None:
 
 def test_a_body_or_a_head_that_takes_too_long_ends_its_connection(server: Served) -> None:
     begun = {
-        head("/translate", "Content-Length: 100") + b"{": b"the body took longer than 1 seconds",
-        b"POST /translate HTTP/1.1\r\nHost: ": b"no request within 1 seconds", b"": b"", b"\r\n": b"",
+        head("/translate", "Content-Length: 100") + b"{": b"the body took longer than 2 seconds",
+        b"POST /translate HTTP/1.1\r\nHost: ": b"no request within 2 seconds", b"": b"", b"\r\n": b"",
     }  # fmt: skip
     with ExitStack() as stack:
         connections = {content: stack.enter_context(server.connect()) for content in begun}
