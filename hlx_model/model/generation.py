@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -64,7 +65,10 @@ class GenerationRequest:
         return full or self.cancelled or self.written[-1:] == [EOS]
 
 
-class Batch:
+Text = TypeVar("Text", bound=GenerationRequest)
+
+
+class Batch(Generic[Text]):
     """Texts that are written together: each step writes one token of each.
 
     Args:
@@ -78,7 +82,7 @@ class Batch:
         self._device = model.output_projection.weight.device
         self._min_rows = MIN_ROWS * torch.get_num_threads()
         self._cache = Cache.zeros(model, max(slots, self._min_rows), min(POSITIONS, rounded(capacity)))
-        self._texts: list[GenerationRequest] = []
+        self._texts: list[Text] = []
         """Each has the row of the cache that is its index here."""
         self._delay = 0
 
@@ -87,7 +91,7 @@ class Batch:
         return len(self._texts)
 
     @torch.inference_mode()
-    def step(self, waiting: deque[GenerationRequest]) -> list[GenerationRequest]:
+    def step(self, waiting: deque[Text]) -> list[Text]:
         """Write one token of each text; first give the free slots to texts that wait.
 
         Args:
@@ -105,7 +109,7 @@ class Batch:
         self._leave()
         return stepped
 
-    def _admitted(self, waiting: deque[GenerationRequest]) -> Iterator[list[GenerationRequest]]:
+    def _admitted(self, waiting: deque[Text]) -> Iterator[list[Text]]:
         """Yield the texts that get a slot now, in groups of similar length."""
         number = min(len(waiting), self._slots - len(self._texts))
         self._delay = self._delay + 1 if number else 0
@@ -116,7 +120,7 @@ class Batch:
         for start in range(0, number, READ_TOGETHER):
             yield taken[start : start + READ_TOGETHER]
 
-    def _read(self, texts: list[GenerationRequest]) -> None:
+    def _read(self, texts: list[Text]) -> None:
         """Read the prompts of texts into the next rows of the cache, but for their last tokens."""
         first, longest = len(self._texts), rounded(max(len(text.prompt) for text in texts))
         self._texts += texts
@@ -132,7 +136,7 @@ class Batch:
         token_B, position_B = torch.tensor([tokens, positions], device=self._device)
         _write(self._texts, self._model.step(token_B, position_B, self._cache.rows(0, len(tokens))))
 
-    def _leave(self) -> list[GenerationRequest]:
+    def _leave(self) -> list[Text]:
         """Remove the texts that have ended, and return them. The last text moves into each free row."""
         ended = [text for text in self._texts if text.ended]
         for text in ended:
@@ -189,7 +193,7 @@ def _generator(device: torch.device, seed: int, index: int) -> torch.Generator:
 
 def _write_all(model: Transformer, texts: Sequence[GenerationRequest]) -> None:
     capacity = max((len(text.prompt) + 1 + text.max_new_tokens for text in texts), default=0)
-    batch, waiting = Batch(model, min(SLOTS, len(texts)), capacity), deque(texts)
+    batch, waiting = Batch[GenerationRequest](model, min(SLOTS, len(texts)), capacity), deque(texts)
     while waiting or batch:
         batch.step(waiting)
 

@@ -8,10 +8,8 @@ from typing import NamedTuple
 from fastapi import Request
 
 from hlx_model.evaluation.translation import MAX_ANSWER
-from hlx_model.model.generation import GenerationRequest
-from hlx_model.model.tokenizer import EOS, decode, encode
-from hlx_model.serving.batcher import Closed, Job, Overloaded
 from hlx_model.serving.errors import Refused
+from hlx_model.serving.jobs import Closed, Job, Overloaded, Text
 from hlx_model.serving.requests import TranslationTask
 from hlx_model.serving.service import Service, Serving
 
@@ -31,14 +29,11 @@ async def answers(service: Service, request: Request, asked: Sequence[Translatio
     Raises:
         Refused: 503: too many texts wait, or the answer takes too long.
     """
-    texts = [GenerationRequest(encode(one.prompt), MAX_ANSWER) for one in asked]
+    texts = [Text(one.prompt, MAX_ANSWER) for one in asked]
     serving, job = submit(service, texts)
     async with waiting_for(service, request, job):
         await job.ended()
-    return [
-        Answered(one, decode(text.written), text.written[-1:] == [EOS], serving)
-        for one, text in zip(asked, texts, strict=True)
-    ]
+    return [Answered(one, text.written, text.end == "stop", serving) for one, text in zip(asked, texts, strict=True)]
 
 
 def require_few(service: Service, texts: int) -> None:
@@ -47,7 +42,7 @@ def require_few(service: Service, texts: int) -> None:
         raise Refused(422, f"the request has {texts:,} texts: send at most {most:,} at once")
 
 
-def submit(service: Service, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> tuple[Serving, Job]:
+def submit(service: Service, texts: Sequence[Text], *, each_token: bool = False) -> tuple[Serving, Job]:
     """Let texts be written, and return by which model; `Refused` with 503 if too many wait, or the server ends."""
     try:
         return service.submit(texts, each_token=each_token)

@@ -47,7 +47,7 @@ def create_app(service: Service, *, watch: bool = False) -> App:
         yield
         if watching is not None:
             watching.cancel()
-        service.current.batcher.close()
+        service.current.engines.end()
 
     app = FastAPI(
         title="HLX Brain", version=hlx_model.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,

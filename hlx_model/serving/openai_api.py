@@ -7,6 +7,7 @@ here is refused with 400, unless its value changes nothing.
 """
 
 import json
+import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -14,17 +15,17 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import torch
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hlx_model.evaluation.translation import MAX_ANSWER
-from hlx_model.model.generation import MAX_PROMPT, GenerationRequest
-from hlx_model.model.tokenizer import EOS, decode, encode, unknown_characters
+from hlx_model.model.generation import MAX_PROMPT
+from hlx_model.model.tokenizer import unknown_characters
 from hlx_model.serving.answering import require_few, submit, waiting_for
 from hlx_model.serving.errors import Refused, content_of
 from hlx_model.serving.guard import Receive, Scope, Send
+from hlx_model.serving.jobs import Text
 from hlx_model.serving.requests import Items, language, quoted, tag, translation_task
 from hlx_model.serving.routes import The
 from hlx_model.serving.service import Service
@@ -195,8 +196,9 @@ class _Reply:
         self, service: Service, request: Request, body: _Parameters, prompts: Sequence[str], *, chat: bool
     ) -> None:
         self.service, self.request, self.body, self.chat = service, request, body, chat
+        seed = secrets.randbits(63) if body.seed is None else body.seed
         self.texts = [
-            GenerationRequest(encode(prompt), body.limit, body.temperature or 0.0, self._generator(index))
+            Text(prompt, body.limit, body.temperature or 0.0, (seed + index) % 2**63)
             for index, prompt in enumerate(prompts)
         ]
         self.serving, self.job = submit(service, self.texts, each_token=bool(body.stream or body.stops))
@@ -205,28 +207,18 @@ class _Reply:
             "model": self.serving.name, "verdict": self.serving.verdict,
         }  # fmt: skip
 
-    def _generator(self, index: int) -> torch.Generator | None:
-        if not self.body.temperature:
-            return None
-        generator = torch.Generator(device=self.service.device)
-        if self.body.seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed((self.body.seed + index) % 2**63)
-        return generator
-
-    def written(self, text: GenerationRequest) -> tuple[str, str | None]:
+    def written(self, text: Text) -> tuple[str, str | None]:
         """Return what is written of a text, and why it has ended; None while it has not.
 
         What may be the beginning of a stop text is held back until it is known.
         """
-        found = decode(text.written)
+        found = text.written
         cut = min((at for stop in self.body.stops if (at := found.find(stop)) >= 0), default=None)
         if cut is not None:
-            text.cancelled = True
+            self.job.cancel(text)
             return found[:cut], "stop"
-        if text.ended:
-            return found, "stop" if text.written[-1:] == [EOS] else "length"
+        if text.end:
+            return found, text.end
         longest = max(map(len, self.body.stops), default=1)
         return found[: len(found) - longest + 1], None
 

@@ -113,7 +113,7 @@ async def status(service: The) -> dict[str, Any]:
         "ready": True, "models": models, "coordinator": now.name, "ascii_specialist": now.name,
         "runic_specialist": now.name, "gpu_available": torch.cuda.is_available(), "gpu_memory": _gpu_memory(service),
         "checkpoint": now.name, "verdict": now.verdict, "trust": now.trust, "size": now.model.manifest.size,
-        "device": service.device, "languages": LANGUAGES, "open": now.batcher.open, "waiting": now.batcher.waiting,
+        "device": service.device, "languages": LANGUAGES, "open": now.engines.open, "waiting": now.engines.waiting,
         "limits": {
             "slots": limits.slots, "waiting": limits.waiting, "seconds": limits.seconds, "bytes": limits.body_bytes,
         },
@@ -125,7 +125,7 @@ async def metrics(service: The) -> Response:
     """Return the metrics for Prometheus."""
     now = service.current
     text = service.metrics.exposition(
-        open=now.batcher.open, waiting=now.batcher.waiting, checkpoint=now.name, verdict=now.verdict,
+        open=now.engines.open, waiting=now.engines.waiting, checkpoint=now.name, verdict=now.verdict,
         size=now.model.manifest.size,
     )  # fmt: skip
     return Response(text, media_type=CONTENT_TYPE)
@@ -156,12 +156,6 @@ def _specialist(target: str) -> str:
 
 
 def _gpu_memory(service: Service) -> dict[str, float] | None:
-    """Return the memory of the GPU in GiB; None on a CPU."""
-    if not service.device.startswith("cuda"):
-        return None
-    free, total = torch.cuda.mem_get_info()
-    found = {
-        "allocated_gb": torch.cuda.memory_allocated(), "reserved_gb": torch.cuda.memory_reserved(),
-        "total_gb": total, "free_gb": free,
-    }  # fmt: skip
-    return {name: round(bytes / _GIB, 2) for name, bytes in found.items()}
+    """Return the memory of the GPU in GiB; None on a CPU, and before the first answer."""
+    found = service.current.engines.gpu_memory
+    return None if found is None else {f"{name}_gb": round(bytes / _GIB, 2) for name, bytes in found.items()}

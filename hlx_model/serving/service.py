@@ -10,9 +10,9 @@ from typing import Literal
 
 from hlx_model.checkpoints.manifest import CheckpointError, directory_name
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
-from hlx_model.model.generation import GenerationRequest
-from hlx_model.serving.batcher import Batcher, Closed, Job
-from hlx_model.serving.finished import finished_model, load_finished, trust, verdict_on, verify_finished
+from hlx_model.serving.engines import Engines
+from hlx_model.serving.finished import finished_model, trust, verdict_on, verify_finished
+from hlx_model.serving.jobs import Closed, Job, Text
 from hlx_model.serving.metrics import Metrics
 from hlx_model.shown import one_line
 from hlx_model.verdicts import Outcome
@@ -48,7 +48,7 @@ class Serving:
     verdict: Judged
     trust: tuple[str, ...]
     """What it can do, and what its verdict is, in lines for a person."""
-    batcher: Batcher
+    engines: Engines
 
     @property
     def name(self) -> str:
@@ -80,8 +80,8 @@ class Service:
         self._changing = threading.Lock()
         self.current = self._load(self._find())
 
-    def submit(self, texts: Sequence[GenerationRequest], *, each_token: bool = False) -> tuple[Serving, Job]:
-        """Let texts be written by the model that is served now, as `Batcher.submit` does it.
+    def submit(self, texts: Sequence[Text], *, each_token: bool = False) -> tuple[Serving, Job]:
+        """Let texts be written by the model that is served now, as `Engines.submit` does it.
 
         Raises:
             Overloaded: too many wait.
@@ -90,7 +90,7 @@ class Service:
         while True:
             serving = self.current
             try:
-                return serving, serving.batcher.submit(texts, each_token=each_token)
+                return serving, serving.engines.submit(texts, each_token=each_token)
             except Closed:
                 if serving is self.current:  # else it was replaced in this moment
                     raise
@@ -113,7 +113,7 @@ class Service:
                 found = self._find()
                 if _identity(found) != _identity(before.model):
                     self.current = self._load(found)
-                    before.batcher.close()
+                    before.engines.close()
                     log.warning("now serving %s, verdict %s", self.current.name, self.current.verdict)
                     return True
                 self._require_served(found)
@@ -143,11 +143,10 @@ class Service:
     def _load(self, found: VerifiedCheckpoint) -> Serving:
         self._require_served(found)
         limits, lines = self.limits, tuple(map(one_line, trust(found)))
-        batcher = Batcher(
-            load_finished(found, self.device), slots=limits.slots, max_waiting=limits.waiting,
-            on_step=self.metrics.tokens.inc,
-        )  # fmt: skip
-        return Serving(found, _judged(found), lines, batcher)
+        engines = Engines(
+            found, self.device, slots=limits.slots, max_waiting=limits.waiting, on_tokens=self.metrics.tokens.inc
+        )
+        return Serving(found, _judged(found), lines, engines)
 
     def _require_served(self, found: VerifiedCheckpoint) -> None:
         if self._ungated or (verdict := _judged(found)) in ("pass", "warn"):

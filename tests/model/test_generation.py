@@ -87,7 +87,7 @@ def test_rows_that_end_early_change_nothing_for_the_others(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_texts_that_come_and_go_at_any_step_write_what_they_do_alone(ending: Transformer, seed: int) -> None:
-    random, batch, waiting = Random(seed), Batch(ending, slots=6), deque[GenerationRequest]()
+    random, batch, waiting = Random(seed), Batch[GenerationRequest](ending, slots=6), deque[GenerationRequest]()
     texts: list[GenerationRequest] = []
     while len(texts) < 60 or waiting or batch:
         for _ in range(random.choice([0, 0, 0, 1, 2, 9]) if len(texts) < 60 else 0):
@@ -112,7 +112,7 @@ def test_texts_that_come_and_go_at_any_step_write_what_they_do_alone(ending: Tra
 
 
 def test_a_text_cancelled_while_it_waited_writes_at_most_one_token(ending: Transformer) -> None:
-    batch, text = Batch(ending), GenerationRequest(encode("Sort"), 40, cancelled=True)
+    batch, text = Batch[GenerationRequest](ending), GenerationRequest(encode("Sort"), 40, cancelled=True)
     assert batch.step(deque([text])) == [text]
     assert len(batch) == 0 and len(text.written) <= 1
 

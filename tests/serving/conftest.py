@@ -1,6 +1,7 @@
 """Two finished models, of which each is served in its turn."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hlx_model.files import read_json
 from hlx_model.layout import Artifacts
 from hlx_model.model.tokenizer import EOS
 from hlx_model.model.transformer import Transformer
+from hlx_model.serving import engines
 from tests.support.curriculum import Curriculum, copied
 from tests.support.damage import reseal, rewrite_checkpoint
 
@@ -39,6 +41,14 @@ class Pair:
     def name(checkpoint: Path) -> str:
         """The name of a checkpoint for clients."""
         return f"{checkpoint.parents[1].name}/{checkpoint.name}"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_engine() -> Iterator[None]:
+    """One engine for each server of this process, however many cores there are: each takes seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "MIN_SLOTS", 1_000)
+        yield
 
 
 @pytest.fixture(scope="package")

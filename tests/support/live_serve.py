@@ -50,8 +50,9 @@ class Served:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory that it has."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        """Bytes of memory that it has, with its engine."""
+        process = psutil.Process(self.process.pid)
+        return sum(int(one.memory_info().rss) for one in (process, *process.children()))
 
     def connect(self) -> socket.socket:
         """A connection of its own."""
