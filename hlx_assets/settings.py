@@ -12,11 +12,15 @@ import apprise
 import dagster as dg
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, StringConstraints
 
+from hlx_assets.launchers.child import Local
+from hlx_assets.launchers.launcher import Launcher
+from hlx_assets.launchers.setting import launcher_of
 from hlx_model.environment import Environment, variable
 from hlx_model.runs.liveness import INTERVAL
 
 ALERTS, UI_URL, POSTGRES_URL = "HLX_ALERTS", "HLX_UI_URL", "HLX_POSTGRES_URL"
 CENTER_PORT = "HLX_CENTER_PORT"
+TRAINER = "HLX_TRAINER"
 
 
 def _cron(schedule: str) -> str:
@@ -92,6 +96,9 @@ class DagsterEnvironment(Environment):
         CENTER_PORT, 5000, "it must be a port, from 1 to 65535"
     )
     """Port of the Training Center."""
+
+    trainer: Annotated[Launcher, BeforeValidator(launcher_of)] = variable(TRAINER, Local())
+    """Where trainings run: `local`, `torchrun processes=4`, `slurm partition=gpu gpus=1` (`docs/deployment.md`)."""
 
     baselines: Annotated[tuple[str, ...], BeforeValidator(_models)] = variable(
         "HLX_BASELINES", (),

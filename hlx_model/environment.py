@@ -29,8 +29,8 @@ A twentieth is a few slips of the pen. More is a document, or a reader, that is 
 
 GRAPH_VARIABLES = (
     "HLX_WATCHDOG_SECONDS", "HLX_REVALIDATION_CRON", "HLX_TIMEZONE", "HLX_REVALIDATION_DEVICE", "HLX_ALERTS",
-    "HLX_UI_URL", "HLX_POSTGRES_URL", "HLX_CENTER_PORT", "HLX_BASELINES", "HLX_TEACHER", "HLX_TEACHER_JUDGE",
-    "HLX_TEACHER_ENTRIES",
+    "HLX_UI_URL", "HLX_POSTGRES_URL", "HLX_CENTER_PORT", "HLX_TRAINER", "HLX_BASELINES", "HLX_TEACHER",
+    "HLX_TEACHER_JUDGE", "HLX_TEACHER_ENTRIES",
 )  # fmt: skip
 """The names of the variables that `hlx_assets/settings.py` adds, and checks."""
 

@@ -29,6 +29,8 @@ class SessionSettings(_Request):
     memory_limit: float | None = None
     gate_every: int | None = None
     pass_on: Literal["final", "best"] | None = None
+    trainer: str | None = Field(default=None, max_length=500)
+    """Where it trains; left out: as `HLX_TRAINER` says."""
     retry_stopped: bool | None = None
 
     def given(self) -> dict[str, Any]:

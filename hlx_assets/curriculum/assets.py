@@ -8,7 +8,7 @@ import dagster as dg
 from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata, user_errors
 from hlx_assets.curriculum.outcome import NOT_STOPPED, STATUS, STOPPED
 from hlx_assets.curriculum.parent import start_of
-from hlx_assets.curriculum.settings import config_of, given, named, profile_named
+from hlx_assets.curriculum.settings import config_of, given, launcher_named, named, profile_named
 from hlx_assets.curriculum.trainer import TrainerClient
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_model.checkpoints.progress import read_state
@@ -50,9 +50,11 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         chosen = {"parent": settings.pop("parent", None), "continue_from": settings.pop("continue_from")}
         with user_errors():
             size = settings["size"] or profile_named(config).size
+            launcher = launcher_named(settings.pop("trainer"))
+            launcher.require()
         start = start_of(context, phase, size, **chosen)
         paths = {"corpus": corpus, "resume_from": start, "checkpoint_dir": training}
-        result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings})
+        result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings}, launcher)
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
         if result.manifest.stopped:

@@ -12,6 +12,9 @@ import dagster as dg
 from pydantic import ConfigDict, Field, create_model
 
 from hlx_assets.curriculum.session import SESSION
+from hlx_assets.launchers.launcher import Launcher
+from hlx_assets.launchers.setting import launcher_of
+from hlx_assets.settings import TRAINER, DagsterEnvironment
 from hlx_model.phases import PHASES, Phase
 from hlx_model.profiles import Profile, profile
 
@@ -56,6 +59,9 @@ class TrainingConfig(dg.Config):
     """Evaluate the gates every so many epochs too, beside the milestones; 0: never. Default: the profile's."""
     pass_on: str = "final"
     """final or best: the checkpoint that is evaluated, and that the next phase starts from."""
+    trainer: str | None = None
+    """Where it trains: local, torchrun or slurm, with options such as `slurm partition=gpu gpus=1`. Default:
+    $HLX_TRAINER, or local."""
     retry_stopped: bool = False
     """Train again if a gate or an abort condition stopped a training with the same settings."""
 
@@ -76,6 +82,20 @@ def settings_class(phase: Phase) -> type[TrainingConfig]:
 def profile_named(config: TrainingConfig) -> Profile:
     """Return the profile of a training; `ValueError` names those that exist."""
     return profile(config.profile)
+
+
+def launcher_named(trainer: str | None) -> Launcher:
+    """Return what starts a training: as the setting `trainer` says, else `HLX_TRAINER`.
+
+    Raises:
+        ValueError: one of them is not valid; names it.
+    """
+    if trainer is None:
+        return DagsterEnvironment.read(TRAINER).trainer
+    try:
+        return launcher_of(trainer)
+    except ValueError as error:
+        raise ValueError(f"trainer is {trainer!r}: {error}") from None
 
 
 def shown(phase: Phase) -> dict[str, Any]:

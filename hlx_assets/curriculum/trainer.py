@@ -1,19 +1,14 @@
-"""The trainer as a child process, whose figures appear in the asset's plots while it trains.
+"""The trainer, which a launcher starts, and whose figures appear in the asset's plots while it trains.
 
-Training needs what Dagster's subprocess client does not do: messages arrive while the child runs, a cancel stops the
-whole process group in three steps, and the child dies with its parent.
+Training needs what Dagster's subprocess client does not do: messages arrive while the trainer runs, a cancel stops all
+of its processes in three steps, and it dies with the step.
 """
 
 import logging
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +16,12 @@ import dagster as dg
 
 from hlx_assets.common import check_result
 from hlx_assets.io_manager import artifacts_at_home
+from hlx_assets.launchers.launcher import Launcher
 from hlx_assets.waiting import interruptible
 from hlx_model.evaluation.milestones import recorded_milestones_gate
 from hlx_model.files import staging
 from hlx_model.reporting.render import markdown_block
 from hlx_model.runs.directory import TrainingResult
-from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 from hlx_model.training.forecast import duration
 from hlx_model.verdicts import Milestone
 
@@ -38,6 +33,7 @@ PLOTTED = {
     "eta_seconds": "time left (seconds)",
 }  # fmt: skip
 """The figures that an asset's plots show while it trains, with their units."""
+_BY_SIGNAL = 128
 LOG_SECONDS = 30.0
 """Seconds between two figures in the log; every figure is an observation."""
 
@@ -45,66 +41,61 @@ Figures = dict[str, Any]
 """A message of the trainer: the name of its event, and its figures (`hlx_model/training/events.py`)."""
 
 
-@dataclass(frozen=True)
 class TrainerClient:
     """Runs `python -m hlx_model.training …` and reports its messages to Dagster.
 
     It has no configuration, so no run can choose another program.
     """
 
-    launcher: Sequence[str] = ()
-    """What precedes the command: `srun` and its options, if the trainer runs on another machine."""
-    poll_seconds: float = 0.5
-    interrupt_grace: float = 30.0
-    """Seconds to write a last checkpoint after SIGINT; then SIGTERM."""
-    terminate_grace: float = 10.0
-    """Seconds after SIGTERM; then SIGKILL."""
+    poll_seconds = 0.5
 
-    def train(self, context: dg.AssetExecutionContext, arguments: Mapping[str, object]) -> TrainingResult:
+    def train(
+        self, context: dg.AssetExecutionContext, arguments: Mapping[str, object], launcher: Launcher
+    ) -> TrainingResult:
         """Run the trainer to its end.
 
         Args:
             context: the step's.
             arguments: command-line options by name; True is a flag, None and False are left out.
+            launcher: starts it.
 
         Raises:
             dg.Failure: the trainer ended without a result; its own line on why.
         """
-        command = [*self.launcher, sys.executable, "-m", "hlx_model.training", *_options(arguments)]
-        context.log.info(" ".join(command))
+        options = list(_options(arguments))
+        context.log.info(f"{launcher}: python -m hlx_model.training {' '.join(options)}")
         result: TrainingResult | None = None
         milestones: list[Milestone] = []
-        logged, code = time.monotonic(), 0
-        with tempfile.TemporaryFile() as errors:
-            for figures in self._messages(context, command, errors):
-                match figures.pop("event"):
-                    case "progress":
-                        # An observation appears in the asset's plots while the step runs.
-                        known = {name: figures[key] for key, name in PLOTTED.items() if figures[key] is not None}
-                        context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
-                        if figures["held_out_loss"] is not None or time.monotonic() - logged > LOG_SECONDS:
-                            logged = time.monotonic()
-                            context.log.info(_progress_line(figures))
-                    case "milestone":
-                        milestones.append(Milestone.from_json(figures))
-                        _report_milestone(context, milestones)
-                    case "note":
-                        context.log.info(figures["text"])
-                    case "warning":
-                        context.log.warning(figures["text"])
-                    case "result":
-                        result = TrainingResult.of(Path(figures["checkpoint"]), found=figures["found"])
-                    case "exit":
-                        code = figures["code"]
-            errors.seek(0)
-            lines = errors.read().decode(errors="replace").strip().splitlines()
+        logged, code, lines = time.monotonic(), 0, list[str]()
+        for figures in self._messages(context, options, launcher):
+            match figures.pop("event"):
+                case "progress":
+                    # An observation appears in the asset's plots while the step runs.
+                    known = {name: figures[key] for key, name in PLOTTED.items() if figures[key] is not None}
+                    context.log_event(dg.AssetObservation(context.asset_key, metadata=known))
+                    if figures["held_out_loss"] is not None or time.monotonic() - logged > LOG_SECONDS:
+                        logged = time.monotonic()
+                        context.log.info(_progress_line(figures))
+                case "milestone":
+                    milestones.append(Milestone.from_json(figures))
+                    _report_milestone(context, milestones)
+                case "note":
+                    context.log.info(figures["text"])
+                case "warning":
+                    context.log.warning(figures["text"])
+                case "result":
+                    result = TrainingResult.of(Path(figures["checkpoint"]), found=figures["found"])
+                case "exit":
+                    code, lines = figures["code"], figures["errors"]
         if result is None:
             shown = dg.MetadataValue.md(markdown_block("\n".join(lines[-20:])))
             raise dg.Failure(_failure_reason(code, lines), {"standard error": shown}, allow_retries=False)
         return result
 
-    def _messages(self, context: dg.AssetExecutionContext, command: Sequence[str], errors: Any) -> Iterator[Figures]:
-        """Yield each message of the trainer as it arrives, and last the event `exit` with its exit code."""
+    def _messages(
+        self, context: dg.AssetExecutionContext, options: Sequence[str], launcher: Launcher
+    ) -> Iterator[Figures]:
+        """Yield each message of the trainer as it arrives, and last the event `exit` with its exit code and errors."""
         # Not in the system's temporary folder, which is emptied by and by.
         with (
             staging(artifacts_at_home().training) as folder,
@@ -113,29 +104,28 @@ class TrainerClient:
                 dg.PipesFileMessageReader(str(folder / "messages")),
             ) as session,
             interruptible(dg.DagsterExecutionInterruptedError, (signal.SIGINT, signal.SIGTERM)) as sleep,
+            launcher.start(
+                options, {**session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run.run_id},
+                f"hlx-{context.run.run_id}-{context.op_execution_context.op.name}",
+            ) as trainer,
         ):  # fmt: skip
-            process = subprocess.Popen(
-                command,
-                env={**os.environ, **session.get_bootstrap_env_vars(), "HLX_RUN_ID": context.run.run_id},
-                stdin=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-            context.log.info(f"trainer is process {process.pid}")
+            context.log.info(f"trainer is {trainer}")
             seen = 0
             interrupted: BaseException | None = None
             try:
-                while process.poll() is None:
+                while trainer.poll() is None:
                     messages = session.get_custom_messages()
                     yield from messages[seen:]
                     seen = len(messages)
+                    for line in trainer.notices():
+                        context.log.info(line)
                     sleep(self.poll_seconds)
             except BaseException as error:
                 interrupted = error
                 now = "; a second signal ends it now" if _has_terminal(context.run) else ""
                 context.log.warning(f"interrupted: the trainer writes a checkpoint{now}")
-            self._stop(process, impatient=interrupted is not None and _has_terminal(context.run))
+            trainer.stop(impatient=interrupted is not None and _has_terminal(context.run))
+            end = {"event": "exit", "code": trainer.poll(), "errors": trainer.errors()}
         # The end of the session has read the last messages.
         last = session.get_custom_messages()[seen:]
         if interrupted is not None:
@@ -144,27 +134,7 @@ class TrainerClient:
                     context.log.info(message["text"])
             raise interrupted
         yield from last
-        yield {"event": "exit", "code": process.returncode}
-
-    def _stop(self, process: "subprocess.Popen[bytes]", *, impatient: bool = False) -> None:
-        """End the whole process group, its leader and all others: interrupt, terminate, kill.
-
-        Args:
-            process: the leader.
-            impatient: kill them at once if this process gets another signal.
-        """
-        graces = {signal.SIGINT: self.interrupt_grace, signal.SIGTERM: self.terminate_grace, signal.SIGKILL: 10.0}
-        with _received() if impatient else nullcontext[list[int]]([]) as received:
-            for signum, grace in graces.items():
-                deadline = time.monotonic() + grace
-                try:
-                    os.killpg(process.pid, signum)
-                    while time.monotonic() < deadline and (signum == signal.SIGKILL or not received):
-                        process.poll()  # until it is waited for, an ended process is in its group
-                        os.killpg(process.pid, 0)
-                        time.sleep(0.05)
-                except ProcessLookupError:
-                    return
+        yield end
 
 
 def _has_terminal(run: dg.DagsterRun) -> bool:
@@ -173,22 +143,6 @@ def _has_terminal(run: dg.DagsterRun) -> bool:
     Elsewhere several programs pass on the signal that ends a run, and a second one means nothing.
     """
     return run.tags.get(TERMINAL_TAG) == str(os.getpid())
-
-
-@contextmanager
-def _received() -> Iterator[list[int]]:
-    """Yield the signals that have come since, but for those that come with the first: a terminal sends several."""
-    received: list[int] = []
-    begun = time.monotonic()
-
-    def receive(signum: int, frame: object) -> None:
-        if time.monotonic() - begun > SAME_SIGNAL:
-            received.append(signum)
-
-    with ExitStack() as stack:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, signum, signal.signal(signum, receive))
-        yield received
 
 
 def _options(arguments: Mapping[str, object]) -> Iterator[str]:
@@ -201,12 +155,15 @@ def _options(arguments: Mapping[str, object]) -> Iterator[str]:
 
 def _failure_reason(code: int, lines: Sequence[str]) -> str:
     """Return why a trainer ended without a result: its own line on bad input, or that it crashed or was killed."""
-    last = lines[-1] if lines else ""
-    if last.startswith("error: "):
-        return last.removeprefix("error: ")
+    # A launcher may write more after it.
+    if own := [line for line in lines if line.startswith("error: ")]:
+        return own[-1].removeprefix("error: ")
+    if code > _BY_SIGNAL:  # as a shell says it, and srun
+        code = _BY_SIGNAL - code
     if code == -signal.SIGKILL:  # it had no time to write a line
         return "the trainer was killed (by the kernel if memory ran out, or by somebody): materialize again to resume"
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    last = next((line for line in reversed(lines) if line.strip()), "")
     return f"the trainer {how}{f' ({last})' if last else ''}: materialize again to resume"
 
 

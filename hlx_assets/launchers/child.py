@@ -1,0 +1,125 @@
+"""Trainers as child processes: the trainer itself, or a program of a cluster that stays until the trainer has ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import IO, ClassVar
+
+from hlx_assets.launchers.launcher import Launcher, Number, Trainer
+from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
+
+TRAINER = "hlx_model.training"
+GRACES = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGKILL: 10.0}
+"""Seconds that a trainer has after each signal; it writes a checkpoint after the first one."""
+
+
+class ChildProcess:
+    """A child with a session of its own, and what it writes to standard error.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables beside those of this process.
+        errors: a file.
+        dies_by: the signal that it gets if this process is killed.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes],
+        dies_by: signal.Signals = signal.SIGKILL,
+    ) -> None:  # fmt: skip
+        self._errors = errors
+        self.process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stderr=errors,
+            start_new_session=True, preexec_fn=lambda: die_with_parent(dies_by),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"process {self.process.pid}"
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        return self.process.poll()
+
+    def notices(self) -> list[str]:
+        """Return nothing: a child that trains has messages of its own."""
+        return []
+
+    def errors(self) -> list[str]:
+        """Return the lines of standard error."""
+        return os.pread(self._errors.fileno(), 1 << 24, 0).decode(errors="replace").splitlines()
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send a signal to the whole process group; `ProcessLookupError` if it has ended."""
+        os.killpg(self.process.pid, signum)
+
+    def stop(self, *, impatient: bool = False, graces: Mapping[signal.Signals, float] = GRACES) -> None:
+        """End the whole process group, its leader and all others: interrupt, terminate, kill.
+
+        Args:
+            impatient: kill them at once if this process gets another signal.
+            graces: the signals in their order, and the seconds after each.
+        """
+        with _received() if impatient else nullcontext[list[int]]([]) as received:
+            for signum, grace in graces.items():
+                deadline = time.monotonic() + grace
+                try:
+                    self.send(signum)
+                    while time.monotonic() < deadline and (signum == signal.SIGKILL or not received):
+                        self.process.poll()  # until it is waited for, an ended process is in its group
+                        os.killpg(self.process.pid, 0)
+                        time.sleep(0.05)
+                except ProcessLookupError:
+                    return
+
+
+class Local(Launcher):
+    """This machine: the trainer is a child of the step."""
+
+    name: ClassVar[str] = "local"
+
+    @contextmanager
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:
+        """Start a trainer (`Launcher.start`)."""
+        with tempfile.TemporaryFile() as errors:
+            yield ChildProcess([sys.executable, *self.module(), *arguments], environment, errors)
+
+    def module(self) -> list[str]:
+        """Return how Python names the trainer."""
+        return ["-m", TRAINER]
+
+
+class Torchrun(Local):
+    """Several processes of this machine, which train together: one for each GPU."""
+
+    name: ClassVar[str] = "torchrun"
+    processes: Number
+
+    def module(self) -> list[str]:
+        """Return how Python names torchrun and the trainer."""
+        return torchrun(self.processes)
+
+
+def torchrun(processes: int) -> list[str]:
+    """Return the arguments of Python that let several processes of one machine train together."""
+    return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", TRAINER]
+
+
+@contextmanager
+def _received() -> Iterator[list[int]]:
+    """Yield the signals that have come since, but for those that come with the first: a terminal sends several."""
+    received: list[int] = []
+    begun = time.monotonic()
+
+    def receive(signum: int, frame: object) -> None:
+        if time.monotonic() - begun > SAME_SIGNAL:
+            received.append(signum)
+
+    with ExitStack() as stack:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, signum, signal.signal(signum, receive))
+        yield received

@@ -1,0 +1,65 @@
+"""The setting that says where trainings run, and its errors of one line."""
+
+import pytest
+
+from hlx_assets.curriculum.settings import launcher_named
+from hlx_assets.launchers.setting import launcher_of
+from hlx_assets.launchers.slurm import Slurm
+
+
+@pytest.mark.parametrize("text", [
+    "local", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1", "slurm time=2-00:00:00 cpus=8",
+    "slurm partition=a,b account=hlx_1 time=90 gpus=2 cpus=4 processes=2",
+])  # fmt: skip
+def test_a_setting_is_read_as_it_is_written(text: str) -> None:
+    assert set(str(launcher_of(text)).split()) == set(text.split())
+    assert launcher_of(f"  {text.replace(' ', '   ')} ") == launcher_of(text)
+
+
+@pytest.mark.parametrize(("text", "error"), [
+    ("here", "choose one of local, torchrun, slurm"),
+    ("Slurm", "choose one of local, torchrun, slurm"),
+    ("local gpus=1", "local has no option 'gpus': its options are none"),
+    ("slurm gpu=1", "slurm has no option 'gpu': its options are partition, account, time, gpus, cpus, processes"),
+    ("slurm --wrap=rm", "slurm has no option '--wrap': its options are partition"),
+    ("slurm gpus", "write the option gpus of slurm once, as gpus=value"),
+    ("slurm gpus=", "write the option gpus of slurm once, as gpus=value"),
+    ("slurm gpus=1 gpus=2", "write the option gpus of slurm once, as gpus=value"),
+    ("slurm gpus=0", "slurm: gpus is '0': it must be a whole number above 0"),
+    ("slurm gpus=many", "slurm: gpus is 'many': it must be a whole number above 0"),
+    ("slurm partition=--uid=0", "slurm: partition is '--uid=0': it must be a name in Slurm"),
+    ("slurm partition=a;b", "slurm: partition is 'a;b': it must be a name in Slurm"),
+    ("slurm time=tomorrow", "slurm: time is 'tomorrow': it must be a time of Slurm, such as 90 (minutes)"),
+    ("torchrun", "torchrun: needs processes=…, a whole number above 0"),
+])  # fmt: skip
+def test_what_is_wrong_is_one_line(text: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"^HLX_TRAINER is ") as found:
+        monkeypatch.setenv("HLX_TRAINER", text)
+        launcher_named(None)
+    assert error in str(found.value) and "\n" not in str(found.value)
+    with pytest.raises(ValueError, match=r"^trainer is ") as found:
+        launcher_named(text)
+    assert error in str(found.value)
+
+
+def test_a_run_may_name_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HLX_TRAINER", "slurm partition=gpu")
+    assert launcher_named(None) == Slurm(partition="gpu")
+    assert str(launcher_named("local")) == "local"
+    monkeypatch.delenv("HLX_TRAINER")
+    assert str(launcher_named(None)) == "local"
+
+
+def test_a_missing_client_of_slurm_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="the trainer is slurm gpus=1, and srun and scancel cannot be found"):
+        launcher_of("slurm gpus=1").require()
+
+
+def test_each_option_reaches_srun() -> None:
+    slurm = launcher_of("slurm partition=gpu account=hlx time=1-0 gpus=2 cpus=3")
+    assert isinstance(slurm, Slurm)
+    assert slurm.options("hlx-1") == [
+        "--job-name=hlx-1", "--nodes=1", "--ntasks=1", "--partition=gpu", "--account=hlx", "--time=1-0", "--gpus=2",
+        "--cpus-per-task=6",
+    ]  # fmt: skip
