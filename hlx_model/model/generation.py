@@ -36,6 +36,8 @@ PATIENCE = 4
 """Steps that fewer prompts wait for others, if other texts are being written."""
 MAX_PROMPT = POSITIONS - 2
 """Tokens of the longest prompt: `<BOS>` comes before it, and one position must be left to write."""
+_MIN_TEMPERATURE = 1e-6
+"""Logits that are divided by less may overflow."""
 _NEVER = torch.tensor([PAD, BOS, UNK])
 """Tokens that are never written."""
 
@@ -216,6 +218,7 @@ def _write(texts: Sequence[GenerationRequest], logits_BV: Tensor) -> None:
     for row, text in enumerate(texts):
         token = chosen[row]
         if text.temperature:
-            probabilities_1V = torch.softmax(_of_text(logits_BV[row : row + 1]) / text.temperature, dim=1)
+            temperature = max(text.temperature, _MIN_TEMPERATURE)
+            probabilities_1V = torch.softmax(_of_text(logits_BV[row : row + 1]) / temperature, dim=1)
             token = int(torch.multinomial(probabilities_1V, 1, generator=text.generator))
         text.written.append(token)

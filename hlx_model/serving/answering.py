@@ -9,9 +9,12 @@ from fastapi import Request
 
 from hlx_model.evaluation.translation import MAX_ANSWER
 from hlx_model.serving.errors import Refused
-from hlx_model.serving.jobs import Closed, Job, Overloaded, Text
+from hlx_model.serving.jobs import Closed, Job, Overloaded, Text, Unavailable
 from hlx_model.serving.requests import TranslationTask
 from hlx_model.serving.service import Service, Serving
+
+ANSWERED_BY = "hlx.verdict"
+"""In the scope of a request: the verdict on the model that answers it."""
 
 
 class Answered(NamedTuple):
@@ -30,7 +33,7 @@ async def answers(service: Service, request: Request, asked: Sequence[Translatio
         Refused: 503: too many texts wait, or the answer takes too long.
     """
     texts = [Text(one.prompt, MAX_ANSWER) for one in asked]
-    serving, job = submit(service, texts)
+    serving, job = submit(service, request, texts)
     async with waiting_for(service, request, job):
         await job.ended()
     return [Answered(one, text.written, text.end == "stop", serving) for one, text in zip(asked, texts, strict=True)]
@@ -42,14 +45,22 @@ def require_few(service: Service, texts: int) -> None:
         raise Refused(422, f"the request has {texts:,} texts: send at most {most:,} at once")
 
 
-def submit(service: Service, texts: Sequence[Text], *, each_token: bool = False) -> tuple[Serving, Job]:
-    """Let texts be written, and return by which model; `Refused` with 503 if too many wait, or the server ends."""
+def submit(
+    service: Service, request: Request, texts: Sequence[Text], *, each_token: bool = False
+) -> tuple[Serving, Job]:
+    """Let texts be written, and return by which model; the answer's header gets the verdict on it.
+
+    Raises:
+        Refused: 503: too many wait, the model cannot write now, or the server ends.
+    """
     try:
-        return service.submit(texts, each_token=each_token)
-    except Overloaded as error:
+        serving, job = service.submit(texts, each_token=each_token)
+    except (Overloaded, Unavailable) as error:
         raise Refused(503, str(error), retry_after=error.seconds) from None
     except Closed:
         raise Refused(503, "the server ends", retry_after=1) from None
+    request.scope[ANSWERED_BY] = serving.verdict
+    return serving, job
 
 
 @asynccontextmanager
@@ -64,7 +75,7 @@ async def waiting_for(service: Service, request: Request, job: Job) -> AsyncIter
         async with asyncio.timeout(seconds := service.limits.seconds):
             yield
     except TimeoutError:
-        detail = f"no answer within {seconds:g} seconds: too many texts are being written"
+        detail = f"no answer within {seconds:g} seconds: too many texts are being written, or the model is not ready"
         raise Refused(503, detail, retry_after=max(1, int(seconds))) from None
     finally:
         job.cancel()

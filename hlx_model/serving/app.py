@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 import hlx_model
 from hlx_model.serving import openai_api, routes
+from hlx_model.serving.answering import ANSWERED_BY
 from hlx_model.serving.bounded import bounded
 from hlx_model.serving.errors import Refused, answer
 from hlx_model.serving.guard import App, Message, Receive, Scope, Send
@@ -123,7 +124,7 @@ def _measured(app: App, service: Service) -> App:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                verdict = (VERDICT, service.current.verdict.encode())
+                verdict = (VERDICT, scope.get(ANSWERED_BY, service.current.verdict).encode())
                 message = {**message, "headers": [*message["headers"], verdict]}
             await send(message)
 

@@ -1,15 +1,15 @@
-"""The process that writes the texts of a server. It has the model, and shares no lock of Python with the event loop.
+"""The process that writes the texts of a server. It has the model, and a global interpreter lock of its own.
 
-    python -m hlx_model.serving.engine CHECKPOINT DEVICE SLOTS
+    python -m hlx_model.serving.engine CHECKPOINT DEVICE SLOTS DESCRIPTOR
 
 `EngineClient` is its other side. They exchange lines of JSON. The engine reads from standard input, between two steps:
 
     {"id": 7, "prompt": "[LC-R] Sort → ", "max_new_tokens": 200, "temperature": 0.0, "seed": 0, "each_token": false}
     {"cancel": [7]}
 
-and writes to standard output, first `{"ready": SHA-256 of the weights}` or `{"error": why it cannot write}`, then
+and writes to a file descriptor, first `{"ready": SHA-256 of the weights}` or `{"error": why it cannot write}`, then
 
-    {"tokens": 64, "texts": [[7, "what is new of the text", "stop"]], "memory": null}
+    {"tokens": 64, "texts": [[7, "the new part of the text", "stop"]], "memory": null}
     {"failed": [7, 8], "error": "RuntimeError"}
 
 `tokens` is the number of tokens since the line before, and `memory` the bytes of a GPU's memory. The end of a text is
@@ -125,7 +125,7 @@ class Engine:
             self._waiting.clear()
             self._texts.clear()
             return self._report({"failed": failed, "error": type(error).__name__})
-        self._tokens += len(stepped)
+        self._tokens += sum(not text.cancelled for text in stepped)
         for text in stepped:
             if text.ended:
                 del self._texts[text.id]
@@ -156,8 +156,8 @@ def main() -> None:
     # The server ends its engine; a signal for both of them is the server's.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no line of the engine
+    path, device, slots, descriptor = sys.argv[1:]
+    output = os.fdopen(int(descriptor), "w", encoding="utf-8")
 
     def report(content: Mapping[str, Any]) -> None:
         try:
@@ -166,7 +166,6 @@ def main() -> None:
         except BrokenPipeError:  # the server has died
             os._exit(1)
 
-    path, device, slots = sys.argv[1:]
     try:
         found = verify_checkpoint(Path(path), only=())
         model = load_finished(found, device)

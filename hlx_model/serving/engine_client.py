@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -20,50 +22,55 @@ log = logging.getLogger(__name__)
 
 MODULE = "hlx_model.serving.engine"
 RESTART_SECONDS = 5.0
-"""Between two tries to start an engine again that has died."""
-
-Lines = SimpleQueue[str | None]
-"""Commands for an engine; None ends it."""
+"""From a death soon after the start to the next start, and between two tries to start."""
 
 
 class _Process:
-    """The process of an engine, and the commands that it gets.
+    """The process of an engine, and the commands that it gets."""
 
-    Raises:
-        CheckpointError: it cannot write; says why.
-    """
-
-    def __init__(self, model: VerifiedCheckpoint, device: str, slots: int, lines: Lines) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(model.path), device, str(slots)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+    def __init__(self, model: VerifiedCheckpoint, device: str, slots: int) -> None:
+        # What the engine writes has a pipe of its own: libraries may print.
+        read, write = os.pipe()
+        self._model, self._lines = model, SimpleQueue[str | None]()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", MODULE, str(model.path), device, str(slots), str(write)],
+            # It imports what this process imports, whatever lies in the working directory.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE, stdout=2, pass_fds=(write,), encoding="utf-8", start_new_session=True,
         )  # fmt: skip
-        assert self._process.stdin and self._process.stdout
-        self.output = self._process.stdout
-        first = json.loads(self.output.readline() or "{}")
-        if first.get("ready") != model.manifest.weights_sha256:
-            self._process.stdin.close()
-            died = f"{model.path}: the process that loads it ended with {self.wait()}; what it wrote is above"
-            changed = f"{model.path} was changed while it was loaded: try again"
-            raise CheckpointError(changed if "ready" in first else first.get("error", died))
-        threading.Thread(target=self._send, args=(lines, self._process.stdin), name="engine-input", daemon=True).start()
+        os.close(write)
+        self.output = os.fdopen(read, encoding="utf-8")
 
-    @staticmethod
-    def _send(lines: Lines, pipe: Any) -> None:
-        # A thread of its own: while the engine computes a long step, the pipe may be full.
-        with suppress(OSError), pipe:  # the engine has died: its reader says so
-            while (line := lines.get()) is not None:
+    def wait_until_ready(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises:
+            CheckpointError: it cannot be; says why.
+        """
+        first = json.loads(self.output.readline() or "{}")
+        if first.get("ready") != self._model.manifest.weights_sha256:
+            assert self.process.stdin
+            self.process.stdin.close()
+            died = f"{self._model.path}: the process that loads it ended with {self.wait()}"
+            changed = f"{self._model.path} was changed while it was loaded: try again"
+            raise CheckpointError(changed if "ready" in first else first.get("error", died))
+
+    def send(self, line: str | None) -> None:
+        """Give the process a command; None: it ends when it has read all before."""
+        self._lines.put(line)
+
+    def pass_on(self) -> None:
+        """Write commands into the process's standard input until the last one."""
+        assert self.process.stdin
+        with suppress(OSError), self.process.stdin as pipe:  # if it has died, its reader says so
+            while (line := self._lines.get()) is not None:
                 pipe.write(line)
                 pipe.flush()
 
     def wait(self) -> int:
         """Wait until the process has ended, and return its exit code."""
         with self.output:
-            return self._process.wait()
-
-    def kill(self) -> None:
-        """End the process at once, if it has not ended."""
-        self._process.kill()
+            return self.process.wait()
 
 
 class EngineClient:
@@ -85,11 +92,14 @@ class EngineClient:
         self._model, self._device, self.slots, self._on_report = model, device, slots, on_report
         self.gpu_memory: dict[str, int] | None = None
         """Bytes of the GPU's memory when the engine wrote last: allocated, reserved, total, free; None on a CPU."""
+        self.up = False
+        """Whether its process writes; else texts wait for the next one."""
+        self.problem: str | None = None
+        """Why no process can be started; it is tried again."""
         self._open: dict[int, tuple[Text, Job]] = {}
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        """Of what several threads use: texts that are open, and lines."""
-        self._lines = Lines()
+        """Two threads use which texts are open, and whether the process is up."""
         self._process = self._started()
         self._thread = threading.Thread(target=self._run, name="engine-output", daemon=True)
         self._thread.start()
@@ -103,10 +113,7 @@ class EngineClient:
         """Let a text be written."""
         with self._lock:
             self._open[text.id] = text, job
-            self._send(
-                id=text.id, prompt=text.prompt, max_new_tokens=text.max_new_tokens, temperature=text.temperature,
-                seed=text.seed, each_token=job.each_token,
-            )  # fmt: skip
+            self._write(text, job)
 
     def cancel(self, texts: Iterable[Text]) -> None:
         """Give the slots of those of the texts that the engine writes to others."""
@@ -128,21 +135,37 @@ class EngineClient:
         """End the process at once."""
         self.cancel([text for text, _ in list(self._open.values())])
         self.close()
-        self._process.kill()
+        self._process.process.kill()
         self._thread.join()
 
     def _started(self) -> _Process:
-        return _Process(self._model, self._device, self.slots, self._lines)
+        """Start a process, and give it the texts that are open."""
+        self._process = process = _Process(self._model, self._device, self.slots)
+        process.wait_until_ready()
+        threading.Thread(target=process.pass_on, name="engine-input", daemon=True).start()
+        with self._lock:
+            self.up, self.problem, self._ready = True, None, time.monotonic()
+            for text, job in self._open.values():
+                self._write(text, job)
+            self._forget(())
+        return process
+
+    def _write(self, text: Text, job: Job) -> None:
+        self._send(
+            id=text.id, prompt=text.prompt, max_new_tokens=text.max_new_tokens, temperature=text.temperature,
+            seed=text.seed, each_token=job.each_token,
+        )  # fmt: skip
 
     def _send(self, **command: object) -> None:
-        self._lines.put(json.dumps(command) + "\n")
+        if self.up:
+            self._process.send(json.dumps(command) + "\n")
 
     def _forget(self, ids: Iterable[int]) -> None:
         """Remove texts that have ended, and end the process if it was only to write them."""
         for id in ids:
             del self._open[id]
         if self._closed.is_set() and not self._open:
-            self._lines.put(None)
+            self._process.send(None)
 
     def _run(self) -> None:
         """Read what the process writes, and start another one if it dies."""
@@ -150,24 +173,28 @@ class EngineClient:
             for line in self._process.output:
                 if line.endswith("\n"):  # else it died in the midst of it
                     self._take(json.loads(line))
+            self._process.send(None)
             code = self._process.wait()
             with self._lock:
-                self._lines.put(None)
-                lost, self._lines = list(self._open), Lines()
+                self.up, lost = False, list(self._open)
             self._fail(lost, f"the model's process ended with {code}")
             if not self._restarted(code):
-                return
+                return self._fail(list(self._open), "the model's process could not be started again")
 
     def _restarted(self, code: int) -> bool:
         """Start another process, and return whether there is one: none is needed if the engine was closed."""
         if not self._closed.is_set():
             log.error("the model's process ended with %d: another one is started", code)
+        if time.monotonic() - self._ready < RESTART_SECONDS:  # it would probably die again
+            self._closed.wait(RESTART_SECONDS)
         while not self._closed.is_set():
             try:
                 self._process = self._started()
                 return True
             except (ValueError, OSError) as error:
-                log.error("the model's process cannot be started: %s", one_line(error))
+                if self.problem != (problem := one_line(error)) and not self._closed.is_set():
+                    log.error("the model's process cannot be started: %s", problem)
+                self.problem = problem
                 self._closed.wait(RESTART_SECONDS)
         return False
 
@@ -181,7 +208,7 @@ class EngineClient:
             ended = [text.id for text, _, _, end in found if end]
             self._forget(ended)
         self._on_report(report["tokens"], len(ended))
-        for loop in {job.loop for _, job, _, _ in found}:  # one, but in tests
+        for loop in {job.loop for _, job, _, _ in found}:
             _call(loop, _update, [one for one in found if one[1].loop is loop])
         return None
 

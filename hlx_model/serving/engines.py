@@ -5,7 +5,8 @@ job = engines.submit([Text("[LC-R] Sort → ", 200)])       # in the thread of t
 await job.ended()
 engines.close()                                           # what was submitted is still written
 
-A small model on a CPU computes with one thread, so it has an engine for each core, as far as each has some slots.
+A small model on a CPU computes with one thread, so it has as many engines as there are cores, each with at least
+`MIN_SLOTS` slots.
 """
 
 import threading
@@ -19,8 +20,8 @@ import torch
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
 from hlx_model.model.device import threads_of
 from hlx_model.model.sizes import SIZES
-from hlx_model.serving.engine_client import EngineClient
-from hlx_model.serving.jobs import Closed, Job, Overloaded, Text
+from hlx_model.serving.engine_client import RESTART_SECONDS, EngineClient
+from hlx_model.serving.jobs import Closed, Job, Overloaded, Text, Unavailable
 
 MIN_SLOTS = 32
 """Of each engine, if there are several: below that a step costs nearly as much as one of more texts."""
@@ -53,7 +54,11 @@ class Engines:
         number = _engines_of(model, device, slots)
         shares = [len(range(first, slots, number)) for first in range(number)]
         with ThreadPoolExecutor(number) as pool:  # each loads the model
-            self._engines = list(pool.map(lambda share: EngineClient(model, device, share, self._reported), shares))
+            starting = [pool.submit(EngineClient, model, device, share, self._reported) for share in shares]
+        self._engines = [one.result() for one in starting if one.exception() is None]
+        if problem := next(filter(None, (one.exception() for one in starting)), None):
+            self.end()
+            raise problem
 
     @property
     def open(self) -> int:
@@ -70,6 +75,11 @@ class Engines:
         """Bytes of the GPU's memory when something was written last; None on a CPU."""
         return self._engines[0].gpu_memory
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written; None if an engine writes or will do so."""
+        return self._engines[0].problem if all(engine.problem for engine in self._engines) else None
+
     def submit(self, texts: Sequence[Text], *, each_token: bool = False) -> Job:
         """Let texts be written, and return their job. Called in the thread of an event loop.
 
@@ -80,7 +90,10 @@ class Engines:
         Raises:
             Overloaded: too many wait.
             Closed: `close` was called.
+            Unavailable: no engine can be started.
         """
+        if self.problem:
+            raise Unavailable(RESTART_SECONDS)
         job = Job(texts, each_token=each_token, cancel=self._cancel)
         with self._lock:
             if self._closed:
@@ -88,7 +101,7 @@ class Engines:
             if self.open + len(texts) > self._most:
                 raise Overloaded(self._seconds())
             for text in texts:
-                min(self._engines, key=lambda engine: engine.open / engine.slots).submit(text, job)
+                min(self._engines, key=lambda engine: (not engine.up, engine.open / engine.slots)).submit(text, job)
         return job
 
     def close(self) -> None:

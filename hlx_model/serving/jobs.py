@@ -16,7 +16,16 @@ class Overloaded(Exception):
 
 
 class Closed(Exception):
-    """No more texts are taken, because another model is served."""
+    """No more texts are taken: another model is served, or the server ends."""
+
+
+class Unavailable(Exception):
+    """Nothing can be written now."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the model's process cannot be started: see the log of this server")
+        self.seconds = int(seconds)
+        """After which it is tried again."""
 
 
 @dataclass(eq=False)
@@ -73,6 +82,7 @@ class Job:
     def cancel(self, *texts: Text) -> None:
         """Give the slots of some texts to others; without arguments of all texts."""
         self._cancel(texts or self.texts)
+        self._changed.set()
 
     def update(self, text: Text, new: str, end: str | None) -> None:
         """Take in what is new of a text, and its end."""
@@ -85,4 +95,3 @@ class Job:
         """End the job with an error."""
         self.problem = self.problem or problem
         self.cancel()
-        self._changed.set()

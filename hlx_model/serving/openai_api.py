@@ -201,7 +201,7 @@ class _Reply:
             Text(prompt, body.limit, body.temperature or 0.0, (seed + index) % 2**63)
             for index, prompt in enumerate(prompts)
         ]
-        self.serving, self.job = submit(service, self.texts, each_token=bool(body.stream or body.stops))
+        self.serving, self.job = submit(service, request, self.texts, each_token=bool(body.stream or body.stops))
         self.head = {
             "id": f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}", "created": int(time.time()),
             "model": self.serving.name, "verdict": self.serving.verdict,
@@ -220,7 +220,12 @@ class _Reply:
         if text.end:
             return found, text.end
         longest = max(map(len, self.body.stops), default=1)
-        return found[: len(found) - longest + 1], None
+        return found[: max(0, len(found) - longest + 1)], None
+
+    def ended(self) -> bool:
+        """Return whether all texts have ended; a stop text ends its own."""
+        ends = [self.written(text)[1] for text in self.texts]
+        return all(ends)
 
     async def wait(self) -> None:
         """Wait until something more is written; `Refused` with 500 if the model could not write."""
@@ -253,10 +258,10 @@ class _Reply:
     async def events(self) -> AsyncGenerator[str, None]:
         """Yield the reply as server-sent events, each with what is new."""
         sent, open_texts = [0] * len(self.texts), set(range(len(self.texts)))
-        if self.chat:
-            yield self.chunk([self._part(0, {"role": "assistant", "content": ""}, None)])
         try:
             async with waiting_for(self.service, self.request, self.job):
+                if self.chat:
+                    yield self.chunk([self._part(0, {"role": "assistant", "content": ""}, None)])
                 while open_texts:
                     await self.wait()
                     for index in sorted(open_texts):
@@ -280,22 +285,25 @@ class _Reply:
 
 
 class _Events(StreamingResponse):
-    """A stream that ends its generator, and so its texts, at once when it ends: if its client does not read, too."""
+    """The stream of a reply, whose texts end at once when it ends: also if its client does not read, or never did."""
 
-    def __init__(self, events: AsyncGenerator[str, None], **settings: Any) -> None:
-        super().__init__(events, **settings)
-        self._events = events
+    def __init__(self, reply: _Reply) -> None:
+        self._reply, self._events = reply, reply.events()
+        super().__init__(self._events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events):
-            await super().__call__(scope, receive, send)
+        try:
+            async with aclosing(self._events):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._reply.job.cancel()
 
 
 async def _respond(reply: _Reply) -> Response:
     if reply.body.stream:
-        return _Events(reply.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return _Events(reply)
     async with waiting_for(reply.service, reply.request, reply.job):
-        while not all(reply.written(text)[1] for text in reply.texts):
+        while not reply.ended():
             await reply.wait()
     return JSONResponse(reply.whole())
 

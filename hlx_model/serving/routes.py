@@ -98,6 +98,8 @@ async def reload(service: The) -> dict[str, Any]:
 async def health(service: The) -> dict[str, Any]:
     """Say that the server answers, and with which model."""
     now = service.current
+    if now.engines.problem:
+        raise Refused(503, "the model's process cannot be started: see the log of this server")
     return {
         "status": "ready", "models": _models(service), "greeting": f"HLX Brain: {now.name}, verdict {now.verdict}",
         "checkpoint": now.name, "verdict": now.verdict,
@@ -110,7 +112,7 @@ async def status(service: The) -> dict[str, Any]:
     now, limits = service.current, service.limits
     models = _models(service)
     return {
-        "ready": True, "models": models, "coordinator": now.name, "ascii_specialist": now.name,
+        "ready": now.engines.problem is None, "models": models, "coordinator": now.name, "ascii_specialist": now.name,
         "runic_specialist": now.name, "gpu_available": torch.cuda.is_available(), "gpu_memory": _gpu_memory(service),
         "checkpoint": now.name, "verdict": now.verdict, "trust": now.trust, "size": now.model.manifest.size,
         "device": service.device, "languages": LANGUAGES, "open": now.engines.open, "waiting": now.engines.waiting,

@@ -4,10 +4,12 @@ import asyncio
 import gc
 import json
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -127,6 +129,64 @@ def test_closed_engines_write_what_they_have_and_take_no_more(checkpoint: Verifi
         wait_for(lambda: not engines._engines[0]._thread.is_alive())
 
 
+def test_a_job_that_is_cancelled_ends_for_those_who_wait(engines: Engines) -> None:
+    async def waited() -> None:
+        job = engines.submit([Text("a" * 300, 200) for _ in range(8)])
+        waiting = asyncio.create_task(job.ended())
+        await asyncio.sleep(0.05)
+        job.cancel()
+        async with asyncio.timeout(1):
+            await waiting
+
+    asyncio.run(waited())
+
+
+def test_an_engine_that_is_down_gets_no_texts(checkpoint: VerifiedCheckpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_client, "RESTART_SECONDS", 600.0)  # it stays down
+
+    async def write(engines: Engines) -> str:
+        job = engines.submit([Text("Count", 3)])
+        async with asyncio.timeout(60):
+            await job.ended()
+        assert job.problem is None
+        return job.texts[0].written
+
+    with engines_of(checkpoint, cores=2) as engines:
+        first = engines._engines[0]
+        first._process.process.kill()
+        wait_for(lambda: not first.up)
+        assert len({asyncio.run(write(engines)) for _ in range(5)}) == 1 and first.open == 0
+
+
+def test_if_one_engine_cannot_start_none_is_left(
+    checkpoint: VerifiedCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, number = list[EngineClient](), iter(range(2))
+    start = EngineClient._started
+
+    def failing(self: EngineClient) -> Any:
+        if next(number):
+            raise CheckpointError("no memory")
+        started.append(self)
+        return start(self)
+
+    monkeypatch.setattr(EngineClient, "_started", failing)
+    with pytest.raises(CheckpointError, match="no memory"), engines_of(checkpoint, cores=2):
+        pass
+    assert started[0]._process.process.returncode is not None and not started[0]._thread.is_alive()
+
+
+def test_files_of_the_working_directory_are_not_imported(
+    checkpoint: VerifiedCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "torch", "select"):
+        (tmp_path / f"{name}.py").write_text("print('imported')\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    with engines_of(checkpoint) as engines:
+        assert engines.problem is None
+
+
 def test_more_than_may_wait_are_refused_with_a_time(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_most", 14)
 
@@ -235,10 +295,15 @@ def test_a_process_that_dies_is_replaced(
         weights = pair.newer / "model.safetensors"
         moved = weights.rename(weights.with_suffix(".moved"))
         assert client.post("/v1/completions", json=deadly).status_code == 500
-        wait_for(lambda: "the model's process cannot be started" in caplog.text)
-        assert client.get("/health").status_code == 200
+        wait_for(lambda: client.get("/health").status_code == 503)
+        wait_for(lambda: client.post("/translate", json=SORT).status_code == 503)
+        answer = client.post("/translate", json=SORT)
+        assert answer.json()["detail"] == "the model's process cannot be started: see the log of this server"
+        assert not client.get("/status").json()["ready"] and "Retry-After" in answer.headers
         moved.rename(weights)
+        wait_for(lambda: client.get("/health").status_code == 200)
         assert client.post("/translate", json=SORT).status_code == 200
+    assert caplog.text.count("the model's process cannot be started") == 1
 
 
 def test_what_keeps_a_process_from_its_start_is_one_line(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +312,7 @@ def test_what_keeps_a_process_from_its_start_is_one_line(pair: Pair, monkeypatch
         EngineClient(verify_checkpoint(pair.newer, only=()), "cpu", 4, lambda tokens, ended: None)
     found = verify_checkpoint(pair.older)
     monkeypatch.setattr(engine_client, "MODULE", "tests.support.no_such_module")
-    with pytest.raises(CheckpointError, match="the process that loads it ended with 1; what it wrote is above"):
+    with pytest.raises(CheckpointError, match="the process that loads it ended with 1"):
         EngineClient(found, "cpu", 4, lambda tokens, ended: None)
 
 
@@ -260,7 +325,7 @@ def test_a_model_that_was_replaced_is_freed(pair: Pair) -> None:
         assert client.post("/reload").json()["checkpoint"] == pair.name(pair.older)
         assert client.post("/translate", json=SORT).json()["checkpoint"] == pair.name(pair.older)
         wait_for(lambda: not any(engine._thread.is_alive() for engine in before))
-        assert [engine._process._process.returncode for engine in before] == [0]
+        assert [engine._process.process.returncode for engine in before] == [0]
 
 
 def test_a_server_that_ends_refuses_what_comes_too_late(made_pair: Pair) -> None:

@@ -70,7 +70,9 @@ def test_a_completion_continues_texts_as_they_are(client: openai.OpenAI, curricu
 
 def test_a_stream_has_the_same_text_piece_by_piece(client: openai.OpenAI, curriculum: Curriculum) -> None:
     (expected,) = alone(curriculum, PROMPT)
-    for stop, text in ((None, expected), ("=@", expected.partition("=@")[0])):
+    e = expected
+    for stop in ([], ["=@"], [e], [e[:9]], [e[1:4]], [e[-1]], [e + "x"], [e[5:], e[:2] + "x"]):
+        text = min((expected.partition(cut)[0] for cut in stop), key=len, default=expected)
         chunks = list(
             client.completions.create(
                 model="hlx-brain", prompt=PROMPT, stream=True, stop=stop, stream_options={"include_usage": True}
@@ -95,6 +97,12 @@ def test_a_seed_decides_what_is_sampled(client: openai.OpenAI) -> None:
 
     assert sampled(1) == sampled(1) != sampled(2)
     assert sampled(1)[0] != sampled(1)[1] == sampled(2)[0], "the second text has the next seed"
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-38, 1e-45, 1e-300, 5e-324])
+def test_a_low_temperature_takes_the_best(client: openai.OpenAI, curriculum: Curriculum, temperature: float) -> None:
+    reply = client.completions.create(model="hlx-brain", prompt=PROMPT, temperature=temperature)
+    assert [reply.choices[0].text] == alone(curriculum, PROMPT)
 
 
 def test_the_model_has_two_names_and_others_are_not_found(client: openai.OpenAI) -> None:
