@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from hlx_assets.common import check_result
+from hlx_assets.curriculum.messages import WholeLinesReader
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_assets.launchers.launcher import Launcher
 from hlx_assets.waiting import interruptible
@@ -101,7 +102,7 @@ class TrainerClient:
             staging(artifacts_at_home().training) as folder,
             dg.open_pipes_session(
                 context, dg.PipesFileContextInjector(str(folder / "context")),
-                dg.PipesFileMessageReader(str(folder / "messages")),
+                WholeLinesReader(folder / "messages"),
             ) as session,
             interruptible(dg.DagsterExecutionInterruptedError, (signal.SIGINT, signal.SIGTERM)) as sleep,
             launcher.start(
