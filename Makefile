@@ -63,8 +63,8 @@ test: .venv/.installed-dev ## Run the tests
 golden: .venv/.installed-dev ## Write the golden files anew: what a small curriculum gives (say in the commit why)
 	@HLX_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
-system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy, Postgres, tsc; installs these if run as root
-	@.ci/packages caddy chromium curl nodejs node-typescript postgresql
+system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy, Postgres, Slurm, tsc; installs these if run as root
+	@.ci/packages caddy chromium curl munge nodejs node-typescript postgresql slurm-wlm
 	@$(BIN)/python -m pytest -m system $(ARGS)
 
 nightly: .venv/.installed-nightly ## Run the tests with 10,000 examples a property, and the slow ones

@@ -54,7 +54,11 @@ class ChildProcess:
         return os.pread(self._errors.fileno(), 1 << 24, 0).decode(errors="replace").splitlines()
 
     def send(self, signum: signal.Signals) -> None:
-        """Send a signal to the whole process group; `ProcessLookupError` if it has ended."""
+        """Send a signal to the whole process group.
+
+        Raises:
+            ProcessLookupError: all its processes have ended.
+        """
         os.killpg(self.process.pid, signum)
 
     def stop(self, *, impatient: bool = False, graces: Mapping[signal.Signals, float] = GRACES) -> None:
@@ -68,13 +72,17 @@ class ChildProcess:
             for signum, grace in graces.items():
                 deadline = time.monotonic() + grace
                 try:
+                    self._require_running()
                     self.send(signum)
                     while time.monotonic() < deadline and (signum == signal.SIGKILL or not received):
-                        self.process.poll()  # until it is waited for, an ended process is in its group
-                        os.killpg(self.process.pid, 0)
+                        self._require_running()
                         time.sleep(0.05)
                 except ProcessLookupError:
                     return
+
+    def _require_running(self) -> None:
+        self.process.poll()  # until it is waited for, an ended process is in its group
+        os.killpg(self.process.pid, 0)
 
 
 class Local(Launcher):

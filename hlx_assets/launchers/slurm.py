@@ -102,7 +102,8 @@ class _Job(ChildProcess):
             self._scancel("--signal=INT")
         else:
             self._scancel()
-        super().send(signum if signum == signal.SIGKILL else signal.Signals(0))
+        if signum == signal.SIGKILL:
+            super().send(signum)
 
     def stop(self, *, impatient: bool = False, graces: Mapping[signal.Signals, float] = GRACES) -> None:
         """End the job: let it write a checkpoint, cancel it, then kill `srun`."""
