@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hlx_assets.launchers.launcher import Launcher
+from hlx_assets.launchers.setting import launcher_of
 from hlx_model.checkpoints.manifest import read_manifest
+from hlx_model.runs.metrics import read_metrics
 from tests.support.dagster_home import SETTINGS, Home, curriculum_program, make_home, opened
 from tests.support.live_dagster import Ui, beat_of, corpora, make_ui, resumed, running_training, start_phase1
 from tests.support.slurm import Cluster, slurm
@@ -132,15 +135,43 @@ def test_a_curriculum_has_the_same_bytes_through_srun(cluster: Cluster, tmp_path
     for trainer in ("local", "slurm cpus=1"):
         make_home(tmp_path / trainer)
         with opened(tmp_path / trainer) as home:
-            config = home.path / "run.json"
+            file = home.path / "run.json"
             settings = {**SETTINGS, "corpus_document": {"corpus": str(home.path / "small.md")}}
-            config.write_text(json.dumps({"ops": {name: {"config": given} for name, given in settings.items()}}))
+            file.write_text(json.dumps({"ops": {name: {"config": given} for name, given in settings.items()}}))
             environment = {**cluster.environment, "HLX_TRAINER": trainer, "OMP_NUM_THREADS": "1"}
-            with curriculum_program("--config", config, **environment) as process:
+            with curriculum_program("--config", file, **environment) as process:
                 said, _ = process.communicate(timeout=PATIENCE)
-            paths = sorted(
-                home.path.glob("artifacts/training/*/checkpoints/phase*_FINAL_*"), key=lambda path: path.name
-            )
-            assert [path.name[:6] for path in paths] == ["phase1", "phase2", "phase3"], said
-            found[trainer] = [read_manifest(path).weights_sha256 for path in paths]
+            finals = home.path.glob("artifacts/training/*/checkpoints/phase*_FINAL_*")
+            found[trainer] = sorted(f"{path.name[:6]} {read_manifest(path).weights_sha256}" for path in finals)
+            assert len(found[trainer]) == 3, said
     assert found["local"] == found["slurm cpus=1"]
+
+
+def losses(folder: Path, document: Path, launcher: Launcher, environment: dict[str, str]) -> list[float]:
+    """The losses of three short phases in fp32, each from the one before, that a launcher trained."""
+    found, parent = list[float](), list[str]()
+    for phase in (1, 2, 3):
+        # A low rate: rounding grows with each step.
+        options = ["--epochs=1", "--batch-size=2", "--lr=5e-5", "--no-fp16", "--device=cpu", "--yes", *parent]
+        paths = [f"--corpus={document}", f"--checkpoint-dir={folder}"]
+        with launcher.start([f"--phase={phase}", *options, *paths], environment, f"hlx-{phase}") as trainer:
+            wait_for(lambda: trainer.poll() is not None)
+            assert trainer.poll() == 0, trainer.errors()
+        (final,) = folder.glob(f"*/checkpoints/phase{phase}_FINAL_*")
+        rows = read_metrics(final.parents[1])
+        found += [value for row in rows for value in (row["train_loss"], row["held_out_loss"]) if value is not None]
+        parent = [f"--resume-from={final}", "--ungated"]
+    return found
+
+
+def test_two_processes_have_the_losses_of_one(
+    cluster: Cluster, small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    one, *others = (
+        losses(tmp_path / str(number), small_document, launcher_of(text), cluster.environment)
+        for number, text in enumerate(("local", "torchrun processes=2", "slurm cpus=1 processes=2"))
+    )
+    assert len(one) > 20
+    for two in others:
+        assert two == pytest.approx(one, abs=1e-5)
