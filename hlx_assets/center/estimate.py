@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from hlx_assets.center.models import TARGETS, Estimate, PhaseEstimate
 from hlx_assets.center.requests import MAX_EPOCHS, StartRequest
 from hlx_assets.curriculum.plan import execution_of, overrides_of
 from hlx_assets.curriculum.session import PHASES_OF
-from hlx_assets.curriculum.settings import TrainingConfig
+from hlx_assets.curriculum.settings import TrainingConfig, launcher_named
 from hlx_assets.io_manager import latest_path
 from hlx_model.evaluation.milestones import due
 from hlx_model.model.sizes import SIZES
@@ -87,13 +88,16 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
     own = {"profile": profile_of(request).name, "size": size, "epochs": request.epochs, **request.settings.given()}
     config = TrainingConfig(**own)
     with _refusing():
+        launcher = launcher_named(config.trainer)
         execution, overrides = execution_of(config), overrides_of(dict(config))
         planned = [_planned(center, number, request, overrides, execution) for number in PHASES_OF[request.corpus]]
+        if launcher.elsewhere:
+            planned = [phase._replace(found=replace(phase.found, speed=None, basis="")) for phase in planned]
         memory = max(estimate_memory(phase.found.settings, execution).total for phase in planned)
     disk, free = sum(estimate_disk(phase.found.settings) for phase in planned), _free(center.home)
     settings, available = planned[0].found.settings, _available(execution, center.artifacts.training)
     refusal = None
-    if memory > available:
+    if memory > available and not launcher.elsewhere:
         refusal = one_line(advice(settings, execution, available, size_fixed=settings.phase > 1))
     elif (known := sum(estimate_disk(phase.found.settings) for phase in planned if phase.has_epochs)) > free:
         refusal = (
@@ -103,7 +107,8 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
     phases = [_shown(phase) for phase in planned]
     times = [phase.seconds for phase in phases]
     seconds = None if None in times else sum(filter(None, times))
-    device = machine(execution, mixed=settings.mixed_precision)
+    device = str(launcher) if launcher.elsewhere else machine(execution, mixed=settings.mixed_precision)
+    place = "" if launcher.elsewhere else f" of {gib(available)}"
     calls, cost, cap = _supervision(center, request, phases, config.gate_every)
     return Estimate(
         phases=phases,
@@ -117,9 +122,9 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
         cost_usd=cost,
         cost_cap_usd=cap,
         refusal=refusal,
-        must_confirm=_must_confirm(planned[0].found, execution, seconds),
+        must_confirm=None if launcher.elsewhere else _must_confirm(planned[0].found, execution, seconds),
         summary="; ".join([
-            _length(request, size, phases, seconds), device, f"memory {gib(memory)} of {gib(available)}",
+            _length(request, size, phases, seconds), device, f"memory {gib(memory)}{place}",
             f"checkpoints up to {gib(disk)}, {gib(free)} free",
             *([_paid(calls, cost, cap)] if request.provider else []),
         ]),

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from hlx_assets.center.models import Corpus
+from hlx_assets.launchers.setting import launcher_of
 
 MAX_EPOCHS = 500
 
@@ -32,6 +33,13 @@ class SessionSettings(_Request):
     trainer: str | None = Field(default=None, max_length=500)
     """Where it trains; left out: as `HLX_TRAINER` says."""
     retry_stopped: bool | None = None
+
+    @field_validator("trainer")
+    @classmethod
+    def _known(cls, trainer: str | None) -> str | None:
+        if trainer is not None:
+            launcher_of(trainer)
+        return trainer
 
     def given(self) -> dict[str, Any]:
         """Return the settings that are given."""

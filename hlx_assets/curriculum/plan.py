@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
-from hlx_assets.curriculum.settings import TrainingConfig, given, profile_named, settings_class
+from hlx_assets.curriculum.settings import TrainingConfig, given, launcher_named, profile_named, settings_class
 from hlx_assets.io_manager import artifacts_at_home, latest_path
+from hlx_assets.launchers.launcher import Launcher
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.cli.show import DataConsole
 from hlx_model.corpus import store
@@ -36,13 +37,16 @@ class Plan(NamedTuple):
 
     forecasts: list[Forecast]
     executions: list[ExecutionConfig]
+    launchers: list[Launcher]
     profile: Profile
 
     @property
     def slow(self) -> Forecast | None:
         """Return the first phase that takes so long that a person should confirm it; None if there is none."""
-        pairs = zip(self.forecasts, self.executions, strict=True)
-        return next((found for found, execution in pairs if found.epochs and is_slow(found, execution)), None)
+        for found, execution, launcher in zip(self.forecasts, self.executions, self.launchers, strict=True):
+            if found.epochs and not launcher.elsewhere and is_slow(found, execution):
+                return found
+        return None
 
     @property
     def seconds(self) -> float:
@@ -61,7 +65,7 @@ def plan_curriculum(instance: dg.DagsterInstance, config: Mapping[str, Any], cor
     Raises:
         ValueError: a setting is not valid, or a training does not fit the machine's memory.
     """
-    forecasts, executions, training = [], [], artifacts_at_home().training
+    forecasts, executions, launchers, training = [], [], [], artifacts_at_home().training
     profile, size = profile_named(TrainingConfig()), None
     parent: str | None = ""
     for phase in PHASES.values():
@@ -73,10 +77,12 @@ def plan_curriculum(instance: dg.DagsterInstance, config: Mapping[str, Any], cor
         parent = None if parent is None else _trained(instance, phase, found, corpora[phase.corpus].name, parent)
         if parent is not None:
             found = replace(found, epochs=0)
-        require_memory(found.settings, execution)
+        launchers.append(launcher_named(settings.trainer))
+        if not launchers[-1].elsewhere:
+            require_memory(found.settings, execution)
         forecasts.append(found)
         executions.append(execution)
-    return Plan(forecasts, executions, profile)
+    return Plan(forecasts, executions, launchers, profile)
 
 
 def execution_of(config: TrainingConfig) -> ExecutionConfig:
@@ -133,6 +139,8 @@ def show_plan(console: DataConsole, plan: Plan, examples: Path) -> None:
     console.print(table)
     last, execution = plan.forecasts[-1], plan.executions[-1]
     place = machine(execution, mixed=last.settings.mixed_precision)
+    if plan.launchers[-1].elsewhere:
+        place = f"trained by {plan.launchers[-1]}; the times are those of this machine ({place})"
     console.print(f"{place}; speed {last.basis}; evaluations come on top", markup=False)
     console.print(disk(plan.forecasts, artifacts_at_home().training), markup=False)
     for line in advice(plan, examples):

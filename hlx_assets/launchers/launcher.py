@@ -39,6 +39,8 @@ class Launcher(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
+    elsewhere: ClassVar[bool] = False
+    """Whether trainings run on other machines, whose memory and speed are not known here."""
 
     def require(self) -> None:
         """Require what the launcher needs on this machine; `ValueError` says what is missing."""

@@ -35,6 +35,7 @@ class Slurm(Launcher):
     """A job of Slurm on one node."""
 
     name: ClassVar[str] = "slurm"
+    elsewhere: ClassVar[bool] = True
     partition: _Name = None
     account: _Name = None
     time: _Time = None

@@ -17,7 +17,7 @@ SHOWN = {
         f"phase{phase}_checkpoint": {
             "profile", "size", "epochs", "lr", "batch_size", "seq_length", "seed", "replay", "gradient_checkpointing",
             "accumulation", "memory_limit", "retry_stopped", "tokens", "continue_from", "gate_every", "document_weight",
-            "pass_on", *(["parent"] if phase > 1 else []),
+            "pass_on", "trainer", *(["parent"] if phase > 1 else []),
         }
         for phase in (1, 2, 3)
     },

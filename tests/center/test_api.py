@@ -116,6 +116,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no such size": ({**TINY, "targetModel": "Helix7b"}, "Helix7b"),
     "a learning rate below 0": ({**TINY, "settings": {"lr": -1}}, "learning_rate"),
     "a setting that is none": ({**TINY, "settings": {"parent": "x"}}, "settings.parent"),
+    "a place that is none": ({**TINY, "settings": {"trainer": "slurm gpu=1"}}, "slurm has no option 'gpu'"),
     "a profile that is none": ({**TINY, "profile": "fast"}, "profile"),
     "epochs and tokens": ({**TINY, "epochs": 3, "settings": {"tokens": 1000}}, "tokens"),
     "a chain that is none": ({**TINY, "after": "0000"}, "no session"),

@@ -57,6 +57,14 @@ def test_a_curriculum_takes_as_long_as_its_phases(center: Center) -> None:
     assert found.disk_bytes > estimated(center).disk_bytes > 0
 
 
+def test_what_trains_elsewhere_is_not_measured_by_this_machine(center: Center) -> None:
+    assert estimated(center, targetModel="Helix1b").must_confirm
+    found = estimated(center, targetModel="Helix1b", settings={"trainer": "slurm gpus=1"})
+    assert {found.refusal, found.must_confirm, found.seconds} == {None}
+    assert (found.device, found.phases[0].tokens_per_second) == ("slurm gpus=1", None)
+    assert "slurm gpus=1; memory" in found.summary
+
+
 def test_a_corpus_is_counted_once(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
     first = estimated(center)
     monkeypatch.delattr(store, "batches")
