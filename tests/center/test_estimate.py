@@ -58,8 +58,8 @@ def test_a_curriculum_takes_as_long_as_its_phases(center: Center) -> None:
 
 
 def test_what_trains_elsewhere_is_not_measured_by_this_machine(center: Center) -> None:
-    assert estimated(center, targetModel="Helix1b").must_confirm
-    found = estimated(center, targetModel="Helix1b", settings={"trainer": "slurm gpus=1"})
+    assert estimated(center, targetModel="Helix100m").must_confirm
+    found = estimated(center, targetModel="Helix100m", settings={"trainer": "slurm gpus=1"})
     assert {found.refusal, found.must_confirm, found.seconds} == {None}
     assert (found.device, found.phases[0].tokens_per_second) == ("slurm gpus=1", None)
     assert "slurm gpus=1; memory" in found.summary
@@ -107,7 +107,7 @@ def test_what_the_trainer_would_refuse_is_refused_with_what_fits(center: Center)
     assert (
         refusal.startswith("tiny with batch size 8 and sequence length 256 needs ") and "0.1 GiB available" in refusal
     )
-    fixed = str(estimated(center, "HLX", targetModel="Helix1b", settings={"memory_limit": 1.0}).refusal)
+    fixed = str(estimated(center, "HLX", targetModel="Helix100m", settings={"memory_limit": 1.0}).refusal)
     assert fixed.endswith("this size does not fit, and another one starts at phase 1")
 
 
