@@ -11,7 +11,10 @@ from hlx_model.language import Format
 
 ENGLISH = "English"
 
-_ARROW = " → "
+ARROW = " → "
+"""What is between a prompt's text and the answer."""
+ENGLISH_PROMPT = f"[{ENGLISH}] "
+"""How a prompt for English begins."""
 _CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
 
 
@@ -40,23 +43,23 @@ def prompt(target: str, given: str) -> str:
         target: what is wanted: the tag of a format, or `ENGLISH`.
         given: a sentence, or a line of any format.
     """
-    return f"[{target}] {given}{_ARROW}"
+    return f"[{target}] {given}{ARROW}"
 
 
 def given(text: str) -> str:
     """Return what a prompt gives: the inverse of `prompt`."""
-    return text.partition("] ")[2].removesuffix(_ARROW)
+    return text.partition("] ")[2].removesuffix(ARROW)
 
 
 def answer_start(text: str) -> int:
     """Where the answer begins in a text of prompt and answer; 0 in a text that has no prompt."""
-    _, arrow, answer = text.partition(_ARROW)
+    _, arrow, answer = text.partition(ARROW)
     return len(text) - len(answer) if arrow else 0
 
 
 def answers_in_english(text: str) -> bool:
     """Return whether a text is a prompt for English and its answer."""
-    return text.startswith(f"[{ENGLISH}] ") and _ARROW in text
+    return text.startswith(f"[{ENGLISH}] ") and ARROW in text
 
 
 def tokens_of(*texts: str) -> int:

@@ -188,13 +188,23 @@ def model_texts(rows: pa.Table, *splits: str) -> list[str]:
 
     Texts over the sequence length that the corpus was made with are left out.
     """
+    texts: list[str] = learned_texts(rows, *splits).to_pylist()
+    return texts
+
+
+def learned_texts(rows: pa.Table, *splits: str) -> pa.ChunkedArray:
+    """Return the texts of `model_texts` as large strings in Arrow."""
     limit = max_tokens_of(rows.schema)
     if splits:
         rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
-    if "prompt" in rows.column_names:
-        # Large strings: together they may have more than 2 GiB.
+    texts = text_column(rows)
+    # `<BOS>` and `<EOS>` are tokens too.
+    return texts if limit is None else texts.filter(pc.less_equal(pc.utf8_length(texts), limit - tokens_of()))
+
+
+def text_column(rows: pa.Table | pa.RecordBatch) -> pa.ChunkedArray | pa.Array:
+    """Return the text that a model sees of each row, as large strings: together they may have more than 2 GiB."""
+    if "prompt" in rows.schema.names:
         prompts, answers = (rows[name].cast(pa.large_string()) for name in ("prompt", "answer"))
-        texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
-    else:
-        texts = rows["english" if "english" in rows.column_names else "text"]
-    return [text for text in texts.to_pylist() if limit is None or tokens_of(text) <= limit]
+        return pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
+    return rows["english" if "english" in rows.schema.names else "text"].cast(pa.large_string())

@@ -63,7 +63,7 @@ class Mutant:
 
 def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[TrainingPlan], TrainingPlan]:
     """Return a trial with other training texts."""
-    return lambda plan: replace(plan, train=list(change(plan.train, Random(plan.settings.seed))))
+    return lambda plan: replace(plan, train=list(change(list(plan.train), Random(plan.settings.seed))))
 
 
 def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan], TrainingPlan]:
