@@ -15,7 +15,7 @@ ARROW = " → "
 """What is between a prompt's text and the answer."""
 ENGLISH_PROMPT = f"[{ENGLISH}] "
 """How a prompt for English begins."""
-_CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
+CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ def conversion(texts: Mapping[Format, str]) -> Example:
     One and not twelve, so that conversions do not crowd out translations; by the hash, so that all
     twelve occur equally often and the choice never changes.
     """
-    choice = int(value_sha256(texts[Format.HLXL]), 16) % len(_CONVERSIONS)
-    target, source = _CONVERSIONS[choice]
+    target, source = CONVERSIONS[conversion_of(texts[Format.HLXL])]
     return Example(target, source, texts[source], texts[target])
+
+
+def conversion_of(hlxl: str) -> int:
+    """Return which of `CONVERSIONS` a value has; by its canonical HLXL."""
+    return int(value_sha256(hlxl), 16) % len(CONVERSIONS)
