@@ -1,8 +1,11 @@
-"""Compose, read, derive and validate corpora of growing size: time and peak memory per entry.
+"""Compose, read, derive, validate and train on corpora of growing size: time and peak memory.
 
     make bench ARGS=corpus
+    python -m benchmarks.corpus 1000000 [FOLDER]
 
-Each stage runs in a process of its own, so that its peak memory is its own. Then come the parsers against lark, and the
+Each stage runs in a process of its own, so that its peak memory is its own. With a number of entries, training follows:
+phase 3, from kept corpora of that size, is stopped after 200 steps and resumed to 250, and compared with 250 steps in
+one go. Corpora that FOLDER already has are not made again. Without a number come the parsers against lark, and the
 slowest of 100,000 damaged lines (`benchmarks/parsing.py`).
 """
 
@@ -18,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import parsing
+from benchmarks import corpus_training, parsing
 from hlx_model.layout import EXAMPLES
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -83,6 +86,9 @@ NOTHING = "nothing"
 
 def run_stage(name: str, folder: Path, entries: int) -> None:
     """Run one stage in this process and print its seconds and the process's peak memory in bytes."""
+    if name in corpus_training.RUNS:
+        print(json.dumps(corpus_training.run(name, folder)))
+        return
     import hlx_assets.corpus.checks  # noqa: F401  the imports are not the stage's
 
     began = time.perf_counter()
@@ -127,6 +133,19 @@ def scale_table(sizes: tuple[int, ...]) -> Table:
     return table
 
 
+def at_size(entries: int, folder: Path) -> None:
+    """Print the tables of one size: the stages that make its corpora, and training on them."""
+    console, stages = Console(), Table("stage", "entries", "seconds", "µs an entry", "peak GiB")
+    done = {"compose": folder / "corpus.md", "read": folder / "corpora" / EXAMPLES}
+    done |= dict.fromkeys(("derive", "validate"), folder / "corpora" / "paired_corpus")
+    for name in [name for name in done if name == "validate" or not done[name].exists()]:
+        found = in_a_process(name, folder, entries)
+        seconds, peak = found["seconds"], found["peak"] / 2**30
+        stages.add_row(name, f"{entries:,}", f"{seconds:.1f}", f"{seconds / entries * 1e6:.0f}", f"{peak:.2f}")
+    console.print(stages)
+    console.print(corpus_training.table(entries, folder, lambda name: in_a_process(name, folder, entries)))
+
+
 def main() -> None:
     """Print all tables."""
     console = Console()
@@ -137,5 +156,10 @@ def main() -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 4:
         run_stage(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    elif len(sys.argv) == 3:
+        at_size(int(sys.argv[1]), Path(sys.argv[2]).absolute())
+    elif len(sys.argv) == 2:
+        with tempfile.TemporaryDirectory() as temporary:
+            at_size(int(sys.argv[1]), Path(temporary))
     else:
         main()

@@ -29,6 +29,8 @@ ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS = "rows.parquet", "quarantine.parquet"
 PLACES = "places-{}.parquet"
 """Document and line of each row of a derived corpus, in the examples of that version; or of an evaluation, in the
 documents of that version."""
+TOKENS = "tokens-{}.bin"
+"""The texts of a large corpus as token ids, with their SHA-256: made again if it is missing or damaged."""
 
 # A training, and the folder of the trainings.
 HEARTBEAT, METRICS, LOCK, CHECKPOINTS = "heartbeat.json", "metrics.parquet", "lock", "checkpoints"
@@ -122,7 +124,7 @@ BASELINES_FOLDER = FolderKind(
 )
 CORPUS_FOLDER = FolderKind(
     "a kept corpus", "corpora/*", DATA_VERSION, (ROWS, QUARANTINE, DERIVED_FROM, DOCUMENTS),
-    ("documents-*.json", "places-*.parquet", QUESTIONS),
+    ("documents-*.json", "places-*.parquet", "tokens-*.bin", QUESTIONS),
 )  # fmt: skip
 DOCUMENT_FOLDER = FolderKind(
     "a kept document", "corpora/*_document", DATA_VERSION, (SOURCE, "document.md"),

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
-from hlx_model.corpus.row_rules import SCHEMAS, Rule
+from hlx_model.corpus.row_rules import SCHEMAS, Rule, evaluated
 
 _TYPES = {pyarrow.string(): pl.String, pyarrow.int32(): pl.Int32}
 
@@ -25,7 +25,8 @@ def pandera_rows(asset: str, rows: pyarrow.RecordBatch, wanted: list[Rule]) -> I
         wanted: the rules.
     """
     columns = {field.name: pa.Column(_TYPES[field.type], nullable=True) for field in SCHEMAS[asset]}
-    schema = pa.DataFrameSchema(columns, checks=[_check(rule, rows) for rule in wanted], name=asset)
+    checks = [_check(rule, broken) for rule, broken in zip(wanted, evaluated(rows, wanted), strict=True)]
+    schema = pa.DataFrameSchema(columns, checks=checks, name=asset)
     try:
         # Not .lazy(): pandera checks a LazyFrame's columns only and passes bad rows.
         schema.validate(pl.DataFrame(pl.from_arrow(rows)), lazy=True)
@@ -34,11 +35,10 @@ def pandera_rows(asset: str, rows: pyarrow.RecordBatch, wanted: list[Rule]) -> I
             yield wanted[case["check_number"]], case["index"]
 
 
-def _check(rule: Rule, rows: pyarrow.RecordBatch) -> pa.Check:
-    """Return a rule as a check. It is evaluated on the Arrow rows that pandera's frame was made of."""
+def _check(rule: Rule, broken: pyarrow.BooleanArray) -> pa.Check:
+    """Return a rule as a check. It was evaluated on the Arrow rows that pandera's frame was made of."""
 
     def keeps(_: pa.PolarsData) -> pl.LazyFrame:
-        broken = pc.fill_null(rule.broken(rows), False)
         return pl.LazyFrame({"keeps": pl.from_arrow(pc.invert(broken))}, schema={"keeps": pl.Boolean})
 
     return pa.Check(keeps, name=rule.name)

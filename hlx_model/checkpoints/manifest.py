@@ -39,6 +39,8 @@ class CorpusVersion(JsonModel):
     """The data version of the examples that it was derived from; None if that was not recorded."""
     documents: tuple[DocumentRef, ...] = ()
     """The documents that the examples were read from."""
+    tokens: PathComponent | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The SHA-256 of the token file that was trained on; None, and no key in the file, if the corpus has none."""
 
 
 class ParentVerdict(JsonModel):

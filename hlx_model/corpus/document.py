@@ -18,6 +18,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,7 @@ from hlx_model.corpus.rules import values
 from hlx_model.corpus.sources import opened, read_blocks
 from hlx_model.language import Format, HLXSyntaxError, Value, notation_at, parse, render, same
 from hlx_model.model.sizes import POSITIONS
+from hlx_model.model.tokenizer import unknown_characters
 
 DEFAULT_SEQ_LENGTH = 256
 """Tokens of the longest example, `<BOS>` and `<EOS>` included."""
@@ -167,9 +169,9 @@ def _entry(block: Block, name: str, taken: list[str]) -> Entry:
     if english is not None and block.alone:
         taken.append("a sentence without HLX serves phase 1 alone")
         return Entry(*place, SENTENCE, english, ())
-    value, given = _agreed_value(block, english, taken)
-    texts = {format: render(value, format) for format in Format}
-    for format, text in texts.items():
+    value, given, canonical = _agreed_value(block, english, taken)
+    texts = canonical or {format: render(value, format) for format in Format}
+    for format, text in () if canonical else texts.items():
         _require_known(format, text)
     if any(texts[format] != text for format, text in given.items()):
         taken.append("a spelling that is not canonical is learned in the canonical one")
@@ -217,8 +219,13 @@ def _sentence(block: Block, taken: list[str]) -> str | None:
     return english
 
 
-def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:
-    """Return the value of all formats of a block, and the text of each; raises `_DefectError` or `_ProseError`."""
+def _agreed_value(
+    block: Block, english: str | None, taken: list[str]
+) -> tuple[Value, Mapping[Format, str], Mapping[Format, str]]:
+    """Return the value of all formats of a block, the text of each, and its text in every format if they are canonical.
+
+    Raises `_DefectError` or `_ProseError`.
+    """
     if block.unclear:
         reason = "its HLX could stand above it or below it: let them follow each other without a blank line"
         raise _DefectError(rules.HAS_HLX, reason, english or "")
@@ -235,14 +242,17 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
         taken.append(f"{listed(empty)} left empty counts as missing")
     given = {format: part.text for format, part in written.items() if part.lines}
     if not given:
-        return _unnamed(block, english, taken)
+        return *_unnamed(block, english, taken), {}
     taken += ["HLX over several lines is one value" for part in written.values() if len(part.lines) > 1]
+    if agreed := _read_canonical(tuple(given.items())):
+        _require_same_unnamed(block, agreed[0], given)
+        return agreed[0], given, agreed[1]
     read: dict[Format, Value] = {}
     errors: dict[Format, HLXSyntaxError] = {}
     for format, text in given.items():
         first = next(iter(read.values()), None)
         try:
-            # A canonical text, which nearly every text is, need not be parsed.
+            # A canonical text need not be parsed.
             read[format] = first if read and text == render(first, format) else parse(text, format)
         except HLXSyntaxError as error:
             errors[format] = error
@@ -258,11 +268,33 @@ def _agreed_value(block: Block, english: str | None, taken: list[str]) -> tuple[
     first = next(iter(read.values()))
     if not all(value is first or same(value, first) for value in read.values()):
         raise _DefectError(rules.SAME_VALUE, *_disagreement(given, read))
+    _require_same_unnamed(block, first, given)
+    return first, given, {}
+
+
+@lru_cache(maxsize=1 << 12)
+def _read_canonical(given: tuple[tuple[Format, str], ...]) -> tuple[Value, Mapping[Format, str]] | None:
+    """Return the value of texts, and its text in every format, if each is canonical and in the vocabulary; else None.
+
+    Nearly all texts are, and the sentences of one value follow each other in most documents.
+    """
+    try:
+        value = parse(given[0][1], given[0][0])
+    except HLXSyntaxError:
+        return None
+    texts = {format: render(value, format) for format in Format}
+    canonical = all(texts[format] == text for format, text in given) and not any(
+        map(unknown_characters, texts.values())
+    )
+    return (value, texts) if canonical else None
+
+
+def _require_same_unnamed(block: Block, value: Value, given: Mapping[Format, str]) -> None:
+    """Require that HLX without a label can be read as the value of the other texts; raises `_DefectError`."""
     for part in block.unnamed:
-        if (said := values(part.text)) and not any(same(value, first) for value in said.values()):
+        if (said := values(part.text)) and not any(same(found, value) for found in said.values()):
             reason = f"HLX that names no format reads as {render(next(iter(said.values())), Format.HLXL)} where "
-            raise _DefectError(rules.SAME_VALUE, f"{reason}{listed(given)} say {render(first, Format.HLXL)}", part.text)
-    return first, given
+            raise _DefectError(rules.SAME_VALUE, f"{reason}{listed(given)} say {render(value, Format.HLXL)}", part.text)
 
 
 def _unnamed(block: Block, english: str | None, taken: list[str]) -> tuple[Value, Mapping[Format, str]]:

@@ -15,6 +15,7 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hlx_model.corpus.ahead import ahead
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.corpus.row_rules import FORMATS, ROW_RULES, SCHEMAS, Rule, broken_rows
 from hlx_model.corpus.split import Split
@@ -235,7 +236,7 @@ def check_schema(
     """
     found, whole = SchemaFindings(asset, entries is not None), WholeRules(asset)
     wanted = [rule for rule in ROW_RULES[asset] if found.compared or not rule.compares]
-    for rows in slices():
+    for rows in ahead(slices()):
         found.rows += rows.num_rows
         if wrong := _wrong_type(asset, rows.schema):
             found.add(rows, [(wrong, 0)])

@@ -37,6 +37,8 @@ _LABEL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_PLAIN = {label: label for label in (ENGLISH, *map(str, Format))}
+"""The labels that are matched without the pattern: nearly all, as each of them is written."""
 _LETTERS = "".join(format[-1] for format in Format if "-" in format)
 _LIKE_A_LABEL = re.compile(
     rf"(?:[^\w<]|<[^>]{{0,40}}>){{0,12}}([A-Za-z][\w-]{{2,10}}(?:[ \t](?i:[{_LETTERS}])(?!\w))?)"
@@ -111,12 +113,19 @@ class _Scanner:
             if "-->" not in line:
                 return
             self.comment, line = 0, line.partition("-->")[2]
-        label = _LABEL.match(line) if ":" in line or "\uff1a" in line else None
-        tag = label_of(label["label"]) if label else None
+        label: re.Match[str] | None = None
+        begin, colon, rest = line.partition(":")
+        tag = _PLAIN.get(begin)
+        if tag and not self.fences:
+            self.columns = []
+            yield from self._label(number, tag, _bare(rest.strip(), tag))
+            return
+        if tag is None and (colon or "\uff1a" in line) and (label := _LABEL.match(line)):
+            tag = label_of(label["label"])
         if tag is None and not self.fences and "<!--" in line:
             self.comment = number if line.rfind("<!--") > line.rfind("-->") else 0
             line = _COMMENT.sub("", line)
-        if self.columns and "|" in line and not label:
+        if self.columns and "|" in line and not (tag or label):
             yield from table_row(line, self.columns, number, self.section)
             return
         self.columns = [] if self.current or self.fenced_text else table_columns(self.above, line)
@@ -127,11 +136,8 @@ class _Scanner:
             return
         if fence := _FENCE.match(line):
             yield from self._fence(number, fence[1], fence[2].strip())
-        elif label and tag:
-            yield from self._end(touching=self._touched())
-            self.fenced_text = False
-            self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
-            self._add(number, _unmarked(label, tag))
+        elif tag:
+            yield from self._label(number, tag, _unmarked(label, tag) if label else _bare(rest.strip(), tag))
         elif self.fenced_text:
             self._add(number, _QUOTED.sub("", line, count=1).strip())
         elif not line.strip():
@@ -148,6 +154,13 @@ class _Scanner:
             if not heading or len(line.split()) == 2:  # the heading is one word
                 self._note(number, line)
             yield Mark.BREAK
+
+    def _label(self, number: int, tag: str, text: str) -> Iterator[Labelled]:
+        """Begin the text of a label."""
+        yield from self._end(touching=self._touched())
+        self.fenced_text = False
+        self.current = Labelled(tag, number, self.section, self.touching, last_line=number)
+        self._add(number, text)
 
     def _continuation(self, line: str) -> re.Pattern[str] | None:
         """Return the marks before the text of a line that continues `current`; None if it does not."""
@@ -289,6 +302,11 @@ def _unmarked(label: re.Match[str], tag: str) -> str:
     opened = label["opened"]
     if opened and not label["closed"] and not label["closed_after"]:
         return text.removesuffix(opened).rstrip()
+    return _bare(text, tag)
+
+
+def _bare(text: str, tag: str) -> str:
+    """Return a text without the marks of bold and code around the whole of it."""
     for mark in ("**", "`") if tag != ENGLISH else ("**",):
         inner = text[len(mark) : -len(mark)]
         if inner and mark not in inner and text.startswith(mark) and text.endswith(mark):

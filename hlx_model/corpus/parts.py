@@ -8,10 +8,12 @@ import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.language import Format
 
+_FORMATS = {str(format): format for format in Format}
 COMPOSED = "decomposed characters are composed (Unicode NFC)"
 INVISIBLE = "invisible characters, such as zero-width spaces, are left out"
 _INVISIBLE = re.compile(
@@ -115,19 +117,21 @@ class Block:
         """Return whether `part`, which is no sentence, belongs to this entry rather than to a new one."""
         if self.unclear or ((self.closed or self.unnamed) and not part.touches):
             return False
-        repeated = part.label != "" and Format(part.label) in self.formats
+        # The tag of a format is a member's text: it is found without making the member.
+        repeated = part.label != "" and part.label in self.formats
         return not repeated or (part.touches and self.english is not None)
 
     def add(self, part: Labelled) -> None:
         """Add the text of a format or of a fenced block."""
         if not part.label:
             self.unnamed.append(part)
-        elif (format := Format(part.label)) in self.formats:
+        elif (format := _FORMATS[part.label]) in self.formats:
             self.repeated.append(format)
         else:
             self.formats[format] = part
 
 
+@lru_cache(maxsize=1024)
 def label_of(text: str) -> str | None:
     """Return `ENGLISH` or the tag of the format that `text` names, in any spelling; None for other text."""
     if text.casefold() == ENGLISH.casefold():

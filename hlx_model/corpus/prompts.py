@@ -11,8 +11,11 @@ from hlx_model.language import Format
 
 ENGLISH = "English"
 
-_ARROW = " → "
-_CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
+ARROW = " → "
+"""What is between a prompt's text and the answer."""
+ENGLISH_PROMPT = f"[{ENGLISH}] "
+"""How a prompt for English begins."""
+CONVERSIONS = tuple((target, source) for target in Format for source in Format if target is not source)
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,23 @@ def prompt(target: str, given: str) -> str:
         target: what is wanted: the tag of a format, or `ENGLISH`.
         given: a sentence, or a line of any format.
     """
-    return f"[{target}] {given}{_ARROW}"
+    return f"[{target}] {given}{ARROW}"
 
 
 def given(text: str) -> str:
     """Return what a prompt gives: the inverse of `prompt`."""
-    return text.partition("] ")[2].removesuffix(_ARROW)
+    return text.partition("] ")[2].removesuffix(ARROW)
 
 
 def answer_start(text: str) -> int:
     """Where the answer begins in a text of prompt and answer; 0 in a text that has no prompt."""
-    _, arrow, answer = text.partition(_ARROW)
+    _, arrow, answer = text.partition(ARROW)
     return len(text) - len(answer) if arrow else 0
 
 
 def answers_in_english(text: str) -> bool:
     """Return whether a text is a prompt for English and its answer."""
-    return text.startswith(f"[{ENGLISH}] ") and _ARROW in text
+    return text.startswith(f"[{ENGLISH}] ") and ARROW in text
 
 
 def tokens_of(*texts: str) -> int:
@@ -83,6 +86,10 @@ def conversion(texts: Mapping[Format, str]) -> Example:
     One and not twelve, so that conversions do not crowd out translations; by the hash, so that all
     twelve occur equally often and the choice never changes.
     """
-    choice = int(value_sha256(texts[Format.HLXL]), 16) % len(_CONVERSIONS)
-    target, source = _CONVERSIONS[choice]
+    target, source = CONVERSIONS[conversion_of(texts[Format.HLXL])]
     return Example(target, source, texts[source], texts[target])
+
+
+def conversion_of(hlxl: str) -> int:
+    """Return which of `CONVERSIONS` a value has; by its canonical HLXL."""
+    return int(value_sha256(hlxl), 16) % len(CONVERSIONS)

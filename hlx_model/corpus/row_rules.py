@@ -5,6 +5,7 @@ that equals its entry's text is not parsed again.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -28,6 +29,8 @@ SCHEMAS = {
 }
 """The columns of each corpus."""
 
+_MANY = 10_000
+"""Rows from which threads are worth their start."""
 _UNKNOWN = "[^" + "".join(f"\\x{{{ord(character):x}}}" for character in CHARACTERS) + "]"
 _PROMPT = rf"^\[(?:{'|'.join((ENGLISH, *FORMATS))})\] (?s:.+) → $"
 
@@ -43,15 +46,31 @@ class Rule:
     """The columns that show it."""
     broken: Callable[[pa.RecordBatch], pa.BooleanArray]
     """Returns which rows break it; null counts as false."""
+    in_python: bool = False
+    """Whether `broken` looks at each text in Python, and so keeps other threads from it."""
     compares: bool = False
     """Whether it compares a row with its entry: `entry_English`, `entry_HLXL` … and `entry_split` are columns then."""
 
 
 def broken_rows(rows: pa.RecordBatch, wanted: list[Rule]) -> Iterator[tuple[Rule, int]]:
     """Yield each rule with the index of each row that breaks it."""
-    for rule in wanted:
-        for index in pc.indices_nonzero(pc.fill_null(rule.broken(rows), False)).to_pylist():
+    for rule, broken in zip(wanted, evaluated(rows, wanted), strict=True):
+        for index in pc.indices_nonzero(broken).to_pylist():
             yield rule, index
+
+
+def evaluated(rows: pa.RecordBatch, wanted: list[Rule]) -> list[pa.BooleanArray]:
+    """Return which rows break each rule. Arrow evaluates rules in other threads, while this one runs Python."""
+
+    def broken(rule: Rule) -> pa.BooleanArray:
+        return pc.fill_null(rule.broken(rows), False)
+
+    if rows.num_rows < _MANY:
+        return list(map(broken, wanted))
+    with ThreadPoolExecutor(pa.cpu_count()) as threads:
+        beside = {index: threads.submit(broken, rule) for index, rule in enumerate(wanted) if not rule.in_python}
+        here = {index: broken(rule) for index, rule in enumerate(wanted) if rule.in_python}
+        return [here[index] if rule.in_python else beside[index].result() for index, rule in enumerate(wanted)]
 
 
 def _not_empty(column: str, *, nullable: bool = False) -> Rule:
@@ -101,7 +120,7 @@ def _matches(name: str, reason: str, column: str, pattern: str) -> Rule:
 
 def _each(name: str, reason: str, broken: Callable[..., bool], *columns: str, found: tuple[str, ...] = ()) -> Rule:
     """Return a rule that `broken` evaluates on the texts of each row."""
-    return Rule(name, reason, found or columns, lambda rows: _where(broken, *map(rows.column, columns)))
+    return Rule(name, reason, found or columns, lambda rows: _where(broken, *map(rows.column, columns)), in_python=True)
 
 
 def _in_language(name: str, reason: str, language: str, text: str) -> Rule:
@@ -114,7 +133,7 @@ def _in_language(name: str, reason: str, language: str, text: str) -> Rule:
             texts = pc.if_else(_not(proven), texts, pa.scalar(None, pa.string()))
         return _where(_is_foreign, rows[language], texts)
 
-    return Rule(name, reason, (language, text), broken)
+    return Rule(name, reason, (language, text), broken, in_python=True)
 
 
 def _derived(asset: str) -> list[Rule]:
@@ -190,7 +209,18 @@ def _unreadable(*texts: str) -> bool:
     return _disagree(*texts) and not rules.parses(texts[0], Format.HLXL)
 
 
-_IS_ENGLISH = _each(rules.IS_ENGLISH, "the sentence is not English", lambda text: not rules.is_english(text), "english")
+def _not_english(rows: pa.RecordBatch) -> pa.BooleanArray:
+    # Plain words are English for certain, as are the sentences of entries that are right; others are read one by one.
+    texts = rows["english"]
+    certain = pc.match_substring_regex(texts, _PLAIN_WORDS)
+    if "entry_is_right" in rows.schema.names:
+        certain = pc.or_(certain, pc.and_(rows["entry_is_right"], pc.equal(texts, rows[f"entry_{ENGLISH}"])))
+    doubtful = pc.if_else(_not(certain), texts, pa.scalar(None, pa.string()))
+    return _where(lambda text: not rules.is_english(text), doubtful)
+
+
+_PLAIN_WORDS = "^[A-Za-z][A-Za-z0-9,.;?!()-]* [A-Za-z0-9 ,.;?!()-]*$"
+_IS_ENGLISH = Rule(rules.IS_ENGLISH, "the sentence is not English", ("english",), _not_english, in_python=True)
 _IS_SHA256 = _matches("is_sha256", "the hash is no SHA-256", "value_sha256", "^[0-9a-f]{64}$")
 
 

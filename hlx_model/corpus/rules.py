@@ -11,6 +11,7 @@ _GLYPHS = frozenset("→").union(mark for grammar in GRAMMARS.values() for mark 
 """The glyphs of the formats, and the arrow between prompt and answer: no English sentence has them."""
 
 _NOT_IN_ENGLISH = re.compile(rf"\b(?:{'|'.join(Format)}):|<!--|</?[A-Za-z][^<>]*>|&(?:[a-z]{{2,8}}|#\d{{2,5}});")
+_LETTER = re.compile("[A-Za-z]")
 _MAY_BE_HLX = re.compile(r"""[A-Za-z]+\Z|b"|[^A-Za-z]""")  # what else begins with a letter is no line of any format
 
 # The names of rules in the quarantine and in the gate `schema`.
@@ -34,9 +35,9 @@ def why_not_english(text: str) -> str:
     A sentence has a letter, but no glyph of LC-R, no arrow, no label of a format and no HTML. It is not itself a line
     of a format (`null`, `"hello"`, `{}`).
     """
-    if glyphs := "".join(dict.fromkeys(character for character in text if character in _GLYPHS)):
-        return f"holds {glyphs}"
-    if not any(character.isascii() and character.isalpha() for character in text):
+    if not _GLYPHS.isdisjoint(text):
+        return f"holds {''.join(dict.fromkeys(character for character in text if character in _GLYPHS))}"
+    if not _LETTER.search(text):
         return "has no letter"
     if found := _NOT_IN_ENGLISH.search(text):
         return f"holds `{found.group()}`"

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hlx_model import layout
+from hlx_model.corpus.ahead import ahead
 from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import Collection, CorpusError, DocumentRef
 from hlx_model.corpus.records import add_record, all_records, newest_first, read_record, touch
@@ -186,12 +188,23 @@ def store_derived(artifacts: Artifacts, asset: str, examples: VerifiedCorpus | P
     with staging(artifacts.corpus(asset, "new").parent) as temporary:
         rows, places = temporary / ROWS, temporary / "places.parquet"
         schema = with_max_tokens(derived.schema, max_tokens_of(table.schema))
-        with pq.ParquetWriter(rows, schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed:
+        with (
+            pq.ParquetWriter(rows, schema) as writer, pq.ParquetWriter(places, PLACES_SCHEMA) as placed,
+            ThreadPoolExecutor(1) as thread,
+        ):  # fmt: skip
+            written: list[Future[None]] = []
             for batch in derived.batches(table):
+                # One batch is written while the next one is made and hashed: Arrow and hashes run beside each other.
+                for before in written:
+                    before.result()
+                written = [
+                    thread.submit(writer.write_batch, batch),
+                    thread.submit(placed.write_batch, batch.select(PLACE)),
+                ]
                 version.update(batch)
                 splits.update(_count_splits([batch]))
-                writer.write_batch(batch)
-                placed.write_batch(batch.select(PLACE))
+            for before in written:
+                before.result()
         directory = artifacts.corpus(asset, _version(version.hexdigest(), schema))
         with new_directory(directory, keep=is_intact) as made:
             rows.rename(made / ROWS)
@@ -251,7 +264,7 @@ def batches(directory: Path) -> Iterator[pa.RecordBatch]:
         raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): {_MAKE_AGAIN}")
     try:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=_ROWS_READ)
+            yield from ahead(file.iter_batches(batch_size=_ROWS_READ))
     except (pa.ArrowInvalid, OSError) as error:
         raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): {_MAKE_AGAIN}") from None
 

@@ -8,17 +8,18 @@ Derived corpora are made batch by batch: those of a million entries do not fit i
 the document and line of its entry, so that a wrong row can be found in the document.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from hlx_model.corpus.entries import Collection, Entry
-from hlx_model.corpus.prompts import conversion, tokens_of, translations, value_sha256
+from hlx_model.corpus.prompts import ARROW, CONVERSIONS, ENGLISH, conversion_of, tokens_of, value_sha256
 from hlx_model.corpus.split import EVALUATED, assign_splits
 from hlx_model.language import Format
 from hlx_model.model.sizes import POSITIONS
@@ -43,9 +44,9 @@ _MAX_TOKENS = "max_tokens"
 _NO_TEXTS = (None,) * len(Format)
 _ENTRY = ("split", "section", "operation", *PLACE)
 BATCH = 50_000
-"""Rows that are made at once."""
+"""Rows of a corpus that are kept at once."""
+_EXAMPLES_AT_ONCE = 10_000
 
-_Row: TypeAlias = Mapping[str, Any]
 _Cells: TypeAlias = tuple[Any, ...]
 
 
@@ -56,8 +57,8 @@ class Derived:
     schema: pa.Schema
     texts: tuple[str, ...]
     """The columns that together are the text that a model sees."""
-    rows_of: Callable[[_Row, bool], Iterable[_Cells]]
-    """Returns the rows of an example; the second argument says whether it is the first one of its value."""
+    rows_of: Callable[[pa.RecordBatch, NDArray[np.bool_]], list[pa.Array]]
+    """Returns the columns of the rows of some examples; the second argument says which are the first of their value."""
 
     @property
     def learned(self) -> list[str]:
@@ -65,24 +66,49 @@ class Derived:
         return [name for name in self.schema.names if name not in PLACE]
 
     def batches(self, examples: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the corpus in the order of the examples."""
-        return _batches(self._rows(examples), self.schema)
+        """Yield the rows of the corpus in the order of the examples, `BATCH` at once."""
+        waiting: list[pa.RecordBatch] = []
+        for rows in self._rows(examples):
+            waiting.append(rows)
+            if sum(batch.num_rows for batch in waiting) >= BATCH:
+                *whole, rest = _of_batch(waiting, self.schema)
+                yield from whole
+                waiting = [rest]
+        yield from (batch for batch in _of_batch(waiting, self.schema) if batch.num_rows)
 
     def table(self, examples: pa.Table) -> pa.Table:
         """Return the corpus as one table."""
-        return _table(self._rows(examples), self.schema)
+        return pa.Table.from_batches(self.batches(examples), self.schema)
 
-    def _rows(self, examples: pa.Table) -> Iterator[_Cells]:
-        seen: set[str] = set()
-        columns = [self.schema.names.index(name) for name in self.texts]
+    def _rows(self, examples: pa.Table) -> Iterator[pa.RecordBatch]:
         # Sentences and lines that are longer are kept: `tables.model_texts` leaves them out.
-        limit = (max_tokens_of(examples.schema) or POSITIONS) if len(columns) > 1 else POSITIONS
-        for batch in examples.to_batches(max_chunksize=BATCH):
-            for row in batch.to_pylist():
-                for cells in self.rows_of(row, row["value_sha256"] not in seen):
-                    if tokens_of(*(cells[column] for column in columns)) <= limit:
-                        yield cells
-                seen.add(row["value_sha256"])
+        limit = (max_tokens_of(examples.schema) or POSITIONS) if len(self.texts) > 1 else POSITIONS
+        first, start = _first_of_value(examples["value_sha256"]), 0
+        for batch in examples.to_batches(max_chunksize=_EXAMPLES_AT_ONCE):
+            columns = self.rows_of(batch, first[start : start + batch.num_rows])
+            rows = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            tokens: Any = tokens_of()
+            for name in self.texts:
+                tokens = pc.add(pc.utf8_length(rows[name]), tokens)
+            yield rows.filter(pc.less_equal(tokens, limit))
+            start += batch.num_rows
+
+
+def _first_of_value(values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Return whether each example is the first one of its value (examples,); one without a value is none."""
+    codes = values.combine_chunks().dictionary_encode().indices
+    found, present = np.zeros(len(codes), bool), np.flatnonzero(codes.is_valid())
+    found[present[np.unique(codes.drop_null(), return_index=True)[1]]] = True
+    return found
+
+
+def _of_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.RecordBatch]:
+    """Return the rows of batches as batches of `BATCH` rows, and a last one with the others; it may have none."""
+    table = pa.Table.from_batches(batches, schema).combine_chunks()
+    whole = table.num_rows // BATCH * BATCH
+    found: list[pa.RecordBatch] = table.slice(0, whole).to_batches(max_chunksize=BATCH)
+    last = table.slice(whole).to_batches() or [pa.RecordBatch.from_pylist([], schema)]
+    return [*found, *last]
 
 
 def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
@@ -144,35 +170,63 @@ def _batches(rows: Iterable[_Cells], schema: pa.Schema) -> Iterator[pa.RecordBat
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-_entry_of = itemgetter(*_ENTRY)
-"""Returns the last cells of each derived row: the split, and the entry of the example."""
+def _english_rows(examples: pa.RecordBatch, first: NDArray[np.bool_]) -> list[pa.Array]:
+    """Return each sentence once."""
+    rows = examples.filter(examples["english"].is_valid())
+    return [rows["english"], *map(rows.column, _ENTRY)]
 
 
-def _english_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Yield each sentence once."""
-    if row["english"] is not None:
-        yield (row["english"], *_entry_of(row))
+def _hlx_rows(examples: pa.RecordBatch, first: NDArray[np.bool_]) -> list[pa.Array]:
+    """Return each value once in each format, from its first entry."""
+    rows = examples.filter(pa.array(first))
+    number = rows.num_rows
+    each = np.repeat(np.arange(number), len(Format))
+    format = np.tile(np.arange(len(Format)), number)
+    texts = pa.concat_arrays([rows[name] for name in Format]).take(pa.array(format * number + each))
+    return [
+        _named(tuple(Format), format),
+        texts,
+        *(rows[name].take(pa.array(each)) for name in ("value_sha256", *_ENTRY)),
+    ]
 
 
-def _hlx_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Yield each value once in each format, from its first entry."""
-    if first and row["value_sha256"] is not None:
-        for format in Format:
-            yield (str(format), row[format], row["value_sha256"], *_entry_of(row))
-
-
-def _paired_rows(row: _Row, first: bool) -> Iterator[_Cells]:
-    """Yield prompts and answers; `prompt + answer` is the text that the model sees.
+def _paired_rows(examples: pa.RecordBatch, first: NDArray[np.bool_]) -> list[pa.Array]:
+    """Return prompts and answers; `prompt + answer` is the text that the model sees.
 
     They translate from English into each format and from each format into English. Each value also has one conversion
     between two formats, chosen by its hash. An entry without a sentence or a value has none: it serves phase 2 or 1.
     """
-    if row["english"] is None or row["value_sha256"] is None:
-        return
-    texts = {format: row[format] for format in Format}
-    pairs = [*translations(row["english"], texts), *([conversion(texts)] if first else [])]
-    for pair in pairs:
-        yield (str(pair.target), str(pair.source), pair.prompt, pair.answer, row["value_sha256"], *_entry_of(row))
+    whole = pc.and_(examples["english"].is_valid(), examples["value_sha256"].is_valid())
+    rows, first = examples.filter(whole), first[whole.to_numpy(zero_copy_only=False)]
+    number = rows.num_rows
+    # Languages by number: English, then the formats. For each row the pairs of languages, in their order.
+    into, back = [(form + 1, 0) for form in range(len(Format))], [(0, form + 1) for form in range(len(Format))]
+    ways = np.broadcast_to(np.array([*into, *back]), (number, 2 * len(Format), 2)).reshape(-1, 2)
+    each = np.repeat(np.arange(number), 2 * len(Format))
+    converted = np.flatnonzero(first)
+    chosen = [
+        _CONVERSION_LANGUAGES[conversion_of(text.as_py())] for text in rows[Format.HLXL].take(pa.array(converted))
+    ]
+    place = (converted + 1) * 2 * len(Format)
+    targets, sources = np.insert(ways, place, np.array(chosen, np.int64).reshape(-1, 2), axis=0).T
+    each = np.insert(each, place, converted)
+    texts = pa.concat_arrays([rows[name] for name in ("english", *Format)])
+    given, answers = (texts.take(pa.array(language * number + each)) for language in (sources, targets))
+    names = _named(_LANGUAGES, targets)
+    prompts = pc.binary_join_element_wise("[", names, "] ", given, ARROW, "")
+    entry = (rows[name].take(pa.array(each)) for name in ("value_sha256", *_ENTRY))
+    return [names, _named(_LANGUAGES, sources), prompts, answers, *entry]
+
+
+_LANGUAGES = (ENGLISH, *Format)
+_CONVERSION_LANGUAGES = [
+    (_LANGUAGES.index(target), _LANGUAGES.index(source)) for target, source in CONVERSIONS
+]  # fmt: skip
+
+
+def _named(names: tuple[str, ...], numbers: NDArray[np.int64]) -> pa.Array:
+    """Return the name that each number stands for (rows,)."""
+    return pa.array(map(str, names), pa.string()).take(pa.array(numbers))
 
 
 ENGLISH_CORPUS = Derived(_schema("english", *_ENTRY), ("english",), _english_rows)
@@ -183,18 +237,33 @@ PAIRED_CORPUS = Derived(
 DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}
 
 
+_TEXTS = frozenset(("prompt", "answer", "english", "text"))
+"""The columns with what a model sees."""
+
+
 def model_texts(rows: pa.Table, *splits: str) -> list[str]:
     """Return the texts that a model sees of these rows, in their order: of the named splits, or of all.
 
     Texts over the sequence length that the corpus was made with are left out.
     """
+    texts: list[str] = learned_texts(rows, *splits).to_pylist()
+    return texts
+
+
+def learned_texts(rows: pa.Table, *splits: str) -> pa.ChunkedArray:
+    """Return the texts of `model_texts` as large strings in Arrow."""
     limit = max_tokens_of(rows.schema)
     if splits:
-        rows = rows.filter(pc.is_in(rows["split"], pa.array(splits)))
-    if "prompt" in rows.column_names:
-        # Large strings: together they may have more than 2 GiB.
+        wanted = pc.is_in(rows["split"], pa.array(splits))
+        rows = rows.select([name for name in rows.column_names if name in _TEXTS]).filter(wanted)
+    texts = text_column(rows)
+    # `<BOS>` and `<EOS>` are tokens too.
+    return texts if limit is None else texts.filter(pc.less_equal(pc.utf8_length(texts), limit - tokens_of()))
+
+
+def text_column(rows: pa.Table | pa.RecordBatch) -> pa.ChunkedArray | pa.Array:
+    """Return the text that a model sees of each row, as large strings: together they may have more than 2 GiB."""
+    if "prompt" in rows.schema.names:
         prompts, answers = (rows[name].cast(pa.large_string()) for name in ("prompt", "answer"))
-        texts = pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
-    else:
-        texts = rows["english" if "english" in rows.column_names else "text"]
-    return [text for text in texts.to_pylist() if limit is None or tokens_of(text) <= limit]
+        return pc.binary_join_element_wise(prompts, answers, pa.scalar("", pa.large_string()))
+    return rows["english" if "english" in rows.schema.names else "text"].cast(pa.large_string())

@@ -86,14 +86,14 @@ def require_corpus_passed(directory: Path) -> CorpusVerdict:
 
 
 def require_built_passed(built: BuiltCorpora, asset: str) -> VerifiedCorpus:
-    """Judge what was built from documents, and return the corpus `asset` in memory, if it and its examples passed.
+    """Judge what was built from documents, and return the corpus `asset`, if it and its examples passed.
 
     Raises:
         GateClosed: a gate failed; the message names it with its figure.
     """
     prefix = ", ".join(document.name for document in built.documents) + ": "
     _require(built.examples.directory, judge_corpus(built.examples), prefix)
-    corpus = store.read(built.derived[asset])
+    corpus = built.derived[asset]
     _require(corpus.directory, judge_corpus(corpus, examples=built.examples), prefix)
     return corpus
 

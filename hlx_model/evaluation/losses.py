@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from hlx_model.corpus.tokens import Texts
 from hlx_model.evaluation.prediction import Baselines, Prediction
 from hlx_model.model.tokenizer import BOS, EOS, PAD, VOCABULARY_SIZE, encode
 from hlx_model.model.transformer import Transformer
@@ -54,9 +55,11 @@ def baselines(train: Sequence[str], held_out: Sequence[str]) -> Baselines:
     interpolated with that of its second symbol (0.95 : 0.05), so that no pair is impossible.
     """
     pairs = torch.full((VOCABULARY_SIZE, VOCABULARY_SIZE), 1e-3, dtype=torch.float64)
+    train_tokens = 0
     for start in range(0, len(train), _COUNTED_AT_ONCE):
-        stream = [i for text in train[start : start + _COUNTED_AT_ONCE] for i in (BOS, *encode(text), EOS)]
-        ids = torch.tensor(stream)
+        stream, lengths = _encoded(train[start : start + _COUNTED_AT_ONCE])
+        ids = stream.long()
+        train_tokens += len(ids) - len(lengths)
         pairs += torch.bincount(ids[:-1] * VOCABULARY_SIZE + ids[1:], minlength=pairs.numel()).view_as(pairs)
         pairs[EOS, BOS] = 1e-3  # one text does not continue in the next
     counts = pairs.sum(0) + 1
@@ -64,10 +67,16 @@ def baselines(train: Sequence[str], held_out: Sequence[str]) -> Baselines:
     bigram = 0.95 * pairs / pairs.sum(1, keepdim=True) + 0.05 * unigram
     losses = torch.zeros(2, dtype=torch.float64)
     tokens = 0
-    for text in held_out:
-        ids = torch.tensor([BOS, *encode(text), EOS])
-        losses[0] -= unigram[ids[1:]].log().sum()
-        losses[1] -= bigram[ids[:-1], ids[1:]].log().sum()
-        tokens += len(ids) - 1
-    train_tokens = sum(len(text) + 1 for text in train)
+    for start in range(0, len(held_out), _COUNTED_AT_ONCE):
+        stream, lengths = _encoded(held_out[start : start + _COUNTED_AT_ONCE])
+        for ids in stream.long().split_with_sizes(lengths):
+            losses[0] -= unigram[ids[1:]].log().sum()
+            losses[1] -= bigram[ids[:-1], ids[1:]].log().sum()
+            tokens += len(ids) - 1
     return Baselines(float(losses[0]) / tokens, float(losses[1]) / tokens, train_tokens)
+
+
+def _encoded(texts: Sequence[str]) -> tuple[torch.Tensor, list[int]]:
+    """Return the token ids of texts, each with `<BOS>` and `<EOS>`, one after another; and the tokens of each."""
+    found = Texts.of(list(texts))
+    return torch.from_numpy(found.ids), found.lengths.tolist()

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hlx_model.composer.spelling import folded
 from hlx_model.corpus import ENGLISH, tables
 from hlx_model.evaluation import translation, writing
 from hlx_model.evaluation.answers import evaluate_documents
@@ -18,6 +19,7 @@ from hlx_model.evaluation.fitness import MIN_HELD_OUT_SENTENCES, MIN_HELD_OUT_VA
 from hlx_model.evaluation.intervals import expected_distinct
 from hlx_model.evaluation.losses import baselines, predict
 from hlx_model.evaluation.prediction import Baselines, Prediction
+from hlx_model.evaluation.rows import Cells, Rows
 from hlx_model.evaluation.sources import rates_by_source
 from hlx_model.evaluation.target import EvaluationTarget
 from hlx_model.evaluation.translation import PairRow, translate
@@ -135,47 +137,56 @@ class Measurements:
     @cached_property
     def predictions(self) -> Predictions:
         """Measure losses and copy rates on test and on training text, and what counting reaches."""
-        train, held_out = tables.model_texts(self._rows, "train"), tables.model_texts(self._rows, self._split)
+        train, held_out = self._texts("train"), self._texts(self._split)
         of_held_out, of_train = (predict(self._model, self._sampled(texts)) for texts in (held_out, train))
         return Predictions(of_held_out, of_train, baselines(train, held_out))
 
     @cached_property
     def continuations(self) -> list[Continuation]:
         """Let the model continue sentences and, unless it learned by heart, the standard English prompts."""
-        sentences = self._sampled(tables.model_texts(self._rows, self._asked))
-        words = {word for text in tables.model_texts(self._rows) for word in writing.words_of(text)}
+        sentences = self._sampled(self._texts(self._asked))
+        words = {word for text in self._texts() for word in writing.words_of(text)}
         standard = () if self.fitness.by_heart else tuple(STANDARD_VALUES)
         return writing.continuations(self._model, sentences[: self.sample.prefixes], words, standard)
 
     @cached_property
     def completions(self) -> list[Completion]:
         """Let the model complete lines in each format."""
-        rows = table_rows(self._rows.filter(pc.field("split") == self._asked), writing.HlxRow)
-        each = enumerate(Format, start=SEED)
-        chosen = [r for seed, f in each for r in pick([r for r in rows if r.format == f], self.sample.rows, seed)]
+        asked = self._rows.filter(pc.field("split") == self._asked)
+        rows, each = Rows(asked, writing.HlxRow), enumerate(Format, start=SEED)
+        chosen = [row for seed, form in each for row in pick(rows.where(format=form), self.sample.rows, seed)]
         return writing.completions(self._model, chosen)
 
     @cached_property
     def translations(self) -> Translations:
         """Let the model translate test rows, test values between all formats, and training pairs."""
-        every, sample = self._pairs, self.sample
-        sentences = translation.sentences_by_value(every)
-        held_out = [row for row in every if row.split == self._split]
-        trained = [row for row in every if row.split == "train" and ENGLISH in (row.source, row.target)]
+        sample = self.sample
+        held_out = self._pairs.where(split=self._split)
+        trained = self._pairs.where(split="train").keeping(_with_english)
         rows: list[PairRow] = []
         # Of other entries for each pair: 512 answers to the same 128 say little more than 128.
         for seed, (format, into_hlx) in enumerate(product(Format, (True, False)), start=SEED):
             pair = (ENGLISH, format) if into_hlx else (format, ENGLISH)
-            rows += pick([row for row in held_out if (row.source, row.target) == pair], sample.rows, seed)
+            rows += pick(held_out.where(source=pair[0], target=pair[1]), sample.rows, seed)
         by_pair = translation.conversions(held_out).values()
         converted = [row for rows_of_pair in by_pair for row in pick(rows_of_pair, sample.conversions, SEED)]
         prompts = (rows, converted, pick(trained, sample.training, SEED))
+        sentences = self._sentences_of([row for some in prompts for row in some])
         held_out_answers, between, training = (translate(self._model, some, sentences) for some in prompts)
         return Translations(rows, held_out_answers, between, training)
 
     @cached_property
-    def _pairs(self) -> list[PairRow]:
-        return table_rows(self._rows, PairRow)
+    def _pairs(self) -> Rows[PairRow]:
+        return Rows(self._rows, PairRow)
+
+    def _sentences_of(self, rows: Sequence[PairRow]) -> dict[str, set[str]]:
+        """Return, by the hash of a value, every sentence that the corpus has for the values of these rows."""
+        values = {row.value_sha256 for row in rows}
+        return translation.sentences_by_value(self._pairs.where(target=ENGLISH, value_sha256=values))
+
+    def _texts(self, *splits: str) -> Cells:
+        """Return the texts of the phase's corpus: of these splits, or of all."""
+        return Cells(tables.learned_texts(self._rows, *splits))
 
     @property
     def answers(self) -> list[Translation]:
@@ -188,23 +199,24 @@ class Measurements:
 
         A small document beside many composed entries is hardly in the sample: of each, more rows are translated.
         """
-        composed, sentences = self.record.composed, translation.sentences_by_value(self._pairs)
-        documents: dict[str, list[PairRow]] = {}
-        for row in self._pairs:
-            if row.document not in composed and ENGLISH in (row.source, row.target):
-                documents.setdefault(row.document, []).append(row)
-        share = 2 * max(1, len(documents))
+        composed, pairs = self.record.composed, self._pairs.keeping(_with_english)
+        others = pa.array(sorted(composed), pa.string())
+        pairs = pairs.keeping(lambda table: pc.invert(pc.is_in(table["document"], others)))
+        names = pairs.column("document").unique().to_pylist()
+        share = 2 * max(1, len(names))
         known = dict(zip(self.translations.rows, self.translations.held_out, strict=True))
         more, trained = list[PairRow](), list[PairRow]()
-        for rows in documents.values():
+        for name in names:
+            rows = pairs.where(document=name)
             for format in Format:
-                for pair in ((ENGLISH, format), (format, ENGLISH)):
-                    of_pair = [row for row in rows if row.split == self._split and (row.source, row.target) == pair]
-                    others = [row for row in of_pair if row not in known]
-                    wanted = max(1, self.sample.rows // share) - (len(of_pair) - len(others))
-                    more += pick(others, max(0, wanted), SEED)
-            learned = [row for row in rows if row.split == "train" and row.source == ENGLISH]
+                for source, target in ((ENGLISH, format), (format, ENGLISH)):
+                    of_pair = rows.where(split=self._split, source=source, target=target)
+                    unknown = of_pair.without(known, "prompt")
+                    wanted = max(1, self.sample.rows // share) - (len(of_pair) - len(unknown))
+                    more += pick(unknown, max(0, wanted), SEED)
+            learned = rows.where(split="train", source=ENGLISH)
             trained += pick(learned, max(1, self.sample.training // share), SEED)
+        sentences = self._sentences_of([*more, *trained])
         held_out = [*known.items(), *zip(more, translate(self._model, more, sentences), strict=True)]
         return rates_by_source(
             held_out, list(zip(trained, translate(self._model, trained, sentences), strict=True)), composed
@@ -215,7 +227,7 @@ class Measurements:
         """Let a model that translates answer the evaluation documents; None if there are none."""
         if self._documents is None or self.writes != "translations":
             return None
-        trained = [row for row in self._pairs if row.split == "train"]
+        trained = self._pairs.where(split="train", target=ENGLISH)
         return evaluate_documents(self._model, self._documents, self._sampled(self._documents.questions), trained)
 
     @cached_property
@@ -229,15 +241,25 @@ class Measurements:
         If the corpus can only be learned by heart, only training defines values.
         """
         by_heart = self.fitness.by_heart
-        known = [row for row in self._pairs if row.split == "train" or not by_heart]
-        entries = {row.value_sha256 for row in known if row.target == ENGLISH and same_sentence(row.answer, sentence)}
-        values = {row.answer for row in known if row.target == Format.HLXL and row.value_sha256 in entries}
+        known = self._pairs.where(split="train") if by_heart else self._pairs
+        entries = self._values_said.get(folded(sentence), set())
+        values = {row.answer for row in known.where(target=Format.HLXL, value_sha256=entries)}
         if by_heart:
             return values
         for question in self._documents.questions if self._documents else ():
             if same_sentence(question.english, sentence):
                 values.update(question.right[Format.HLXL])
         return values.union(STANDARD_VALUES[sentence] if self.record.composed else ())
+
+    @cached_property
+    def _values_said(self) -> dict[str, set[str]]:
+        """Return the hashes of the values of each standard sentence, by the folded sentence; read in one pass."""
+        found: dict[str, set[str]] = {folded(sentence): set() for sentence in STANDARD_VALUES}
+        known = self._pairs.where(split="train") if self.fitness.by_heart else self._pairs
+        for row in known.where(target=ENGLISH):
+            if (values := found.get(folded(row.answer))) is not None:
+                values.add(row.value_sha256)
+        return found
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -265,13 +287,18 @@ class Measurements:
         for asset, then in self.record.earlier_losses.items():
             rows = self._corpora[asset]
             by_heart = few_held_out(rows, self._split)
-            texts = tables.model_texts(rows, "train" if by_heart else self._split)
+            texts = Cells(tables.learned_texts(rows, "train" if by_heart else self._split))
             now = predict(self._model, self._sampled(texts)).loss
             changes[asset] = RetentionMetrics(now=now, then=then.training if by_heart else then.held_out)
         return changes
 
     def _sampled(self, items: Sequence[T]) -> list[T]:
         return pick(items, self.sample.texts, SEED)
+
+
+def _with_english(rows: pa.Table) -> pa.ChunkedArray:
+    """Return which rows of the paired corpus translate from or into English."""
+    return pc.or_(pc.equal(rows["source"], ENGLISH), pc.equal(rows["target"], ENGLISH))
 
 
 def few_held_out(rows: pa.Table, split: str) -> bool:

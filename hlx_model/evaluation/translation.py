@@ -10,12 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import permutations
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, overload
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from hlx_model.composer.reading import reads_as
 from hlx_model.corpus import ENGLISH, parses, prompt
 from hlx_model.corpus.prompts import given
 from hlx_model.evaluation.intervals import wilson
+from hlx_model.evaluation.rows import Rows
 from hlx_model.language import Format, parse, same
 from hlx_model.model.generation import generate
 from hlx_model.model.transformer import Transformer
@@ -55,24 +60,50 @@ def sentences_by_value(rows: Iterable[PairRow]) -> dict[str, set[str]]:
     return sentences
 
 
-def conversions(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
+class Conversions(Sequence[PairRow]):
+    """Rows from one format into another, each made of two rows from English when it is read.
+
+    Args:
+        rows: rows of the paired corpus.
+        pair: the source and the target format.
+        numbers: of the row into each of them, for each value (values, 2).
+    """
+
+    def __init__(self, rows: Rows[PairRow], pair: tuple[str, str], numbers: NDArray[np.int64]) -> None:
+        self._rows, self._pair, self._numbers = rows, pair, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> PairRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Conversions": ...
+    def __getitem__(self, index: int | slice) -> "PairRow | Conversions":
+        if isinstance(index, slice):
+            return Conversions(self._rows, self._pair, self._numbers[index])
+        (source, target), (given, answer) = self._pair, map(self._rows.at, self._numbers[index].tolist())
+        return answer._replace(source=source, prompt=prompt(target, given.answer))
+
+
+def conversions(rows: Rows[PairRow]) -> dict[tuple[str, str], Conversions]:
     """Return, by source and target format (12 pairs), one row for each value of these rows.
 
     The corpus contains one conversion of each value. Here each value is converted in all twelve, so that the pairs are
     measured on the same values.
     """
-    by_value: dict[str, dict[str, PairRow]] = defaultdict(dict)
-    for row in rows:
-        if row.source == ENGLISH:
-            by_value[row.value_sha256][row.target] = row
-    return {
-        (source, target): [
-            of[target]._replace(source=source, prompt=prompt(target, of[source].answer))
-            for of in by_value.values()
-            if source in of and target in of
-        ]
-        for source, target in permutations(map(str, Format), 2)
-    }
+    from_english = rows.where(source=ENGLISH)
+    # Values by number, in the order of their first rows; and the last row of each into each format, -1 without one.
+    values = from_english.column("value_sha256").combine_chunks().dictionary_encode()
+    last = np.full((len(values.dictionary), len(Format)), -1)
+    for place, format in enumerate(Format):
+        into = np.flatnonzero(pc.equal(from_english.column("target"), format).to_numpy())
+        last[values.indices.to_numpy()[into], place] = from_english.indices[into]
+    found = {}
+    for (i, source), (j, target) in permutations(enumerate(map(str, Format)), 2):
+        both = last[:, [i, j]]
+        found[source, target] = Conversions(rows, (source, target), both[(both >= 0).all(axis=1)])
+    return found
 
 
 def translate(model: Transformer, rows: Sequence[PairRow], sentences: Mapping[str, set[str]]) -> list[Translation]:

@@ -14,6 +14,7 @@ from hlx_model.language.formats import Format
 from hlx_model.language.values import IDENTIFIER, MAX_INTEGER, MIN_INTEGER
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SPACES = frozenset(" \t\n\r")
 _DIGITS = re.compile(r"[0-9]+")
 _EXCERPT = re.compile(r"[-+.0-9A-Za-z_]{1,40}|.", re.DOTALL)
 
@@ -86,9 +87,11 @@ class Scanner:
 
     def skip(self) -> int:
         """Skip white space and return the position of the next character."""
-        match = _SPACE.match(self.text, self.position)
-        assert match is not None
-        self.position = match.end()
+        # Nearly always there is none: the pattern is slower than a look at one character.
+        if self.text[self.position : self.position + 1] in _SPACES:
+            match = _SPACE.match(self.text, self.position)
+            assert match is not None
+            self.position = match.end()
         return self.position
 
     def take(self, token: str) -> bool:

@@ -8,6 +8,9 @@ import hashlib
 from collections.abc import Iterable
 from itertools import takewhile
 
+import numpy as np
+from numpy.typing import NDArray
+
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<PAD>", "<BOS>", "<EOS>", "<UNK>")
 CHARACTERS = (
@@ -23,6 +26,8 @@ VOCABULARY_SHA256 = hashlib.sha256("\0".join(SYMBOLS).encode()).hexdigest()
 
 _ID_OF = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 _KNOWN = frozenset(CHARACTERS)
+_ID_OF_POINT = np.full(0x110000, UNK, np.uint8)
+_ID_OF_POINT[[ord(character) for character in CHARACTERS]] = range(len(SPECIAL), VOCABULARY_SIZE)
 
 
 def unknown_characters(text: str) -> str:
@@ -35,6 +40,11 @@ def unknown_characters(text: str) -> str:
 def encode(text: str) -> list[int]:
     """Return the token ids of `text`, without `<BOS>` and `<EOS>`; unknown characters become `<UNK>`."""
     return [_ID_OF.get(character, UNK) for character in text]
+
+
+def encode_array(text: str) -> NDArray[np.uint8]:
+    """Return what `encode` returns as an array (characters,); one look-up for all of them, whatever their number."""
+    return _ID_OF_POINT[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))]
 
 
 def encode_example(text: str) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hlx_model import layout
 from hlx_model.checkpoints.manifest import CheckpointError, Manifest, Parent, directory_name, read_manifest
-from hlx_model.corpus import store
+from hlx_model.corpus import store, tokens
 from hlx_model.corpus.documents import documents_version
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.evaluation.gates import GATES_OF_PHASE
@@ -177,6 +177,8 @@ def verdict_problem(m: Manifest, directory: Path) -> str | None:
 def _corpora(artifacts: Artifacts, m: Manifest) -> Iterator[Link]:
     for asset, version in m.corpora.items():
         yield _rows(artifacts, asset, version.data_version)
+        if version.tokens is not None:
+            yield _tokens(artifacts.corpus(asset, version.data_version), f"{asset} tokens", version.tokens)
         if version.examples is None:
             yield Link(f"{asset} → {EXAMPLES}", "unchecked", "not on record")
             continue
@@ -194,6 +196,17 @@ def _rows(artifacts: Artifacts, asset: str, version: str) -> Link:
     except CorpusError as error:
         return Link(asset, "broken", f"changed or exchanged: {error}")
     return Link(asset, "ok", f"version {version[:16]}…")
+
+
+def _tokens(directory: Path, link: str, sha256: str) -> Link:
+    """Check the token file that was trained on. It may be missing: it can be made again from the rows."""
+    path = directory / layout.TOKENS.format(sha256)
+    try:
+        if tokens.is_intact(path):
+            return Link(link, "ok", f"SHA-256 {sha256[:16]}…")
+        return Link(link, "broken", f"{path}: changed: remove it, and the next training makes it again")
+    except OSError as error:
+        return Link(link, "unchecked", f"{path} cannot be read ({error.strerror}): the next training makes it again")
 
 
 def _document(document: DocumentRef, kept: Path) -> Link:

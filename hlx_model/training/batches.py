@@ -5,41 +5,46 @@ Padding every example to 256 tokens wastes 78% of each batch of short sentences;
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hlx_model.corpus.prompts import answer_start, answers_in_english
+from hlx_model.corpus.prompts import ARROW, ENGLISH_PROMPT
+from hlx_model.corpus.tokens import Texts
 from hlx_model.model.sizes import POSITIONS
-from hlx_model.model.tokenizer import PAD, encode_example
+from hlx_model.model.tokenizer import PAD, encode_array
 from hlx_model.training.settings import Settings
 
 STEP = 8
 """Widths of batches differ by multiples of this: on a CPU each new shape costs tens of milliseconds, in which oneDNN
 prepares its bf16 kernels (`docs/performance.md`)."""
+_AT_ONCE = 1 << 16
 
 
 class Examples:
-    """Texts as token ids, one after another in memory."""
+    """Texts as token ids, one after another in memory or in a mapped file."""
 
     def __init__(self, texts: Sequence[str], seq_length: int) -> None:
-        """Encode the texts; `ValueError` shows the first one longer than `seq_length` tokens."""
-        encoded = [torch.tensor(encode_example(text), dtype=torch.uint8) for text in texts]
-        for text, ids in zip(texts, encoded, strict=True):
-            if len(ids) > seq_length:
-                raise ValueError(
-                    f"the example {text[:40]!r}… has {len(ids)} tokens, seq_length is {seq_length}: "
-                    "raise --seq-length, or build the corpus again with this length, which quarantines the example"
-                )
-        self.lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.long)
-        self.prompts = torch.tensor([answer_start(text) for text in texts], dtype=torch.long)
+        """Encode the texts, unless they are `Texts`; `ValueError` shows the first one over `seq_length` tokens."""
+        found = texts if isinstance(texts, Texts) else Texts.of(texts)
+        if len(too_long := np.flatnonzero(found.lengths > seq_length)):
+            first = int(too_long[0])
+            raise ValueError(
+                f"the example {found[first][:40]!r}… has {found.lengths[first]} tokens, seq_length is {seq_length}: "
+                "raise --seq-length, or build the corpus again with this length, which quarantines the example"
+            )
+        self.lengths = torch.from_numpy(found.lengths)
+        prompts, in_english = _prompts(found)
+        self.prompts = torch.from_numpy(prompts)
         """Next tokens of each example that belong to its prompt."""
-        self.in_english = torch.tensor([answers_in_english(text) for text in texts], dtype=torch.bool)
+        self.in_english = torch.from_numpy(in_english)
         """Whether its answer is in English."""
-        self._offsets = self.lengths.cumsum(0) - self.lengths
-        self._ids = torch.cat(encoded) if encoded else torch.zeros(0, dtype=torch.uint8)
+        self._offsets = torch.from_numpy(found.starts)
+        self._ids = torch.from_numpy(found.ids)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -51,6 +56,23 @@ class Examples:
         real_BT = place_T < lengths[:, None]
         where_BT = torch.where(real_BT, self._offsets[rows, None] + place_T, 0)
         return torch.where(real_BT, self._ids[where_BT], PAD).long()
+
+
+def _prompts(texts: Texts) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the tokens of each text's prompt, and whether its answer is in English: `answer_start` for all at once."""
+    ids, arrow = texts.ids, encode_array(ARROW)
+    # The sign in the middle is rare, the spaces around it are not.
+    arrows = np.flatnonzero(ids == arrow[1]) - 1
+    arrows = arrows[(ids[arrows] == arrow[0]) & (ids[arrows + 2] == arrow[2])]
+    nearest = np.append(arrows, len(ids))[np.searchsorted(arrows, texts.starts)]
+    has_prompt = nearest < texts.starts + texts.lengths
+    prompts = np.where(has_prompt, nearest - texts.starts - 1 + len(ARROW), 0)
+    in_english = np.flatnonzero(has_prompt)
+    for place, token in enumerate(encode_array(ENGLISH_PROMPT), start=1):
+        in_english = in_english[ids[texts.starts[in_english] + place] == token]
+    found = np.zeros(len(texts), bool)
+    found[in_english] = True
+    return prompts, found
 
 
 class TokenWeights(NamedTuple):
@@ -104,9 +126,17 @@ class TrainingData:
         self._replay = [Examples(texts, settings.seq_length) for texts in replay]
         self.tokens = tokens_to_predict(self._examples.lengths)
         """Next tokens to predict in one epoch of the training's own examples."""
+        self._newest: tuple[int, list[Batch]] | None = None
+        """The epoch that was asked for last: a training asks for its first one twice."""
 
     def epoch(self, epoch: int) -> list[Batch]:
         """Return an epoch's batches in order, replayed ones included; the same for the same seed and epoch."""
+        if self._newest is None or self._newest[0] != epoch:
+            self._newest = None  # before the next one, which may be as large
+            self._newest = epoch, self._batches(epoch)
+        return self._newest[1]
+
+    def _batches(self, epoch: int) -> list[Batch]:
         s = self._settings
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + s.phase * 10_007 + epoch)
         max_tokens = s.batch_size * s.seq_length
@@ -139,16 +169,22 @@ def batches(lengths: Tensor, max_tokens: int, generator: torch.Generator) -> lis
     """
     noise = 1 + 0.1 * torch.rand(len(lengths), generator=generator)
     order = torch.argsort(lengths * noise)
-    sorted_lengths = lengths[order].tolist()
     result, start, longest = [], 0, 0
-    for end, length in enumerate(sorted_lengths):
-        longest = max(longest, width(length))
+    for end, padded in enumerate(_widths(lengths, order)):
+        longest = max(longest, padded)
         if end > start and (end - start + 1) * longest > max_tokens:
             result.append(order[start:end])
-            start, longest = end, width(length)
+            start, longest = end, padded
     if len(order):
         result.append(order[start:])
     return [result[i] for i in torch.randperm(len(result), generator=generator).tolist()]
+
+
+def _widths(lengths: Tensor, order: Tensor) -> Iterator[int]:
+    """Yield the width of each example in an order, without a Python object for each of them at once."""
+    for start in range(0, len(order), _AT_ONCE):
+        some = lengths[order[start : start + _AT_ONCE]]
+        yield from torch.clamp((some - 1 + STEP - 1) // STEP * STEP + 1, max=POSITIONS).tolist()
 
 
 def sample_replay_rows(lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:

@@ -35,7 +35,7 @@ from hlx_model.training.distributed import Ranks
 from hlx_model.training.engine import Engine
 from hlx_model.training.execution import ExecutionConfig
 from hlx_model.training.memory import OutOfMemory, estimate_disk, gib, out_of_memory
-from hlx_model.training.plan import Overrides, epochs_of, repeats_of, sample, settings_of
+from hlx_model.training.plan import Overrides, characters_of, epochs_of, repeats_of, sample, settings_of
 from hlx_model.training.settings import Settings
 
 TRIED_TEXTS, TRIED_STEPS, TRIED_SECONDS = 256, 6, 2.0
@@ -91,7 +91,7 @@ def forecast(
         first_epoch: the first one that is still to be trained.
         measure: do a few steps if no training of this machine shows the speed.
     """
-    count = Count(len(train), sum(map(len, train)))
+    count = Count(len(train), characters_of(train))
     return _forecast(settings, count, train, execution, training, first_epoch, measure=measure)
 
 
@@ -144,9 +144,10 @@ def _counted(corpus: Path, examples: Path | None) -> tuple[Count, Count, tuple[s
         names = table["document"] if "document" in table.column_names else pa.nulls(len(table), pa.string())
         for kind, count in counts.items():
             mask = pc.is_in(names, pa.array(sorted(composed), pa.string()))
-            texts = tables.model_texts(table.filter(mask if kind else pc.invert(mask)), "train")
-            counts[kind] = Count(count.examples + len(texts), count.characters + sum(map(len, texts)))
-            first = first or texts[:TRIED_TEXTS]
+            texts = tables.learned_texts(table.filter(mask if kind else pc.invert(mask)), "train")
+            characters = pc.sum(pc.utf8_length(texts)).as_py() or 0
+            counts[kind] = Count(count.examples + len(texts), count.characters + characters)
+            first = first or texts.slice(0, TRIED_TEXTS).to_pylist()
     return counts[False], counts[True], tuple(first)
 
 

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Parent, ParentVerdict
 from hlx_model.checkpoints.seal import VerifiedCheckpoint
-from hlx_model.corpus import store, tables
+from hlx_model.corpus import store
 from hlx_model.corpus.build import build
 from hlx_model.corpus.documents import is_composed
 from hlx_model.corpus.entries import CorpusError, DocumentRef
 from hlx_model.corpus.store import VerifiedCorpus
+from hlx_model.corpus.tokens import CorpusTexts, Texts, corpus_texts
 from hlx_model.corpus.verdict import require_built_passed, require_corpus_passed
 from hlx_model.layout import ROWS, Artifacts
 from hlx_model.model.sizes import architecture
@@ -66,11 +64,11 @@ class TrainingPlan:
     directory: Path
     corpora: dict[str, CorpusVersion]
     """By asset: this phase's corpus and those of the phases before."""
-    train: list[str]
-    """The training texts. Those of the user's documents are repeated if composed entries lie beside them, so that
-    they are `document_weight` of the tokens."""
-    held_out: list[str]
-    replay: list[list[str]]
+    train: Sequence[str]
+    """The training texts, each decoded when it is read. Those of the user's documents are repeated if composed entries
+    lie beside them, so that they are `document_weight` of the tokens."""
+    held_out: Sequence[str]
+    replay: Sequence[Sequence[str]]
     """The training texts of each earlier phase that is replayed."""
     parent: VerifiedCheckpoint | None
     first_epoch: int
@@ -128,13 +126,14 @@ def plan_training(
     if execution is not None:
         require_memory(settings, execution, size_fixed=parent is not None)
     own, version = _corpus(corpus, artifacts, asset, settings)
-    rows = store.load(own)
-    train, weight = _weighted(rows, version.documents, settings.document_weight)
-    held_out, settings = tables.model_texts(rows, "validation"), replace(settings, document_weight=weight)
+    texts = corpus_texts(own)
+    version = version.replace(tokens=texts.sha256)
+    train, weight = _weighted(texts, version.documents, settings.document_weight)
+    held_out, settings = texts.of("validation"), replace(settings, document_weight=weight)
     if overrides.epochs is None:
         settings = replace(settings, epochs=epochs_of(phase, profile, overrides.tokens, tokens_of(train), parent))
     corpora = {asset: version}
-    replay: list[list[str]] = []
+    replay: list[Sequence[str]] = []
     resumed: tuple[str, ...] = ()
     ungated_ancestors: tuple[str, ...] = ()
     first_epoch, parent_record = 1, None
@@ -151,11 +150,9 @@ def plan_training(
         inherited = {name: version for name, version in manifest.corpora.items() if name != asset}
         corpora |= inherited
         for version in inherited.values():
-            # Reading verifies too. Large corpora are read once: each reading delays the first step.
-            load = store.read if settings.replay > 0 else store.verify
-            kept = store.keep(artifacts, load(Artifacts.of_checkpoint(path).root / version.path))
+            kept = store.keep(artifacts, store.verify(Artifacts.of_checkpoint(path).root / version.path))
             if settings.replay > 0:
-                replay.append(tables.model_texts(store.load(kept), "train"))
+                replay.append(corpus_texts(kept).of("train"))
     data_versions = {name: version.data_version for name, version in corpora.items()}
     weights = parent_record.weights_sha256 if parent_record else None
     identify = partial(training_id, settings.to_json(), data_versions, weights, ungated_ancestors)
@@ -173,18 +170,16 @@ def plan_training(
     )  # fmt: skip
 
 
-def _weighted(rows: pa.Table, documents: Sequence[DocumentRef], share: float) -> tuple[list[str], float]:
+def _weighted(texts: CorpusTexts, documents: Sequence[DocumentRef], share: float) -> tuple[Texts, float]:
     """Return the training texts, and the share of the user's documents, which are repeated to have it.
 
     The share is 0 if there is nothing to weigh: only documents, or only composed entries.
     """
-    composed = pa.array([document.name for document in documents if is_composed(document)], pa.string())
-    is_composed_row = pc.is_in(rows["document"], composed)
-    own = tables.model_texts(rows.filter(pc.invert(is_composed_row)), "train")
-    others = tables.model_texts(rows.filter(is_composed_row), "train")
+    composed = [document.name for document in documents if is_composed(document)]
+    own, others = texts.of("train", composed, others=True), texts.of("train", composed)
     if not own or not others or not share:
-        return tables.model_texts(rows, "train"), 0.0
-    return [*own * repeats_of(sum(map(len, own)), sum(map(len, others)), share), *others], share
+        return texts.of("train"), 0.0
+    return own.repeated(repeats_of(own.characters, others.characters, share), others), share
 
 
 def repeats_of(own: int, others: int, share: float) -> int:
@@ -210,7 +205,12 @@ def epochs_of(
 
 def tokens_of(texts: Sequence[str]) -> int:
     """Return the tokens of texts as schedules count them: one for each character, and one for each text."""
-    return sum(len(text) + 1 for text in texts)
+    return characters_of(texts) + len(texts)
+
+
+def characters_of(texts: Sequence[str]) -> int:
+    """Return the characters of texts."""
+    return texts.characters if isinstance(texts, Texts) else sum(map(len, texts))
 
 
 def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: bool) -> int:
@@ -223,7 +223,7 @@ def _attempt(identify: Callable[[int], str], training: Path, *, retry_stopped: b
 
 def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
     """Return at most `size` of the texts, the same ones for the same seed."""
-    return random.Random(seed).sample(list(texts), min(size, len(texts)))
+    return [texts[i] for i in random.Random(seed).sample(range(len(texts)), min(size, len(texts)))]
 
 
 def _require_parent(phase: int, parent: VerifiedCheckpoint | None, size: str | None) -> None:
@@ -269,7 +269,7 @@ def settings_of(
 def _corpus(
     corpus: Sequence[Path], artifacts: Artifacts, asset: str, settings: Settings
 ) -> tuple[VerifiedCorpus, CorpusVersion]:
-    """Return the corpus to train on, in memory, and how manifests refer to it: kept already, or built from documents.
+    """Return the corpus to train on, verified, and how manifests refer to it: kept already, or built from documents.
 
     Raises:
         GateClosed: a gate on it, or on its examples, failed.
@@ -281,7 +281,7 @@ def _corpus(
             kept = directory.parent.name
             raise CorpusError(f"{corpus[0]}: phase {settings.phase} is trained on {asset}, not on {kept}")
         require_corpus_passed(directory)
-        own = store.keep(artifacts, store.read(directory))
+        own = store.keep(artifacts, store.verify(directory))
         examples, documents = store.made_from(own.directory)
     else:
         built = build(corpus, artifacts, seq_length=settings.seq_length)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.corpus import CorpusError, Document, parse_document, read_document
+from hlx_model.corpus import CorpusError, Document, document, labels, parse_document, read_document
 from hlx_model.language import Contract, Format, Handle, render, same
 from tests.support.documents import value_of
 
@@ -150,3 +150,23 @@ def test_an_unusable_document_is_one_line_naming_it_and_what_to_do(
 def test_a_sequence_length_that_no_model_has_is_refused(seq_length: int) -> None:
     with pytest.raises(ValueError, match=f"seq_length is {seq_length}: 3 to 512 tokens are allowed"):
         parse_document(SECOND, "corpus.md", seq_length=seq_length)
+
+
+SHORT_WAYS = (
+    FIRST, SECOND, f"{SECOND}\n{FIRST}", f"- {SECOND}", f"> {SECOND.replace(chr(10), chr(10) + '> ')}\n",
+    "English:\nNumber **seven**\nHLXL: `7`\nLC-B: **[0x07]**\n", "```\nEnglish: Number seven\nHLXL: 7\n```\n",
+    "english: Number seven\nhlxl: 7\n", "English: Is 7: seven\nHLXL: 7\n",
+    "English： Number seven\nHLXL: 007\nLC-T: 7\n",
+    "<!-- English: Not read\n\nHLXL: 8 -->\nEnglish: Number seven\nHLXL: 7\nLC-B: [0x7]\n",
+    "| English | HLXL |\n|---|---|\n| Number seven | 7 |\nEnglish: Number | eight\nHLXL: 8\n",
+    'English: A string\nHLXL: "é"\n\nEnglish: Number seven\nHLXL: 7\nLC-R: 8\n\nEnglish: Bad\nHLXL: {1000\nLC-T: 7\n',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SHORT_WAYS)
+def test_the_short_ways_of_plain_entries_change_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels without the pattern, and canonical texts that are read once for all sentences of a value."""
+    quick = parse_document(f"{text}\n{SECOND.replace('Number', 'The number')}", "short.md")
+    monkeypatch.setattr(labels, "_PLAIN", {})
+    monkeypatch.setattr(document, "_read_canonical", lambda given: None)
+    assert parse_document(f"{text}\n{SECOND.replace('Number', 'The number')}", "short.md") == quick

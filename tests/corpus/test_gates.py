@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hlx_model.corpus import CorpusError, store
+from hlx_model.corpus import CorpusError, is_english, row_rules, store
 from hlx_model.corpus.build import BuiltCorpora, build
 from hlx_model.corpus.gates import quarantine_gate
-from hlx_model.corpus.row_rules import broken_rows
+from hlx_model.corpus.row_rules import ROW_RULES, broken_rows
 from hlx_model.corpus.verdict import (
     judge_corpus,
     judged_today,
@@ -234,3 +236,27 @@ def test_a_corpus_of_the_wrong_columns_fails(tmp_path: Path) -> None:
     rows = TABLES[EXAMPLES].drop_columns("split").append_column("split", TABLES[EXAMPLES]["line"])
     gate = judged(EXAMPLES, rows, broken_rows).gate()
     assert gate.outcome == "fail" and "column split is missing, or not of type string" in gate.reason
+
+
+def test_rules_in_threads_find_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.Table.from_pylist(
+        [
+            {"english": text, "text": text}
+            for text in ("Sort the users", "🜊 is a glyph", "null", "", "Is <b>bold</b>", "é")
+        ]
+    )
+    (rows,), wanted = table.to_batches(), ROW_RULES["english_corpus"][:3]
+    assert any(rule.in_python for rule in wanted) and not all(rule.in_python for rule in wanted)
+    serial = [(rule.name, index) for rule, index in broken_rows(rows, wanted)]
+    monkeypatch.setattr(row_rules, "_MANY", 1)
+    assert [(rule.name, index) for rule, index in broken_rows(rows, wanted)] == serial
+    assert serial == [
+        ("is_not_empty", 3), ("in_vocabulary", 5), *(("is_english", index) for index in (1, 2, 3, 4, 5))
+    ]  # fmt: skip
+
+
+@given(st.text('abA1 .,;?!()-<>&:λ"nul\n', max_size=8))
+def test_what_is_taken_for_plain_words_is_english(text: str) -> None:
+    (rows,) = pa.table({"english": [text]}).to_batches()
+    (rule,) = [rule for rule in ROW_RULES["english_corpus"] if rule.name == "is_english"]
+    assert rule.broken(rows).to_pylist() == [not is_english(text)]

@@ -25,6 +25,7 @@ from hlx_model.corpus import (
     tables,
 )
 from hlx_model.corpus.build import build
+from hlx_model.corpus.prompts import conversion, translations
 from hlx_model.language import Contract, Format, Handle, Value, convert
 from hlx_model.layout import Artifacts
 from tests.support.documents import small_text
@@ -241,3 +242,61 @@ def test_the_predicates_tell_good_rows_from_bad() -> None:
     assert same_value(row)
     assert not same_value({**row, "HLXL": "1.0"})
     assert not same_value({**row, "LC-R": "🜊"})
+
+
+SHAPES = """English: Search for documents
+HLXL: {1000: {@0: "search", @1: &h_documents}}
+
+English: Find documents
+HLXL: {1000: {@0: "search", @1: &h_documents}}
+
+## Without a sentence
+
+HLXL: [1, 2]
+
+## With one
+
+English: The numbers one and two
+HLXL: [1, 2]
+
+## Without a value
+
+English: Nothing but words
+
+English: Nor here
+"""
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 10_000])
+@pytest.mark.parametrize("kind", ["shapes", "composed"])
+def test_corpora_are_derived_as_row_by_row(
+    kind: str, at_once: int, examples: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_EXAMPLES_AT_ONCE", at_once)
+    if kind == "shapes":
+        examples = examples_table(collect([parse_document(SHAPES, "shapes.md")]))
+        assert None in examples["english"].to_pylist() and None in examples["value_sha256"].to_pylist()
+    elif at_once == 1:
+        examples = examples.slice(7, 30)
+    expected: dict[str, list[tuple[object, ...]]] = {"english": [], "hlx": [], "paired": []}
+    seen: set[str] = set()
+    for row in examples.to_pylist():
+        sentence, value = row["english"], row["value_sha256"]
+        texts = {format: row[format] for format in Format}
+        if sentence is not None:
+            expected["english"].append((sentence,))
+        if value is not None and value not in seen:
+            expected["hlx"] += [(str(format), text, value) for format, text in texts.items()]
+        if sentence is not None and value is not None:
+            pairs = [*translations(sentence, texts), *([conversion(texts)] if value not in seen else [])]
+            expected["paired"] += [(str(p.target), str(p.source), p.prompt, p.answer, value) for p in pairs]
+        seen.add(value)
+    for name, derived in (("english", ENGLISH_CORPUS), ("hlx", HLX_CORPUS), ("paired", PAIRED_CORPUS)):
+        columns = [derived.table(examples)[column].to_pylist() for column in derived.learned[: -len(tables._ENTRY) + 2]]
+        assert list(zip(*columns, strict=True)) == expected[name]
+
+
+def test_nothing_is_derived_from_nothing(examples: pa.Table) -> None:
+    for derived in tables.DERIVED.values():
+        assert derived.table(examples.slice(0, 0)).num_rows == 0
+        assert list(derived.batches(examples.slice(0, 0))) == []

@@ -194,7 +194,7 @@ def test_a_model_of_nan_or_huge_weights_gets_a_report_and_fails(
 
 def test_labels_that_were_not_shifted_fail_the_report_too(curriculum: Curriculum, tmp_path: Path) -> None:
     checkpoint = copied(curriculum, tmp_path / "artifacts", 1)
-    trained = trained_on_unshifted_labels(curriculum.phases[1].plan.train)
+    trained = trained_on_unshifted_labels(list(curriculum.phases[1].plan.train))
     rewrite_checkpoint(checkpoint, lambda model: model.load_state_dict(trained.state_dict()))
     failed = {gate.name for gate in evaluate(checkpoint).verdict.gates if gate.outcome == "fail"}
     assert {"copy_rate", "reported_loss"} <= failed

@@ -20,7 +20,7 @@ from tests.support.models import Echo, Uniform, trained_on_unshifted_labels
 def texts(curriculum: Curriculum) -> tuple[list[str], list[str]]:
     """Return the texts of phase 1: to train on, and held out."""
     plan = curriculum.phases[1].plan
-    return plan.train, plan.held_out
+    return list(plan.train), list(plan.held_out)
 
 
 UNIGRAM = 3.0

@@ -1,10 +1,12 @@
 """How answers are compared with the expected ones: to the letter, by value, and by whether they parse."""
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hlx_model.evaluation.intervals import wilson
+from hlx_model.evaluation.rows import Rows
 from hlx_model.evaluation.translation import (
     PairRow,
     conversions,
@@ -25,6 +27,10 @@ from tests.support.models import Writer
 
 def row(target: str, source: str, text: str, answer: str, value: str = "v", operation: str = "") -> PairRow:
     return PairRow(target, source, f"[{target}] {text} → ", answer, value, operation)
+
+
+def stored(rows: list[PairRow]) -> Rows[PairRow]:
+    return Rows(pa.Table.from_pylist([one._asdict() for one in rows]), PairRow)
 
 
 HLXL = '{1000: {@0: "search", @1: &h_documents}}'
@@ -111,10 +117,22 @@ def test_the_cut_follows_from_rows_of_similar_length() -> None:
     assert sentence.exact
 
 
+def test_a_value_is_converted_from_its_last_row_into_a_format() -> None:
+    rows = [
+        row("HLXL", "English", "One", "1", "a"), row("LC-R", "English", "Two", "2", "b"),
+        row("HLXL", "English", "The two", "2", "b"), row("HLXL", "English", "The one", "01", "a"),
+        row("LC-R", "English", "One", "🜊1", "a"),
+    ]  # fmt: skip
+    pairs = conversions(stored(rows))
+    assert [(found.value_sha256, found.prompt) for found in pairs["HLXL", "LC-R"]] == [
+        ("a", "[LC-R] 01 → "), ("b", "[LC-R] 2 → ")]  # fmt: skip
+    assert len(pairs["HLXL", "LC-T"]) == len(conversions(stored([rows[1]]))["LC-R", "HLXL"]) == 0
+
+
 def test_every_value_is_converted_in_all_twelve_pairs_of_formats() -> None:
     texts = {"HLXL": "[42]", "LC-R": "🜃42🜄", "LC-T": "[42]", "LC-B": "[0x2a]"}
     rows = [row(target, "English", "The list of 42", text, operation="array") for target, text in texts.items()]
-    pairs = conversions([*rows, row("English", "HLXL", "[42]", "The list of 42")])
+    pairs = conversions(stored([*rows, row("English", "HLXL", "[42]", "The list of 42")]))
     assert set(pairs) == {(source, target) for source in texts for target in texts if source != target}
     for (source, target), (found,) in pairs.items():
         assert found.prompt == f"[{target}] {texts[source]} → " and found.answer == texts[target]

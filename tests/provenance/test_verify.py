@@ -8,12 +8,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hlx_model.corpus import tokens
 from hlx_model.evaluation.evaluate import evaluate
 from hlx_model.files import read_json
 from hlx_model.layout import ROWS
 from hlx_model.provenance.links import Link
 from hlx_model.provenance.verify import verify_lineage
+from hlx_model.training.execution import ExecutionConfig
+from hlx_model.training.loop import train
+from hlx_model.training.plan import Overrides, plan_training
 from tests.support.copies import ArtifactsCopy
+from tests.support.curriculum import QUICK
 from tests.support.damage import flip, reseal, seal
 
 
@@ -178,3 +183,27 @@ def test_an_older_manifest_with_fewer_fields_is_verified(copy: ArtifactsCopy) ->
     assert unchecked == [
         "phase1_FINAL_epoch30: training id", "phase1_FINAL_epoch30: english_corpus → corpus_examples",
     ]  # fmt: skip
+
+
+def test_the_token_file_that_was_trained_on_is_checked(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "LARGE", 1)
+    training = tmp_path / "training"
+    plan = plan_training(1, QUICK, Overrides(size="tiny", epochs=1), corpus=[small_document], training=training)
+    checkpoint = train(plan, execution=ExecutionConfig("cpu")).checkpoint
+
+    def outcome() -> str:
+        links = [link for link in verify_lineage(checkpoint) if link.link.endswith("english_corpus tokens")]
+        (link,) = links
+        return link.outcome
+
+    (path,) = tokens.token_files(tmp_path / plan.corpora["english_corpus"].path)
+    assert outcome() == "ok"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert outcome() == "broken"
+    path.unlink()
+    assert outcome() == "unchecked"
+    again = plan_training(1, QUICK, Overrides(size="tiny", epochs=1), corpus=[small_document], training=training)
+    assert (outcome(), path.read_bytes() == content, again.id) == ("ok", True, plan.id)

@@ -25,9 +25,10 @@ from hlx_model.corpus.prompts import answer_start, prompt
 from hlx_model.language import Format
 from hlx_model.layout import WEIGHTS
 from hlx_model.model.sizes import SIZES
-from hlx_model.model.tokenizer import BOS, EOS, PAD, SPECIAL, VOCABULARY_SIZE, encode
+from hlx_model.model.tokenizer import PAD, SPECIAL, VOCABULARY_SIZE, encode
 from hlx_model.model.transformer import Transformer
 from hlx_model.phases import CORPUS_OF_PHASE
+from hlx_model.training.batches import Examples
 from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import TrainingPlan
 from tests.support.damage import flip, rewrite_checkpoint, truncate
@@ -63,7 +64,7 @@ class Mutant:
 
 def texts(change: Callable[[list[str], Random], Sequence[str]]) -> Callable[[TrainingPlan], TrainingPlan]:
     """Return a trial with other training texts."""
-    return lambda plan: replace(plan, train=list(change(plan.train, Random(plan.settings.seed))))
+    return lambda plan: replace(plan, train=list(change(list(plan.train), Random(plan.settings.seed))))
 
 
 def answers(change: Callable[[str, str, Random], str]) -> Callable[[TrainingPlan], TrainingPlan]:
@@ -149,10 +150,12 @@ def over_padding(model: nn.Module, ids_BT: Tensor) -> Tensor:
     return losses.view_as(labels_BT) * (labels_BT != PAD).float().mean()
 
 
-def in_another_vocabulary(text: str) -> list[int]:
-    """Return the token ids of a text in a program whose symbols have another order."""
-    order = permutation()
-    return [BOS, *(int(order[i]) for i in encode(text)), EOS]
+_batch = Examples.batch
+
+
+def in_another_vocabulary(examples: Examples, rows: Tensor) -> Tensor:
+    """Return the token ids of a batch in a program whose symbols have another order."""
+    return permutation()[_batch(examples, rows)]
 
 
 def permutation() -> Tensor:
@@ -290,7 +293,7 @@ MUTANTS = {
         "within each sentence", SENTENCES, texts(lambda train, random: [shuffled(text, random) for text in train])
     ),
     "vocabulary permuted in training": Mutant("it writes in one order and reads in another", SENTENCES, program={
-        "hlx_model.training.batches.encode_example": in_another_vocabulary,
+        "hlx_model.training.batches.Examples.batch": in_another_vocabulary,
     }),
     "vocabulary swapped": Mutant("between training and evaluation", SENTENCES, checkpoint=weights(symbols_swapped)),
     "checkpoint of another vocabulary": Mutant(

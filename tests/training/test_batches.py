@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hlx_model.corpus.prompts import answer_start, answers_in_english
+from hlx_model.corpus.tokens import Texts
 from hlx_model.model.tokenizer import BOS, EOS, PAD, encode
 from hlx_model.training.batches import (
     Batch,
@@ -109,3 +111,20 @@ def test_an_epoch_contains_a_share_of_each_earlier_phase() -> None:
         return [batch.rows.tolist() for batch in data.epoch(epoch)]
 
     assert order(1) == order(1) != order(2)
+
+
+BEGINNINGS = st.sampled_from(["→", " → ", "[English] ", "[English] a → b", "x → y → z", "[HLXL] a → ", "🜊", ""])
+
+
+@given(st.lists(st.tuples(BEGINNINGS, st.text("a →[]English", max_size=9)).map("".join)))
+def test_prompts_are_found_as_in_each_text_alone(texts: list[str]) -> None:
+    examples = Examples(texts, 64)
+    assert examples.prompts.tolist() == [answer_start(text) for text in texts]
+    assert examples.in_english.tolist() == [answers_in_english(text) for text in texts]
+
+
+def test_some_of_the_texts_of_a_corpus_are_batched_as_if_they_were_alone() -> None:
+    texts = ["[HLXL] a → b", "[English] c → d", "e", "[English] f"]
+    some, alone = Examples(Texts.of(texts)[1:3], 64), Examples(texts[1:3], 64)
+    assert some.batch(torch.tensor([1, 0])).equal(alone.batch(torch.tensor([1, 0])))
+    assert (some.prompts.tolist(), some.in_english.tolist()) == (alone.prompts.tolist(), alone.in_english.tolist())

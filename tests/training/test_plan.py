@@ -9,7 +9,7 @@ import pytest
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.checkpoints.seal import verify_checkpoint
 from hlx_model.composer.sampling import compose
-from hlx_model.corpus import CorpusError, prompt
+from hlx_model.corpus import CorpusError, prompt, tokens
 from hlx_model.corpus.build import read_documents
 from hlx_model.corpus.documents import keep_documents
 from hlx_model.corpus.store import store_derived
@@ -188,3 +188,15 @@ def test_a_document_of_few_entries_is_repeated_a_hundred_times_at_most(tmp_path:
     corpus = mixed(few, tmp_path)
     plan = prepared(1, corpus, tmp_path / "training", Overrides(document_weight=0.9))
     assert max(Counter(plan.train).values()) == 100
+
+
+def test_a_token_file_changes_no_text_and_no_id(
+    small_document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = prepared(1, small_document, tmp_path / "training")
+    monkeypatch.setattr(tokens, "LARGE", 1)
+    large = prepared(1, small_document, tmp_path / "training")
+    assert (large.id, large.train, large.held_out) == (small.id, small.train, small.held_out)
+    (path,) = tokens.token_files(Artifacts(tmp_path / "training").root / large.corpora["english_corpus"].path)
+    assert path.name == f"tokens-{large.corpora['english_corpus'].tokens}.bin"
+    assert small.corpora["english_corpus"].tokens is None and "tokens" not in small.corpora["english_corpus"].to_json()
