@@ -54,7 +54,8 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
             launcher.require()
         start = start_of(context, phase, size, **chosen)
         paths = {"corpus": corpus, "resume_from": start, "checkpoint_dir": training}
-        result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings}, launcher)
+        with user_errors():  # the launcher's
+            result = trainer.train(context, {"phase": phase.number, "yes": True, **paths, **settings}, launcher)
         if result.found:
             context.log.info(f"nothing was trained: this training ended before, with {result.checkpoint.name}")
         if result.manifest.stopped:

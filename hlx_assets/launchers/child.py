@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import IO, ClassVar
 
-from hlx_assets.launchers.launcher import Launcher, Number, Trainer
+from hlx_assets.launchers.devices import VISIBLE, free_gpu
+from hlx_assets.launchers.launcher import Launcher, Number, OptionalNumber, Trainer
 from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 
 TRAINER = "hlx_model.training"
@@ -26,16 +27,17 @@ class ChildProcess:
         environment: variables beside those of this process.
         errors: a file.
         dies_by: the signal that it gets if this process is killed.
+        inherits: file descriptors that it gets too.
     """
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes],
-        dies_by: signal.Signals = signal.SIGKILL,
+        dies_by: signal.Signals = signal.SIGKILL, inherits: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self._errors = errors
         self.process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stderr=errors,
-            start_new_session=True, preexec_fn=lambda: die_with_parent(dies_by),
+            start_new_session=True, preexec_fn=lambda: die_with_parent(dies_by), pass_fds=inherits,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -89,27 +91,34 @@ class Local(Launcher):
     """This machine: the trainer is a child of the step."""
 
     name: ClassVar[str] = "local"
+    gpus: OptionalNumber = None
+    """GPUs that share the trainings, each one at a time; by default a training takes the first GPU."""
 
     @contextmanager
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:
-        """Start a trainer (`Launcher.start`)."""
-        with tempfile.TemporaryFile() as errors:
-            yield ChildProcess([sys.executable, *self.module(), *arguments], environment, errors)
+        """Start a trainer (`Launcher.start`); `ValueError` if no GPU is free."""
+        from hlx_assets.io_manager import artifacts_at_home  # which reads the setting of the trainer
 
-    def module(self) -> list[str]:
-        """Return how Python names the trainer."""
-        return ["-m", TRAINER]
+        with tempfile.TemporaryFile() as errors, ExitStack() as stack:
+            inherits: list[int] = []
+            if self.gpus is not None:
+                gpu, held = stack.enter_context(free_gpu(self.gpus, artifacts_at_home().training))
+                environment, inherits = {**environment, VISIBLE: gpu}, [held]
+            command = [sys.executable, "-m", TRAINER, *arguments]
+            yield ChildProcess(command, environment, errors, inherits=inherits)
 
 
-class Torchrun(Local):
+class Torchrun(Launcher):
     """Several processes of this machine, which train together: one for each GPU."""
 
     name: ClassVar[str] = "torchrun"
     processes: Number
 
-    def module(self) -> list[str]:
-        """Return how Python names torchrun and the trainer."""
-        return torchrun(self.processes)
+    @contextmanager
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:
+        """Start a trainer (`Launcher.start`)."""
+        with tempfile.TemporaryFile() as errors:
+            yield ChildProcess([sys.executable, *torchrun(self.processes), *arguments], environment, errors)
 
 
 def torchrun(processes: int) -> list[str]:

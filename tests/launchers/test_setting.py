@@ -8,8 +8,8 @@ from hlx_assets.launchers.slurm import Slurm
 
 
 @pytest.mark.parametrize("text", [
-    "local", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1", "slurm time=2-00:00:00 cpus=8",
-    "slurm partition=a,b account=hlx_1 time=90 gpus=2 cpus=4 processes=2",
+    "local", "local gpus=2", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1",
+    "slurm time=2-00:00:00 cpus=8", "slurm partition=a,b account=hlx_1 time=90 gpus=2 cpus=4 processes=2",
 ])  # fmt: skip
 def test_a_setting_is_read_as_it_is_written(text: str) -> None:
     assert set(str(launcher_of(text)).split()) == set(text.split())
@@ -19,7 +19,7 @@ def test_a_setting_is_read_as_it_is_written(text: str) -> None:
 @pytest.mark.parametrize(("text", "error"), [
     ("here", "choose one of local, torchrun, slurm"),
     ("Slurm", "choose one of local, torchrun, slurm"),
-    ("local gpus=1", "local has no option 'gpus': its options are none"),
+    ("local gpu=1", "local has no option 'gpu': its options are gpus"),
     ("slurm gpu=1", "slurm has no option 'gpu': its options are partition, account, time, gpus, cpus, processes"),
     ("slurm --wrap=rm", "slurm has no option '--wrap': its options are partition"),
     ("slurm gpus", "write the option gpus of slurm once, as gpus=value"),
