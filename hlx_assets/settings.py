@@ -98,7 +98,8 @@ class DagsterEnvironment(Environment):
     """Port of the Training Center."""
 
     trainer: Annotated[Launcher, BeforeValidator(launcher_of)] = variable(TRAINER, Local())
-    """Where trainings run: `local`, `torchrun processes=4`, `slurm partition=gpu gpus=1` (`docs/deployment.md`)."""
+    """Where trainings run: `local`, `torchrun processes=4`, `slurm partition=gpu gpus=1`, `kubernetes namespace=hlx …`
+    (`docs/deployment.md`)."""
 
     baselines: Annotated[tuple[str, ...], BeforeValidator(_models)] = variable(
         "HLX_BASELINES", (),

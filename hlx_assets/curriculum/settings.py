@@ -60,8 +60,8 @@ class TrainingConfig(dg.Config):
     pass_on: str = "final"
     """final or best: the checkpoint that is evaluated, and that the next phase starts from."""
     trainer: str | None = None
-    """Where it trains: local, torchrun or slurm, with options such as `slurm partition=gpu gpus=1`. Default:
-    $HLX_TRAINER, or local."""
+    """Where it trains: local, torchrun, slurm or kubernetes, with options such as `slurm partition=gpu gpus=1`.
+    Default: $HLX_TRAINER, or local."""
     retry_stopped: bool = False
     """Train again if a gate or an abort condition stopped a training with the same settings."""
 

@@ -159,7 +159,7 @@ def _failure_reason(code: int, lines: Sequence[str]) -> str:
     # A launcher may write more after it.
     if own := [line for line in lines if line.startswith("error: ")]:
         return own[-1].removeprefix("error: ")
-    if code > _BY_SIGNAL:  # as a shell says it, and srun
+    if code - _BY_SIGNAL in set(signal.Signals):  # as a shell says it, and srun
         code = _BY_SIGNAL - code
     if code == -signal.SIGKILL:  # it had no time to write a line
         return "the trainer was killed (by the kernel if memory ran out, or by somebody): materialize again to resume"

@@ -70,7 +70,7 @@ class ChildProcess:
             impatient: kill them at once if this process gets another signal.
             graces: the signals in their order, and the seconds after each.
         """
-        with _received() if impatient else nullcontext[list[int]]([]) as received:
+        with received_signals() if impatient else nullcontext[list[int]]([]) as received:
             for signum, grace in graces.items():
                 deadline = time.monotonic() + grace
                 try:
@@ -127,7 +127,7 @@ def torchrun(processes: int) -> list[str]:
 
 
 @contextmanager
-def _received() -> Iterator[list[int]]:
+def received_signals() -> Iterator[list[int]]:
     """Yield the signals that have come since, but for those that come with the first: a terminal sends several."""
     received: list[int] = []
     begun = time.monotonic()

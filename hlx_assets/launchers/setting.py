@@ -3,15 +3,17 @@
 local
 torchrun processes=4
 slurm partition=gpu gpus=1 cpus=8 time=2-00:00:00 account=hlx
+kubernetes namespace=hlx image=registry.example.org/hlx-brain:cuda claim=hlx-home gpus=1 cpus=8 memory=16Gi time=2d
 """
 
 from pydantic import ValidationError
 
 from hlx_assets.launchers.child import Local, Torchrun
+from hlx_assets.launchers.kubernetes import Kubernetes
 from hlx_assets.launchers.launcher import Launcher
 from hlx_assets.launchers.slurm import Slurm
 
-KINDS: dict[str, type[Launcher]] = {kind.name: kind for kind in (Local, Torchrun, Slurm)}
+KINDS: dict[str, type[Launcher]] = {kind.name: kind for kind in (Local, Torchrun, Slurm, Kubernetes)}
 
 
 def launcher_of(text: str) -> Launcher:

@@ -6,10 +6,15 @@ from hlx_assets.curriculum.settings import launcher_named
 from hlx_assets.launchers.setting import launcher_of
 from hlx_assets.launchers.slurm import Slurm
 
+KUBERNETES = "kubernetes image=hlx-brain claim=hlx-home"
+
 
 @pytest.mark.parametrize("text", [
     "local", "local gpus=2", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1",
     "slurm time=2-00:00:00 cpus=8", "slurm partition=a,b account=hlx_1 time=90 gpus=2 cpus=4 processes=2",
+    "kubernetes namespace=hlx image=hlx-brain claim=hlx-home",
+    "kubernetes namespace=hlx image=localhost:5000/a/b_c:1.0-cuda claim=hlx-home gpus=2 cpus=8 memory=1.5Gi time=2d",
+    f"kubernetes namespace=hlx image=ghcr.io/a/hlx@sha256:{'0a' * 32} claim=a1 processes=2",
 ])  # fmt: skip
 def test_a_setting_is_read_as_it_is_written(text: str) -> None:
     assert set(str(launcher_of(text)).split()) == set(text.split())
@@ -17,8 +22,8 @@ def test_a_setting_is_read_as_it_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "error"), [
-    ("here", "choose one of local, torchrun, slurm"),
-    ("Slurm", "choose one of local, torchrun, slurm"),
+    ("here", "choose one of local, torchrun, slurm, kubernetes"),
+    ("Slurm", "choose one of local, torchrun, slurm, kubernetes"),
     ("local gpu=1", "local has no option 'gpu': its options are gpus"),
     ("slurm gpu=1", "slurm has no option 'gpu': its options are partition, account, time, gpus, cpus, processes"),
     ("slurm --wrap=rm", "slurm has no option '--wrap': its options are partition"),
@@ -30,6 +35,18 @@ def test_a_setting_is_read_as_it_is_written(text: str) -> None:
     ("slurm partition=--uid=0", "slurm: partition is '--uid=0': it must be a name in Slurm"),
     ("slurm partition=a;b", "slurm: partition is 'a;b': it must be a name in Slurm"),
     ("slurm time=tomorrow", "slurm: time is 'tomorrow': it must be a time of Slurm, such as 90 (minutes)"),
+    ("kubernetes", "kubernetes: needs namespace=…, a DNS label: small letters, digits and -"),
+    (f"{KUBERNETES} namespace=HLX", "kubernetes: namespace is 'HLX': it must be a DNS label"),
+    (f"{KUBERNETES} namespace=a/b", "kubernetes: namespace is 'a/b': it must be a DNS label"),
+    (f"{KUBERNETES} namespace={'a' * 64}", "it must be a DNS label"),
+    ("kubernetes namespace=hlx claim=home", "kubernetes: needs image=…, an image, such as registry.example.org/"),
+    ("kubernetes namespace=hlx claim=home image=Hlx:cuda", "kubernetes: image is 'Hlx:cuda': it must be an image"),
+    ("kubernetes namespace=hlx claim=home image=a::b", "kubernetes: image is 'a::b': it must be an image"),
+    ("kubernetes namespace=hlx claim=home image=--x", "kubernetes: image is '--x': it must be an image"),
+    ("kubernetes namespace=hlx image=a claim=-a", "kubernetes: claim is '-a': it must be a DNS label"),
+    (f"{KUBERNETES} namespace=a memory=16", "kubernetes: memory is '16': it must be memory, such as 16Gi"),
+    (f"{KUBERNETES} namespace=a memory=0Gi", "kubernetes: memory is '0Gi': it must be memory, such as 16Gi"),
+    (f"{KUBERNETES} namespace=a time=1-0", "kubernetes: time is '1-0': it must be a time, such as 90m, 12h or 2d"),
     ("torchrun", "torchrun: needs processes=…, a whole number above 0"),
 ])  # fmt: skip
 def test_what_is_wrong_is_one_line(text: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
