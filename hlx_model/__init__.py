@@ -3,4 +3,4 @@
 A library and a command (`hlx`) that work without Dagster; `hlx_assets` wires them into a graph.
 """
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
