@@ -6,7 +6,7 @@ The lock of a GPU belongs to the trainer: if the process of its run is killed, i
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from hlx_model.files import lock
@@ -37,10 +37,13 @@ def free_gpu(number: int, folder: Path) -> Iterator[tuple[str, int]]:
         path = folder / f".gpu-{name}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            with suppress(BlockingIOError):
-                lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
-                yield name, descriptor
-                return
+            lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        try:
+            yield name, descriptor
+            return
         finally:
             os.close(descriptor)
     raise ValueError(
