@@ -162,6 +162,7 @@ def _corpus(corpus: Sequence[Path], phase: int, asset: str, seq_length: int) -> 
     with tempfile.TemporaryDirectory() as root:
         built = build(corpus, Artifacts.at(Path(root)), seq_length=seq_length)
         found = require_built_passed(built, asset)
+        version, rows = found.version, store.load(found)
     if quarantined := len(built.collection.quarantined):
         log.warning("%s: %s entries are in quarantine; `hlx corpus check` lists them", named, quarantined)
-    return found.version, store.load(found)
+    return version, rows
