@@ -362,7 +362,7 @@ def test_texts_are_submitted_while_models_are_replaced(pair: Pair) -> None:
 
 
 def test_a_client_that_does_not_read_keeps_its_places_no_longer(made_pair: Pair) -> None:
-    service = Service(None, made_pair.training, limits=Limits(seconds=0.2))
+    service = Service(None, made_pair.training, limits=Limits(seconds=2.0))
     body = {"model": "hlx-brain", "prompt": ["Sort"] * 250, "max_tokens": 500, "stream": True}
     messages = [{"type": "http.request", "body": json.dumps(body).encode()}]
 
