@@ -65,7 +65,7 @@ golden: .venv/.installed-dev ## Write the golden files anew: what a small curric
 
 system: .venv/.installed-dev ## Run the tests with a live Dagster, a browser, Caddy, Postgres, Slurm, tsc; installs these if run as root
 	@.ci/packages caddy chromium curl munge nodejs node-typescript postgresql slurm-wlm
-	@$(BIN)/python -m pytest -m system $(ARGS)
+	@$(BIN)/python -m pytest -m "system and not slow" $(ARGS)
 
 nightly: .venv/.installed-nightly ## Run the tests with 10,000 examples a property, and the slow ones
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "" --hypothesis-profile nightly $(ARGS)
