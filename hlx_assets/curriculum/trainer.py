@@ -45,7 +45,7 @@ Figures = dict[str, Any]
 class TrainerClient:
     """Runs `python -m hlx_model.training …` and reports its messages to Dagster.
 
-    It has no configuration, so no run can choose another program.
+    It has no configuration. A run may say where the trainer runs, by the options of a launcher alone.
     """
 
     poll_seconds = 0.5

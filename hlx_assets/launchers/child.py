@@ -11,10 +11,9 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import IO, ClassVar
 
 from hlx_assets.launchers.devices import VISIBLE, free_gpu
-from hlx_assets.launchers.launcher import Launcher, Number, OptionalNumber, Trainer
+from hlx_assets.launchers.launcher import TRAINER, Launcher, Number, OptionalNumber, Trainer, torchrun
 from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 
-TRAINER = "hlx_model.training"
 GRACES = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGKILL: 10.0}
 """Seconds that a trainer has after each signal; it writes a checkpoint after the first one."""
 
@@ -119,11 +118,6 @@ class Torchrun(Launcher):
         """Start a trainer (`Launcher.start`)."""
         with tempfile.TemporaryFile() as errors:
             yield ChildProcess([sys.executable, *torchrun(self.processes), *arguments], environment, errors)
-
-
-def torchrun(processes: int) -> list[str]:
-    """Return the arguments of Python that let several processes of one machine train together."""
-    return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", TRAINER]
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from hlx_assets.launchers.child import TRAINER, torchrun
-from hlx_assets.launchers.launcher import Launcher, OptionalNumber, Trainer
+from hlx_assets.launchers.launcher import Cluster, Trainer
 from hlx_model import __version__
 from hlx_model.environment import Environment
 from hlx_model.shown import one_line
@@ -44,18 +43,14 @@ _Label = Annotated[
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
-class Kubernetes(Launcher):
+class Kubernetes(Cluster):
     """A pod of Kubernetes."""
 
     name: ClassVar[str] = "kubernetes"
-    elsewhere: ClassVar[bool] = True
     namespace: _Label
     image: Annotated[str, Field(pattern=_IMAGE, description="an image, such as registry.example.org/hlx-brain:cuda")]
     claim: _Label
     """The persistent volume claim whose root is DAGSTER_HOME."""
-    gpus: OptionalNumber = None
-    cpus: OptionalNumber = None
-    """CPUs, and threads of PyTorch, of each process."""
     memory: Annotated[
         str | None, Field(pattern="^[1-9][0-9]*([.][0-9]{1,3})?(M|G|T|Mi|Gi|Ti)$", description="memory, such as 16Gi")
     ] = None
@@ -64,8 +59,6 @@ class Kubernetes(Launcher):
         str | None, Field(pattern="^[1-9][0-9]{0,4}[mhd]$", description="a time, such as 90m, 12h or 2d")
     ] = None
     """After which Kubernetes ends the pod. Materialized again, the training resumes."""
-    processes: OptionalNumber = None
-    """Processes that train together; by default one for each GPU."""
 
     def require(self) -> None:
         """Require the client of Kubernetes, and the configuration of a cluster."""
@@ -108,12 +101,11 @@ class Kubernetes(Launcher):
         from hlx_assets.launchers.pod import GRACE_SECONDS
 
         home = str(home_directory())
-        threads = {"OMP_NUM_THREADS": str(self.cpus)} if self.cpus else {}
         run_id = environment.get("HLX_RUN_ID")
         labels = {**LABELS, **({"dagster/run-id": run_id} if run_id else {})}
         volumes: list[dict[str, Any]] = [{"name": "home", "persistentVolumeClaim": {"claimName": self.claim}}]
         mounts = [{"name": "home", "mountPath": home}]
-        if self._processes > 1:
+        if self.ranks > 1:
             # They exchange gradients through it, and a container has 64 MB of it.
             volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
             mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
@@ -131,23 +123,17 @@ class Kubernetes(Launcher):
         meta: dict[str, Any] = {"labels": labels, "namespace": self.namespace}
         if owner is not None:
             meta["ownerReferences"] = [owner]
-        module = ["-m", TRAINER] if self._processes == 1 else torchrun(self._processes)
         body = build_pod_body(
-            pod_name=dns_label(name), image=self.image, command=["python", *module, *arguments],
-            env_vars={**_settings(), "DAGSTER_HOME": home, **threads, **environment},
+            pod_name=dns_label(name), image=self.image, command=["python", *self.module, *arguments],
+            env_vars={**_settings(), "DAGSTER_HOME": home, **self.threads, **environment},
             base_pod_meta=meta, base_pod_spec=spec,
         )  # fmt: skip
         body.api_version, body.kind = "v1", "Pod"
         return body
 
-    @property
-    def _processes(self) -> int:
-        return self.processes or self.gpus or 1
-
     def _resources(self) -> dict[str, Any]:
         """Return what the container gets: as much as it requests, so Kubernetes evicts it last."""
-        cpus = None if self.cpus is None else self.cpus * self._processes
-        given = {"nvidia.com/gpu": self.gpus, "cpu": cpus, "memory": self.memory}
+        given = {"nvidia.com/gpu": self.gpus, "cpu": self.all_cpus, "memory": self.memory}
         amounts = {name: str(amount) for name, amount in given.items() if amount is not None}
         return {"limits": amounts, "requests": amounts} if amounts else {}
 

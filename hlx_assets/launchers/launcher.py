@@ -1,10 +1,13 @@
 """A launcher starts `python -m hlx_model.training …` somewhere, and ends it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Annotated, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+
+TRAINER = "hlx_model.training"
 
 _NUMBER = Field(ge=1, le=1_000_000, description="a whole number above 0")
 Number = Annotated[int, _NUMBER]
@@ -34,7 +37,7 @@ class Trainer(Protocol):
         """
 
 
-class Launcher(BaseModel):
+class Launcher(BaseModel, ABC):
     """A place for trainings, and its options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,18 +48,58 @@ class Launcher(BaseModel):
     def require(self) -> None:
         """Require what the launcher needs on this machine; `ValueError` says what is missing."""
 
-    @contextmanager
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:
+    @abstractmethod
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], name: str
+    ) -> AbstractContextManager[Trainer]:
         """Start a trainer, which has ended when the block is left.
 
         Args:
             arguments: of `python -m hlx_model.training`.
             environment: variables beside those of this process.
             name: of the training for its launcher; no other one that runs has it.
+
+        Raises:
+            ValueError: it cannot be started here; one line that says why.
         """
-        raise NotImplementedError
 
     def __str__(self) -> str:
         """Return it as `HLX_TRAINER` names it."""
         given = self.model_dump(exclude_none=True, exclude_defaults=True)
         return " ".join([self.name, *(f"{name}={value}" for name, value in given.items())])
+
+
+class Cluster(Launcher):
+    """Machines of a cluster, each of which may train one model with several processes."""
+
+    elsewhere: ClassVar[bool] = True
+    gpus: OptionalNumber = None
+    cpus: OptionalNumber = None
+    """CPUs, and threads of PyTorch, of each process."""
+    processes: OptionalNumber = None
+    """Processes that train together; by default one for each GPU."""
+
+    @property
+    def ranks(self) -> int:
+        """Return the number of processes."""
+        return self.processes or self.gpus or 1
+
+    @property
+    def all_cpus(self) -> int | None:
+        """Return the CPUs of all processes together; None if they are not given."""
+        return None if self.cpus is None else self.cpus * self.ranks
+
+    @property
+    def threads(self) -> dict[str, str]:
+        """Return the variable that sets the threads of each process."""
+        return {} if self.cpus is None else {"OMP_NUM_THREADS": str(self.cpus)}
+
+    @property
+    def module(self) -> list[str]:
+        """Return the arguments of Python that name the trainer, by torchrun if it is several processes."""
+        return ["-m", TRAINER] if self.ranks == 1 else torchrun(self.ranks)
+
+
+def torchrun(processes: int) -> list[str]:
+    """Return the arguments of Python that let several processes of one machine train together."""
+    return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", TRAINER]

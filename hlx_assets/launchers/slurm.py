@@ -10,16 +10,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Annotated, ClassVar
 
 from pydantic import Field
 
-from hlx_assets.launchers.child import TRAINER, ChildProcess, torchrun
-from hlx_assets.launchers.launcher import Launcher, OptionalNumber, Trainer
+from hlx_assets.launchers.child import ChildProcess
+from hlx_assets.launchers.launcher import Cluster, Trainer
 
 GRACES = {signal.SIGINT: 60.0, signal.SIGTERM: 60.0, signal.SIGKILL: 10.0}
 """Seconds after each signal. After the second one Slurm itself waits `KillWait`, 30 seconds, and kills the job."""
+_ANSWER_SECONDS = 30.0
 _SAYS = "srun: "
 _Name = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,+-]*$", description="a name in Slurm")]
 _Time = Annotated[
@@ -31,20 +32,14 @@ _Time = Annotated[
 ]
 
 
-class Slurm(Launcher):
+class Slurm(Cluster):
     """A job of Slurm on one node."""
 
     name: ClassVar[str] = "slurm"
-    elsewhere: ClassVar[bool] = True
     partition: _Name = None
     account: _Name = None
     time: _Time = None
     """After which Slurm ends the job. Materialized again, the training resumes."""
-    gpus: OptionalNumber = None
-    cpus: OptionalNumber = None
-    """CPUs, and threads of PyTorch, of each process."""
-    processes: OptionalNumber = None
-    """Processes that train together; by default one for each GPU."""
 
     def require(self) -> None:
         """Require `srun` and `scancel`."""
@@ -56,34 +51,25 @@ class Slurm(Launcher):
     @contextmanager
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:
         """Start a trainer (`Launcher.start`)."""
-        threads = {"OMP_NUM_THREADS": str(self.cpus)} if self.cpus else {}
-        command = ["srun", *self.options(name), sys.executable, *self._module(), *arguments]
+        command = ["srun", *self.options(name), sys.executable, *self.module, *arguments]
         with tempfile.TemporaryFile() as errors:
-            # At SIGTERM srun ends its job. SIGKILL would leave it.
-            yield _Job(name, command, {**environment, **threads}, errors)
+            yield _Job(name, command, {**environment, **self.threads}, errors)
 
     def options(self, name: str) -> list[str]:
         """Return the options of `srun` for a job of this name."""
-        cpus = None if self.cpus is None else self.cpus * self._processes
         given = {
             "partition": self.partition, "account": self.account, "time": self.time, "gpus": self.gpus,
-            "cpus-per-task": cpus,
+            "cpus-per-task": self.all_cpus,
         }  # fmt: skip
         found = [f"--{option}={value}" for option, value in given.items() if value is not None]
         return [f"--job-name={name}", "--nodes=1", "--ntasks=1", *found]
-
-    @property
-    def _processes(self) -> int:
-        return self.processes or self.gpus or 1
-
-    def _module(self) -> list[str]:
-        return ["-m", TRAINER] if self._processes == 1 else torchrun(self._processes)
 
 
 class _Job(ChildProcess):
     """A job, and the `srun` that waits for it."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]) -> None:
+        # At SIGTERM srun itself ends its job; after SIGKILL Slurm has to notice.
         super().__init__(command, environment, errors, dies_by=signal.SIGTERM)
         self._name, self._seen = name, 0
 
@@ -111,6 +97,7 @@ class _Job(ChildProcess):
         super().stop(impatient=impatient, graces=graces)
 
     def _scancel(self, *options: str) -> None:
-        subprocess.run(
-            ["scancel", "--me", f"--name={self._name}", *options], capture_output=True, check=False, timeout=60
-        )
+        # If Slurm does not answer, the next signal of `stop` tries again, and the last one ends srun.
+        with suppress(subprocess.TimeoutExpired):
+            command = ["scancel", "--me", f"--name={self._name}", *options]
+            subprocess.run(command, capture_output=True, check=False, timeout=_ANSWER_SECONDS)

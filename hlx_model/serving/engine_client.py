@@ -99,8 +99,8 @@ class EngineClient:
         self._open: dict[int, tuple[Text, Job]] = {}
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        """Two threads use which texts are open, and whether the process is up."""
-        self._process = self._started()
+        """Of what two threads use: the texts that are open, and whether the process is up."""
+        self._start()
         self._thread = threading.Thread(target=self._run, name="engine-output", daemon=True)
         self._thread.start()
 
@@ -138,8 +138,12 @@ class EngineClient:
         self._process.process.kill()
         self._thread.join()
 
-    def _started(self) -> _Process:
-        """Start a process, and give it the texts that are open."""
+    def _start(self) -> None:
+        """Start a process, and give it the texts that are open.
+
+        Raises:
+            CheckpointError: it cannot load the model.
+        """
         self._process = process = _Process(self._model, self._device, self.slots)
         process.wait_until_ready()
         threading.Thread(target=process.pass_on, name="engine-input", daemon=True).start()
@@ -148,7 +152,6 @@ class EngineClient:
             for text, job in self._open.values():
                 self._write(text, job)
             self._forget(())
-        return process
 
     def _write(self, text: Text, job: Job) -> None:
         self._send(
@@ -189,7 +192,7 @@ class EngineClient:
             self._closed.wait(RESTART_SECONDS)
         while not self._closed.is_set():
             try:
-                self._process = self._started()
+                self._start()
                 return True
             except (ValueError, OSError) as error:
                 if self.problem != (problem := one_line(error)) and not self._closed.is_set():

@@ -9,6 +9,7 @@ import pytest
 
 from hlx_assets.launchers.launcher import Launcher
 from hlx_assets.launchers.setting import launcher_of
+from hlx_assets.watchdog.runs import worker_of
 from hlx_model.checkpoints.manifest import read_manifest
 from hlx_model.runs.metrics import read_metrics
 from tests.support.dagster_home import SETTINGS, Home, curriculum_program, make_home, opened
@@ -89,6 +90,18 @@ def test_a_node_that_goes_down_and_comes_up(home: Home, ui: Ui, cluster: Cluster
     resumes(home, ui, cluster)
 
 
+def test_a_job_ends_with_the_process_of_its_run(home: Home, ui: Ui, cluster: Cluster) -> None:
+    run_id = start_phase1(ui)
+    running_training(home, run_id)
+    with home.instance() as instance:
+        run = instance.get_run_by_id(run_id)
+        worker = worker_of(run) if run else None
+    assert worker is not None and worker.kill()
+    wait_for(lambda: not cluster.jobs, "for squeue to be empty")
+    assert ui.ended(run_id)[0] == "FAILURE"
+    resumes(home, ui, cluster)
+
+
 def test_two_trainings_have_two_slots_and_a_third_waits(home: Home, ui: Ui, cluster: Cluster) -> None:
     with home.instance() as instance:
         instance.event_log_storage.set_concurrency_slots("training", 3)
@@ -115,7 +128,7 @@ def test_a_wrong_partition_is_one_line(home: Home, ui: Ui, cluster: Cluster) -> 
     status, why = ui.ended(start_phase1(ui, trainer="slurm partition=gpu"))
     assert status == "FAILURE" and "Invalid partition name specified" in why
     status, why = ui.ended(start_phase1(ui, trainer="slurm partitions=gpu"))
-    assert status == "FAILURE" and "slurm has no option 'partitions': its options are partition" in why
+    assert status == "FAILURE" and "slurm has no option 'partitions': its options are gpus" in why
     assert not cluster.jobs
 
 

@@ -162,7 +162,7 @@ def test_if_one_engine_cannot_start_none_is_left(
     checkpoint: VerifiedCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, number = list[EngineClient](), iter(range(2))
-    start = EngineClient._started
+    start = EngineClient._start
 
     def failing(self: EngineClient) -> Any:
         if next(number):
@@ -170,7 +170,7 @@ def test_if_one_engine_cannot_start_none_is_left(
         started.append(self)
         return start(self)
 
-    monkeypatch.setattr(EngineClient, "_started", failing)
+    monkeypatch.setattr(EngineClient, "_start", failing)
     with pytest.raises(CheckpointError, match="no memory"), engines_of(checkpoint, cores=2):
         pass
     assert started[0]._process.process.returncode is not None and not started[0]._thread.is_alive()

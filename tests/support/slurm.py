@@ -89,7 +89,7 @@ def slurm() -> Iterator[Cluster]:
     key = folder / "munge" / "key"
     key.touch(mode=0o600)
     key.write_bytes(os.urandom(1024))
-    # Two free ports at once: the second is asked for while the first is not in use yet.
+    # Until the daemons listen, a port that was found may be found again.
     controller = free_port(0)
     daemon = next(port for port in iter(lambda: free_port(0), None) if port != controller)
     found = CONFIGURATION.format(folder=folder, host=platform.node(), controller=controller, daemon=daemon)
@@ -109,7 +109,7 @@ def slurm() -> Iterator[Cluster]:
 
 
 def _end(folder: Path) -> None:
-    """End the daemons of a folder, and the jobs that they still have."""
+    """End the daemons of a folder."""
     for name in ("slurmd.pid", "slurmctld.pid", "munge/pid-file"):
         with suppress(OSError, ValueError, psutil.Error):
             process = psutil.Process(int((folder / name).read_text()))
