@@ -4,6 +4,7 @@ The job needs the same Python at the same path, and DAGSTER_HOME and the tempora
 this machine. https://slurm.schedmd.com/srun.html, https://slurm.schedmd.com/scancel.html.
 """
 
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ GRACES = {signal.SIGINT: 60.0, signal.SIGTERM: 60.0, signal.SIGKILL: 10.0}
 """Seconds after each signal. After the second one Slurm itself waits `KillWait`, 30 seconds, and kills the job."""
 _ANSWER_SECONDS = 30.0
 _SAYS = "srun: "
+_WRONG = re.compile(r"(srun|slurmstepd\S*): error: ")
 _Name = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,+-]*$", description="a name in Slurm")]
 _Time = Annotated[
     str | None,
@@ -78,9 +80,19 @@ class _Job(ChildProcess):
 
     def notices(self) -> list[str]:
         """Return what srun has said since the last call, for example what its job waits for."""
-        lines = [line for line in self.errors() if line.startswith(_SAYS)]
+        lines = [line for line in super().errors() if line.startswith(_SAYS)]
         new, self._seen = lines[self._seen :], len(lines)
         return new
+
+    def errors(self) -> list[str]:
+        """Return the trainer's lines of standard error, and last in one line what Slurm's programs call an error."""
+        lines = super().errors()
+        # Their order is another one each time, and some are written twice.
+        wrong = dict.fromkeys(line for line in lines if _WRONG.match(line))
+        return [
+            *(line for line in lines if line not in wrong and not line.startswith(_SAYS)),
+            *filter(None, ["; ".join(wrong)]),
+        ]
 
     def send(self, signum: signal.Signals) -> None:
         """Send a signal to the job's processes; a job that waits is cancelled. SIGKILL is for srun too."""

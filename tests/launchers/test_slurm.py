@@ -86,7 +86,7 @@ def test_a_node_that_goes_down_and_comes_up(home: Home, ui: Ui, cluster: Cluster
     running_training(home, run_id)
     cluster.set_node(State="DOWN", Reason="test")
     status, why = ui.ended(run_id)
-    assert status == "FAILURE" and "Node failure" in why and "materialize again to resume" in why
+    assert status == "FAILURE" and "node failure" in why.lower() and "materialize again to resume" in why
     resumes(home, ui, cluster)
 
 
@@ -137,7 +137,7 @@ def test_a_job_that_is_over_its_time_resumes(home: Home, ui: Ui, cluster: Cluste
     run_id = start_phase1(ui, trainer="slurm cpus=1 time=1")
     running_training(home, run_id)
     status, why = ui.ended(run_id)
-    assert status == "FAILURE" and "materialize again to resume" in why
+    assert status == "FAILURE" and "DUE TO TIME LIMIT" in why and "materialize again to resume" in why
     ended = beat_of(home, run_id)
     assert ended is not None and ended.status == "interrupted"
     resumes(home, ui, cluster)
