@@ -17,8 +17,8 @@ CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP = "corpus", "cur
 GROUPS = (CORPUS_GROUP, CURRICULUM_GROUP, VALIDATION_GROUP, LINEAGE_GROUP)
 """What every graph has, and the job `curriculum` makes."""
 BASELINES_GROUP, TEACHING_GROUP = "baselines", "teaching"
-PROVIDERS_POOL = "providers"
-"""One step at a time asks models of others."""
+PROVIDERS_POOL, TRAINING_POOL = "providers", "training"
+"""One step at a time asks models of others, and one trains, or as many as `HLX_TRAINER` says."""
 SCREEN_LINES = 24
 """Lines of Markdown that a screen shows at once."""
 Texts = Mapping[str, str]

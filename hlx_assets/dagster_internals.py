@@ -114,6 +114,18 @@ def pool_slots(instance: dg.DagsterInstance, pool: str) -> dict[str, str]:
     return {slot.run_id: slot.step_key for slot in slots}
 
 
+def limit_pool(instance: dg.DagsterInstance, pool: str, slots: int) -> None:
+    """Give a pool so many slots. Published are only the UI and the command line."""
+    if instance.event_log_storage.get_concurrency_info(pool).slot_count != slots:
+        instance.event_log_storage.set_concurrency_slots(pool, slots)
+
+
+def pool_limit(instance: dg.DagsterInstance, pool: str) -> int | None:
+    """Return the number of slots of a pool; None without a limit. Published is only the UI."""
+    limit: int | None = instance.event_log_storage.get_concurrency_info(pool).limit
+    return instance.global_op_concurrency_default_limit if limit is None else limit
+
+
 def may_claim(instance: dg.DagsterInstance, pool: str, run_id: str, step: str) -> bool:
     """Return whether a step that waits may have a slot of a pool now. Published is only the executor that waits."""
     storage = instance.event_log_storage
@@ -158,10 +170,11 @@ def stopped_sensors(instance: dg.DagsterInstance) -> set[str]:
     return {state.name for state in states}
 
 
-def limited_tags(instance: dg.DagsterInstance) -> set[str]:
-    """Return the tags of which the queue runs a limited number at once. Published is only a home's setting."""
+def tag_limit(instance: dg.DagsterInstance, tag: str) -> int | None:
+    """Return how many runs with a tag the queue runs at once; None without a limit. Published is only the setting."""
     queue = instance.get_concurrency_config().run_queue_config
-    return {str(limit["key"]) for limit in queue.tag_concurrency_limits} if queue else set()
+    limits = queue.tag_concurrency_limits if queue else []
+    return next((int(limit["limit"]) for limit in limits if limit["key"] == tag), None)
 
 
 def queue_heartbeat(instance: dg.DagsterInstance) -> float | None:

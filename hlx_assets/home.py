@@ -2,7 +2,8 @@
 
     python -m hlx_assets.home dagster-daemon run …     # prepares the home, then becomes that program
 
-A home has a copy of `dagster_home/dagster.yaml`. A copy of an older version that nobody edited is replaced.
+A home has a copy of `dagster_home/dagster.yaml`. A copy of an older version that nobody edited is replaced. If
+`HLX_TRAINER` says how many trainings may run at once, its limits become that number.
 `make curriculum`, `make ui`, the webserver and every container prepare their home here. Programs of Dagster itself do
 not; if they load the code location, it refuses what `require_storage` refuses.
 """
@@ -10,6 +11,7 @@ not; if they load the code location, it refuses what `require_storage` refuses.
 import hashlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +21,10 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from hlx_assets.common import exit_with_one_line
-from hlx_assets.settings import POSTGRES_URL, DagsterEnvironment
+from hlx_assets.common import TRAINING_POOL, exit_with_one_line
+from hlx_assets.curriculum.session import SESSION
+from hlx_assets.dagster_internals import limit_pool
+from hlx_assets.settings import POSTGRES_URL, TRAINER, DagsterEnvironment
 from hlx_model.files import write_text
 from hlx_model.layout import dagster_home
 
@@ -31,6 +35,7 @@ SHIPPED = {
     "073e1303594567e71304cdb3e7ee405a21b335e393ef36af69435b5b08562f29": "0.1.0",
     "9af99a38ba859a50db3d65c0ac151e6b6d9caf46d1caaf1646a24fbebc1a0354": "0.1.0",
     "c8153e16ecf39161d565d82c2462d822ee690a5c871e3d24d95c3714a44b625b": "0.5.0",
+    "2ad5a5f5b75e1c533d189b4db955b42836cca74ad19614f5678bed6a03a7425a": "0.9.0",
 }
 """SHA-256 of each older `dagster.yaml`, and the version that it belongs to.
 
@@ -40,6 +45,8 @@ POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {POSTGRES_URL}}}}}}}"
 """The line that the `dagster.yaml` of a home on Postgres has in addition."""
 _EITHER = "hlx_assets.storage"
 """The storage of version 0.1.0: Postgres if `HLX_POSTGRES_URL` is set, else SQLite."""
+_SESSIONS = re.compile(rf"(?<=key: {SESSION}, limit: )\d+")
+_RUNS = re.compile(r"(?<=max_concurrent_runs: )\d+")
 
 
 def home_directory() -> Path:
@@ -67,10 +74,10 @@ def shipped_settings(*, postgres: bool) -> str:
 
 
 def prepare(home: Path) -> list[str]:
-    """Make a home ready for this version: write its `dagster.yaml`, or replace an older one that nobody edited.
+    """Make a home ready for this version: write its `dagster.yaml`, or replace one that nobody edited.
 
     Returns:
-        Lines for a person: what was replaced, or which settings an edited file lacks.
+        Lines for a person: what was replaced, or what an edited file lacks.
 
     Raises:
         ValueError: the file cannot be read, or it and `HLX_POSTGRES_URL` do not mean the same storage.
@@ -78,9 +85,19 @@ def prepare(home: Path) -> list[str]:
     home.mkdir(parents=True, exist_ok=True)
     path, current = home / SETTINGS, shipped_settings(postgres=_on_postgres())
     if not path.exists():
-        write_text(path, current)
+        write_text(path, with_limits(current, _at_once() or 1))
     require_storage(home)
     return _upgrade(path, current)
+
+
+def with_limits(settings: str, trainings: int) -> str:
+    """Return a `dagster.yaml` in which so many sessions may run at once, and two runs more than these."""
+    return _RUNS.sub(str(trainings + 2), _SESSIONS.sub(str(trainings), settings))
+
+
+def _at_once() -> int | None:
+    """Return how many trainings may run at once; None if `HLX_TRAINER` does not say."""
+    return DagsterEnvironment.read(TRAINER).trainer.at_once
 
 
 def require_storage(home: Path) -> None:
@@ -115,7 +132,10 @@ def open_home(*, report: bool = True) -> Iterator[dg.DagsterInstance]:
     with exit_with_one_line():
         _prepare(report=report)
         instance = _instance()
+        trainings = _at_once()
     with instance:
+        if trainings is not None:
+            limit_pool(instance, TRAINING_POOL, trainings)
         yield instance
 
 
@@ -168,21 +188,50 @@ def _read(path: Path) -> Mapping[str, object]:
 
 
 def _upgrade(path: Path, current: str) -> list[str]:
-    """Replace an older file that nobody edited, and keep a copy; for an edited one, say which settings it lacks."""
+    """Replace a file that nobody edited, and keep a copy of an older version; for an edited one, say what it lacks."""
     text = path.read_text(encoding="utf-8")
-    if text == current:
+    as_shipped, trainings = _as_shipped(text)
+    wanted = with_limits(current, _at_once() or trainings)
+    if text == wanted:
         return []
-    version = SHIPPED.get(hashlib.sha256(text.removesuffix(f"\n{POSTGRES}\n").encode()).hexdigest())
-    if version is None:
-        missing = ", ".join(_missing(yaml.safe_load(current), _read(path)))
-        return [f"{path} was edited, and lacks {missing}: see dagster_home/{SETTINGS}"] if missing else []
+    version = SHIPPED.get(hashlib.sha256(as_shipped.removesuffix(f"\n{POSTGRES}\n").encode()).hexdigest())
+    if version is None and as_shipped != current:
+        return list(_lacks(path, text, current))
     copy = path.with_name(f"{SETTINGS}.{version}")
     try:
-        write_text(copy, text)
-        write_text(path, current)
+        if version is not None:
+            write_text(copy, text)
+        write_text(path, wanted)
     except OSError as error:
-        return [f"{path} is of version {version} and cannot be replaced ({error.strerror}): it is used as it is"]
+        what = f"of version {version}" if version is not None else f"for {trainings} trainings at once"
+        return [f"{path} is {what} and cannot be replaced ({error.strerror}): it is used as it is"]
+    if version is None:
+        return [f"{path} is for {_at_once()} trainings at once now, and was for {trainings}"]
     return [f"{path} was of version {version} and is replaced; {copy.name} beside it is the copy"]
+
+
+def _as_shipped(text: str) -> tuple[str, int]:
+    """Return a file with the limits of one training, and for how many trainings it was written here.
+
+    A file whose limits were written by somebody else is returned as it is.
+    """
+    if found := _SESSIONS.search(text):
+        plain, trainings = with_limits(text, 1), int(found[0])
+        if with_limits(plain, trainings) == text:
+            return plain, trainings
+    return text, 1
+
+
+def _lacks(path: Path, text: str, current: str) -> Iterator[str]:
+    """Yield a line on the settings that an edited file lacks, and one on limits for another number of trainings."""
+    if missing := ", ".join(_missing(yaml.safe_load(current), _read(path))):
+        yield f"{path} was edited, and lacks {missing}: see dagster_home/{SETTINGS}"
+    found, trainings = _SESSIONS.search(text), _at_once()
+    if trainings is not None and (found is None or int(found[0]) != trainings):
+        yield (
+            f"{path} was edited, and is not for {trainings} trainings at once, as {TRAINER} is: write limit: "
+            f"{trainings} of {SESSION} and max_concurrent_runs: {trainings + 2}"
+        )
 
 
 def _missing(expected: Mapping[str, object], found: Mapping[str, object], prefix: str = "") -> Iterator[str]:

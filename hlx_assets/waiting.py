@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from hlx_assets import dagster_internals as internals
+from hlx_assets.common import TRAINING_POOL
 from hlx_assets.io_manager import CHECKPOINTS, artifacts_at_home
 from hlx_assets.watchdog.runs import UNFINISHED, worker_of
 from hlx_model.files import lock
@@ -22,7 +24,6 @@ from hlx_model.training.forecast import duration
 POLL_SECONDS = 2.0
 REMIND_SECONDS = 300.0
 """Seconds after which a wait is stated again, with the time that is left then."""
-TRAINING_POOL = "training"
 LOCK = ".curriculum.lock"
 """In a home: locked by the `make curriculum` that works there."""
 
@@ -41,13 +42,13 @@ def _trains(run: dg.DagsterRun) -> bool:
 
 
 def wait_for_trainings(instance: dg.DagsterInstance, show: Show) -> None:
-    """Wait until no other run trains; `show` gets a line on what is waited for.
+    """Wait until one more run may train; `show` gets a line on what is waited for.
 
     A run that no process executes yet may stay so for ever, if no daemon runs: it is not waited for.
     """
-    waited = _Stated(show)
+    waited, most = _Stated(show), internals.pool_limit(instance, TRAINING_POOL) or sys.maxsize
     with interruptible() as sleep:
-        while runs := [run.run_id for run in training_runs(instance) if worker_of(run)]:
+        while len(runs := [run.run_id for run in training_runs(instance) if worker_of(run)]) >= most:
             waited.state(described(instance, runs))
             sleep(POLL_SECONDS)
 
@@ -144,8 +145,10 @@ class _Stated:
 
 
 def trains_elsewhere(instance: dg.DagsterInstance, run_id: str) -> str | None:
-    """Return the run that has the slot of trainings; None if it is free, or this run has it."""
-    return next((holder for holder in internals.pool_slots(instance, TRAINING_POOL) if holder != run_id), None)
+    """Return a run that has a slot of trainings; None if a slot is free, or this run has one."""
+    holders = internals.pool_slots(instance, TRAINING_POOL)
+    most = internals.pool_limit(instance, TRAINING_POOL)
+    return next(iter(holders), None) if run_id not in holders and most is not None and len(holders) >= most else None
 
 
 def described(instance: dg.DagsterInstance, runs: list[str]) -> str:

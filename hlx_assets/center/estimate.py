@@ -23,6 +23,7 @@ import psutil
 from hlx_assets.center import providers
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import TARGETS, Estimate, PhaseEstimate
+from hlx_assets.center.places import at_once
 from hlx_assets.center.requests import MAX_EPOCHS, StartRequest
 from hlx_assets.curriculum.plan import execution_of, overrides_of
 from hlx_assets.curriculum.session import PHASES_OF
@@ -95,7 +96,7 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
             planned = [phase._replace(found=replace(phase.found, speed=None, basis="")) for phase in planned]
         memory = max(estimate_memory(phase.found.settings, execution).total for phase in planned)
     disk, free = sum(estimate_disk(phase.found.settings) for phase in planned), _free(center.home)
-    settings, available = planned[0].found.settings, _available(execution, center.artifacts.training)
+    settings, available = planned[0].found.settings, _available(center, execution, launcher.at_once or 1)
     refusal = None
     if memory > available and not launcher.elsewhere:
         refusal = one_line(advice(settings, execution, available, size_fixed=settings.phase > 1))
@@ -220,27 +221,39 @@ def _must_confirm(found: Forecast, execution: ExecutionConfig, seconds: float | 
     return f"{targets[size]} on a CPU takes {time}{advice}"
 
 
-def _available(execution: ExecutionConfig, training: Path) -> float:
-    """Return the bytes that the session may use when it is its turn: what is available, and what trainings use now."""
+def _available(center: Center, execution: ExecutionConfig, gpus: int) -> float:
+    """Return the bytes that the session may use when it is its turn: what is available, and what will be free then.
+
+    Args:
+        center: the Center.
+        execution: how the session trains.
+        gpus: how many GPUs share the trainings.
+    """
     if execution.memory_limit is not None:
         return available_memory(execution)
-    beats = running_here(training)
+    beats = running_here(center.artifacts.training)
     if execution.device == "cuda":
-        return _free_on_gpu(int(time.monotonic() / _GPU_SECONDS)) + sum(beat.gpu_memory_bytes or 0 for beat in beats)
-    used = 0
-    for beat in beats:
-        with suppress(psutil.Error):  # it has just ended
-            used += psutil.Process(beat.pid).memory_info().rss
-    return available_memory(execution) + used
+        available = _free_on_gpu(gpus, int(time.monotonic() / _GPU_SECONDS))
+        used = [beat.gpu_memory_bytes or 0 for beat in beats]
+    else:
+        available, used = available_memory(execution), []
+        for beat in beats:
+            with suppress(psutil.Error):  # it has just ended
+                used.append(psutil.Process(beat.pid).memory_info().rss)
+    ending = max(0, len(used) - at_once(center.instance) + 1)
+    return available + sum(sorted(used, reverse=True)[:ending])
 
 
-@lru_cache(maxsize=1)
-def _free_on_gpu(now: int) -> float:
-    """Return the free bytes of the GPU; read again when `now` is another one.
+@lru_cache(maxsize=2)
+def _free_on_gpu(gpus: int, now: int) -> float:
+    """Return the free bytes of the GPU of the first `gpus` that has most; read again when `now` is another one.
 
     A process that reads them keeps hundreds of MiB of the GPU as long as it lives, so it is not this one.
     """
-    code = "import torch; print(torch.cuda.mem_get_info()[0])"
+    code = (
+        "import torch; print(max(torch.cuda.mem_get_info(gpu)[0] "
+        f"for gpu in range(min({gpus}, torch.cuda.device_count()))))"
+    )
     try:
         read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         return float(read.stdout)

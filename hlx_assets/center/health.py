@@ -43,10 +43,10 @@ def health(center: Center) -> Health:
             yield sleeping
         if free < needed:
             yield f"{gib(free)} free under {center.home}, and the next checkpoint may need {gib(needed)}: `hlx clean`"
-        if SESSION not in internals.limited_tags(center.instance):
+        if internals.tag_limit(center.instance, SESSION) is None:
             yield (
-                f"{center.home / 'dagster.yaml'} has no limit on the tag {SESSION}, so that sessions run at the same "
-                "time: add `tag_concurrency_limits` as in dagster_home/dagster.yaml"
+                f"{center.home / 'dagster.yaml'} has no limit on the tag {SESSION}, so that all sessions run at the "
+                "same time: add `tag_concurrency_limits` as in dagster_home/dagster.yaml"
             )
 
     found = list(problems())

@@ -4,6 +4,7 @@ Dagster starts the queued run with the highest priority first, and of equal ones
 have one priority, so that a chain moves as a whole.
 """
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -27,6 +28,7 @@ DAEMON_SECONDS = 60.0
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 """A run is for a moment NOT_STARTED before it is QUEUED."""
 _KNOWN_SECONDS = 10.0
+_NO_TIME = float("inf")
 _ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
@@ -81,6 +83,11 @@ def daemon_is_alive(instance: dg.DagsterInstance) -> bool:
     return beat is not None and time.time() - beat < DAEMON_SECONDS
 
 
+def at_once(instance: dg.DagsterInstance) -> int:
+    """Return how many sessions run at the same time, if there are as many."""
+    return internals.tag_limit(instance, tags.SESSION) or sys.maxsize
+
+
 def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping[str, Sequence[Heartbeat]]) -> str:
     """Return why a queued session waits, in one line."""
     if not daemon_is_alive(center.instance):
@@ -89,11 +96,25 @@ def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping
         return problem
     position, before = places.position(run.run_id) or 1, places.before(run.run_id)
     place = _ORDINALS[position - 1] if position <= len(_ORDINALS) else f"{position}th"
-    if not before:
+    left = {one.run_id: _left(beats.get(one.run_id, ())) for one in places.running}
+    chain = run.tags.get(tags.CHAIN)
+    behind = next((one for one in reversed(before) if chain and one.tags.get(tags.CHAIN) == chain), None)
+    if len(before) >= at_once(center.instance):
+        if position > 1:
+            behind = before[-1]
+        elif behind is None:
+            behind = min(before, key=lambda one: left[one.run_id])
+    if behind is None:
         return "next in line: Dagster starts it in a few seconds"
-    left = next((beat.eta_seconds for beat in beats.get(before[-1].run_id, ()) if beat.running), None)
-    to_go = "" if left is None else f", {duration(left)} to go"
-    return f"{place} in line behind {name_of(before[-1])}{to_go}"
+    seconds = left.get(behind.run_id, _NO_TIME)
+    to_go = "" if seconds == _NO_TIME else f", {duration(seconds)} to go"
+    return f"{place} in line behind {name_of(behind)}{to_go}"
+
+
+def _left(beats: Sequence[Heartbeat]) -> float:
+    """Return the seconds that the training of a session has left, by its heartbeats; infinity if they do not say."""
+    found = next((beat.eta_seconds for beat in beats if beat.running), None)
+    return _NO_TIME if found is None else found
 
 
 def _problem(center: Center, run: dg.DagsterRun, places: Places) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from hlx_assets.common import CURRICULUM_GROUP, OWNERS, table_metadata, user_errors
+from hlx_assets.common import CURRICULUM_GROUP, OWNERS, TRAINING_POOL, table_metadata, user_errors
 from hlx_assets.curriculum.outcome import NOT_STOPPED, STATUS, STOPPED
 from hlx_assets.curriculum.parent import start_of
 from hlx_assets.curriculum.settings import config_of, given, launcher_named, named, profile_named
@@ -36,7 +36,7 @@ def _checkpoint(phase: Phase) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "safetensors"},
         code_version=CODE_VERSION,
-        pool="training",
+        pool=TRAINING_POOL,
         description=f"The model that {phase.learns}. It is trained in a child process and resumes after a kill. A "
         "training that a gate or an abort condition stopped is materialized too, with its reason.",
     )

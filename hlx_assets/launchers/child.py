@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import IO, ClassVar
 
 from hlx_assets.launchers.devices import VISIBLE, free_gpu
-from hlx_assets.launchers.launcher import TRAINER, Launcher, Number, OptionalNumber, Trainer, torchrun
+from hlx_assets.launchers.launcher import TRAINER, Launcher, Number, Slots, Trainer, torchrun
 from hlx_model.runs.processes import SAME_SIGNAL, die_with_parent
 
 GRACES = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGKILL: 10.0}
@@ -90,8 +90,13 @@ class Local(Launcher):
     """This machine: the trainer is a child of the step."""
 
     name: ClassVar[str] = "local"
-    gpus: OptionalNumber = None
+    gpus: Slots = None
     """GPUs that share the trainings, each one at a time; by default a training takes the first GPU."""
+
+    @property
+    def at_once(self) -> int | None:
+        """Return how many trainings may run at the same time: one on each GPU."""
+        return self.gpus
 
     @contextmanager
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], name: str) -> Iterator[Trainer]:

@@ -48,5 +48,5 @@ def free_gpu(number: int, folder: Path) -> Iterator[tuple[str, int]]:
             os.close(descriptor)
     raise ValueError(
         f"the trainer is local gpus={number}, and each of these GPUs trains a model: wait for one, or let fewer "
-        f"trainings run at once (`dagster instance concurrency set training {number}`)"
+        f'trainings run at once (HLX_TRAINER="local gpus={number}" where Dagster is started)'
     )

@@ -12,6 +12,8 @@ TRAINER = "hlx_model.training"
 _NUMBER = Field(ge=1, le=1_000_000, description="a whole number above 0")
 Number = Annotated[int, _NUMBER]
 OptionalNumber = Annotated[int | None, _NUMBER]
+Slots = Annotated[int | None, Field(ge=1, le=1_000, description="a whole number from 1 to 1000")]
+"""As many slots as a pool of Dagster may have."""
 
 
 class Trainer(Protocol):
@@ -44,6 +46,11 @@ class Launcher(BaseModel, ABC):
     name: ClassVar[str]
     elsewhere: ClassVar[bool] = False
     """Whether trainings run on other machines, whose memory and speed are not known here."""
+
+    @property
+    def at_once(self) -> int | None:
+        """Return how many trainings may run at the same time; None if the setting does not say."""
+        return None
 
     def require(self) -> None:
         """Require what the launcher needs on this machine; `ValueError` says what is missing."""
@@ -78,6 +85,13 @@ class Cluster(Launcher):
     """CPUs, and threads of PyTorch, of each process."""
     processes: OptionalNumber = None
     """Processes that train together; by default one for each GPU."""
+    trainings: Slots = None
+    """Trainings that may run at the same time."""
+
+    @property
+    def at_once(self) -> int | None:
+        """Return how many trainings may run at the same time."""
+        return self.trainings
 
     @property
     def ranks(self) -> int:

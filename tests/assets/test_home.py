@@ -12,8 +12,9 @@ import yaml
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from hlx_assets.curriculum.session import CHAIN, SESSION
-from hlx_assets.home import POSTGRES, SHIPPED, open_home, prepare, require_storage, shipped_settings
-from hlx_assets.settings import POSTGRES_URL
+from hlx_assets.dagster_internals import pool_limit, tag_limit
+from hlx_assets.home import POSTGRES, SHIPPED, open_home, prepare, require_storage, shipped_settings, with_limits
+from hlx_assets.settings import POSTGRES_URL, TRAINER
 from tests.support.dagster_home import REPOSITORY, Home
 
 URL = "postgresql://hlx:secret@127.0.0.1:1/hlx"
@@ -70,6 +71,69 @@ def test_a_home_runs_one_session_at_a_time_and_beside_it_what_is_none(empty_home
     tags: list[dict[str, str]] = [{SESSION: "HLX"}, {CHAIN: "a"}, {CHAIN: "b"}, {}]
     blocked = [counter.is_blocked(dg.DagsterRun(job_name="curriculum", tags=tag)) for tag in tags]
     assert blocked == [True, True, False, False]
+
+
+def limits(home: Home) -> tuple[int | None, int | None, int | None]:
+    """The sessions, runs and trainings that may run at once."""
+    with open_home(report=False) as instance:
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None and tag_limit(instance, CHAIN) == 1
+        return tag_limit(instance, SESSION), queue.max_concurrent_runs, pool_limit(instance, "training")
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    ["local gpus=3", "slurm gpus=1 trainings=3", "kubernetes namespace=hlx image=hlx:1 claim=home trainings=3"],
+)
+def test_a_home_has_the_limits_that_the_trainer_means(
+    empty_home: Home, monkeypatch: pytest.MonkeyPatch, trainer: str
+) -> None:
+    settings = empty_home.path / "dagster.yaml"
+    assert limits(empty_home) == (1, 3, 1)
+    monkeypatch.setenv(TRAINER, trainer)
+    assert prepare(empty_home.path) == [f"{settings} is for 3 trainings at once now, and was for 1"]
+    assert limits(empty_home) == (3, 5, 3) and prepare(empty_home.path) == []
+    monkeypatch.setenv(TRAINER, "slurm gpus=1")
+    assert prepare(empty_home.path) == [] and limits(empty_home) == (3, 5, 3), "it does not say, so they stay"
+    monkeypatch.setenv(TRAINER, "local gpus=1")
+    assert limits(empty_home) == (1, 3, 1)
+    assert settings.read_text(encoding="utf-8") == shipped_settings(postgres=False)
+    assert [path.name for path in empty_home.path.glob("dagster.yaml*")] == ["dagster.yaml"]
+
+
+@pytest.mark.parametrize("url", [None, URL])
+def test_a_new_home_has_the_limits_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    monkeypatch.setenv(TRAINER, "local gpus=2")
+    if url:
+        monkeypatch.setenv(POSTGRES_URL, url)
+    assert prepare(tmp_path) == prepare(tmp_path) == []
+    written = (tmp_path / "dagster.yaml").read_text(encoding="utf-8")
+    assert written == with_limits(shipped_settings(postgres=url is not None), 2) and "session, limit: 2}" in written
+
+
+def test_an_older_file_keeps_its_number_of_trainings(empty_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = shipped_settings(postgres=False) + "# older\n"
+    monkeypatch.setitem(SHIPPED, hashlib.sha256(older.encode()).hexdigest(), "0.0.1")
+    settings = empty_home.path / "dagster.yaml"
+    settings.write_text(with_limits(older, 4), encoding="utf-8")
+    (line,) = prepare(empty_home.path)
+    assert "was of version 0.0.1 and is replaced" in line
+    assert settings.read_text(encoding="utf-8") == with_limits(shipped_settings(postgres=False), 4)
+
+
+@pytest.mark.parametrize("edit", [("limit: 1}      #", "limit: 2}      #"), ("enabled: true   ", "enabled: false  ")])
+def test_an_edited_file_keeps_its_limits_and_one_line_says_what_to_write(
+    empty_home: Home, monkeypatch: pytest.MonkeyPatch, edit: tuple[str, str]
+) -> None:
+    settings = empty_home.path / "dagster.yaml"
+    edited = shipped_settings(postgres=False).replace(*edit)
+    assert edited != shipped_settings(postgres=False)
+    settings.write_text(edited, encoding="utf-8")
+    assert prepare(empty_home.path) == []
+    monkeypatch.setenv(TRAINER, "local gpus=3")
+    (line,) = prepare(empty_home.path)
+    assert "was edited, and is not for 3 trainings at once" in line and "max_concurrent_runs: 5" in line
+    assert settings.read_text(encoding="utf-8") == edited
 
 
 @pytest.mark.parametrize("url", [None, URL])

@@ -15,7 +15,8 @@ import pytest
 from hlx_assets import waiting
 from hlx_assets.corpus.sensors import _training
 from hlx_assets.curriculum.run import curriculum_job
-from hlx_assets.waiting import alone, is_taken
+from hlx_assets.dagster_internals import limit_pool
+from hlx_assets.waiting import alone, is_taken, trains_elsewhere, wait_for_trainings
 from hlx_assets.watchdog.runs import STOPPED_TAG, record_worker, restore_checks
 from hlx_model.runs.heartbeat import Heartbeat
 from tests.support.dagster_home import Home, curriculum_program, executed
@@ -81,6 +82,17 @@ def test_make_curriculum_waits_for_a_run_that_trains(empty_home: Home) -> None:
             said, _ = process.communicate(timeout=PATIENCE)
         assert (process.returncode, said) == (130, "interrupted: the same command continues\n")
         assert len(instance.get_runs()) == 2, "nothing was planned"
+
+
+def test_make_curriculum_starts_beside_a_run_that_trains_if_a_slot_is_free(empty_home: Home) -> None:
+    with empty_home.instance() as instance, slot_taken(instance):
+        run = instance.create_run_for_job(curriculum_job(), status=dg.DagsterRunStatus.STARTED)
+        record_worker(instance, run)
+        assert trains_elsewhere(instance, run.run_id) == OTHER
+        assert trains_elsewhere(instance, OTHER) is None
+        limit_pool(instance, "training", 2)
+        assert trains_elsewhere(instance, run.run_id) is None
+        wait_for_trainings(instance, pytest.fail)
 
 
 def test_a_step_goes_on_when_the_slot_is_free(empty_home: Home) -> None:

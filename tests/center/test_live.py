@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.support.dagster_home import SETTINGS, Home
 from tests.support.live_center import Api, make_ui_with_center
+from tests.support.live_dagster import beat_of
 
 TINY = {"targetModel": "HelixTiny"}
 GOOD = {phase: {**TINY, "epochs": SETTINGS[f"phase{phase}_checkpoint"]["epochs"], "settings": {"batch_size": 2}}
@@ -77,3 +79,29 @@ def test_sessions_build_on_their_size_and_a_failed_one_ends_its_chain(empty_home
         log = api.get(f"/api/training/{bad}/log")
         assert any("required" in line["text"] for line in log["lines"])
         assert api.get("/api/health")["daemon"] is True
+
+
+@pytest.mark.system
+def test_sessions_have_a_device_each_and_the_next_one_gets_what_is_free(empty_home: Home) -> None:
+    """Two CPU stand-ins for GPUs."""
+    environment = {"HLX_CORPUS": str(empty_home.path / "small.md"), "HLX_TRAINER": "local gpus=2"}
+    long = {**TINY, "epochs": 500}
+
+    def gpu(session: str) -> str:
+        api.wait(session, lambda found: bool(found["step"]))
+        beat = beat_of(empty_home, session)
+        assert beat is not None
+        return psutil.Process(beat.pid).environ()["CUDA_VISIBLE_DEVICES"]
+
+    with make_ui_with_center(empty_home, environment) as (_, api):
+        first, second, third = (
+            api.start("English", **long, settings={"seed": seed, "batch_size": 2}) for seed in range(3)
+        )
+        assert {gpu(first), gpu(second)} == {"0", "1"}
+        waiting = api.session(third)
+        assert waiting["state"] == "waiting" and waiting["reason"].startswith("next in line behind English tiny (")
+        freed = gpu(first)
+        api.cancel(first)
+        assert gpu(third) == freed and api.session(second)["state"] == "training"
+        for session in (second, third):
+            api.cancel(session)

@@ -11,6 +11,7 @@ from hlx_assets.center.launch import reordered
 from hlx_assets.center.places import Places
 from hlx_assets.center.requests import MoveRequest
 from hlx_assets.curriculum import session as tags
+from hlx_model.runs.heartbeat import Heartbeat
 from tests.support.center import add_run, add_session
 
 
@@ -22,6 +23,48 @@ def test_sessions_wait_in_the_order_in_which_they_came(center: Center) -> None:
     ids = [add_session(center.instance) for _ in range(3)]
     assert order(center) == ids
     assert [one.position for one in sessions.queue(center, 0)] == [1, 2, 3]
+
+
+@pytest.fixture
+def two_at_once(center: Center, monkeypatch: pytest.MonkeyPatch) -> Center:
+    """A Center with a daemon, whose home runs two sessions at a time."""
+    monkeypatch.setattr("hlx_assets.center.places.daemon_is_alive", lambda instance: True)
+    monkeypatch.setattr("hlx_assets.center.places.at_once", lambda instance: 2)
+    return center
+
+
+def reasons(center: Center, *ids: str) -> list[str | None]:
+    shown = {one.id: one.reason for one in sessions.queue(center, 0)}
+    return [shown[run_id] for run_id in ids]
+
+
+def training(center: Center, seconds: float | None) -> str:
+    """A session whose training has so many seconds left."""
+    run_id = add_session(center.instance, dg.DagsterRunStatus.STARTED)
+    folder = center.artifacts.training / run_id.replace("-", "")[:16]
+    folder.mkdir(parents=True)
+    Heartbeat(folder.name, 1, "tiny", 3, status="training", eta_seconds=seconds, run_id=run_id).write(folder)
+    return run_id
+
+
+def test_a_session_waits_for_the_one_that_ends_first(two_at_once: Center) -> None:
+    long = training(two_at_once, 7200.0)
+    first, second = (add_session(two_at_once.instance) for _ in range(2))
+    assert reasons(two_at_once, first) == ["next in line: Dagster starts it in a few seconds"]
+    short = training(two_at_once, 540.0)
+    third = add_session(two_at_once.instance, chain="c", after=long)
+    said = [
+        f"next in line behind English tiny ({short[:8]}), 9 min to go",
+        f"second in line behind English tiny ({first[:8]})",
+        f"third in line behind English tiny ({second[:8]})",
+    ]
+    assert reasons(two_at_once, first, second, third) == said
+
+
+def test_a_session_waits_for_the_one_before_it_in_its_chain(two_at_once: Center) -> None:
+    before = add_session(two_at_once.instance, dg.DagsterRunStatus.STARTED, chain="c")
+    after = add_session(two_at_once.instance, chain="c", after=before)
+    assert reasons(two_at_once, after) == [f"next in line behind English tiny ({before[:8]})"]
 
 
 def test_a_moved_session_stands_where_it_was_put(center: Center) -> None:

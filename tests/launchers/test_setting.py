@@ -10,7 +10,7 @@ KUBERNETES = "kubernetes image=hlx-brain claim=hlx-home"
 
 
 @pytest.mark.parametrize("text", [
-    "local", "local gpus=2", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1",
+    "local", "local gpus=2", "torchrun processes=4", "slurm", "slurm partition=gpu gpus=1 trainings=4",
     "slurm time=2-00:00:00 cpus=8", "slurm partition=a,b account=hlx_1 time=90 gpus=2 cpus=4 processes=2",
     "kubernetes namespace=hlx image=hlx-brain claim=hlx-home",
     "kubernetes namespace=hlx image=localhost:5000/a/b_c:1.0-cuda claim=hlx-home gpus=2 cpus=8 memory=1.5Gi time=2d",
@@ -25,13 +25,15 @@ def test_a_setting_is_read_as_it_is_written(text: str) -> None:
     ("here", "choose one of local, torchrun, slurm, kubernetes"),
     ("Slurm", "choose one of local, torchrun, slurm, kubernetes"),
     ("local gpu=1", "local has no option 'gpu': its options are gpus"),
-    ("slurm gpu=1", "slurm has no option 'gpu': its options are gpus, cpus, processes, partition, account, time"),
+    ("slurm gpu=1", "slurm has no option 'gpu': its options are gpus, cpus, processes, trainings, partition"),
     ("slurm --wrap=rm", "slurm has no option '--wrap': its options are gpus"),
     ("slurm gpus", "write the option gpus of slurm once, as gpus=value"),
     ("slurm gpus=", "write the option gpus of slurm once, as gpus=value"),
     ("slurm gpus=1 gpus=2", "write the option gpus of slurm once, as gpus=value"),
     ("slurm gpus=0", "slurm: gpus is '0': it must be a whole number above 0"),
     ("slurm gpus=many", "slurm: gpus is 'many': it must be a whole number above 0"),
+    ("slurm trainings=1001", "slurm: trainings is '1001': it must be a whole number from 1 to 1000"),
+    ("local gpus=0", "local: gpus is '0': it must be a whole number from 1 to 1000"),
     ("slurm partition=--uid=0", "slurm: partition is '--uid=0': it must be a name in Slurm"),
     ("slurm partition=a;b", "slurm: partition is 'a;b': it must be a name in Slurm"),
     ("slurm time=tomorrow", "slurm: time is 'tomorrow': it must be a time of Slurm, such as 90 (minutes)"),

@@ -55,6 +55,12 @@ class Api:
         assert status == 201, content
         return str(content["id"])
 
+    def cancel(self, session_id: str) -> None:
+        """Cancel a session, and wait for its end."""
+        status, content = self.ask("POST", f"/api/training/cancel/{session_id}")
+        assert status == 200, content
+        self.wait_for_state(session_id, "canceled")
+
     def session(self, session_id: str) -> dict[str, Any]:
         """One session."""
         found: dict[str, Any] = self.get(f"/api/training/status/{session_id}")
