@@ -12,6 +12,7 @@ from benchmarks import (
     gpu_curriculum,
     history,
     kill_matrix,
+    processes,
     serving,
     size,
     skill,
@@ -32,6 +33,7 @@ ALL = {
     "size": size.main,
     "center_kills": center_kills.main,
     "center_clients": center_clients.main,
+    "processes": processes.main,
 }
 
 if __name__ == "__main__":

@@ -25,12 +25,22 @@ def post(client: TestClient, path: str, **form: str) -> Any:
 
 def test_a_form_starts_a_session_once(center: Center, client: TestClient) -> None:
     key = Markup(client.get("/center").text).typed("key")
-    form = {**TINY, "epochs": "3", "lr": "0.004", "retry_stopped": "1", "key": key, "action": "start"}
+    form = {
+        **TINY,
+        "epochs": "3",
+        "lr": "0.004",
+        "retry_stopped": "1",
+        "trainer": "local",
+        "key": key,
+        "action": "start",
+    }
     first, again = (post(client, "start", **form) for _ in range(2))
     (made,) = the_queue(center)
     for answer in (first, again):
         assert (answer.status_code, answer.headers["location"]) == (303, f"/center#session-{made}")
-    assert sessions.session(center, made).settings == {"epochs": 3, "lr": 0.004, "retry_stopped": True}
+    assert sessions.session(center, made).settings == {
+        "epochs": 3, "lr": 0.004, "trainer": "local", "retry_stopped": True,
+    }  # fmt: skip
     cloned = Markup(client.get(f"/center?clone={made}").text)
     assert (cloned.typed("epochs"), cloned.typed("lr"), cloned.checked("retry_stopped")) == ("3", "0.004", "1")
     assert cloned.typed("key") != key
@@ -50,6 +60,7 @@ def test_an_estimate_keeps_what_was_typed_and_starts_nothing(center: Center, cli
         ({**TINY, "epochs": "501"}, "epochs: "),
         ({"corpus": "Latin", "targetModel": "HelixTiny"}, "corpus: "),
         ({**TINY, "lr": "fast"}, "settings.lr: "),
+        ({**TINY, "trainer": "slurm gpu=1"}, "slurm has no option"),
         ({**TINY, "targetModel": "Helix7"}, "Helix7"),
         ({**TINY, "after": "nobody"}, "nobody"),
     ],
