@@ -12,6 +12,7 @@ from benchmarks import (
     gpu_curriculum,
     history,
     kill_matrix,
+    load,
     serving,
     size,
     skill,
@@ -30,6 +31,7 @@ ALL = {
     "gates": gates.main,
     "history": history.main,
     "size": size.main,
+    "load": load.main,
     "center_kills": center_kills.main,
     "center_clients": center_clients.main,
 }
