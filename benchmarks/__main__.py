@@ -16,6 +16,7 @@ from benchmarks import (
     serving,
     size,
     skill,
+    storage,
     training,
 )
 
@@ -32,6 +33,7 @@ ALL = {
     "history": history.main,
     "size": size.main,
     "load": load.main,
+    "storage": storage.main,
     "center_kills": center_kills.main,
     "center_clients": center_clients.main,
 }
