@@ -127,9 +127,9 @@ def report(console: Console, template: Template, small: Measured, large: Measure
         table.add_row(name, *(f"{value:.2f}" for value in (few.first, few.median, many.first, many.median)))
     console.print(table)
     console.print(
-        f"{template.events} events a run; {large.size / large.runs / 1e6:.2f} MB a run in SQLite, "
-        f"{large.size / 1e9:.1f} GB in all, made in {large.made:.0f} s; the Center had {large.center / 1e6:.0f} MB of "
-        "memory at the end"
+        f"{template.events} events a run, without the lines of its log; {large.size / large.runs / 1e6:.2f} MB a run "
+        f"in SQLite, {large.size / 1e9:.1f} GB in all, made in {large.made:.0f} s; "
+        f"the Center had {large.center / 1e6:.0f} MB of memory at the end"
     )
 
 

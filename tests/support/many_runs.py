@@ -70,7 +70,7 @@ class Template:
     run_id: str
     training_id: str
     log: list[Row]
-    """Its events: rows of the database of the run."""
+    """Its events: rows of the database of the run. What `logging.disable` suppresses is missing."""
     indexed: dict[str, list[Row]]
     """Its rows in the index, by table."""
     run: dict[str, list[Row]]
@@ -78,7 +78,7 @@ class Template:
 
     @property
     def events(self) -> int:
-        """Events of the run, lines of its log among them."""
+        """Events of the run."""
         return len(self.log)
 
     @property
