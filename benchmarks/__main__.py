@@ -12,10 +12,12 @@ from benchmarks import (
     gpu_curriculum,
     history,
     kill_matrix,
+    load,
     processes,
     serving,
     size,
     skill,
+    storage,
     training,
 )
 
@@ -31,6 +33,8 @@ ALL = {
     "gates": gates.main,
     "history": history.main,
     "size": size.main,
+    "load": load.main,
+    "storage": storage.main,
     "center_kills": center_kills.main,
     "center_clients": center_clients.main,
     "processes": processes.main,

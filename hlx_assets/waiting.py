@@ -18,7 +18,7 @@ from hlx_assets.common import TRAINING_POOL
 from hlx_assets.io_manager import CHECKPOINTS, artifacts_at_home
 from hlx_assets.watchdog.runs import UNFINISHED, worker_of
 from hlx_model.files import lock
-from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import heartbeats
 from hlx_model.training.forecast import duration
 
 POLL_SECONDS = 2.0
@@ -156,8 +156,8 @@ def described(instance: dg.DagsterInstance, runs: list[str]) -> str:
     if not runs:
         return "waiting for a run that is ending"
     step = internals.pool_slots(instance, TRAINING_POOL).get(runs[0], "not training yet")
-    beats = map(Heartbeat.read, artifacts_at_home().training.glob("[!.]*/"))
-    left = next((beat.eta_seconds for beat in beats if beat and beat.running and beat.run_id == runs[0]), None)
+    beats = heartbeats(artifacts_at_home().training)
+    left = next((beat.eta_seconds for beat in beats if beat.running and beat.run_id == runs[0]), None)
     to_go = "" if left is None else f", {duration(left)} to go"
     more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
     return f"waiting for run {runs[0][:8]}{more} ({step}{to_go})"

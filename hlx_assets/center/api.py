@@ -31,7 +31,7 @@ from hlx_model.serving.guard import UNTRUSTED
 NO_SESSION = 4404
 """The code with which the WebSocket is closed if there is no session of that id."""
 MOST = 500
-"""Sessions that one answer lists at most."""
+"""Sessions, or checkpoints, that one answer lists at most."""
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem} for code in (400, 403, 404, 405, 409, 413, 422, 500, 503)
 }
@@ -175,9 +175,9 @@ def session_log(
 
 
 @router.get("/api/checkpoints", tags=["checkpoints"], dependencies=[page_at("/center#checkpoints-section")])
-def list_checkpoints(center: TheCenter) -> list[CheckpointRow]:
-    """Return what each training passes on, the newest first."""
-    return checkpoints.checkpoints(center)
+def list_checkpoints(center: TheCenter, limit: Limit = MOST) -> list[CheckpointRow]:
+    """Return what the trainings that ended last pass on, the newest first."""
+    return checkpoints.checkpoints(center, limit)
 
 
 @router.post("/api/checkpoints/{training_id}/test", tags=["checkpoints"])

@@ -5,29 +5,31 @@ of its own: its memory is freed, and a crash ends nothing else.
 """
 
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import dagster as dg
 from typing_extensions import Buffer
 
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import CheckpointRow, ExportAnswer, TestAnswer
 from hlx_assets.center.requests import ExportRequest, TestRequest
-from hlx_assets.center.trainings import checkpoint_in, judged, training_named
+from hlx_assets.center.trainings import checkpoint_in, judged_on, training_named
 from hlx_assets.curriculum.session import SESSION
 from hlx_model.checkpoints.manifest import CheckpointError
 from hlx_model.cli.lineage import tree_text
 from hlx_model.environment import Environment
 from hlx_model.files import new_directory, staging
-from hlx_model.layout import EXPORT_FOLDER, PAGE
+from hlx_model.layout import CHECKPOINTS, EXPORT_FOLDER, PAGE, PASSED_ON
 from hlx_model.phases import PHASES, phases_that_write
 from hlx_model.provenance.lookup import readable_manifest
 from hlx_model.provenance.record import CheckpointRecord, record_of
@@ -35,7 +37,7 @@ from hlx_model.provenance.tree import of_checkpoint
 from hlx_model.release.export import FORMATS, WEIGHTS_FORMATS
 from hlx_model.release.export import export as export_checkpoint
 from hlx_model.reporting.conclusion import conclusion
-from hlx_model.runs.heartbeat import running_here
+from hlx_model.runs.heartbeat import heartbeats, running_here
 from hlx_model.runs.passing import pass_on_of
 from hlx_model.shown import one_line
 
@@ -48,11 +50,30 @@ _PIECE = 1 << 20
 _TESTING, _EXPORTING = threading.Lock(), threading.Lock()
 
 
-def checkpoints(center: Center) -> list[CheckpointRow]:
-    """Return the checkpoint of each training that has ended, the newest first."""
-    folders = center.artifacts.training.glob("[!.]*/")
-    rows = [row for folder in folders if (row := _row(center, folder)) is not None]
-    return sorted(rows, key=lambda row: (row.created is not None, row.created, row.id), reverse=True)
+def checkpoints(center: Center, limit: int) -> list[CheckpointRow]:
+    """Return the checkpoints of the trainings that ended last, the newest first, at most `limit`.
+
+    The heartbeats, which are in memory, tell which trainings these are: only their other files are read. A training
+    without a heartbeat was imported, and is read in any case.
+    """
+    folder = center.artifacts.training
+    times = {beat.training_id: beat.time for beat in heartbeats(folder)}
+    found = [path for path in folder.glob("[!.]*/") if path.name not in times]
+    rows = [row for path in found if (row := _row(center, path)) is not None]
+    newest_first = sorted(times, key=lambda training: times[training], reverse=True)
+    ended = (row for training in newest_first if (row := _row(center, folder / training)) is not None)
+    rows += itertools.islice(ended, limit)
+    rows.sort(key=lambda row: (row.created is not None, row.created, row.id), reverse=True)
+    return _with_sessions(center, rows[:limit])
+
+
+def _with_sessions(center: Center, rows: Sequence[CheckpointRow]) -> list[CheckpointRow]:
+    """Return rows with the pages of their sessions; Dagster is asked once for all."""
+    ids = [row.run_id for row in rows if row.run_id is not None]
+    runs = center.instance.get_runs(dg.RunsFilter(run_ids=ids)) if ids else ()
+    sessions = {run.run_id for run in runs if SESSION in run.tags}
+    pages = [f"/center/sessions/{row.run_id}" if row.run_id in sessions else None for row in rows]
+    return [row.model_copy(update={"session": page}) for row, page in zip(rows, pages, strict=True)]
 
 
 def find(center: Center, training_id: str) -> CheckpointRow:
@@ -65,7 +86,7 @@ def find(center: Center, training_id: str) -> CheckpointRow:
         raise CenterError(
             404, f"training {training_id} has not ended with a checkpoint: GET /api/checkpoints lists them"
         )
-    return row
+    return _with_sessions(center, [row])[0]
 
 
 def test(center: Center, training_id: str, request: TestRequest) -> TestAnswer:
@@ -161,12 +182,12 @@ def lineage(center: Center, training_id: str) -> str:
 
 
 def _row(center: Center, training: Path) -> CheckpointRow | None:
-    """Return the row of a training; None if it has not ended, or its checkpoint cannot be read."""
-    checkpoint = checkpoint_in(training)
+    """Return the row of a training, without its session; None if it has not ended or cannot be read."""
+    checkpoint = checkpoint_in(training) if _ended(training) else None
     m = readable_manifest(checkpoint) if checkpoint else None
     if checkpoint is None or m is None or not (m.kind in ("FINAL", "STOPPED") or pass_on_of(checkpoint)):
         return None
-    verdict, report = judged(training)
+    verdict, report = judged_on(checkpoint, m)
     figures, evaluation = (report.translation, report.evaluation) if report else (None, None)
     pages, reported = f"/center/checkpoints/{training.name}", center.artifacts.report(checkpoint) / PAGE
     return CheckpointRow(
@@ -188,16 +209,19 @@ def _row(center: Center, training: Path) -> CheckpointRow | None:
         else None,
         translates=m.phase in phases_that_write("translations"),
         run_id=m.run_id,
-        session=_session(center, m.run_id),
+        session=None,
         report=f"{pages}/report" if reported.is_file() else None,
         card=f"{pages}/card" if center.artifacts.card(checkpoint).is_file() else None,
         lineage=f"{pages}/lineage",
     )
 
 
-def _session(center: Center, run_id: str | None) -> str | None:
-    run = center.instance.get_run_by_id(run_id) if run_id else None
-    return f"/center/sessions/{run_id}" if run is not None and SESSION in run.tags else None
+def _ended(training: Path) -> bool:
+    """Whether a training may have ended, by the names of its files: hundreds may be running."""
+    with suppress(OSError):
+        names = [path.name for path in (training / CHECKPOINTS).iterdir()]
+        return any("_FINAL_" in name or "_STOPPED_" in name for name in names) or (training / PASSED_ON).exists()
+    return False
 
 
 def _checkpoint(center: Center, training_id: str) -> Path:

@@ -12,9 +12,9 @@ from hlx_assets.curriculum.outcome import RunVerdict, verdict_of_run
 from hlx_assets.curriculum.session import WITHDRAWN
 from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_assets.watchdog.runs import REASON_TAG, STOPPED_TAG
-from hlx_model.layout import HEARTBEAT
 from hlx_model.phases import PHASES
 from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import heartbeats as all_heartbeats
 
 _Type = dg.DagsterEventType
 _CARDS = frozenset(phase.card_asset for phase in PHASES.values())
@@ -94,19 +94,9 @@ def _read(instance: dg.DagsterInstance, run_id: str) -> Facts:
 def heartbeats(training: Path) -> dict[str, list[Heartbeat]]:
     """Return the heartbeats of the trainings in a folder by the run that last trained each, the oldest start first."""
     found: dict[str, list[Heartbeat]] = {}
-    for path in training.glob(f"[!.]*/{HEARTBEAT}"):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        beat = _beat(path.parent, status.st_mtime_ns, status.st_size)
-        if beat is not None and beat.run_id is not None:
+    for beat in all_heartbeats(training):
+        if beat.run_id is not None:
             found.setdefault(beat.run_id, []).append(beat)
     for beats in found.values():
         beats.sort(key=lambda beat: beat.started)
     return found
-
-
-@lru_cache(maxsize=4096)
-def _beat(directory: Path, changed: int, size: int) -> Heartbeat | None:
-    return Heartbeat.read(directory)

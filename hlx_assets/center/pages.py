@@ -270,9 +270,10 @@ def _checkpoint(center: Center, request: Request, training_id: str, said: Said, 
     reading.said[training_id] = said
     if not is_htmx(request):
         return page(reading, status)
-    row = next((row for row in checkpoints.checkpoints(center) if row.id == training_id), None)
-    if row is None:
-        raise CenterError(404, said.problem or f"no checkpoint of training {training_id[:50]!r}")
+    try:
+        row = checkpoints.find(center, training_id)
+    except CenterError as error:
+        raise CenterError(404, said.problem or error.detail) from None
     return html(render("parts/checkpoint", row=row, answers=reading.said))
 
 

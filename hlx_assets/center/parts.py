@@ -35,7 +35,7 @@ TITLE = "Training Center"
 ENDED = 5
 """Ended sessions in the queue."""
 PAST = 30
-"""Sessions in the history."""
+"""Sessions in the history, and checkpoints."""
 LOG_LINES = 200
 _BASIC = frozenset({
     "key", "action", "replaces", "corpus", "profile", "targetModel", "epochs", "after", "confirmed", "supervisor",
@@ -218,7 +218,8 @@ def _history(reading: Reading) -> dict[str, Any]:
 
 
 def _checkpoints(reading: Reading) -> dict[str, Any]:
-    return {"rows": checkpoints.checkpoints(reading.center), "answers": reading.said}
+    rows = checkpoints.checkpoints(reading.center, PAST)
+    return {"rows": rows, "answers": reading.said, "more": len(rows) == PAST}
 
 
 def _health(reading: Reading) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
@@ -19,8 +20,8 @@ from hlx_assets.curriculum import session as tags
 from hlx_assets.curriculum.outcome import latest_resumption
 from hlx_assets.curriculum.session import PHASES_OF
 from hlx_assets.watchdog.runs import is_gone
-from hlx_model.history import history
-from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.history import row_of
+from hlx_model.runs.heartbeat import Heartbeat, heartbeats
 from hlx_model.training.forecast import duration
 
 DAEMON_SECONDS = 60.0
@@ -97,8 +98,8 @@ def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping
     position, before = places.position(run.run_id) or 1, places.before(run.run_id)
     place = _ORDINALS[position - 1] if position <= len(_ORDINALS) else f"{position}th"
     left = {one.run_id: _left(beats.get(one.run_id, ())) for one in places.running}
-    chain = run.tags.get(tags.CHAIN)
-    behind = next((one for one in reversed(before) if chain and one.tags.get(tags.CHAIN) == chain), None)
+    mates = (one for one in reversed(before) if tags.CHAIN in run.tags and _chain(one) == _chain(run))
+    behind = next(mates, None)
     if len(before) >= at_once(center.instance):
         if position > 1:
             behind = before[-1]
@@ -109,6 +110,10 @@ def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping
     seconds = left.get(behind.run_id, _NO_TIME)
     to_go = "" if seconds == _NO_TIME else f", {duration(seconds)} to go"
     return f"{place} in line behind {name_of(behind)}{to_go}"
+
+
+def _chain(run: dg.DagsterRun) -> str | None:
+    return run.tags.get(tags.CHAIN)
 
 
 def _left(beats: Sequence[Heartbeat]) -> float:
@@ -128,7 +133,7 @@ def _problem(center: Center, run: dg.DagsterRun, places: Places) -> str | None:
         return None
     parent, size = phases[0] - 1, run.tags.get(tags.SIZE, "")
     made_before = any(parent in PHASES_OF[one.tags[tags.SESSION]] and one.tags.get(tags.SIZE) == size for one in before)
-    if parent and not made_before and (parent, size) not in _passed(center.artifacts.training, _now()):
+    if parent and not made_before and not _passed(center.artifacts.training, parent, size, _now()):
         return (
             f"the gate of phase {parent} is closed: no {size} has passed it, and no session before this one trains it; "
             "it will be refused"
@@ -140,7 +145,15 @@ def _now() -> int:
     return int(time.monotonic() / _KNOWN_SECONDS)
 
 
-@lru_cache(maxsize=2)
-def _passed(training: Path, now: int) -> frozenset[tuple[int | None, str | None]]:
-    """Return the phases and sizes of which a checkpoint passed its gates; read again when `now` is another one."""
-    return frozenset((row.phase, row.size) for row in history(training) if row.verdict in ("pass", "warn"))
+@lru_cache(maxsize=32)
+def _passed(training: Path, phase: int, size: str, now: int) -> bool:
+    """Return whether a checkpoint of a phase and a size passed its gates; read again when `now` is another one.
+
+    The files of the newest training are read first, and no others if it has passed.
+    """
+    beats = {beat.training_id: beat for beat in heartbeats(training)}
+    alike = [beat for beat in beats.values() if (beat.phase, beat.size) == (phase, size)]
+    newest_first = sorted(alike, key=lambda beat: beat.time, reverse=True)
+    imported = (path for path in training.glob("[!.]*/") if path.name not in beats)
+    rows = map(row_of, chain((training / beat.training_id for beat in newest_first), imported))
+    return any(row and (row.phase, row.size) == (phase, size) and row.verdict in ("pass", "warn") for row in rows)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from hlx_assets.center.context import Center, CenterError
-from hlx_model.checkpoints.manifest import CheckpointError
+from hlx_model.checkpoints.manifest import CheckpointError, Manifest
 from hlx_model.checkpoints.seal import list_checkpoints
 from hlx_model.evaluation.verdict import Verdict
 from hlx_model.files import UNREADABLE
@@ -55,8 +55,11 @@ def judged(training: Path) -> tuple[Verdict | None, Report | None]:
     """
     checkpoint = checkpoint_in(training)
     manifest = readable_manifest(checkpoint) if checkpoint else None
-    if checkpoint is None or manifest is None:
-        return None, None
+    return judged_on(checkpoint, manifest) if checkpoint and manifest else (None, None)
+
+
+def judged_on(checkpoint: Path, manifest: Manifest) -> tuple[Verdict | None, Report | None]:
+    """Return the verdict and the report on a checkpoint with this manifest, as `judged` does."""
     folder = Artifacts.of_checkpoint(checkpoint).report(checkpoint)
     verdict, report = _verdict(folder, _stamp(folder / VERDICT)), _report(folder / REPORT, _stamp(folder / REPORT))
     return (
@@ -80,7 +83,7 @@ def _verdict(folder: Path, stamp: object) -> Verdict | None:
     return None
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _report(path: Path, stamp: object) -> Report | None:
     with suppress(*UNREADABLE):
         return Report.read_current(path) if stamp else None

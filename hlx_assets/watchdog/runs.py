@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -190,12 +191,20 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
     return f"killed and closed{left}"
 
 
-def is_orphan(instance: dg.DagsterInstance, beat: Heartbeat, stopwatch: Stopwatch) -> bool:
-    """Whether a trainer that Dagster started still runs although its run has been ended for a minute."""
-    if beat.run_id is None or not beat.running or not beat.alive:
-        return False
+def ends_of(instance: dg.DagsterInstance, beats: Sequence[Heartbeat]) -> dict[str, float]:
+    """Return when the runs of some trainings ended, in Unix seconds, by their ids, with one question to the database.
+
+    A run that has not ended, or is not on record, is missing.
+    """
+    ids = [beat.run_id for beat in beats if beat.run_id is not None]
+    records = instance.get_run_records(dg.RunsFilter(run_ids=ids)) if ids else ()
+    return {record.dagster_run.run_id: record.end_time for record in records if record.end_time is not None}
+
+
+def is_orphan(ends: Mapping[str, float], beat: Heartbeat, stopwatch: Stopwatch) -> bool:
+    """Whether a trainer that Dagster started still runs although its run, of `ends_of`, has been ended for a minute."""
     # A run that is not on record may be of another database; this instance must not end its trainer.
-    record = instance.get_run_record_by_id(beat.run_id)
-    if record is None or record.end_time is None:
+    end = ends.get(beat.run_id) if beat.run_id is not None else None
+    if end is None or not beat.running or not beat.alive:
         return False
-    return stopwatch.unchanged(f"end {beat.run_id}", str(record.end_time)) > GRACE
+    return stopwatch.unchanged(f"end {beat.run_id}", str(end)) > GRACE

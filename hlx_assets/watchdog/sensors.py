@@ -67,13 +67,15 @@ def _problems(
 ) -> Iterator[tuple[str, Alert]]:
     """Stop each training that is lost; yield a line on each that has a problem, and its alert."""
     # All before the first is stopped, which takes its time: the counts are saved after each.
-    silent = [stopwatch.unchanged(beat.training_id, beat.state) for beat in (t.snapshot.beat for t in running)]
+    beats = [training.snapshot.beat for training in running]
+    silent = [stopwatch.unchanged(beat.training_id, beat.state) for beat in beats]
+    ends = runs.ends_of(instance, beats)
     for training, seconds in zip(running, silent, strict=True):
         beat = training.snapshot.beat
         asset = PHASES[beat.phase].checkpoint_asset if beat.phase in PHASES else f"phase {beat.phase}"
         # Its problem is filled in below.
         alert = Alert(asset, None, beat.run_id, beat.training_id)
-        if runs.is_orphan(instance, beat, stopwatch):
+        if runs.is_orphan(ends, beat, stopwatch):
             done = "killed" if beat.trainer.kill(group=True) else "end it there"
             reason = f"{beat.trainer} was still training although its run had ended: {done}"
             yield f"{beat.training_id}: {reason}", replace(alert, problem=reason)

@@ -22,6 +22,8 @@ from hlx_model.verdicts import GateResult, Milestone
 
 log = logging.getLogger(__name__)
 
+_MISSING = (FileNotFoundError, NotADirectoryError)
+"""What is no training, or has no heartbeat yet."""
 _BYTES_PER_PARAMETER = 12
 """A checkpoint to resume from contains each weight and its two moments, in fp32."""
 
@@ -51,10 +53,9 @@ def scan(root: Path) -> Scan:
     """Take a snapshot of each training in the folder `root`. What is damaged is named, and the others are watched."""
     found = Scan([], [])
     with skipping(root, found.unreadable.append):
-        for directory in sorted(root.iterdir()) if root.is_dir() else ():
-            with skipping(directory / HEARTBEAT, found.unreadable.append):
-                if (directory / HEARTBEAT).exists():
-                    found.watched.append(WatchedTraining(directory, take_snapshot(directory, found.unreadable.append)))
+        for directory in sorted(root.iterdir(), key=lambda path: path.name) if root.is_dir() else ():
+            with skipping(directory / HEARTBEAT, found.unreadable.append), suppress(*_MISSING):
+                found.watched.append(WatchedTraining(directory, take_snapshot(directory, found.unreadable.append)))
     found.watched.sort(key=lambda training: training.snapshot.beat.time, reverse=True)
     return found
 

@@ -3,6 +3,8 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Annotated
@@ -99,17 +101,27 @@ class Heartbeat:
     def load(cls, directory: Path) -> "Heartbeat":
         """Read the heartbeat of a training's directory.
 
+        One that says that the training has ended is read again only if its file has changed. Until then it is the same
+        object for all: change none that is not running.
+
         Raises:
             ValueError: it is damaged; names the field, if there is one.
             OSError: it is missing or cannot be read.
         """
+        found = (directory / HEARTBEAT).stat()
+        stamp, known = (found.st_mtime_ns, found.st_size, found.st_ino), _ENDED.get(str(directory))
+        if known is not None and known[0] == stamp:
+            return known[1]
         content = read_json(directory / HEARTBEAT)
         if not isinstance(content, dict):
             raise ValueError("not a heartbeat")
         try:
-            return cls(**content)
+            beat = cls(**content)
         except ValidationError as error:
             raise ValueError(first_error(error)) from None
+        if not beat.running and time.time() - found.st_mtime > _SETTLED:
+            _ENDED[str(directory)] = stamp, beat
+        return beat
 
     @classmethod
     def read(cls, directory: Path) -> "Heartbeat | None":
@@ -120,7 +132,23 @@ class Heartbeat:
             return None
 
 
+_ENDED: dict[str, tuple[tuple[int, int, int], Heartbeat]] = {}
+"""Heartbeats of trainings that have ended, by directory, each with what is another one when its file is written again.
+
+There may be tens of thousands, and the watchdog and the Training Center read all of them again and again.
+"""
+_SETTLED = 2.0
+"""Seconds for which a file is read again: in so short a time it may be written twice with the same time and size."""
+
+
+def heartbeats(training: Path) -> Iterator[Heartbeat]:
+    """Yield the heartbeats of the trainings in a folder, in no order; those that cannot be read are left out."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(training) as found:
+        for entry in found:
+            if not entry.name.startswith(".") and (beat := Heartbeat.read(training / entry.name)) is not None:
+                yield beat
+
+
 def running_here(training: Path) -> list[Heartbeat]:
     """Return the heartbeats of the trainings in a folder whose processes certainly run on this machine."""
-    beats = map(Heartbeat.read, training.glob("[!.]*/"))
-    return [beat for beat in beats if beat is not None and beat.running and beat.trainer.is_running]
+    return [beat for beat in heartbeats(training) if beat.running and beat.trainer.is_running]

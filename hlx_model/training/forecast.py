@@ -28,7 +28,7 @@ from hlx_model.model.device import no_gpu_reason, precision_of
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
 from hlx_model.profiles import Profile
-from hlx_model.runs.heartbeat import Heartbeat
+from hlx_model.runs.heartbeat import heartbeats
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.batches import TrainingData
 from hlx_model.training.distributed import Ranks
@@ -199,10 +199,10 @@ def duration(seconds: float) -> str:
 
 def _known_speed(settings: Settings, execution: ExecutionConfig, training: Path) -> tuple[float, str] | None:
     """Return the tokens a second of this machine's newest training of the same phase, size and device; else None."""
-    here, beats = platform.node(), map(Heartbeat.read, training.glob("[!.]*/"))
+    here = platform.node()
     alike = [
-        beat for beat in beats
-        if beat and (beat.host, beat.size, beat.phase) == (here, settings.size, settings.phase)
+        beat for beat in heartbeats(training)
+        if (beat.host, beat.size, beat.phase) == (here, settings.size, settings.phase)
         and (beat.gpu_memory_total is not None) == (execution.device == "cuda")
     ]  # fmt: skip
     for beat in sorted(alike, key=lambda beat: beat.time, reverse=True):

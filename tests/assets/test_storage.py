@@ -1,11 +1,8 @@
 """Runs and events in a real Postgres, by `dagster.yaml` and `HLX_POSTGRES_URL`. (SQLite: every other test.)"""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,10 +14,8 @@ from hlx_assets.home import open_home, prepare, shipped_settings
 from hlx_assets.settings import POSTGRES_URL
 from hlx_assets.ui import free_port
 from tests.support.dagster_home import Home
-from tests.support.programs import program
+from tests.support.postgres import PASSWORD, postgres
 
-PASSWORD = "a/b@c:d%e"
-"""Characters that an address must escape."""
 FOUND_AGAIN = """
 import json, dagster as dg
 with dg.DagsterInstance.get() as instance:
@@ -33,27 +28,8 @@ with dg.DagsterInstance.get() as instance:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a Postgres of these tests' own, which requires a password."""
-    binaries, port = Path(program("initdb")).parent, free_port(0)
-    # It refuses to run as root, and other users cannot enter pytest's folders.
-    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="hlx-postgres-") as folder:
-        data, secret = Path(folder) / "data", Path(folder) / "password"
-        secret.write_text(PASSWORD)
-        if become:
-            for path in (folder, secret):
-                shutil.chown(path, "postgres")
-
-        def run(name: str, *arguments: str) -> None:
-            command = [*become, str(binaries / name), "--pgdata", str(data), *arguments]
-            with (Path(folder) / "output").open("ab") as output:
-                subprocess.run(command, cwd="/", stdout=output, stderr=output, check=True)
-
-        run("initdb", "--username=hlx", f"--pwfile={secret}", "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8")
-        run("pg_ctl", "start", "--wait", "--options", f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -F")
-        try:
-            yield f"postgresql://hlx:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "stop", "--wait", "--mode=fast")
+    with postgres() as address:
+        yield address
 
 
 def postgres_home(home: Home, server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from hlx_assets.center import checkpoints, models, requests
 from hlx_assets.center.checkpoints import card, export, export_zip, find, lineage, report_page
 from hlx_assets.center.context import Center, CenterError
 from hlx_model.files import sha256_of
-from hlx_model.layout import Artifacts
+from hlx_model.layout import HEARTBEAT, Artifacts
 from hlx_model.release.verify import verify
+from tests.support.calls import calls_of
 from tests.support.center import center_of
 from tests.support.command import Hlx
 from tests.support.dagster_home import Home
@@ -52,7 +54,7 @@ def in_exports(center: Center) -> list[str]:
 
 
 def test_each_training_shows_what_it_passes_on_the_newest_first(center: Center, home: Home) -> None:
-    rows = checkpoints.checkpoints(center)
+    rows = checkpoints.checkpoints(center, 10)
     assert [(row.id, row.phase, row.kind) for row in rows] == [(training(home, n), n, "FINAL") for n in (3, 2, 1)]
     assert [row.translates for row in rows] == [True, False, False]
     for row in rows:
@@ -63,11 +65,29 @@ def test_each_training_shows_what_it_passes_on_the_newest_first(center: Center, 
     assert rows[0].exact_match_to_hlx is not None and rows[1].exact_match_to_hlx is None
 
 
+def test_only_the_trainings_that_ended_last_are_read(
+    center: Center, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = calls_of(monkeypatch, checkpoints, "_row", lambda center, path: path.name)
+    asked = calls_of(monkeypatch, dg.DagsterInstance, "get_runs", lambda self, filters: filters.run_ids)
+    newest = [training(home, 3), training(home, 2)]
+    assert [row.id for row in checkpoints.checkpoints(center, 2)] == read == newest
+    assert len(asked) == 1, "Dagster is asked once for all sessions"
+    assert checkpoints.checkpoints(center, 0) == []
+
+
+def test_a_checkpoint_without_a_heartbeat_is_listed_at_its_time(center: Center, home: Home) -> None:
+    """It was imported, or its training is from elsewhere."""
+    (center.artifacts.training / training(home, 2) / HEARTBEAT).unlink()
+    assert [row.id for row in checkpoints.checkpoints(center, 2)] == [training(home, 3), training(home, 2)]
+    assert [row.id for row in checkpoints.checkpoints(center, 1)] == [training(home, 3)]
+
+
 def test_a_training_that_has_not_ended_passes_nothing_on(center: Center, home: Home) -> None:
     final = home.latest("phase1_checkpoint")
     final.rename(home.path / "moved")
     assert any(final.parent.glob("phase1_epoch*"))
-    assert final.parents[1].name not in {row.id for row in checkpoints.checkpoints(center)}
+    assert final.parents[1].name not in {row.id for row in checkpoints.checkpoints(center, 10)}
     assert "has not ended with a checkpoint" in refused(404, find, center, final.parents[1].name)
 
 

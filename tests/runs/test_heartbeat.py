@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -12,12 +13,14 @@ from hlx_model.checkpoints.progress import Progress
 from hlx_model.layout import HEARTBEAT
 from hlx_model.model.sizes import SIZES
 from hlx_model.model.transformer import Transformer
+from hlx_model.runs import heartbeat
 from hlx_model.runs.heartbeat import Heartbeat
 from hlx_model.runs.metrics import read_metrics
 from hlx_model.training.events import ignore
 from hlx_model.training.optimizers import Optimizers
 from hlx_model.training.plan import Overrides, plan_training
 from hlx_model.training.recorder import Recorder
+from tests.support.calls import calls_of
 from tests.support.curriculum import QUICK
 from tests.support.processes import beat_in
 
@@ -117,3 +120,44 @@ def test_a_heartbeat_is_closed_on_behalf_of_a_trainer_that_is_gone(tmp_path: Pat
     beat.close(tmp_path, "it was killed")
     found = beat_in(tmp_path)
     assert (found.status, found.reason, found.time) == ("failed", "it was killed", wrote)
+
+
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The trainings whose heartbeats are read from now on."""
+    return calls_of(monkeypatch, heartbeat, "read_json", lambda path: str(path.parent.name))
+
+
+def write_long_ago(directory: Path, beat: Heartbeat) -> None:
+    directory.mkdir(exist_ok=True)
+    beat.write(directory)
+    os.utime(directory / HEARTBEAT, (1e9, 1e9))
+
+
+def test_the_heartbeat_of_an_ended_training_is_read_again_only_if_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_long_ago(tmp_path / "ended", Heartbeat("0123", 1, "tiny", 10, status="completed"))
+    write_long_ago(tmp_path / "running", Heartbeat("4567", 1, "tiny", 10, status="training"))
+    read = files_read(monkeypatch)
+    for _ in range(3):
+        assert {beat.training_id for beat in heartbeat.heartbeats(tmp_path)} == {"0123", "4567"}
+    assert sorted(read) == ["ended", "running", "running", "running"]
+    write_long_ago(tmp_path / "ended", Heartbeat("0123", 1, "tiny", 10, status="aborted"))
+    assert [beat_in(tmp_path / "ended").status for _ in range(2)] == ["aborted", "aborted"]
+    assert read.count("ended") == 2
+
+
+def test_a_heartbeat_that_was_just_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice in one tick of the file system's clock it has the same time."""
+    read = files_read(monkeypatch)
+    Heartbeat("0123", 1, "tiny", 10, status="completed").write(tmp_path)
+    for _ in range(2):
+        assert beat_in(tmp_path).status == "completed"
+    assert len(read) == 2
+
+
+def test_a_folder_without_trainings_has_no_heartbeats(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "a file").touch()
+    Heartbeat("0123", 1, "tiny", 10).write(tmp_path / ".hidden")
+    assert list(heartbeat.heartbeats(tmp_path)) == list(heartbeat.heartbeats(tmp_path / "missing")) == []

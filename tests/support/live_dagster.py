@@ -36,13 +36,16 @@ REPOSITORY_OF_HLX = {"repositoryLocationName": "hlx", "repositoryName": "__repos
 class Ui:
     """A webserver on a loopback port."""
 
+    timeout = 30.0
+    """Seconds for an answer."""
+
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/graphql"
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=self.timeout) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer
         return answer["data"]
@@ -193,6 +196,20 @@ def daemon_and_webserver(
             processes = [stack.enter_context(_running(home, program, environment)) for program in programs]
             ui = Ui(port)
             _wait_until_ready(home, ui, *processes)
+            yield ui
+    finally:
+        kill_all(home)
+
+
+@contextmanager
+def webserver(home: Home, *, workspace: Path = REPOSITORY / "workspace.yaml") -> Iterator[Ui]:
+    """Run the webserver on a home, with its own code server; no daemon."""
+    port = free_port(0)
+    program = [sys.executable, "-m", "hlx_assets.webserver", "-p", str(port), "-w", str(workspace)]
+    try:
+        with _running(home, program, {}) as process:
+            ui = Ui(port)
+            _wait_until_ready(home, ui, process)
             yield ui
     finally:
         kill_all(home)
