@@ -41,7 +41,7 @@ EXAMPLES_SCHEMA = _schema(
 EVALUATION_SCHEMA = _schema(*PLACE, "section", "operation", "english", *map(str, Format), "value_sha256", "split")
 QUARANTINE_SCHEMA = _schema(*PLACE, "english", "rule", "reason", "found")
 _MAX_TOKENS = "max_tokens"
-_NO_TEXTS = (None,) * len(Format)
+_NOTEXTS = (None,) * len(Format)
 _ENTRY = ("split", "section", "operation", *PLACE)
 BATCH = 50_000
 """Rows of a corpus that are kept at once."""
@@ -117,7 +117,7 @@ def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
         (
             *(e.document, e.line, e.first_line, e.last_line, e.section, e.operation, e.english),
             *(
-                *(e.texts or _NO_TEXTS),
+                *(e.texts or _NOTEXTS),
                 ", ".join(e.rendered),
                 value_sha256(e.texts[0]) if e.texts else None,
                 str(split),
@@ -237,7 +237,7 @@ PAIRED_CORPUS = Derived(
 DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}
 
 
-_TEXTS = frozenset(("prompt", "answer", "english", "text"))
+TEXTS = frozenset(("prompt", "answer", "english", "text"))
 """The columns with what a model sees."""
 
 
@@ -255,7 +255,7 @@ def learned_texts(rows: pa.Table, *splits: str) -> pa.ChunkedArray:
     limit = max_tokens_of(rows.schema)
     if splits:
         wanted = pc.is_in(rows["split"], pa.array(splits))
-        rows = rows.select([name for name in rows.column_names if name in _TEXTS]).filter(wanted)
+        rows = rows.select([name for name in rows.column_names if name in TEXTS]).filter(wanted)
     texts = text_column(rows)
     # `<BOS>` and `<EOS>` are tokens too.
     return texts if limit is None else texts.filter(pc.less_equal(pc.utf8_length(texts), limit - tokens_of()))
