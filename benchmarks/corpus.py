@@ -23,6 +23,7 @@ from rich.table import Table
 
 from benchmarks import corpus_training, parsing
 from hlx_model.layout import EXAMPLES
+from hlx_model.parallel import processors
 
 SIZES = (10_000, 100_000, 1_000_000)
 
@@ -84,19 +85,30 @@ NOTHING = "nothing"
 """A stage that only imports what the others do."""
 
 
+_MEASURED = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+
+
+def _cpu() -> float:
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, _MEASURED))
+
+
 def run_stage(name: str, folder: Path, entries: int) -> None:
-    """Run one stage in this process and print its seconds and the process's peak memory in bytes."""
+    """Run one stage in this process, and print what it took.
+
+    Prints `seconds`, `cpu`: seconds of all processors, and `peak`: bytes of memory, both with the processes that it
+    starts. For their memory that is the peak of the largest one, as often as there are processors.
+    """
     if name in corpus_training.RUNS:
         print(json.dumps(corpus_training.run(name, folder)))
         return
     import hlx_assets.corpus.checks  # noqa: F401  the imports are not the stage's
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _cpu()
     if name != NOTHING:
         STAGES[name](folder, entries)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    seconds, cpu = time.perf_counter() - began, _cpu() - used
+    own, others = (resource.getrusage(who).ru_maxrss * 1024 for who in _MEASURED)
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": own + others * processors()}))
 
 
 def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
@@ -109,7 +121,8 @@ def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
 
 def scale_table(sizes: tuple[int, ...]) -> Table:
     """Run every stage at every size, and return the table."""
-    table = Table("stage", "entries", "seconds", "µs an entry", "peak GiB", "KiB an entry beyond the imports")
+    beyond = "KiB an entry beyond the imports"
+    table = Table("stage", "entries", "seconds", "µs an entry", "of CPU", "peak GiB", beyond)
     found: dict[tuple[str, int], dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         imports = in_a_process(NOTHING, Path(folder), 0)["peak"]
@@ -126,6 +139,7 @@ def scale_table(sizes: tuple[int, ...]) -> Table:
                 f"{entries:,}",
                 f"{seconds:,.1f}",
                 f"{seconds / entries * 1e6:,.0f}",
+                f"{found[name, entries]['cpu'] / entries * 1e6:,.0f}",
                 f"{peak / 2**30:.2f}",
                 f"{(peak - imports) / 1024 / entries:.2f}",
             )
@@ -135,13 +149,13 @@ def scale_table(sizes: tuple[int, ...]) -> Table:
 
 def at_size(entries: int, folder: Path) -> None:
     """Print the tables of one size: the stages that make its corpora, and training on them."""
-    console, stages = Console(), Table("stage", "entries", "seconds", "µs an entry", "peak GiB")
+    console, stages = Console(), Table("stage", "entries", "seconds", "µs an entry", "of CPU", "peak GiB")
     done = {"compose": folder / "corpus.md", "read": folder / "corpora" / EXAMPLES}
     done |= dict.fromkeys(("derive", "validate"), folder / "corpora" / "paired_corpus")
     for name in [name for name in done if name == "validate" or not done[name].exists()]:
         found = in_a_process(name, folder, entries)
-        seconds, peak = found["seconds"], found["peak"] / 2**30
-        stages.add_row(name, f"{entries:,}", f"{seconds:.1f}", f"{seconds / entries * 1e6:.0f}", f"{peak:.2f}")
+        each = (f"{found[kind] / entries * 1e6:.0f}" for kind in ("seconds", "cpu"))
+        stages.add_row(name, f"{entries:,}", f"{found['seconds']:.1f}", *each, f"{found['peak'] / 2**30:.2f}")
     console.print(stages)
     console.print(corpus_training.table(entries, folder, lambda name: in_a_process(name, folder, entries)))
 
