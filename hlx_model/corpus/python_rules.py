@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hlx_model.corpus.row_rules import FORMATS, ROW_RULES, Rule
+from hlx_model.corpus.row_rules import FORMATS, ROW_RULES, SCHEMAS, Rule
 from hlx_model.parallel import Processes
 
 _COLUMNS = ["english", *FORMATS, "value_sha256"]
@@ -29,12 +29,14 @@ def evaluated_in_python(
     """
     waiting: deque[pa.RecordBatch] = deque()
 
-    def parts() -> Iterator[tuple[str, pa.RecordBatch]]:
+    def parts() -> Iterator[tuple[str, bytes]]:
         for rows in slices:
             if rows.num_rows:
                 waiting.append(rows)
             needed = rows.select(_COLUMNS)
-            yield from ((asset, needed.slice(start, _ROWS)) for start in range(0, rows.num_rows, _ROWS))
+            for start in range(0, rows.num_rows, _ROWS):
+                # Not pickled: that would take the whole buffers of which a part is a slice.
+                yield asset, needed.slice(start, _ROWS).serialize().to_pybytes()
 
     found: list[list[pa.BooleanArray]] = []
     for broken in processes.map(_broken, parts()):
@@ -44,9 +46,11 @@ def evaluated_in_python(
             found = []
 
 
-def _broken(part: tuple[str, pa.RecordBatch]) -> list[pa.BooleanArray]:
+def _broken(part: tuple[str, bytes]) -> list[pa.BooleanArray]:
     """Return which rows of a corpus break each of its rules in Python."""
-    asset, rows = part
+    asset, content = part
+    schema = pa.schema([SCHEMAS[asset].field(name) for name in _COLUMNS])
+    rows = pa.ipc.read_record_batch(content, schema)
     return [pc.fill_null(rule.broken(rows), False) for rule in ROW_RULES[asset] if rule.in_python]
 
 

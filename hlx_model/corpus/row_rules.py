@@ -203,7 +203,7 @@ def _is_foreign(language: str, text: str) -> bool:
     return language not in FORMATS or not rules.parses(text, Format(language))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _disagree(*texts: str) -> bool:
     """Return whether the texts of one value, in the order of `Format`, do not have the same value."""
     return not rules.same_value(dict(zip(FORMATS, texts, strict=True)))
