@@ -45,16 +45,20 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
+MOST = 4
+"""Processes at most: this one, which deals the slices and takes in the results, keeps no more of them at work."""
+
+
 class Processes:
     """Processes that work on slices. They are started when they are needed, and end with the block.
 
     Args:
-        number: how many; by default one for each processor. With one, this process does everything.
+        number: how many; by default one for each processor, up to `MOST`. With one, this process does everything.
         few: up to so many slices are worked on in this process.
     """
 
     def __init__(self, number: int | None = None, few: int = FEW) -> None:
-        self._number, self._few = number or processors(), few
+        self._number, self._few = number or min(processors(), MOST), few
         self._threads = ThreadPoolExecutor(self._number)
         self._own = threading.local()
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hlx_model.parallel import ProcessEndedError, Processes, processors
+from hlx_model.parallel import MOST, ProcessEndedError, Processes, processors
 from tests.support.waiting import wait_for
 
 AT_WORK = """
@@ -170,3 +170,5 @@ def test_a_process_that_is_interrupted_or_killed_leaves_none_behind(sent: signal
 def test_there_is_a_process_for_each_processor_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 7})
     assert processors() == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)))
+    assert Processes()._number == MOST

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hlx_model.corpus import CorpusError, Document, parse_document, sources
 from hlx_model.corpus.labels import labelled
 from hlx_model.corpus.pairing import blocks
-from hlx_model.corpus.parts import cleaned
+from hlx_model.corpus.parts import Block, cleaned
 from hlx_model.corpus.stretches import Stretch, stretches
 from hlx_model.model.tokenizer import CHARACTERS
 
@@ -76,11 +76,21 @@ def _error(content: bytes, *, by_line: bool = False) -> str:
 
 def test_entries_in_the_commonest_form_are_not_read_line_by_line() -> None:
     text = f"# Title\n\n## Section\n\n{SEVEN * 3}{SEVEN.replace('[0x07]', '[0x08]')}{ANOTHER}"
-    (found,) = blocks(labelled(stretches(text), {}))
+    found, last = blocks(labelled(stretches(text), {}))
     assert isinstance(found, Stretch)
-    assert (found.entries, found.line, found.section) == (5, 5, "Section")
-    assert [block.line for block in found.blocks()] == [5, 11, 17, 23, 29]
-    assert (found.first.line, found.last.line) == (5, 29)
+    assert (found.entries, found.line, found.section) == (4, 5, "Section")
+    assert [block.line for block in found.blocks()] == [5, 11, 17, 23]
+    assert (found.first.line, found.last.line) == (5, 23)
+    assert isinstance(last, Block)
+    assert last.line == 29
+
+
+def test_the_mark_of_a_fenced_block_touches_the_last_entry() -> None:
+    text = f"{SEVEN}{ANOTHER * 2}```\n```\nHLXL: 7\n\n"
+    found = read(text)
+    assert found == read(text, by_line=True)
+    assert isinstance(found, Document)
+    assert [defect.reason for defect in found.quarantined] == ["HLXL given more than once"]
 
 
 def test_characters_of_the_vocabulary_are_never_cleaned() -> None:
