@@ -14,10 +14,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -84,19 +87,48 @@ NOTHING = "nothing"
 """A stage that only imports what the others do."""
 
 
+def _cpu() -> float:
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+@contextmanager
+def _peak_of_others() -> Iterator[list[int]]:
+    """Yield the bytes of memory of all processes that this one has started, looked at while the block runs."""
+    found, ended = [0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.1):
+            with suppress(psutil.NoSuchProcess):
+                found.append(sum(child.memory_info().rss for child in psutil.Process().children()))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
 def run_stage(name: str, folder: Path, entries: int) -> None:
-    """Run one stage in this process and print its seconds and the process's peak memory in bytes."""
+    """Run one stage in this process, and print what it took.
+
+    Prints `seconds`; `cpu`, the seconds of all processors; and `peak`, bytes of memory: the peak of this process, and
+    that of all processes which it starts, looked at every tenth of a second.
+    """
     if name in corpus_training.RUNS:
         print(json.dumps(corpus_training.run(name, folder)))
         return
     import hlx_assets.corpus.checks  # noqa: F401  the imports are not the stage's
 
-    began = time.perf_counter()
-    if name != NOTHING:
-        STAGES[name](folder, entries)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    began, used = time.perf_counter(), _cpu()
+    with _peak_of_others() as others:
+        if name != NOTHING:
+            STAGES[name](folder, entries)
+    seconds, cpu = time.perf_counter() - began, _cpu() - used
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": own + max(others)}))
 
 
 def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
@@ -109,7 +141,8 @@ def in_a_process(name: str, folder: Path, entries: int) -> dict[str, float]:
 
 def scale_table(sizes: tuple[int, ...]) -> Table:
     """Run every stage at every size, and return the table."""
-    table = Table("stage", "entries", "seconds", "µs an entry", "peak GiB", "KiB an entry beyond the imports")
+    beyond = "KiB an entry beyond the imports"
+    table = Table("stage", "entries", "seconds", "µs an entry", "of CPU", "peak GiB", beyond)
     found: dict[tuple[str, int], dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         imports = in_a_process(NOTHING, Path(folder), 0)["peak"]
@@ -126,6 +159,7 @@ def scale_table(sizes: tuple[int, ...]) -> Table:
                 f"{entries:,}",
                 f"{seconds:,.1f}",
                 f"{seconds / entries * 1e6:,.0f}",
+                f"{found[name, entries]['cpu'] / entries * 1e6:,.0f}",
                 f"{peak / 2**30:.2f}",
                 f"{(peak - imports) / 1024 / entries:.2f}",
             )
@@ -135,13 +169,13 @@ def scale_table(sizes: tuple[int, ...]) -> Table:
 
 def at_size(entries: int, folder: Path) -> None:
     """Print the tables of one size: the stages that make its corpora, and training on them."""
-    console, stages = Console(), Table("stage", "entries", "seconds", "µs an entry", "peak GiB")
+    console, stages = Console(), Table("stage", "entries", "seconds", "µs an entry", "of CPU", "peak GiB")
     done = {"compose": folder / "corpus.md", "read": folder / "corpora" / EXAMPLES}
     done |= dict.fromkeys(("derive", "validate"), folder / "corpora" / "paired_corpus")
     for name in [name for name in done if name == "validate" or not done[name].exists()]:
         found = in_a_process(name, folder, entries)
-        seconds, peak = found["seconds"], found["peak"] / 2**30
-        stages.add_row(name, f"{entries:,}", f"{seconds:.1f}", f"{seconds / entries * 1e6:.0f}", f"{peak:.2f}")
+        each = (f"{found[kind] / entries * 1e6:.0f}" for kind in ("seconds", "cpu"))
+        stages.add_row(name, f"{entries:,}", f"{found['seconds']:.1f}", *each, f"{found['peak'] / 2**30:.2f}")
     console.print(stages)
     console.print(corpus_training.table(entries, folder, lambda name: in_a_process(name, folder, entries)))
 

@@ -29,7 +29,7 @@ def pandera_rows(asset: str, rows: pyarrow.RecordBatch, wanted: list[Rule]) -> I
     schema = pa.DataFrameSchema(columns, checks=checks, name=asset)
     try:
         # Not .lazy(): pandera checks a LazyFrame's columns only and passes bad rows.
-        schema.validate(pl.DataFrame(pl.from_arrow(rows)), lazy=True)
+        schema.validate(pl.DataFrame(pl.from_arrow(rows.select(list(columns)))), lazy=True)
     except SchemaErrors as errors:
         for case in errors.failure_cases.to_dicts():
             yield wanted[case["check_number"]], case["index"]

@@ -17,7 +17,7 @@ from hlx_assets.corpus.assets import records_metadata
 from hlx_assets.home import home_directory
 from hlx_assets.io_manager import artifacts_at_home
 from hlx_assets.settings import DagsterEnvironment
-from hlx_model.corpus import store
+from hlx_model.corpus import data_version, store
 from hlx_model.files import new_directory, read_json, write_json
 from hlx_model.layout import (
     QUESTIONS,
@@ -146,7 +146,7 @@ def _known(corpus_examples: Path) -> tuple[pa.Table, frozenset[str], pa.Table | 
 
 
 def _keep(asset: str, table: pa.Table, questions: dict[str, Any] | None = None) -> Path:
-    target = artifacts_at_home().corpus(asset, store.data_version(table))
+    target = artifacts_at_home().corpus(asset, data_version(table))
     with new_directory(target, keep=lambda folder: (folder / ROWS).is_file()) as made:
         pq.write_table(table, made / ROWS)
         if questions is not None:

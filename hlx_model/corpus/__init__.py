@@ -12,8 +12,8 @@ from hlx_model.corpus.entries import Collection, CorpusError, Entry, Quarantined
 from hlx_model.corpus.prompts import ENGLISH, Example, conversion, prompt, translations, value_sha256
 from hlx_model.corpus.rules import is_english, parses, same_value
 from hlx_model.corpus.split import Split, assign_splits
-from hlx_model.corpus.store import DataVersion, data_version
 from hlx_model.corpus.tables import DERIVED, ENGLISH_CORPUS, HLX_CORPUS, PAIRED_CORPUS, examples_table, quarantine_table
+from hlx_model.corpus.versions import DataVersion, data_version
 
 __all__ = [
     "DEFAULT_SEQ_LENGTH", "DERIVED", "ENGLISH", "ENGLISH_CORPUS", "HLX_CORPUS", "PAIRED_CORPUS", "Collection",

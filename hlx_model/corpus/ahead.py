@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-import pyarrow as pa
+T = TypeVar("T")
 
 
-def ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def ahead(batches: Iterable[T]) -> Iterator[T]:
     """Yield batches; a thread makes the next one while the present one is used. An error comes in its place."""
     remaining = iter(batches)
     with ThreadPoolExecutor(1) as thread:

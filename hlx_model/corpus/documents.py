@@ -87,12 +87,17 @@ def collect(documents: Sequence[Document]) -> Collection:
     entries = [entry for document in documents for entry in document.entries]
     # By folded sentence, the first entry of each sentence with each of its values.
     said: dict[str, list[Entry]] = {}
+    same: list[list[Entry]] = []
+    """For each entry, what `said` has of its sentence."""
     for entry in entries:
-        if entry.english is not None and entry.texts:
-            alike = said.setdefault(folded(entry.english), [])
-            if all((other.english, other.texts) != (entry.english, entry.texts) for other in alike):
-                alike.append(entry)
-    refused = [_refused(entry, said) for entry in entries]
+        if entry.english is None or not entry.texts:
+            same.append([])
+            continue
+        alike = said.setdefault(folded(entry.english), [])
+        same.append(alike)
+        if not alike or all((other.english, other.texts) != (entry.english, entry.texts) for other in alike):
+            alike.append(entry)
+    refused = [_refused(entry, alike) for entry, alike in zip(entries, same, strict=True)]
     sentences = {entry.english for entry, row in zip(entries, refused, strict=True) if entry.texts and not row}
     kept: list[Entry] = []
     told_again: dict[str, list[Entry]] = {}
@@ -303,16 +308,15 @@ def _write(folder: Path, index: int, name: str, source: str, pieces: Iterable[by
     return StoredDocument(file=file.name, name=name, source=source, sha256=sha256_of(file), bytes=file.stat().st_size)
 
 
-def _refused(entry: Entry, said: Mapping[str, Sequence[Entry]]) -> Quarantined | None:
+def _refused(entry: Entry, alike: Sequence[Entry]) -> Quarantined | None:
     """Return an entry as quarantined if its sentence is contradicted, or was seen before; else None.
 
     Args:
         entry: any.
-        said: by folded sentence, the first entry of each sentence with each of its values.
+        alike: of the entries with its sentence, the first one with each of its values; none for an entry without both.
     """
-    if entry.english is None or not entry.texts:
+    if entry.english is None or not alike or (alike[0] is entry and len(alike) == 1):
         return None
-    alike = said[folded(entry.english)]
     contradicts = next((other for other in alike if _contradict(entry, other)), None)
     other = contradicts or next(other for other in alike if other.english == entry.english)
     if other is entry:

@@ -8,7 +8,7 @@ Those of an evaluation are named alike. Its rows have no splits, and each docume
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 
 from hlx_model.corpus.ahead import ahead
 from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.corpus.python_rules import evaluated_in_python
 from hlx_model.corpus.row_rules import FORMATS, ROW_RULES, SCHEMAS, Rule, broken_rows
 from hlx_model.corpus.split import Split
 from hlx_model.corpus.tables import DERIVED, PLACE
 from hlx_model.corpus.whole_rules import Slices, WholeRules
 from hlx_model.json_model import JsonModel
 from hlx_model.layout import EXAMPLES
+from hlx_model.parallel import Processes
 from hlx_model.verdicts import GateResult, Outcome, against
 
 SCHEMA, COVERAGE, QUARANTINED = "schema", "coverage", "quarantine"
@@ -236,15 +238,28 @@ def check_schema(
     """
     found, whole = SchemaFindings(asset, entries is not None), WholeRules(asset)
     wanted = [rule for rule in ROW_RULES[asset] if found.compared or not rule.compares]
-    for rows in ahead(slices()):
-        found.rows += rows.num_rows
-        if wrong := _wrong_type(asset, rows.schema):
-            found.add(rows, [(wrong, 0)])
-            return found
-        found.coverage.add(rows)
-        whole.add(rows)
-        joined = rows if entries is None else entries.joined(rows)
-        found.add(joined, check_rows(joined, wanted))
+    ill_typed: list[tuple[pa.RecordBatch, Rule]] = []
+
+    def gathered() -> Iterator[pa.RecordBatch]:
+        """Yield the rows, counted and taken in by the rules on a whole corpus, up to rows of a wrong type."""
+        for rows in slices():
+            found.rows += rows.num_rows
+            if wrong := _wrong_type(asset, rows.schema):
+                ill_typed.append((rows, wrong))
+                return
+            found.coverage.add(rows)
+            whole.add(rows)
+            yield rows
+
+    with Processes() as processes:
+        derived, rows_ahead = asset in DERIVED, ahead(gathered())
+        with_rules = ((rows, wanted) for rows in rows_ahead)
+        for rows, rules in with_rules if derived else evaluated_in_python(asset, rows_ahead, processes):
+            joined = rows if entries is None else entries.joined(rows)
+            found.add(joined, check_rows(joined, rules))
+    for rows, wrong in ill_typed:
+        found.add(rows, [(wrong, 0)])
+        return found
     if broken := whole.broken(slices):
         for rows in slices():
             found.add(rows, check_rows(rows, broken))

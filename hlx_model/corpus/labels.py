@@ -12,12 +12,14 @@ Lines are read one at a time: a document of a million entries takes no memory.
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
+from typing import TypeAlias
 
 from hlx_model.corpus import rules
 from hlx_model.corpus.columns import table_columns, table_row
 from hlx_model.corpus.parts import Block, Labelled, Mark, cleaned, label_of
 from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.corpus.stretches import Stretch
 from hlx_model.language import Format
 
 _SPACE = r"[^\S\n]*"  # Word and French put spaces that do not break before a colon
@@ -59,6 +61,8 @@ _FRONT_MATTER = 200
 """Front matter has at most so many lines."""
 NEVER_CLOSED = "an HTML comment is never closed: nothing below it is read"
 """What is listed with the line of such a comment; reading the document puts it in quarantine."""
+_Numbered: TypeAlias = tuple[int, str | Stretch]
+"""A line, or the lines of a stretch, and the 1-based number of the first."""
 _NO_LANGUAGES = frozenset({"hlx", "text", "txt", "plain", "markdown", "md"})
 
 
@@ -84,9 +88,12 @@ class _Scanner:
         self.columns: list[str | None] = []
         """The labels of the columns of the table that is being read."""
 
-    def read(self, lines: Iterable[str]) -> Iterator[Labelled | Block | Mark]:
+    def read(self, lines: Iterable[str | Stretch]) -> Iterator[Labelled | Block | Mark | Stretch]:
         """Yield what each line completes, and what the end of the document completes."""
-        for number, raw in self._without_front_matter(enumerate(lines, start=1)):
+        for number, raw in self._stretched(self._without_front_matter(_numbered(lines))):
+            if isinstance(raw, Stretch):
+                yield raw
+                continue
             line, self.readings = cleaned(raw)
             yield from self._read(number, line)
             self.above = line
@@ -95,18 +102,36 @@ class _Scanner:
             self.unread.setdefault(NEVER_CLOSED, self.comment)
         yield Mark.BREAK
 
-    def _without_front_matter(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-        begin = list(islice(lines, 1))
-        if begin and cleaned(begin[0][1])[0].rstrip() == "---":
-            for number, line in islice(lines, _FRONT_MATTER):
-                begin.append((number, line))
-                if line.rstrip() in ("---", "..."):
-                    break
-            if labels := _front_matter([line for _, line in begin]):
-                begin = []
-                if any(labels):
-                    self.unread.setdefault("front matter is no entry", 1)
+    def _without_front_matter(self, lines: Iterator[_Numbered]) -> Iterator[_Numbered]:
+        first = next(lines, None)
+        if first is None or isinstance(first[1], Stretch) or cleaned(first[1])[0].rstrip() != "---":
+            return chain([first] if first else (), lines)
+        begin = [(first[0], first[1])]
+        while len(begin) <= _FRONT_MATTER and (following := next(lines, None)):
+            number, line = following
+            if isinstance(line, Stretch):
+                lines = chain(enumerate(line.lines, number), lines)
+                continue
+            begin.append((number, line))
+            if line.rstrip() in ("---", "..."):
+                break
+        if labels := _front_matter([line for _, line in begin]):
+            begin = []
+            if any(labels):
+                self.unread.setdefault("front matter is no entry", 1)
         return chain(begin, lines)
+
+    def _stretched(self, lines: Iterable[_Numbered]) -> Iterator[_Numbered]:
+        """Yield lines, and those stretches that need not be read line by line."""
+        for number, line in lines:
+            if not isinstance(line, Stretch):
+                yield number, line
+            elif self.comment or self.fences or self.current or self.touching:
+                yield from enumerate(line.lines, number)
+            else:
+                self.above, self.columns = "", []
+                line.line, line.section = number, self.section
+                yield number, line
 
     def _read(self, number: int, line: str) -> Iterator[Labelled | Block | Mark]:
         if self.comment:
@@ -240,17 +265,17 @@ def is_labelled(line: str) -> bool:
     return _LABEL.match(cleaned(line)[0]) is not None
 
 
-def labelled(lines: Iterable[str], unread: dict[str, int]) -> Iterator[Labelled | Block | Mark]:
+def labelled(lines: Iterable[str | Stretch], unread: dict[str, int]) -> Iterator[Labelled | Block | Mark | Stretch]:
     """Yield labelled texts and rows in their order, and `Mark.BREAK` at what ends every entry, and at the end.
 
     Args:
-        lines: of the document, without their ends.
+        lines: of the document, without their ends, or several of them as a stretch, which is then yielded if it can be.
         unread: filled with the lines that look like a label and are none, by kind, with the first line.
     """
     return _bounded(_Scanner(unread).read(lines))
 
 
-def _bounded(found: Iterable[Labelled | Block | Mark]) -> Iterator[Labelled | Block | Mark]:
+def _bounded(found: Iterable[Labelled | Block | Mark | Stretch]) -> Iterator[Labelled | Block | Mark | Stretch]:
     """Turn both ends of a fenced block that contains a sentence into breaks; drop the ends of other blocks.
 
     A block that contains HLX alone may belong to the sentence above it: its texts are held back until that is known.
@@ -265,7 +290,7 @@ def _bounded(found: Iterable[Labelled | Block | Mark]) -> Iterator[Labelled | Bl
             if part is Mark.BREAK or (part is Mark.CLOSE and holds_sentence):
                 yield Mark.BREAK
             holds_sentence &= inside
-        elif isinstance(part, Block):
+        elif isinstance(part, (Block, Stretch)):
             yield from waiting or ()
             yield part
             waiting = [] if inside else None
@@ -278,6 +303,13 @@ def _bounded(found: Iterable[Labelled | Block | Mark]) -> Iterator[Labelled | Bl
             waiting.append(part)
         else:
             yield part
+
+
+def _numbered(lines: Iterable[str | Stretch]) -> Iterator[_Numbered]:
+    number = 1
+    for line in lines:
+        yield number, line
+        number += len(line.lines) if isinstance(line, Stretch) else 1
 
 
 def _front_matter(lines: list[str]) -> list[str | None]:

@@ -17,13 +17,15 @@ from typing import Literal, TypeAlias
 
 from hlx_model.corpus.parts import Block, Labelled, Mark
 from hlx_model.corpus.prompts import ENGLISH
+from hlx_model.corpus.stretches import Stretch
 
 
-def blocks(parts: Iterable[Labelled | Block | Mark]) -> Iterator[Block]:
-    """Yield the entries of a document from its labelled texts; rows are entries already."""
+def blocks(parts: Iterable[Labelled | Block | Mark | Stretch]) -> Iterator[Block | Stretch]:
+    """Yield the entries of a document from its labelled texts; rows are entries already, and stretches many of them."""
     above: Block | None = None
     bare: list[Block] = []
-    for block in chain(_paired(parts), [None]):
+    for found in chain(_paired(parts), [None]):
+        block = found.first if isinstance(found, Stretch) else found
         if block and _is_bare(block) and (not bare or bare[-1].section == block.section):
             bare.append(block)
             continue
@@ -34,9 +36,9 @@ def blocks(parts: Iterable[Labelled | Block | Mark]) -> Iterator[Block]:
         above, bare = bare[-1] if bare else above, []
         if block and _is_bare(block):
             bare.append(block)
-        elif block:
-            yield block
-            above = block
+        elif found:
+            yield found
+            above = found.last if isinstance(found, Stretch) else found
 
 
 def _is_bare(block: Block) -> bool:
@@ -57,11 +59,13 @@ def _cut_off(bare: list[Block], above: Block | None, below: Block | None) -> boo
     return any(other and other.english is None and other.region == one.region for one, other in around)
 
 
-def _paired(parts: Iterable[Labelled | Block | Mark]) -> Iterator[Block]:
+def _paired(parts: Iterable[Labelled | Block | Mark | Stretch]) -> Iterator[Block | Stretch]:
     region = _Region(0)
     for run in _runs(parts):
         if isinstance(run, Block):
             yield run
+        elif isinstance(run, Stretch):
+            yield from region.read_stretch(run)
         elif run:
             yield from region.read(run)
         else:
@@ -113,6 +117,21 @@ class _Region:
         self.adjacent |= len(run) > 1 and any(part.label == ENGLISH for part in run) and order != "unclear"
         self.block.closed = len(run) > 1 and not any(part.fenced for part in run)
 
+    def read_stretch(self, stretch: Stretch) -> Iterator[Block | Stretch]:
+        """Yield what `read` yields of the runs of a stretch: as it is, if no entry is held back."""
+        yield from self._next(Block())
+        whole, last = stretch.without_last()
+        if self.held or not whole.entries:
+            for run in stretch.runs():
+                yield from self.read(run)
+            return
+        self.pattern += b"P" * whole.entries
+        whole.region = self.number
+        yield whole
+        # What is below it may belong to its last entry: the mark of a fenced block touches both.
+        for run in last.runs():
+            yield from self.read(run)
+
     def end(self) -> Iterator[Block]:
         """Yield the last entry, and those that were held back."""
         yield from self._next(Block())
@@ -159,7 +178,7 @@ class _Region:
         return "sentence first" if continues else "unclear"
 
 
-def _runs(parts: Iterable[Labelled | Block | Mark]) -> Iterator[list[Labelled] | Block]:
+def _runs(parts: Iterable[Labelled | Block | Mark | Stretch]) -> Iterator[list[Labelled] | Block | Stretch]:
     """Yield the labelled texts that are directly below each other, together; an empty run for a break.
 
     A run that begins with a sentence ends before the next one: its order is known from the start. A row is a break.
@@ -171,6 +190,8 @@ def _runs(parts: Iterable[Labelled | Block | Mark]) -> Iterator[list[Labelled] |
             run = []
         if isinstance(part, Labelled):
             run.append(part)
+        elif isinstance(part, Stretch):
+            yield part
         else:
             yield []
         if isinstance(part, Block):

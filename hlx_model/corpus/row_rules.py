@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -187,8 +188,12 @@ def _not(condition: pa.BooleanArray) -> pa.BooleanArray:
 
 def _where(broken: Callable[..., bool], *columns: pa.Array) -> pa.BooleanArray:
     """Evaluate a rule on the texts of each row; rows without one of them keep it."""
-    cells = zip(*(column.to_pylist() for column in columns), strict=True)
-    return pa.array([None not in texts and broken(*texts) for texts in cells], pa.bool_())
+    found = reduce(pc.and_, map(pc.is_valid, columns)).to_numpy(zero_copy_only=False).copy()
+    # Texts that need no look in Python are missing: often all of them.
+    present = pa.array(np.flatnonzero(found))
+    cells = zip(*(column.take(present).to_pylist() for column in columns), strict=True)
+    found[found] = [broken(*texts) for texts in cells]
+    return pa.array(found)
 
 
 def _is_foreign(language: str, text: str) -> bool:
@@ -198,7 +203,7 @@ def _is_foreign(language: str, text: str) -> bool:
     return language not in FORMATS or not rules.parses(text, Format(language))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _disagree(*texts: str) -> bool:
     """Return whether the texts of one value, in the order of `Format`, do not have the same value."""
     return not rules.same_value(dict(zip(FORMATS, texts, strict=True)))

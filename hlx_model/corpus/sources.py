@@ -10,6 +10,7 @@
 """
 
 import errno
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from hlx_model.corpus.pairing import blocks
 from hlx_model.corpus.parts import Block, cleaned
 from hlx_model.corpus.prompts import ENGLISH
 from hlx_model.corpus.rows import csv_rows, json_lines, parquet_rows
+from hlx_model.corpus.stretches import Stretch, stretches
 from hlx_model.files import open_input
 from hlx_model.language import Format
 from hlx_model.shown import is_utf8
@@ -29,6 +31,8 @@ from hlx_model.shown import is_utf8
 _PARQUET = b"PAR1"
 _BEGINNING = 4096
 """Bytes from which the kind of a file is told."""
+_AT_ONCE = 1 << 18
+"""Bytes of a Markdown document that are read at once: about a thousand entries."""
 _UNPACK = "unpack it, and name what is in it"
 _OTHER_CONTENTS = {
     b"\x1f\x8b": f"is compressed (gzip); {_UNPACK}",
@@ -65,7 +69,16 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[Block]:
-    """Yield the entries of a document, unparsed.
+    """Yield the entries of a document, unparsed; arguments and errors as for `read_pieces`."""
+    for piece in read_pieces(file, name, unread):
+        if isinstance(piece, Stretch):
+            yield from piece.blocks()
+        else:
+            yield piece
+
+
+def read_pieces(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[Block | Stretch]:
+    """Yield the entries of a document, unparsed: each by itself, or as a stretch of many.
 
     Args:
         file: the document, from its beginning.
@@ -90,7 +103,7 @@ def read_blocks(file: BinaryIO, name: str, unread: dict[str, int]) -> Iterator[B
         file.seek(0)
         if only_sentences:
             return _sentences(_decoded(file, name))
-    return blocks(labelled(_decoded(file, name), unread))
+    return blocks(labelled(_in_stretches(file, name), unread))
 
 
 def _other_content(beginning: bytes) -> str | None:
@@ -113,16 +126,38 @@ def _sentences(lines: Iterable[str]) -> Iterator[Block]:
             yield row_block({ENGLISH: line}, number, number)
 
 
-def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
+def _in_stretches(file: BinaryIO, name: str) -> Iterator[str | Stretch]:
+    """Yield the lines that `_decoded` yields, many of them as stretches; errors as there."""
+    offset, empty = 0, True
+    while content := file.read(_AT_ONCE):
+        content += file.readline()
+        try:
+            text = content.decode("utf-8" if offset else "utf-8-sig")
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            yield from _decoded(io.BytesIO(content), name, offset)  # which says in which line
+        offset += len(content)
+        empty = empty and not text.strip()
+        yield from stretches(text)
+    _require_text(name, empty=empty)
+
+
+def _decoded(file: Iterable[bytes], name: str, offset: int = 0) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their ends, of any kind, and without a byte order mark.
+
+    Args:
+        file: its lines.
+        name: of the document.
+        offset: bytes of the document before them.
 
     Raises:
         CorpusError: it is not UTF-8; or, at its end, it contains only white space.
     """
-    offset, empty = 0, True
-    for number, line in enumerate(file):
+    empty = True
+    for line in file:
         try:
-            text = line.decode("utf-8-sig" if number == 0 else "utf-8")
+            text = line.decode("utf-8" if offset else "utf-8-sig")
         except UnicodeDecodeError as error:
             raise CorpusError(f"{name}: not UTF-8 at byte offset {offset + error.start}; save it as UTF-8") from None
         if "\0" in text:
@@ -132,5 +167,9 @@ def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
         empty = empty and not text.strip()
         # Not splitlines(): it also ends a line at characters that may occur in a string.
         yield from text.removesuffix("\n").removesuffix("\r").split("\r")
+    _require_text(name, empty=empty)
+
+
+def _require_text(name: str, *, empty: bool) -> None:
     if empty:
         raise CorpusError(f"{name}: is empty; write entries of English:, {', '.join(f'{f}:' for f in Format)}")

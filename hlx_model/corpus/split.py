@@ -58,13 +58,14 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
         raise ValueError(f"held_out is {held_out}; a share from 0 to below 1 is allowed")
     groups = _groups(entries)
     ambiguous = _texts_of_two_values(entries)
-    # In how many groups of train each word occurs.
-    occurrences: Counter[tuple[str, str]] = Counter()
+    # In how many groups of train each word of values, and of sentences, occurs.
+    occurrences: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     splits = [Split.TRAIN] * len(entries)
     for of_values in (True, False):
         members = {key: indices for key, indices in groups.items() if key.startswith(_ALONE) != of_values}
         for indices in members.values():
-            occurrences.update(_words(entries, indices))
+            for count, words in zip(occurrences, _words(entries, indices), strict=True):
+                count.update(words)
         wanted = held_out * sum(map(len, members.values()))
         entries_held = groups_held = 0
         for key in sorted(members, key=lambda text: hashlib.sha256(text.encode()).digest()):
@@ -72,10 +73,13 @@ def assign_splits(entries: Sequence[Entry], held_out: float = 0.10) -> list[Spli
                 break
             indices = members[key]
             # Computed again, not kept: the words of a million values take gigabytes.
-            words = _words(entries, indices)
-            if any(occurrences[word] < 2 for word in words) or any(_stays(entries[i], ambiguous) for i in indices):
+            counted = list(zip(occurrences, _words(entries, indices), strict=True))
+            if any(count[word] < 2 for count, words in counted for word in words):
                 continue
-            occurrences.subtract(words)
+            if any(_stays(entries[i], ambiguous) for i in indices):
+                continue
+            for count, words in counted:
+                count.subtract(words)
             split = Split.TEST if groups_held % 2 else Split.VALIDATION
             for index in indices:
                 splits[index] = split
@@ -142,11 +146,13 @@ def _texts_of_two_values(entries: Sequence[Entry]) -> set[str]:
     return shared
 
 
-def _words(entries: Sequence[Entry], indices: Sequence[int]) -> frozenset[tuple[str, str]]:
-    """Return the words of values and of their sentences, kept apart: `search` in HLXL does not teach English."""
-    found: set[tuple[str, str]] = set()
+def _words(entries: Sequence[Entry], indices: Sequence[int]) -> tuple[set[str], set[str]]:
+    """Return the words of values, and those of their sentences: `search` in HLXL does not teach English."""
+    of_values: set[str] = set()
+    of_sentences: set[str] = set()
     for hlxl in {entries[index].texts[0] for index in indices if entries[index].texts}:
-        found.update(("value", word) for word in _VALUE_WORD.findall(hlxl) if word)
+        of_values.update(_VALUE_WORD.findall(hlxl))
+    of_values.discard("")
     for index in indices:
-        found.update(("sentence", word) for word in _SENTENCE_WORD.findall(entries[index].english or ""))
-    return frozenset(found)
+        of_sentences.update(_SENTENCE_WORD.findall(entries[index].english or ""))
+    return of_values, of_sentences

@@ -10,11 +10,10 @@ beside it as `places-<version of the examples>.parquet`. The version of an evalu
 sentences are found in other lines, these are added as `places-<version of the documents>.parquet`.
 """
 
-import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +40,7 @@ from hlx_model.corpus.tables import (
     quarantine_table,
     with_max_tokens,
 )
+from hlx_model.corpus.versions import DataVersion, data_version
 from hlx_model.files import digest_of, new_directory, staging, write_json
 from hlx_model.json_model import JsonModel, PathComponent
 from hlx_model.layout import DERIVED_FROM, DOCUMENTS, EVALUATION, EXAMPLES, PLACES, QUARANTINE, ROWS, Artifacts
@@ -53,66 +53,6 @@ _COVERED = {
 """The columns that the version of each corpus covers."""
 _ROWS_READ = 100_000
 _MAKE_AGAIN = "make the corpus again from its documents (in Dagster: materialize it; else repeat the command)"
-
-
-class DataVersion:
-    """Computes the digest of rows batch by batch.
-
-    Each column is hashed by its values: integers as 64 bits; texts as their lengths in bytes (-1 if there is none) and
-    their UTF-8, one after the other. The digest covers the names of the columns with these hashes. So it does not
-    depend on the batches, or on the encoding or the release of Arrow and Parquet.
-
-    Args:
-        columns: the names of the columns that the digest covers, in their order.
-    """
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._hashes = {name: (hashlib.sha256(), hashlib.sha256()) for name in columns}
-
-    def update(self, rows: pa.RecordBatch) -> None:
-        """Add the rows that come next.
-
-        Raises:
-            KeyError: a column is missing.
-            TypeError: a column is neither text nor integers without gaps.
-        """
-        for name in self._hashes:
-            self._add(name, rows.column(name))
-
-    def hexdigest(self) -> str:
-        """Return the version of all rows so far."""
-        hashes = [[name, numbers.hexdigest(), text.hexdigest()] for name, (numbers, text) in self._hashes.items()]
-        return digest_of(hashes)
-
-    def _add(self, name: str, values: pa.Array) -> None:
-        numbers, texts = self._hashes[name]
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        if pa.types.is_integer(values.type) and not values.null_count:
-            numbers.update(values.cast(pa.int64()).to_numpy())
-        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-            values = values.cast(pa.string())
-            numbers.update(pc.fill_null(pc.binary_length(values), -1).cast(pa.int64()).to_numpy())
-            # A column without texts may have no buffer for them.
-            texts.update(_utf8(pc.fill_null(values, "")))
-        else:
-            raise TypeError(f"column {name} is of type {values.type}: text and integers without gaps are hashed")
-
-
-def data_version(table: pa.Table) -> str:
-    """Return the version of a table; it covers all columns."""
-    version = DataVersion(table.column_names)
-    for batch in table.to_batches():
-        version.update(batch)
-    return version.hexdigest()
-
-
-def _utf8(values: pa.Array) -> memoryview:
-    _, offsets, data = values.buffers()
-    if offsets is None or data is None or not len(values):
-        return memoryview(b"")
-    ends = memoryview(offsets).cast("i")
-    return memoryview(data)[ends[values.offset] : ends[values.offset + len(values)]]
 
 
 @dataclass(frozen=True)
@@ -253,8 +193,12 @@ def report_folder(directory: Path) -> Path | None:
     return Artifacts.at(corpora.parent).corpus_report(directory.parent.name, directory.name)
 
 
-def batches(directory: Path) -> Iterator[pa.RecordBatch]:
+def batches(directory: Path, columns: Set[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a kept version as they are, without verifying them.
+
+    Args:
+        directory: of the version.
+        columns: only those of its columns that are among these.
 
     Raises:
         CorpusError: they are missing, or not Parquet.
@@ -264,7 +208,8 @@ def batches(directory: Path) -> Iterator[pa.RecordBatch]:
         raise CorpusError(f"{directory}: no corpus is kept here ({ROWS} is missing): {_MAKE_AGAIN}")
     try:
         with pq.ParquetFile(path) as file:
-            yield from ahead(file.iter_batches(batch_size=_ROWS_READ))
+            names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            yield from ahead(file.iter_batches(batch_size=_ROWS_READ, columns=names))
     except (pa.ArrowInvalid, OSError) as error:
         raise CorpusError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): {_MAKE_AGAIN}") from None
 
@@ -293,8 +238,12 @@ def verified_batches(directory: Path) -> Iterator[pa.RecordBatch]:
         raise CorpusError(f"{directory / ROWS}: its rows are not those of version {directory.name[:12]}: {_MAKE_AGAIN}")
 
 
-def slices(corpus: VerifiedCorpus | Path) -> Iterator[pa.RecordBatch]:
+def slices(corpus: VerifiedCorpus | Path, columns: Set[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a kept version slice by slice; those of a directory are verified on the way.
+
+    Args:
+        corpus: the version, or its directory.
+        columns: all that is needed of a version that is verified already.
 
     Raises:
         CorpusError: before the end, or after the last row: the rows are not those of the directory's name.
@@ -303,7 +252,7 @@ def slices(corpus: VerifiedCorpus | Path) -> Iterator[pa.RecordBatch]:
         return verified_batches(corpus)
     if corpus.table is not None:
         return iter(corpus.table.to_batches(max_chunksize=_ROWS_READ))
-    return batches(corpus.directory)
+    return batches(corpus.directory, columns)
 
 
 def verify(directory: Path) -> VerifiedCorpus:

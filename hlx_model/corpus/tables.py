@@ -8,9 +8,11 @@ Derived corpora are made batch by batch: those of a million entries do not fit i
 the document and line of its entry, so that a wrong row can be found in the document.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from hlx_model.corpus.entries import Collection, Entry
 from hlx_model.corpus.prompts import ARROW, CONVERSIONS, ENGLISH, conversion_of, tokens_of, value_sha256
-from hlx_model.corpus.split import EVALUATED, assign_splits
+from hlx_model.corpus.split import EVALUATED, Split, assign_splits
 from hlx_model.language import Format
 from hlx_model.model.sizes import POSITIONS
 
@@ -113,20 +115,34 @@ def _of_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.Recor
 
 def examples_table(corpus: Collection, *, held_out: float = 0.10) -> pa.Table:
     """Return one row an entry, in the order of the documents, with its canonical renderings and its split."""
-    rows = (
-        (
-            *(e.document, e.line, e.first_line, e.last_line, e.section, e.operation, e.english),
-            *(
-                *(e.texts or _NO_TEXTS),
-                ", ".join(e.rendered),
-                value_sha256(e.texts[0]) if e.texts else None,
-                str(split),
-            ),
-        )
-        for e, split in zip(corpus.entries, assign_splits(corpus.entries, held_out), strict=True)
+    splits = assign_splits(corpus.entries, held_out)
+    batches = (
+        _batch(_example_columns(corpus.entries[start : start + BATCH], splits[start : start + BATCH]), EXAMPLES_SCHEMA)
+        for start in range(0, len(splits), BATCH)
     )
-    table = _table(rows, EXAMPLES_SCHEMA)
+    table = pa.Table.from_batches(batches, EXAMPLES_SCHEMA)
     return table.cast(with_max_tokens(EXAMPLES_SCHEMA, corpus.max_tokens))
+
+
+_OF_ENTRY = attrgetter(*EXAMPLES_SCHEMA.names[:7])
+"""The cells of an entry before its texts."""
+
+
+def _example_columns(entries: Sequence[Entry], splits: Sequence[Split]) -> list[Sequence[Any]]:
+    texts = [entry.texts or _NO_TEXTS for entry in entries]
+    return [
+        *zip(*map(_OF_ENTRY, entries), strict=True),
+        *zip(*texts, strict=True),
+        [", ".join(entry.rendered) if entry.rendered else "" for entry in entries],
+        [_sha256_of(hlxl) for hlxl, *_ in texts],
+        splits,
+    ]
+
+
+@lru_cache(maxsize=1 << 12)
+def _sha256_of(hlxl: str | None) -> str | None:
+    """Return the hash of a value: the sentences of one follow each other in most documents."""
+    return None if hlxl is None else value_sha256(hlxl)
 
 
 def with_max_tokens(schema: pa.Schema, max_tokens: int | None) -> pa.Schema:
@@ -165,9 +181,12 @@ def _table(rows: Iterable[_Cells], schema: pa.Schema) -> pa.Table:
 def _batches(rows: Iterable[_Cells], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     remaining = iter(rows)
     while some := list(islice(remaining, BATCH)):
-        columns = zip(*some, strict=True)
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        yield _batch(zip(*some, strict=True), schema)
+
+
+def _batch(columns: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _english_rows(examples: pa.RecordBatch, first: NDArray[np.bool_]) -> list[pa.Array]:
@@ -237,7 +256,7 @@ PAIRED_CORPUS = Derived(
 DERIVED = {"english_corpus": ENGLISH_CORPUS, "hlx_corpus": HLX_CORPUS, "paired_corpus": PAIRED_CORPUS}
 
 
-_TEXTS = frozenset(("prompt", "answer", "english", "text"))
+TEXTS = frozenset(("prompt", "answer", "english", "text"))
 """The columns with what a model sees."""
 
 
@@ -255,7 +274,7 @@ def learned_texts(rows: pa.Table, *splits: str) -> pa.ChunkedArray:
     limit = max_tokens_of(rows.schema)
     if splits:
         wanted = pc.is_in(rows["split"], pa.array(splits))
-        rows = rows.select([name for name in rows.column_names if name in _TEXTS]).filter(wanted)
+        rows = rows.select([name for name in rows.column_names if name in TEXTS]).filter(wanted)
     texts = text_column(rows)
     # `<BOS>` and `<EOS>` are tokens too.
     return texts if limit is None else texts.filter(pc.less_equal(pc.utf8_length(texts), limit - tokens_of()))

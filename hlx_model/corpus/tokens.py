@@ -25,11 +25,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hlx_model.corpus import store
+from hlx_model.corpus.ahead import ahead
 from hlx_model.corpus.store import VerifiedCorpus
-from hlx_model.corpus.tables import max_tokens_of, text_column
+from hlx_model.corpus.tables import TEXTS, max_tokens_of, text_column
 from hlx_model.files import staging, write_bytes
 from hlx_model.layout import ROWS, TOKENS
-from hlx_model.model.tokenizer import BOS, EOS, SYMBOLS, VOCABULARY_SHA256, encode_array
+from hlx_model.model.tokenizer import (
+    BOS,
+    BOS_BYTE,
+    EOS,
+    EOS_BYTE,
+    SYMBOLS,
+    VOCABULARY_SHA256,
+    encode_array,
+    encode_utf8,
+)
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +220,7 @@ def _mapped(path: Path, rows: int) -> _Ids:
 def _made(corpus: VerifiedCorpus, large: int) -> _Ids:
     """Encode a corpus, and write the token file if it is large."""
     lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    pieces = _pieces(corpus, lengths)
+    pieces = ahead(_pieces(corpus, lengths))  # they are hashed and written beside
     first, tokens = list[NDArray[np.uint8]](), 0
     for piece in pieces:
         first.append(piece)
@@ -240,20 +250,24 @@ def _in_memory(pieces: list[NDArray[np.uint8]], lengths: list[NDArray[np.int64]]
 
 def _pieces(corpus: VerifiedCorpus, lengths: list[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
     """Yield the ids of the rows of a corpus slice by slice; append the tokens of each row to `lengths`."""
-    for rows in store.slices(corpus):
+    for rows in store.slices(corpus, columns=TEXTS):
         texts = pc.fill_null(text_column(rows), pa.scalar("", pa.large_string()))
-        ids, tokens = framed(_joined(texts), pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64))
+        tokens = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64) + _MARKS
+        ids = encode_utf8(_framed_bytes(texts))
+        assert len(ids) == tokens.sum()
         lengths.append(tokens)
         yield ids
 
 
-def _joined(texts: pa.Array) -> str:
-    """Return all texts of an array of large strings as one, without a Python object for each."""
-    _, offsets, data = texts.buffers()
-    if data is None or not len(texts):
-        return ""
-    ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return str(memoryview(data)[ends[0] : ends[-1]], "utf-8")
+def _framed_bytes(texts: pa.Array) -> NDArray[np.uint8]:
+    """Return the UTF-8 of all texts of an array of large strings, each with the bytes for `<BOS>` and `<EOS>`."""
+    begin, end, nothing = (pa.scalar(bytes(mark), pa.large_binary()) for mark in ([BOS_BYTE], [EOS_BYTE], []))
+    framed = pc.binary_join_element_wise(begin, texts.cast(pa.large_binary()), end, nothing)
+    _, offsets, data = framed.buffers()
+    if data is None or not len(framed):
+        return np.zeros(0, np.uint8)
+    ends = np.frombuffer(offsets, np.int64)[framed.offset : framed.offset + len(framed) + 1]
+    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
 
 
 def _content(

@@ -23,6 +23,7 @@ Slices = Callable[[], Iterable[pa.RecordBatch]]
 """Reads the rows of a corpus once more, slice by slice."""
 
 
+_MISSING = {"null_handling": "replace", "null_replacement": "\0"}
 _Key: TypeAlias = tuple[Any, ...]
 _SPAN = (*PLACE, "first_line", "last_line")
 
@@ -62,7 +63,7 @@ class WholeRules:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take in the next rows."""
-        self._keys.extend(map(hash, _keys(rows, self._corpus.key)))
+        self._keys.extend(_hashes(rows, self._corpus.key))
         train = pc.fill_null(pc.equal(rows["split"], Split.TRAIN), False)
         for column in self._corpus.apart:
             for hashes, wanted in ((self._train, train), (self._held_out, pc.invert(train))):
@@ -76,7 +77,12 @@ class WholeRules:
         found, corpus = [], self._corpus
         counts = pc.value_counts(_integers(self._keys))
         if alike := set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()):
-            keys = Counter(key for rows in slices() for key in _keys(rows, corpus.key) if hash(key) in alike)
+            keys = Counter(
+                key
+                for rows in slices()
+                for key, hashed in zip(_keys(rows, corpus.key), _hashes(rows, corpus.key), strict=True)
+                if hashed in alike
+            )
             twice = {key for key, count in keys.items() if count > 1}
             reason = f"the {corpus.unique} occurs twice"
             found.append(_keyed(f"{corpus.unique}_once", reason, corpus.key, twice, corpus.found))
@@ -123,6 +129,15 @@ def _cells(rows: pa.RecordBatch | pa.Table, columns: Iterable[str]) -> Iterator[
 def _keys(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[_Key]:
     """Yield the cells of every row that has a key: a missing sentence is none, a pair without a place has one."""
     return (key for key in _cells(rows, columns) if key != (None,))
+
+
+def _hashes(rows: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[int]:
+    """Yield a hash of each of `_keys`: of its cells as one text, without a tuple for them."""
+    if columns[1:]:
+        texts = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in columns), "\n", **_MISSING)
+    else:
+        texts = rows[columns[0]].drop_null()
+    return map(hash, texts.to_pylist())
 
 
 def _integers(hashes: "array[int]") -> pa.Array:

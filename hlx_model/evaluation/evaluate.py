@@ -16,9 +16,10 @@ from hlx_model.checkpoints import weights as checkpoints
 from hlx_model.checkpoints.manifest import CheckpointError, CorpusVersion, Manifest, read_manifest
 from hlx_model.checkpoints.progress import Progress, read_state
 from hlx_model.checkpoints.seal import verify_checkpoint
-from hlx_model.corpus import ENGLISH, store
+from hlx_model.corpus import ENGLISH
 from hlx_model.corpus.documents import is_composed
 from hlx_model.corpus.entries import DocumentRef
+from hlx_model.corpus.mapped import mapped_rows
 from hlx_model.evaluation import translation
 from hlx_model.evaluation.compare import compare_reports, previous_report
 from hlx_model.evaluation.documents import (
@@ -138,13 +139,8 @@ def evaluate(
 
 def _rows(artifacts: Artifacts, version: CorpusVersion) -> pa.Table:
     """Return the rows of a corpus with the documents and lines of the examples that a manifest names."""
-    corpus = store.read(artifacts.root / version.path)
-    assert corpus.table is not None
-    if version.examples is None:
-        return corpus.table
-    examples = artifacts.corpus(EXAMPLES, version.examples)
-    rows = store.with_places(corpus.table.to_batches(), corpus.directory, examples)
-    return pa.Table.from_batches(rows, corpus.table.schema)
+    examples = None if version.examples is None else artifacts.corpus(EXAMPLES, version.examples)
+    return mapped_rows(artifacts.root / version.path, examples)
 
 
 def evaluate_model(

@@ -5,7 +5,7 @@ Padding every example to 256 tokens wastes 78% of each batch of short sentences;
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ from hlx_model.training.settings import Settings
 STEP = 8
 """Widths of batches differ by multiples of this: on a CPU each new shape costs tens of milliseconds, in which oneDNN
 prepares its bf16 kernels (`docs/performance.md`)."""
-_AT_ONCE = 1 << 16
 
 
 class Examples:
@@ -169,22 +168,21 @@ def batches(lengths: Tensor, max_tokens: int, generator: torch.Generator) -> lis
     """
     noise = 1 + 0.1 * torch.rand(len(lengths), generator=generator)
     order = torch.argsort(lengths * noise)
-    result, start, longest = [], 0, 0
-    for end, padded in enumerate(_widths(lengths, order)):
-        longest = max(longest, padded)
-        if end > start and (end - start + 1) * longest > max_tokens:
-            result.append(order[start:end])
-            start, longest = end, padded
-    if len(order):
-        result.append(order[start:])
+    widths = _widths(lengths, order)
+    result, start = [], 0
+    while start < len(order):
+        # One more than can have the width of the first one.
+        some = widths[start : start + max(max_tokens // int(widths[start]), 1) + 1]
+        too_many = np.maximum.accumulate(some) * np.arange(1, len(some) + 1) > max_tokens
+        number = 1 + int(too_many[1:].argmax()) if too_many[1:].any() else len(some)
+        result.append(order[start : start + number])
+        start += number
     return [result[i] for i in torch.randperm(len(result), generator=generator).tolist()]
 
 
-def _widths(lengths: Tensor, order: Tensor) -> Iterator[int]:
-    """Yield the width of each example in an order, without a Python object for each of them at once."""
-    for start in range(0, len(order), _AT_ONCE):
-        some = lengths[order[start : start + _AT_ONCE]]
-        yield from torch.clamp((some - 1 + STEP - 1) // STEP * STEP + 1, max=POSITIONS).tolist()
+def _widths(lengths: Tensor, order: Tensor) -> NDArray[np.int64]:
+    """Return the `width` of each example in an order (examples,)."""
+    return torch.clamp((lengths[order] - 1 + STEP - 1) // STEP * STEP + 1, max=POSITIONS).numpy()
 
 
 def sample_replay_rows(lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hlx_model.corpus import CorpusError, Document, document, labels, parse_document, read_document
+from hlx_model.corpus import CorpusError, Document, labels, meaning, parse_document, read_document, sources
 from hlx_model.language import Contract, Format, Handle, render, same
 from tests.support.documents import value_of
 
@@ -165,8 +165,9 @@ SHORT_WAYS = (
 
 @pytest.mark.parametrize("text", SHORT_WAYS)
 def test_the_short_ways_of_plain_entries_change_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Labels without the pattern, and canonical texts that are read once for all sentences of a value."""
+    """Stretches, labels without the pattern, and canonical texts that are read once for all sentences of a value."""
     quick = parse_document(f"{text}\n{SECOND.replace('Number', 'The number')}", "short.md")
     monkeypatch.setattr(labels, "_PLAIN", {})
-    monkeypatch.setattr(document, "_read_canonical", lambda given: None)
+    monkeypatch.setattr(meaning, "read_canonical", lambda given: None)
+    monkeypatch.setattr(sources, "stretches", str.splitlines)
     assert parse_document(f"{text}\n{SECOND.replace('Number', 'The number')}", "short.md") == quick

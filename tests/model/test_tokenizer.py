@@ -1,12 +1,15 @@
 """The vocabulary stays as it is: every checkpoint depends on it."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hlx_model.model.tokenizer import (
     BOS,
+    BOS_BYTE,
     CHARACTERS,
     EOS,
+    EOS_BYTE,
     PAD,
     SYMBOLS,
     UNK,
@@ -15,6 +18,7 @@ from hlx_model.model.tokenizer import (
     decode,
     encode,
     encode_example,
+    encode_utf8,
     unknown_characters,
 )
 
@@ -50,6 +54,13 @@ def test_a_symbol_is_one_character_and_unknown_ones_stay_visible(text: str) -> N
     assert len(ids) == len(text)
     assert [i == UNK for i in ids] == [c not in CHARACTERS for c in text]
     assert decode(ids) == "".join(c if c in CHARACTERS else "<UNK>" for c in text)
+
+
+@given(st.lists(st.text(st.one_of(st.sampled_from(CHARACTERS), st.characters(codec="utf-8")))))
+def test_utf8_has_the_ids_of_its_characters(texts: list[str]) -> None:
+    framed = b"".join(bytes([BOS_BYTE]) + text.encode() + bytes([EOS_BYTE]) for text in texts)
+    ids = encode_utf8(np.frombuffer(framed, np.uint8))
+    assert ids.tolist() == [token for text in texts for token in encode_example(text)]
 
 
 def test_unknown_characters_are_named_once_in_order() -> None:
