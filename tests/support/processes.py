@@ -1,10 +1,11 @@
-"""Trainers as other processes see them: heartbeats, and processes that have ended."""
+"""Trainers as other processes see them: heartbeats, and processes that have ended; and the processes of a pool."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hlx_model.runs.heartbeat import Heartbeat
@@ -22,6 +23,12 @@ def ended_process() -> ProcessRef:
     """Return a process that has ended, as it recorded itself before."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         return ProcessRef.of(process.pid)
+
+
+def pool_of(parent: psutil.Process | None = None) -> list[psutil.Process]:
+    """The processes that work for one (`hlx_model.parallel`); Python's own `resource_tracker` is none of them."""
+    found = (parent or psutil.Process()).children(recursive=True)
+    return [process for process in found if "--multiprocessing-fork" in process.cmdline()]
 
 
 @pytest.fixture
