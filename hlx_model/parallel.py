@@ -49,14 +49,14 @@ class Processes:
 
     def __init__(self, number: int | None = None, few: int = FEW) -> None:
         self._number, self._few = number or processors(), few
-        # Not forked: this process may have threads.
-        self._pool = ProcessPoolExecutor(self._number, multiprocessing.get_context("spawn"), initializer=_begin)
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[T], R], slices: Iterable[T]) -> Iterator[R]:
         """Yield what a function returns for each slice, in their order.
@@ -74,6 +74,9 @@ class Processes:
         if len(first) <= self._few:
             yield from map(function, chain(first, remaining))
             return
+        if self._pool is None:
+            # Not forked: this process may have threads.
+            self._pool = ProcessPoolExecutor(self._number, multiprocessing.get_context("spawn"), initializer=_begin)
         waiting: deque[Future[R]] = deque()
         try:
             for one in chain(first, remaining):

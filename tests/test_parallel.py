@@ -74,7 +74,7 @@ def test_results_come_in_the_order_of_the_slices() -> None:
 def test_one_processor_or_few_slices_need_no_other_process(number: int, slices: int) -> None:
     with Processes(number, few=5) as processes:
         assert list(processes.map(pid_of, range(slices))) == [(n, os.getpid()) for n in range(slices)]
-        assert not pool_of()
+        assert processes._pool is None
 
 
 def test_few_slices_are_in_memory_at_once() -> None:
