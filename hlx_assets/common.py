@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from hlx_model.parallel import ProcessEndedError
 from hlx_model.reporting.render import markdown_code
 from hlx_model.shown import one_line
 from hlx_model.verdicts import GateResult
@@ -26,10 +27,13 @@ Texts = Mapping[str, str]
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """End the step without retries if the block raises `ValueError`: bad input, one line that says what to do."""
+    """End the step without retries if the block raises `ValueError`, which is bad input, or lost a process.
+
+    Each has one line that says what to do.
+    """
     try:
         yield
-    except ValueError as error:
+    except (ValueError, ProcessEndedError) as error:
         raise dg.Failure(one_line(error), allow_retries=False) from None
 
 

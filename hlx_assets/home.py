@@ -203,10 +203,10 @@ def _upgrade(path: Path, current: str) -> list[str]:
             write_text(copy, text)
         write_text(path, wanted)
     except OSError as error:
-        what = f"of version {version}" if version is not None else f"for {trainings} trainings at once"
+        what = f"of version {version}" if version is not None else f"not for the trainings at once of {TRAINER}"
         return [f"{path} is {what} and cannot be replaced ({error.strerror}): it is used as it is"]
     if version is None:
-        return [f"{path} is for {_at_once()} trainings at once now, and was for {trainings}"]
+        return [f"{path}: trainings at once are {_at_once()} now, and were {trainings}"]
     return [f"{path} was of version {version} and is replaced; {copy.name} beside it is the copy"]
 
 
@@ -229,8 +229,8 @@ def _lacks(path: Path, text: str, current: str) -> Iterator[str]:
     found, trainings = _SESSIONS.search(text), _at_once()
     if trainings is not None and (found is None or int(found[0]) != trainings):
         yield (
-            f"{path} was edited, and is not for {trainings} trainings at once, as {TRAINER} is: write limit: "
-            f"{trainings} of {SESSION} and max_concurrent_runs: {trainings + 2}"
+            f"{path} was edited, and does not let as many trainings run at once as {TRAINER}: write limit: {trainings} "
+            f"of {SESSION} and max_concurrent_runs: {trainings + 2}"
         )
 
 

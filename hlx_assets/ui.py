@@ -29,7 +29,7 @@ from hlx_assets.common import GROUPS, exit_with_one_line
 from hlx_assets.corpus.setting import apply_environment
 from hlx_assets.dagster_internals import CODE_LOCATION, DAEMON
 from hlx_assets.home import open_home
-from hlx_assets.settings import CENTER_PORT, UI_URL, DagsterEnvironment
+from hlx_assets.settings import CENTER_PORT, TRAINER, UI_URL, DagsterEnvironment
 from hlx_assets.watchdog.runs import GONE, close_dead_runs, socket_folder
 from hlx_model.files import lock as take_lock
 from hlx_model.runs.processes import die_with_parent
@@ -217,6 +217,7 @@ def main() -> None:
         parser.error(f"--port is {arguments.port}: it must be from 1 to 65535")
     with exit_with_one_line():
         GuardSettings.from_environment().listening_on(arguments.host)
+        DagsterEnvironment.read(TRAINER).trainer.require()
     with exit_with_one_line(": name an address of this machine with -h"):
         port = free_port(arguments.port or 3000, arguments.host)
     if arguments.port not in (None, port):

@@ -32,6 +32,7 @@ LIVE = [*UNFINISHED, *WAITING]
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _IS_SESSION: Mapping[str, Any] = {tags.SESSION: list(PHASES_OF)}
 _ID = re.compile(r"[0-9a-f-]{1,40}")
+_NOT_STARTED = "its trainer has not started yet; if it waits for a place in a cluster, the log says for what"
 _TARGET_OF = {size: target for target, size in TARGETS.items()}
 
 
@@ -170,16 +171,17 @@ def _now(center: Center, record: dg.RunRecord, found: Facts, beat: Heartbeat | N
         return _Now("running", "canceling", "its trainer writes a checkpoint first" if beat else "it ends")
     if run.status == dg.DagsterRunStatus.STARTING:
         return _Now("running", "preparing", "its process starts")
-    return _Now("running", *_working(center, run, found))
+    return _Now("running", *_working(center, run, found, beat))
 
 
-def _working(center: Center, run: dg.DagsterRun, found: Facts) -> tuple[State, str | None]:
+def _working(center: Center, run: dg.DagsterRun, found: Facts, beat: Heartbeat | None) -> tuple[State, str | None]:
     """Return what a run does in its step, and a line on it; between two steps it may wait for a slot."""
     step = found.step
     if step is None and (other := trains_elsewhere(center.instance, run.run_id)):
         return "waiting", described(center.instance, [other])
     if step in CHECKPOINTS:
-        return "training", None
+        trains = beat is not None and beat.run_id == run.run_id and beat.training_id not in found.trainings
+        return ("training", None) if trains else ("preparing", _NOT_STARTED)
     if step is not None and step.startswith("phase"):
         return "judging", f"step {step}"
     if step is None and found.trainings:

@@ -11,7 +11,7 @@ import dagster as dg
 from hlx_assets.common import failure_reason
 from hlx_assets.curriculum.session import AFTER, RESUMES, SESSION, WITHDRAWN
 from hlx_assets.dagster_internals import event_log
-from hlx_assets.watchdog.runs import REASON_TAG
+from hlx_assets.watchdog.runs import GONE, REASON_TAG
 from hlx_model.evaluation.gates import COMPLETED
 from hlx_model.evaluation.milestones import GATES_IN_TRAINING
 from hlx_model.layout import EVALUATION, EVALUATION_DOCUMENT
@@ -34,7 +34,8 @@ class RunVerdict(NamedTuple):
     """How a run came out."""
 
     outcome: Outcome
-    """`quality_failed`: by a gate. `aborted`: by an abort rule or the watchdog."""
+    """`quality_failed`: by a gate. `aborted`: by an abort rule or the watchdog. `failed`: also if its process is gone.
+    """
     reason: str | None
     """One line: the gate with its figure, the abort in words, why a step failed; None if it passed."""
 
@@ -109,8 +110,8 @@ def verdict_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunVerdi
         return RunVerdict("withdrawn", withdrawn)
     events = event_log(instance, run.run_id, RELEVANT)
     success = run.status == dg.DagsterRunStatus.SUCCESS
-    if not success and run.tags.get(REASON_TAG):
-        return RunVerdict("aborted", end_reason(run, events))
+    if not success and (reason := run.tags.get(REASON_TAG)):
+        return RunVerdict("failed" if reason == GONE else "aborted", end_reason(run, events))
     if run.status == dg.DagsterRunStatus.CANCELED:
         return RunVerdict("canceled", end_reason(run, events))
     for failed in failures(events):

@@ -25,6 +25,7 @@ from hlx_assets.curriculum.trainer import TERMINAL_TAG
 from hlx_assets.dagster_internals import write_to_terminal_alone
 from hlx_assets.definitions import defs
 from hlx_assets.home import home_directory
+from hlx_assets.settings import TRAINER, DagsterEnvironment
 from hlx_assets.waiting import alone, wait_for_trainings
 from hlx_assets.watchdog.runs import close_dead_runs, runs_elsewhere
 from hlx_model.cli.show import DataConsole, require_yes
@@ -60,6 +61,7 @@ def run_curriculum(instance: dg.DagsterInstance, config_file: Path | None, *, co
         console.print(line, markup=False)
     document = CorpusDocumentConfig(**(config.get("ops", {}).get(DOCUMENT, {}).get("config") or {}))
     with exit_with_one_line():
+        DagsterEnvironment.read(TRAINER).trainer.require()
         setting = chosen(setting_of_home(instance), document).require_usable()
         _show(f"corpus: {setting} (CORPUS=, ENTRIES= and EVAL= change it; the home remembers it)")
         with alone(home_directory(), instance, _show):

@@ -164,6 +164,8 @@ def _failure_reason(code: int, lines: Sequence[str]) -> str:
     if code == -signal.SIGKILL:  # it had no time to write a line
         return "the trainer was killed (by the kernel if memory ran out, or by somebody): materialize again to resume"
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code == 0:  # as srun ends if its node goes down
+        how = "ended without a result"
     last = next((line for line in reversed(lines) if line.strip()), "")
     return f"the trainer {how}{f' ({last})' if last else ''}: materialize again to resume"
 

@@ -91,7 +91,7 @@ def test_a_home_has_the_limits_that_the_trainer_means(
     settings = empty_home.path / "dagster.yaml"
     assert limits(empty_home) == (1, 3, 1)
     monkeypatch.setenv(TRAINER, trainer)
-    assert prepare(empty_home.path) == [f"{settings} is for 3 trainings at once now, and was for 1"]
+    assert prepare(empty_home.path) == [f"{settings}: trainings at once are 3 now, and were 1"]
     assert limits(empty_home) == (3, 5, 3) and prepare(empty_home.path) == []
     monkeypatch.setenv(TRAINER, "slurm gpus=1")
     assert prepare(empty_home.path) == [] and limits(empty_home) == (3, 5, 3), "it does not say, so they stay"
@@ -132,7 +132,10 @@ def test_an_edited_file_keeps_its_limits_and_one_line_says_what_to_write(
     assert prepare(empty_home.path) == []
     monkeypatch.setenv(TRAINER, "local gpus=3")
     (line,) = prepare(empty_home.path)
-    assert "was edited, and is not for 3 trainings at once" in line and "max_concurrent_runs: 5" in line
+    assert (
+        "was edited, and does not let as many trainings run at once as HLX_TRAINER" in line
+        and "max_concurrent_runs: 5" in line
+    )
     assert settings.read_text(encoding="utf-8") == edited
 
 

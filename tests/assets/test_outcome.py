@@ -106,7 +106,7 @@ def closed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     ("end", "expected"),
     [
         (dg.DagsterInstance.report_run_canceled, ("canceled", "somebody cancelled the run")),
-        (closed, ("aborted", GONE)),
+        (closed, ("failed", GONE)),
         (killed, ("failed", "the run ended: Run worker process was ended by signal 9")),
     ],
 )

@@ -1,10 +1,14 @@
 """The setting that says where trainings run, and its errors of one line."""
 
+from pathlib import Path
+
 import pytest
 
 from hlx_assets.curriculum.settings import launcher_named
 from hlx_assets.launchers.setting import launcher_of
 from hlx_assets.launchers.slurm import Slurm
+from tests.support.dagster_home import curriculum_program
+from tests.support.waiting import PATIENCE
 
 KUBERNETES = "kubernetes image=hlx-brain claim=hlx-home"
 
@@ -82,3 +86,11 @@ def test_each_option_reaches_srun() -> None:
         "--job-name=hlx-1", "--nodes=1", "--ntasks=1", "--partition=gpu", "--account=hlx", "--time=1-0", "--gpus=2",
         "--cpus-per-task=6",
     ]  # fmt: skip
+
+
+def test_make_curriculum_names_what_is_missing_before_anything_starts(tmp_path: Path) -> None:
+    environment = {"DAGSTER_HOME": tmp_path, "HLX_TRAINER": "slurm", "PATH": tmp_path}
+    with curriculum_program(**environment) as process:
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and "the trainer is slurm, and srun and scancel cannot be found" in said
+    assert not list((tmp_path / "artifacts").rglob("*.parquet"))
