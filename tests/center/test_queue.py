@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hlx_assets.center import launch, sessions
 from hlx_assets.center.context import Center, CenterError
+from hlx_assets.center.facts import Facts
 from hlx_assets.center.launch import reordered
 from hlx_assets.center.places import Places
 from hlx_assets.center.requests import MoveRequest
@@ -65,6 +66,15 @@ def test_a_session_waits_for_the_one_before_it_in_its_chain(two_at_once: Center)
     before = add_session(two_at_once.instance, dg.DagsterRunStatus.STARTED, chain="c")
     after = add_session(two_at_once.instance, chain="c", after=before)
     assert reasons(two_at_once, after) == [f"next in line behind English tiny ({before[:8]})"]
+
+
+def test_a_session_trains_when_its_trainer_has_started(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job may wait in the queue of a cluster for hours."""
+    monkeypatch.setattr("hlx_assets.center.sessions.facts", lambda instance, run: Facts(step="phase1_checkpoint"))
+    waiting = sessions.session(center, add_session(center.instance, dg.DagsterRunStatus.STARTED))
+    assert waiting.state == "preparing" and "its trainer has not started yet" in str(waiting.reason)
+    trains = sessions.session(center, training(center, 540.0))
+    assert (trains.state, trains.reason) == ("training", None)
 
 
 def test_a_moved_session_stands_where_it_was_put(center: Center) -> None:
