@@ -16,10 +16,12 @@ from tests.support.processes import pool_of
 from tests.support.waiting import wait_for
 
 AT_WORK = """
+import signal
 from itertools import count
 from hlx_model.parallel import Processes
 from tests.test_parallel import late
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script starts in the background
 with Processes(2, few=0) as processes:
     for found in processes.map(late, count()):
         pass
