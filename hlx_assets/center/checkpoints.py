@@ -68,7 +68,7 @@ def checkpoints(center: Center, limit: int) -> list[CheckpointRow]:
 
 
 def _with_sessions(center: Center, rows: Sequence[CheckpointRow]) -> list[CheckpointRow]:
-    """Return rows with the pages of their sessions; Dagster is asked once for all."""
+    """Return rows with the pages of their sessions, with one query for all."""
     ids = [row.run_id for row in rows if row.run_id is not None]
     runs = center.instance.get_runs(dg.RunsFilter(run_ids=ids)) if ids else ()
     sessions = {run.run_id for run in runs if SESSION in run.tags}

@@ -192,7 +192,7 @@ def stop(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str, beat: He
 
 
 def ends_of(instance: dg.DagsterInstance, beats: Sequence[Heartbeat]) -> dict[str, float]:
-    """Return when the runs of some trainings ended, in Unix seconds, by their ids, with one question to the database.
+    """Return when the runs of some trainings ended, in Unix seconds, by their ids, with one query.
 
     A run that has not ended, or is not on record, is missing.
     """
