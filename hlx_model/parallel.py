@@ -23,7 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 4
-"""Processes at most: this one, which deals the slices and takes in the results, keeps no more of them at work."""
+"""Processes at most: this one, which sends the slices and receives the results, can occupy no more."""
 FEW = 40
 """Up to so many slices are worked on in this process."""
 _WAITING = 2
