@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,8 +28,12 @@ def ended_process() -> ProcessRef:
 
 def pool_of(parent: psutil.Process | None = None) -> list[psutil.Process]:
     """The processes that work for one (`hlx_model.parallel`); Python's own `resource_tracker` is none of them."""
-    found = (parent or psutil.Process()).children(recursive=True)
-    return [process for process in found if "--multiprocessing-fork" in process.cmdline()]
+    found = []
+    for process in (parent or psutil.Process()).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            if "--multiprocessing-fork" in process.cmdline():
+                found.append(process)
+    return found
 
 
 @pytest.fixture
