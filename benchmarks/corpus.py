@@ -14,7 +14,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import corpus_training, parsing
+from benchmarks.sampling import sampling
 from hlx_model.layout import EXAMPLES
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -95,20 +95,14 @@ def _cpu() -> float:
 @contextmanager
 def _peak_of_others() -> Iterator[list[int]]:
     """Yield the bytes of memory of all processes that this one has started, looked at while the block runs."""
-    found, ended = [0], threading.Event()
+    found = [0]
 
     def look() -> None:
-        while not ended.wait(0.1):
-            with suppress(psutil.NoSuchProcess):
-                found.append(sum(child.memory_info().rss for child in psutil.Process().children()))
+        with suppress(psutil.NoSuchProcess):
+            found.append(sum(child.memory_info().rss for child in psutil.Process().children()))
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with sampling(look, 0.1):
         yield found
-    finally:
-        ended.set()
-        thread.join()
 
 
 def run_stage(name: str, folder: Path, entries: int) -> None:

@@ -7,7 +7,6 @@ weights and replays their texts.
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,8 @@ from unittest.mock import patch
 
 import psutil
 from rich.table import Table
+
+from benchmarks.sampling import sampling
 
 PARENT_STEPS = 5
 ONE_GO = "one_go"
@@ -120,23 +121,17 @@ def _stopped_after(step: int) -> Iterator[list[_Step]]:
 @contextmanager
 def _peaks() -> Iterator[dict[str, float]]:
     """Yield the peak bytes of this process's memory, which are filled in while the block runs."""
-    peaks, ended = {"anonymous": 0.0, "resident": 0.0}, threading.Event()
+    peaks = {"anonymous": 0.0, "resident": 0.0}
     fields = {"anonymous": "RssAnon", "resident": "VmRSS"}
 
     def look() -> None:
-        while not ended.wait(_SAMPLED_EVERY):
-            status = Path("/proc/self/status").read_text(encoding="utf-8")
-            for name, field in fields.items():
-                if found := re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE):
-                    peaks[name] = max(peaks[name], int(found[1]) * 1024.0)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        for name, field in fields.items():
+            if found := re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE):
+                peaks[name] = max(peaks[name], int(found[1]) * 1024.0)
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with sampling(look, _SAMPLED_EVERY):
         yield peaks
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _last(training: Path, phase: int) -> Path:

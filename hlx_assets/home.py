@@ -85,7 +85,7 @@ def prepare(home: Path) -> list[str]:
     home.mkdir(parents=True, exist_ok=True)
     path, current = home / SETTINGS, shipped_settings(postgres=_on_postgres())
     if not path.exists():
-        write_text(path, with_limits(current, _at_once() or 1))
+        write_text(path, with_limits(current, _max_concurrent() or 1))
     require_storage(home)
     return _upgrade(path, current)
 
@@ -95,9 +95,9 @@ def with_limits(settings: str, trainings: int) -> str:
     return _RUNS.sub(str(trainings + 2), _SESSIONS.sub(str(trainings), settings))
 
 
-def _at_once() -> int | None:
+def _max_concurrent() -> int | None:
     """Return how many trainings may run at once; None if `HLX_TRAINER` does not say."""
-    return DagsterEnvironment.read(TRAINER).trainer.at_once
+    return DagsterEnvironment.read(TRAINER).trainer.max_concurrent
 
 
 def require_storage(home: Path) -> None:
@@ -132,7 +132,7 @@ def open_home(*, report: bool = True) -> Iterator[dg.DagsterInstance]:
     with exit_with_one_line():
         _prepare(report=report)
         instance = _instance()
-        trainings = _at_once()
+        trainings = _max_concurrent()
     with instance:
         if trainings is not None:
             limit_pool(instance, TRAINING_POOL, trainings)
@@ -191,7 +191,7 @@ def _upgrade(path: Path, current: str) -> list[str]:
     """Replace a file that nobody edited, and keep a copy of an older version; for an edited one, say what it lacks."""
     text = path.read_text(encoding="utf-8")
     as_shipped, trainings = _as_shipped(text)
-    wanted = with_limits(current, _at_once() or trainings)
+    wanted = with_limits(current, _max_concurrent() or trainings)
     if text == wanted:
         return []
     version = SHIPPED.get(hashlib.sha256(as_shipped.removesuffix(f"\n{POSTGRES}\n").encode()).hexdigest())
@@ -206,7 +206,7 @@ def _upgrade(path: Path, current: str) -> list[str]:
         what = f"of version {version}" if version is not None else f"not for the trainings at once of {TRAINER}"
         return [f"{path} is {what} and cannot be replaced ({error.strerror}): it is used as it is"]
     if version is None:
-        return [f"{path}: trainings at once are {_at_once()} now, and were {trainings}"]
+        return [f"{path}: trainings at once are {_max_concurrent()} now, and were {trainings}"]
     return [f"{path} was of version {version} and is replaced; {copy.name} beside it is the copy"]
 
 
@@ -226,7 +226,7 @@ def _lacks(path: Path, text: str, current: str) -> Iterator[str]:
     """Yield a line on the settings that an edited file lacks, and one on limits for another number of trainings."""
     if missing := ", ".join(_missing(yaml.safe_load(current), _read(path))):
         yield f"{path} was edited, and lacks {missing}: see dagster_home/{SETTINGS}"
-    found, trainings = _SESSIONS.search(text), _at_once()
+    found, trainings = _SESSIONS.search(text), _max_concurrent()
     if trainings is not None and (found is None or int(found[0]) != trainings):
         yield (
             f"{path} was edited, and does not let as many trainings run at once as {TRAINER}: write limit: {trainings} "

@@ -23,7 +23,7 @@ import psutil
 from hlx_assets.center import providers
 from hlx_assets.center.context import Center, CenterError
 from hlx_assets.center.models import TARGETS, Estimate, PhaseEstimate
-from hlx_assets.center.places import at_once
+from hlx_assets.center.places import max_concurrent
 from hlx_assets.center.requests import MAX_EPOCHS, StartRequest
 from hlx_assets.curriculum.plan import execution_of, overrides_of
 from hlx_assets.curriculum.session import PHASES_OF
@@ -96,7 +96,7 @@ def estimate(center: Center, request: StartRequest) -> Estimate:
             planned = [phase._replace(found=replace(phase.found, speed=None, basis="")) for phase in planned]
         memory = max(estimate_memory(phase.found.settings, execution).total for phase in planned)
     disk, free = sum(estimate_disk(phase.found.settings) for phase in planned), _free(center.home)
-    settings, available = planned[0].found.settings, _available(center, execution, launcher.at_once or 1)
+    settings, available = planned[0].found.settings, _available(center, execution, launcher.max_concurrent or 1)
     refusal = None
     if memory > available and not launcher.elsewhere:
         refusal = one_line(advice(settings, execution, available, size_fixed=settings.phase > 1))
@@ -240,7 +240,7 @@ def _available(center: Center, execution: ExecutionConfig, gpus: int) -> float:
         for beat in beats:
             with suppress(psutil.Error):  # it has just ended
                 used.append(psutil.Process(beat.pid).memory_info().rss)
-    ending = max(0, len(used) - at_once(center.instance) + 1)
+    ending = max(0, len(used) - max_concurrent(center.instance) + 1)
     return available + sum(sorted(used, reverse=True)[:ending])
 
 

@@ -13,8 +13,7 @@ from hlx_assets.curriculum.session import WITHDRAWN
 from hlx_assets.io_manager import CHECKPOINTS, REPORTS
 from hlx_assets.watchdog.runs import REASON_TAG, STOPPED_TAG
 from hlx_model.phases import PHASES
-from hlx_model.runs.heartbeat import Heartbeat
-from hlx_model.runs.heartbeat import heartbeats as all_heartbeats
+from hlx_model.runs.heartbeat import Heartbeat, heartbeats
 
 _Type = dg.DagsterEventType
 _CARDS = frozenset(phase.card_asset for phase in PHASES.values())
@@ -91,10 +90,10 @@ def _read(instance: dg.DagsterInstance, run_id: str) -> Facts:
     return found._replace(trainings=tuple(trainings))
 
 
-def heartbeats(training: Path) -> dict[str, list[Heartbeat]]:
+def heartbeats_by_run(training: Path) -> dict[str, list[Heartbeat]]:
     """Return the heartbeats of the trainings in a folder by the run that last trained each, the oldest start first."""
     found: dict[str, list[Heartbeat]] = {}
-    for beat in all_heartbeats(training):
+    for beat in heartbeats(training):
         if beat.run_id is not None:
             found.setdefault(beat.run_id, []).append(beat)
     for beats in found.values():

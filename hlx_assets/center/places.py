@@ -84,7 +84,7 @@ def daemon_is_alive(instance: dg.DagsterInstance) -> bool:
     return beat is not None and time.time() - beat < DAEMON_SECONDS
 
 
-def at_once(instance: dg.DagsterInstance) -> int:
+def max_concurrent(instance: dg.DagsterInstance) -> int:
     """Return how many sessions run at the same time, if there are as many."""
     return internals.tag_limit(instance, tags.SESSION) or sys.maxsize
 
@@ -100,7 +100,7 @@ def waits_for(center: Center, run: dg.DagsterRun, places: Places, beats: Mapping
     left = {one.run_id: _left(beats.get(one.run_id, ())) for one in places.running}
     mates = (one for one in reversed(before) if tags.CHAIN in run.tags and _chain(one) == _chain(run))
     behind = next(mates, None)
-    if len(before) >= at_once(center.instance):
+    if len(before) >= max_concurrent(center.instance):
         if position > 1:
             behind = before[-1]
         elif behind is None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from hlx_assets.center.context import Center, CenterError
-from hlx_assets.center.facts import Facts, facts, heartbeats, verdict
+from hlx_assets.center.facts import Facts, facts, heartbeats_by_run, verdict
 from hlx_assets.center.models import TARGETS, Links, State, Status, TrainingSession
 from hlx_assets.center.places import WAITING, Places, waits_for
 from hlx_assets.center.requests import SessionSettings
@@ -93,7 +93,7 @@ def _ended(center: Center, limit: int) -> Sequence[dg.RunRecord]:
 
 
 def _view(center: Center, live: Sequence[dg.RunRecord]) -> _View:
-    return _View(heartbeats(center.artifacts.training), Places.of(live))
+    return _View(heartbeats_by_run(center.artifacts.training), Places.of(live))
 
 
 class _Now(NamedTuple):

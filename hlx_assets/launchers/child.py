@@ -94,7 +94,7 @@ class Local(Launcher):
     """GPUs that share the trainings, each one at a time; by default a training takes the first GPU."""
 
     @property
-    def at_once(self) -> int | None:
+    def max_concurrent(self) -> int | None:
         """Return how many trainings may run at the same time: one on each GPU."""
         return self.gpus
 

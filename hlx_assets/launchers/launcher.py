@@ -48,7 +48,7 @@ class Launcher(BaseModel, ABC):
     """Whether trainings run on other machines, whose memory and speed are not known here."""
 
     @property
-    def at_once(self) -> int | None:
+    def max_concurrent(self) -> int | None:
         """Return how many trainings may run at the same time; None if the setting does not say."""
         return None
 
@@ -89,7 +89,7 @@ class Cluster(Launcher):
     """Trainings that may run at the same time."""
 
     @property
-    def at_once(self) -> int | None:
+    def max_concurrent(self) -> int | None:
         """Return how many trainings may run at the same time."""
         return self.trainings
 

@@ -89,10 +89,8 @@ class _Job(ChildProcess):
         lines = super().errors()
         # Their order is another one each time, and some are written twice.
         wrong = dict.fromkeys(line for line in lines if _WRONG.match(line))
-        return [
-            *(line for line in lines if line not in wrong and not line.startswith(_SAYS)),
-            *filter(None, ["; ".join(wrong)]),
-        ]
+        own = [line for line in lines if line not in wrong and not line.startswith(_SAYS)]
+        return [*own, "; ".join(wrong)] if wrong else own
 
     def send(self, signum: signal.Signals) -> None:
         """Send a signal to the job's processes; a job that waits is cancelled. SIGKILL is for srun too."""

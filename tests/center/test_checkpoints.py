@@ -72,7 +72,7 @@ def test_only_the_trainings_that_ended_last_are_read(
     asked = calls_of(monkeypatch, dg.DagsterInstance, "get_runs", lambda self, filters: filters.run_ids)
     newest = [training(home, 3), training(home, 2)]
     assert [row.id for row in checkpoints.checkpoints(center, 2)] == read == newest
-    assert len(asked) == 1, "Dagster is asked once for all sessions"
+    assert len(asked) == 1, "one query for all sessions"
     assert checkpoints.checkpoints(center, 0) == []
 
 

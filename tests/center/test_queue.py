@@ -30,7 +30,7 @@ def test_sessions_wait_in_the_order_in_which_they_came(center: Center) -> None:
 def two_at_once(center: Center, monkeypatch: pytest.MonkeyPatch) -> Center:
     """A Center with a daemon, whose home runs two sessions at a time."""
     monkeypatch.setattr("hlx_assets.center.places.daemon_is_alive", lambda instance: True)
-    monkeypatch.setattr("hlx_assets.center.places.at_once", lambda instance: 2)
+    monkeypatch.setattr("hlx_assets.center.places.max_concurrent", lambda instance: 2)
     return center
 
 
