@@ -143,10 +143,13 @@ _SETTLED = 2.0
 
 def heartbeats(training: Path) -> Iterator[Heartbeat]:
     """Yield the heartbeats of the trainings in a folder, in no order; those that cannot be read are left out."""
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(training) as found:
-        for entry in found:
-            if not entry.name.startswith(".") and (beat := Heartbeat.read(training / entry.name)) is not None:
-                yield beat
+    directories: list[Path] = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        # All at once: who takes only the first heartbeats would leave the folder open.
+        directories = list(training.iterdir())
+    for directory in directories:
+        if not directory.name.startswith(".") and (beat := Heartbeat.read(directory)) is not None:
+            yield beat
 
 
 def running_here(training: Path) -> list[Heartbeat]:
